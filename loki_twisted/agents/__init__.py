@@ -1,0 +1,1 @@
+"""What runs: agents under their keepers, and what their output means."""

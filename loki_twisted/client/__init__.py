@@ -1,0 +1,1 @@
+"""The client: sessions and events of a server, over treq."""

@@ -1,0 +1,1 @@
+"""The command line: ``loki serve``, ``lokictl`` and what they share."""

@@ -1,0 +1,158 @@
+"""
+The event log as the other rooms know it.
+
+Everything that belongs together goes in by one :class:`Batch` and is on disk
+together or not at all: the events, the rows that they changed, and the
+position in the source that they came from. So a crash at any moment can
+neither lose a line nor tell it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from loki_twisted.model.blocks import Block
+from loki_twisted.model.events import Fact
+from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.sessions import Session
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Batch:
+    """
+    What one source has to say of one session at one moment.
+
+    :ivar session_id: May be empty, for facts that concern no known session.
+    :ivar at_ms: The time of the events, since the Unix epoch.
+    :ivar facts: They become events, in this order, with consecutive numbers.
+    :ivar session: The session's new row, or None if it did not change.
+    :ivar tasks: New rows of tasks; each replaces the one of the same id.
+    :ivar removed_tasks: Ids of tasks (of this session) whose rows go.
+    :ivar cursors: Positions in sources, by a name of the caller's choice.
+        None as a value removes the cursor.
+    :ivar forget: Remove the session's row, its tasks, and the cursors whose
+        name begins with ``<session id>/``, before anything else of this batch. Its
+        events stay, because history has no holes.
+    """
+
+    session_id: str
+    at_ms: int
+    facts: Sequence[Fact] = ()
+    session: Session | None = None
+    tasks: Sequence[Task] = ()
+    removed_tasks: Sequence[str] = ()
+    cursors: Mapping[str, str | None] = attrs.field(factory=dict)
+    forget: bool = False
+
+
+@attrs.frozen(slots=True)
+class Bounds:
+    """
+    What the log holds.
+
+    :ivar oldest: Number of the oldest event, or ``newest + 1`` if there is none.
+    :ivar newest: Number of the newest event that is on disk, or 0.
+    """
+
+    oldest: int
+    newest: int
+
+    def __len__(self) -> int:
+        return self.newest - self.oldest + 1
+
+
+@attrs.frozen(slots=True)
+class Page:
+    """
+    A stretch of the log as one read returns it.
+
+    :ivar blocks: Blocks with at least one event that the filter wants, ascending. They
+        may hold others too: use :meth:`Block.select` or :meth:`Block.events`
+        with the same filter and ``after``.
+    :ivar reached: Up to this number everything that the filter wants is in
+        ``blocks``; go on from here. At least ``after`` of the read.
+    """
+
+    blocks: Sequence[Block]
+    reached: int
+
+
+class IEventLog(Interface):
+    """The log of everything that happened, in one order, numbered from 1 without holes."""
+
+    bounds: Bounds = Attribute("What the log holds, as :class:`Bounds`; updated after each commit.")
+
+    failure: str | None = Attribute("Why the log cannot be written now, or None.")
+
+    def append(batch: Batch) -> Deferred[Bounds]:
+        """
+        Put a batch into the log.
+
+        Batches are committed in the order of the calls. Cancelling the Deferred
+        gives up the notice only.
+
+        :returns: Fires after the batch is on disk *and* all observers were told,
+            with the bounds of that moment.
+        :raises StorageFailed: (or :class:`StorageFull`; through the Deferred) when it
+            could not be written. None of it is in the log then.
+        """
+
+    def observe(observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+        """
+        Be told of every commit, in order, in the reactor's thread.
+
+        :param observer: Called with the new blocks, ascending. What it raises is
+            logged and disturbs nobody.
+        :returns: Call it to stop being told.
+        """
+
+    def read(after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        """
+        Read forwards what is on disk and was told to the observers.
+
+        :param after: Begin behind this number.
+        :param max_bytes: Stop after the block with which the bytes of what is
+            returned exceed this. The work done for events that the filter does
+            not want is bounded too: a page may be empty and ``reached`` still ahead.
+        """
+
+    def read_back(before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+        """
+        Read the last events before a number.
+
+        :param before: End before this number; ``bounds.newest + 1`` for the newest.
+        :param count: How many wanted events there shall be at least, if there are as many.
+        :returns: A page whose first blocks may hold more wanted events than asked
+            for; ``reached`` is ``before - 1``.
+        """
+
+    def time_of(seq: int) -> Deferred[int | None]:
+        """
+        Look up one event's time.
+
+        :returns: Milliseconds since the Unix epoch; None if the log does not hold it.
+        """
+
+
+class IRecords(Interface):
+    """The rows that go with the log: sessions, tasks, and positions in sources."""
+
+    def sessions() -> Deferred[list[Session]]:
+        """All sessions, oldest first."""
+
+    def tasks(query: TaskQuery) -> Deferred[TaskPage]:
+        """A page of tasks."""
+
+    def task(session_id: str, task_id: str) -> Deferred[Task | None]:
+        """One task, or None."""
+
+    def task_counts(session_id: str) -> Deferred[TaskCounts]:
+        """Counts of one session's tasks."""
+
+    def cursors(prefix: str) -> Deferred[dict[str, str]]:
+        """The cursors whose name begins with a prefix."""

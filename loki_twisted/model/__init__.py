@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values, filters and errors. No I/O, no clock, no reactor."""

@@ -1,0 +1,47 @@
+"""Names of sessions and events, and the rules for names that come from outside."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SESSION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+"""What a session id may look like, whole. It is also a safe file name."""
+
+_EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]{0,17})_([0-9]{1,18})", re.ASCII)
+
+
+def session_id(milliseconds: int, randomness: bytes) -> str:
+    """
+    Make the id of a new session.
+
+    :param milliseconds: When it was asked for, since the Unix epoch.
+    :param randomness: At least 4 random bytes; the first 4 are used.
+    """
+    return f"session_{milliseconds}_{randomness[:4].hex()}"
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a name from outside may stand for a session."""
+    return SESSION_ID.fullmatch(text) is not None
+
+
+def event_id(seq: int, milliseconds: int) -> str:
+    """
+    Name an event.
+
+    :param seq: Its number in the log, from 1.
+    :param milliseconds: Its own time, since the Unix epoch.
+    """
+    return f"evt_{seq}_{milliseconds}"
+
+
+def maybe_event_id(text: str) -> tuple[int, int] | None:
+    """
+    Read what :func:`event_id` wrote.
+
+    :returns: Number and time, or None if the text is no event id. Its length
+        is bounded by the pattern, so any text is cheap to refuse.
+    """
+    match = _EVENT_ID.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,0 +1,83 @@
+"""A task: one piece of a session's work."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import msgspec
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Task(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """
+    One task, as it is stored and as it is on the wire.
+
+    A task is named by its session and its id together.
+
+    :ivar priority: A number (higher is more urgent), or the agent's own word.
+    :ivar created_at: ISO 8601 UTC with milliseconds, as are the other times.
+    """
+
+    id: str
+    session_id: str
+    title: str
+    status: TaskStatus
+    description: str | None = None
+    priority: int | str | None = None
+    created_at: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    agent: str | None = None
+    output: Any = None
+    error: Any = None
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class TaskQuery:
+    """
+    Which tasks, and which page of them.
+
+    :ivar session_id: None for the tasks of all sessions.
+    :ivar statuses: None for tasks of every status.
+    :ivar running_sessions: Only tasks of sessions that have not ended.
+    :ivar by_priority: Falling priority first; else newest ``created_at`` first.
+    :ivar limit: None for all.
+    """
+
+    session_id: str | None = None
+    statuses: frozenset[TaskStatus] | None = None
+    running_sessions: bool = False
+    by_priority: bool = False
+    limit: int | None = 100
+    offset: int = 0
+
+
+@attrs.frozen(slots=True)
+class TaskPage:
+    """A page of tasks, and how many there are in all."""
+
+    tasks: tuple[Task, ...]
+    total: int
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class TaskCounts:
+    """How many tasks there are by status; ``pending`` counts the queued ones too."""
+
+    total: int = 0
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0

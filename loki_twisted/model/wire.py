@@ -1,0 +1,258 @@
+"""
+What clients send and what they are answered, as declared types.
+
+The same declarations validate requests, make the OpenAPI document, encode the
+answers and decode them again in the client. Field names are snake_case here
+and camelCase on the wire. Events, sessions and tasks are on the wire as
+``model/events.py``, ``model/sessions.py`` and ``model/tasks.py`` declare them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from loki_twisted.model.events import Event
+from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
+from loki_twisted.model.tasks import Task
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The base of what the server answers: fields may be added later."""
+
+
+class Request(
+    msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True
+):
+    """The base of what clients send: a field that we do not know is an error."""
+
+
+# Requests
+
+
+class StartOptions(Request):
+    """
+    How a session is to be run.
+
+    ``timeout`` is in milliseconds, from the start; None is without limit.
+    """
+
+    dry_run: bool = False
+    verbose: bool = False
+    timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
+
+
+class StartSession(Request):
+    """
+    Ask for a session.
+
+    ``prdPath`` is relative to ``projectDir``, and that to the server's own
+    project directory, which it is by default. ``queue`` makes the session wait for a
+    place where it would else be refused.
+    """
+
+    prd_path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    provider: Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")] | None = None
+    options: StartOptions = StartOptions()
+    prompt: Annotated[str, Meta(min_length=1, max_length=100_000)] | None = None
+    project_dir: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
+    queue: bool = False
+
+
+class GiveInput(Request):
+    """Send a line (or several) to the agent of a session."""
+
+    input: Annotated[str, Meta(min_length=1, max_length=100_000)]
+    context: Annotated[str, Meta(max_length=100_000)] | None = None
+
+
+# Answers
+
+
+class SessionOrder(Shape):
+    """An order to a session was given: which session, where it stands now, in words."""
+
+    session_id: str
+    status: SessionStatus
+    message: str
+
+
+class SessionMessage(Shape):
+    """Something was done for a session."""
+
+    session_id: str
+    message: str
+
+
+class SessionSummary(Shape):
+    """Counts of a session's tasks by status."""
+
+    total: int
+    pending: int
+    running: int
+    completed: int
+    failed: int
+
+
+class SessionDetail(Shape):
+    """One session with the counts of what it works on."""
+
+    session: Session
+    tasks: SessionSummary
+    agents: AgentCounts
+
+
+class SessionList(Shape):
+    """Sessions, newest first; how many match in all, and how many of all run."""
+
+    sessions: list[Session]
+    total: int
+    running: int
+
+
+class Pagination(Shape):
+    """Where a page lies in the whole."""
+
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class TaskSummary(Shape):
+    """Counts of tasks by status; pending has the queued ones in it."""
+
+    pending: int
+    running: int
+    completed: int
+    failed: int
+
+
+class SessionTasks(Shape):
+    """A page of one session's tasks."""
+
+    tasks: list[Task]
+    pagination: Pagination
+    summary: TaskSummary
+
+
+class TaskList(Shape):
+    """A page of the tasks of all sessions, newest first."""
+
+    tasks: list[Task]
+    pagination: Pagination
+
+
+class TaskSelection(Shape):
+    """All tasks of one kind."""
+
+    tasks: list[Task]
+    count: int
+
+
+class TaskDetail(Shape):
+    """One task."""
+
+    task: Task
+
+
+class EventHistory(Shape):
+    """Some events, oldest first."""
+
+    events: list[Event]
+    count: int
+
+
+class EventStats(Shape):
+    """
+    The stream in figures.
+
+    ``historySize`` is the number of events in the log; ``eventsPerSecond`` is
+    the mean over the last minute; ``lag`` is how many events the slowest
+    subscriber is behind.
+    """
+
+    subscribers: int
+    history_size: int
+    oldest_event_id: str | None
+    newest_event_id: str | None
+    events_per_second: float
+    lag: int
+
+
+class Health(Shape):
+    """How the server is: healthy, degraded (says why in ``problems``) or unhealthy."""
+
+    status: str
+    version: str
+    uptime: int
+    providers: dict[str, bool]
+    active_session: str | None
+    problems: list[str]
+
+
+class Readiness(Shape, omit_defaults=True):
+    """Whether the server takes work; if not, why."""
+
+    ready: bool
+    error: str | None = None
+
+
+class Liveness(Shape):
+    """The server answers. ``uptime`` is in milliseconds."""
+
+    alive: bool
+    uptime: int
+
+
+class SessionCounts(Shape):
+    """How many sessions there are."""
+
+    total: int
+    running: int
+    completed: int
+    failed: int
+
+
+class StreamCounts(Shape):
+    """How many listen, and to how much history."""
+
+    subscribers: int
+    history_size: int
+
+
+class System(Shape):
+    """The machine and what runs on it. Memory is in bytes, ``loadAverage`` of the last minute."""
+
+    platform: str
+    arch: str
+    python_version: str
+    twisted_version: str
+    sqlite_version: str
+    cpus: int
+    memory_used: int
+    load_average: float
+
+
+class Status(Shape):
+    """The server in detail."""
+
+    version: str
+    uptime: int
+    uptime_formatted: str
+    providers: dict[str, bool]
+    sessions: SessionCounts
+    events: StreamCounts
+    system: System
+    problems: list[str]
+
+
+class Problem(Shape, omit_defaults=True):
+    """What every error is answered with: a sentence, a code from the table, and more."""
+
+    error: str
+    code: str
+    details: dict[str, Any] | None = None

@@ -1,0 +1,1 @@
+"""Who is doing what: the sessions, their legal steps, and their tasks."""

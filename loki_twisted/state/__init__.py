@@ -1,0 +1,1 @@
+"""What a ``.loki/`` directory says: watching it, and reading it."""

@@ -1,0 +1,165 @@
+"""
+A state directory as the session service knows it.
+
+A *state directory* is the ``.loki/`` of a project. It is watched as a tree;
+what has changed is read and told as *sightings*: what a file says now, not what is
+new about it. The difference to what was known before is the session service's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.tasks import Task
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class SessionSighting:
+    """
+    What ``session.json`` says. Fields that it does not say are None.
+
+    :ivar started_at: ISO 8601 UTC with milliseconds, like ``updated_at``.
+    """
+
+    session_id: str
+    status: SessionStatus | None = None
+    provider: str | None = None
+    prd_path: str | None = None
+    started_at: str | None = None
+    updated_at: str | None = None
+    current_phase: str | None = None
+    exit_code: int | None = None
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class PhaseSighting:
+    """What ``phase.json`` says. ``progress`` is what the file has there, a number or None."""
+
+    session_id: str
+    phase: str
+    previous_phase: str | None = None
+    progress: float | None = None
+
+
+@attrs.frozen(slots=True)
+class TasksSighting:
+    """All tasks that ``tasks.json`` lists now."""
+
+    session_id: str
+    tasks: Sequence[Task]
+
+
+@attrs.frozen(slots=True)
+class AgentSeen:
+    """One entry of the ``active`` list."""
+
+    id: str
+    type: str
+    model: str | None = None
+    task: str | None = None
+
+
+@attrs.frozen(slots=True)
+class AgentsSighting:
+    """All agents that ``agents.json`` lists as active now."""
+
+    session_id: str
+    active: Sequence[AgentSeen]
+
+
+@attrs.frozen(slots=True)
+class CurrentSession:
+    """What ``state.json`` names as the current session; None if it names none."""
+
+    session_id: str | None
+
+
+@attrs.frozen(slots=True)
+class SessionGone:
+    """The directory of a session is no longer there."""
+
+    session_id: str
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LogLines:
+    """
+    New whole lines of a log file.
+
+    :ivar session_id: None for a log that belongs to no one session.
+    :ivar source: Name of the file without ``.log``.
+    :ivar cursors: What to store in one transaction with what the lines became.
+    """
+
+    session_id: str | None
+    source: str
+    lines: Sequence[str]
+    cursors: Mapping[str, str]
+
+
+@attrs.frozen(slots=True)
+class Unreadable:
+    """
+    A file that says nothing we can use: told once for each distinct content.
+
+    :ivar session_id: None where the file belongs to no one session.
+    :ivar path: Relative to the state directory.
+    :ivar reason: In words, for a log event.
+    """
+
+    session_id: str | None
+    path: str
+    reason: str
+
+
+Sighting = (
+    SessionSighting
+    | PhaseSighting
+    | TasksSighting
+    | AgentsSighting
+    | CurrentSession
+    | SessionGone
+    | LogLines
+    | Unreadable
+)
+
+
+class ISightingListener(Interface):
+    """Who is told what a state directory says."""
+
+    def seen(project_dir: str, sightings: Sequence[Sighting]) -> Deferred[object]:
+        """
+        Take what files say now.
+
+        :param project_dir: Absolute path of the directory that holds ``.loki/``.
+        :returns: Nothing more is told of this directory until it fires. If it fails,
+            the same files are read and told again, after a pause.
+        """
+
+
+class IStateWatcher(Interface):
+    """Watches state directories."""
+
+    def watch(project_dir: str, cursors: Mapping[str, str]) -> Deferred[None]:
+        """
+        Begin to watch the ``.loki/`` of a directory; do nothing if it is watched already.
+
+        It need not exist yet. What it says at first is told like any change.
+
+        :param cursors: As last stored for its log files.
+        :returns: Fires when all that was there at first has been told and taken.
+        """
+
+    def unwatch(project_dir: str) -> None:
+        """Watch it no longer."""
+
+    def stop() -> Deferred[None]:
+        """Watch nothing any longer, for the end of the server."""
+
+    def problems() -> Sequence[str]:
+        """What keeps it from watching as well as it should, in sentences."""

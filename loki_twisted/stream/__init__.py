@@ -1,0 +1,1 @@
+"""Who listens: subscribers to the event stream."""

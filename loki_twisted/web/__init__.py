@@ -1,0 +1,1 @@
+"""HTTP: the gate, the routes, and errors turned into answers. Importing it installs the reactor."""
