@@ -9,6 +9,7 @@ after a restart of the server.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -124,7 +125,7 @@ class IAgentListener(Interface):
 
     def lines_received(
         stream: str, lines: Sequence[str], cursors: Mapping[str, str]
-    ) -> Deferred[object]:
+    ) -> Deferred[Any]:
         """
         Take lines that the agent wrote, in order.
 

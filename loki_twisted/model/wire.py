@@ -32,7 +32,7 @@ class Request(
 # Requests
 
 
-class StartOptions(Request):
+class StartOptions(Request, frozen=True, kw_only=True):
     """
     How a session is to be run.
 
@@ -44,7 +44,7 @@ class StartOptions(Request):
     timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
 
 
-class StartSession(Request):
+class StartSession(Request, frozen=True, kw_only=True):
     """
     Ask for a session.
 
@@ -62,7 +62,7 @@ class StartSession(Request):
     queue: bool = False
 
 
-class GiveInput(Request):
+class GiveInput(Request, frozen=True, kw_only=True):
     """Send a line (or several) to the agent of a session."""
 
     input: Annotated[str, Meta(min_length=1, max_length=100_000)]
@@ -72,7 +72,7 @@ class GiveInput(Request):
 # Answers
 
 
-class SessionOrder(Shape):
+class SessionOrder(Shape, frozen=True, kw_only=True):
     """An order to a session was given: which session, where it stands now, in words."""
 
     session_id: str
@@ -80,14 +80,14 @@ class SessionOrder(Shape):
     message: str
 
 
-class SessionMessage(Shape):
+class SessionMessage(Shape, frozen=True, kw_only=True):
     """Something was done for a session."""
 
     session_id: str
     message: str
 
 
-class SessionSummary(Shape):
+class SessionSummary(Shape, frozen=True, kw_only=True):
     """Counts of a session's tasks by status."""
 
     total: int
@@ -97,7 +97,7 @@ class SessionSummary(Shape):
     failed: int
 
 
-class SessionDetail(Shape):
+class SessionDetail(Shape, frozen=True, kw_only=True):
     """One session with the counts of what it works on."""
 
     session: Session
@@ -105,7 +105,7 @@ class SessionDetail(Shape):
     agents: AgentCounts
 
 
-class SessionList(Shape):
+class SessionList(Shape, frozen=True, kw_only=True):
     """Sessions, newest first; how many match in all, and how many of all run."""
 
     sessions: list[Session]
@@ -113,7 +113,7 @@ class SessionList(Shape):
     running: int
 
 
-class Pagination(Shape):
+class Pagination(Shape, frozen=True, kw_only=True):
     """Where a page lies in the whole."""
 
     total: int
@@ -122,7 +122,7 @@ class Pagination(Shape):
     has_more: bool
 
 
-class TaskSummary(Shape):
+class TaskSummary(Shape, frozen=True, kw_only=True):
     """Counts of tasks by status; pending has the queued ones in it."""
 
     pending: int
@@ -131,7 +131,7 @@ class TaskSummary(Shape):
     failed: int
 
 
-class SessionTasks(Shape):
+class SessionTasks(Shape, frozen=True, kw_only=True):
     """A page of one session's tasks."""
 
     tasks: list[Task]
@@ -139,34 +139,34 @@ class SessionTasks(Shape):
     summary: TaskSummary
 
 
-class TaskList(Shape):
+class TaskList(Shape, frozen=True, kw_only=True):
     """A page of the tasks of all sessions, newest first."""
 
     tasks: list[Task]
     pagination: Pagination
 
 
-class TaskSelection(Shape):
+class TaskSelection(Shape, frozen=True, kw_only=True):
     """All tasks of one kind."""
 
     tasks: list[Task]
     count: int
 
 
-class TaskDetail(Shape):
+class TaskDetail(Shape, frozen=True, kw_only=True):
     """One task."""
 
     task: Task
 
 
-class EventHistory(Shape):
+class EventHistory(Shape, frozen=True, kw_only=True):
     """Some events, oldest first."""
 
     events: list[Event]
     count: int
 
 
-class EventStats(Shape):
+class EventStats(Shape, frozen=True, kw_only=True):
     """
     The stream in figures.
 
@@ -183,7 +183,7 @@ class EventStats(Shape):
     lag: int
 
 
-class Health(Shape):
+class Health(Shape, frozen=True, kw_only=True):
     """How the server is: healthy, degraded (says why in ``problems``) or unhealthy."""
 
     status: str
@@ -194,21 +194,21 @@ class Health(Shape):
     problems: list[str]
 
 
-class Readiness(Shape, omit_defaults=True):
+class Readiness(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the server takes work; if not, why."""
 
     ready: bool
     error: str | None = None
 
 
-class Liveness(Shape):
+class Liveness(Shape, frozen=True, kw_only=True):
     """The server answers. ``uptime`` is in milliseconds."""
 
     alive: bool
     uptime: int
 
 
-class SessionCounts(Shape):
+class SessionCounts(Shape, frozen=True, kw_only=True):
     """How many sessions there are."""
 
     total: int
@@ -217,14 +217,14 @@ class SessionCounts(Shape):
     failed: int
 
 
-class StreamCounts(Shape):
+class StreamCounts(Shape, frozen=True, kw_only=True):
     """How many listen, and to how much history."""
 
     subscribers: int
     history_size: int
 
 
-class System(Shape):
+class System(Shape, frozen=True, kw_only=True):
     """The machine and what runs on it. Memory is in bytes, ``loadAverage`` of the last minute."""
 
     platform: str
@@ -237,7 +237,7 @@ class System(Shape):
     load_average: float
 
 
-class Status(Shape):
+class Status(Shape, frozen=True, kw_only=True):
     """The server in detail."""
 
     version: str
@@ -250,7 +250,7 @@ class Status(Shape):
     problems: list[str]
 
 
-class Problem(Shape, omit_defaults=True):
+class Problem(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """What every error is answered with: a sentence, a code from the table, and more."""
 
     error: str

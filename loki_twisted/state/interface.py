@@ -9,6 +9,7 @@ new about it. The difference to what was known before is the session service's w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -132,7 +133,7 @@ Sighting = (
 class ISightingListener(Interface):
     """Who is told what a state directory says."""
 
-    def seen(project_dir: str, sightings: Sequence[Sighting]) -> Deferred[object]:
+    def seen(project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """
         Take what files say now.
 
@@ -153,6 +154,14 @@ class IStateWatcher(Interface):
 
         :param cursors: As last stored for its log files.
         :returns: Fires when all that was there at first has been told and taken.
+        """
+
+    def settle(project_dir: str) -> Deferred[None]:
+        """
+        Look at a watched directory now instead of soon.
+
+        :returns: Fires when what it said at the time of the call has been told and taken;
+            at once for a directory that is not watched.
         """
 
     def unwatch(project_dir: str) -> None:

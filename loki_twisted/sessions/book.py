@@ -1,0 +1,249 @@
+"""
+The book: every session that is known, and the only way to change one.
+
+A change is decided on the newest state, takes effect for the next decision at
+once, and goes into the log in the same turn of the reactor: so decisions and
+their events have one order. Readers see a change when it is on disk. If it
+cannot be put there, the session falls back to where the disk has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from loki_twisted.agents.interface import IAgent
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords
+from loki_twisted.model.errors import SessionNotFound
+from loki_twisted.model.events import Fact
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.tasks import Task, TaskQuery
+from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.state import SessionState, with_status
+
+_AGENTS_CURSOR = "agents"
+_DELETED_CURSOR = "deleted:"
+
+
+@attrs.define(eq=False)
+class Record:
+    """
+    One session in the book.
+
+    :ivar state: Where it stands, for decisions.
+    :ivar committed: Where it stands on disk, for readers; None before it is there.
+    :ivar in_flight: How many changes are on their way to the disk.
+    :ivar agent: Its agent, while one of ours runs.
+    :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
+    """
+
+    state: SessionState
+    committed: SessionState | None = None
+    in_flight: int = 0
+    agent: IAgent | None = None
+    stop_ordered: bool = False
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.state.session.id
+
+    @property
+    def status(self) -> SessionStatus:
+        """The session's status, for decisions."""
+        return self.state.session.status
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this server (or one before it on the same data) started it."""
+        return self.state.session.origin is Origin.STARTED
+
+
+class SessionBook:
+    """
+    All sessions by id.
+
+    :param log: The event log, and the rows that go with it.
+    :param now_ms: The wall clock, milliseconds since the Unix epoch.
+    """
+
+    def __init__(self, log: IEventLog, records: IRecords, now_ms: Callable[[], int]) -> None:
+        self._log = log
+        self._rows = records
+        self._now_ms = now_ms
+        self._records: dict[str, Record] = {}
+        self._deleted: set[str] = set()
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(list(self._records.values()))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def now(self) -> str:
+        """The time, ISO 8601."""
+        return iso_from_ms(self._now_ms())
+
+    async def load(self) -> None:
+        """Read every session from disk."""
+        tasks: dict[str, dict[str, Task]] = {}
+        for task in (await self._rows.tasks(TaskQuery(limit=None))).tasks:
+            tasks.setdefault(task.session_id, {})[task.id] = task
+        cursors = await self._rows.cursors("")
+        self._deleted = {
+            name.removeprefix(_DELETED_CURSOR)
+            for name in cursors
+            if name.startswith(_DELETED_CURSOR)
+        }
+        for session in await self._rows.sessions():
+            agents = cursors.get(f"{session.id}/{_AGENTS_CURSOR}")
+            state = SessionState(
+                session,
+                tasks.get(session.id, {}),
+                msgspec.json.decode(agents, type=dict[str, str]) if agents else {},
+            )
+            self._records[session.id] = Record(state, committed=state)
+
+    def find(self, session_id: str) -> Record | None:
+        """The record of a session, or None; it may not be on disk yet."""
+        return self._records.get(session_id)
+
+    def get(self, session_id: str) -> Record:
+        """
+        The record of a session that readers know.
+
+        :raises SessionNotFound: if there is none of that id on disk.
+        """
+        record = self._records.get(session_id)
+        if record is None or record.committed is None:
+            raise SessionNotFound.of(session_id)
+        return record
+
+    def read(self, session_id: str) -> Session:
+        """
+        What readers see of one session.
+
+        :raises SessionNotFound: if there is none of that id on disk.
+        """
+        record = self._records.get(session_id)
+        if record is None or record.committed is None:
+            raise SessionNotFound.of(session_id)
+        return record.committed.session
+
+    def add(self, session: Session) -> Record:
+        """Make room for a new session; :meth:`commit` then puts it on disk."""
+        record = self._records[session.id] = Record(SessionState(session))
+        return record
+
+    def remove(self, record: Record) -> None:
+        """Take a session out that never came to disk."""
+        self._records.pop(record.id, None)
+
+    def committed_sessions(self) -> list[Session]:
+        """What readers see of all sessions, newest first."""
+        sessions = [r.committed.session for r in self._records.values() if r.committed is not None]
+        return sorted(sessions, key=lambda s: (s.started_at, s.id), reverse=True)
+
+    def commit(
+        self,
+        record: Record,
+        state: SessionState,
+        facts: Sequence[Fact] = (),
+        cursors: Mapping[str, str | None] | None = None,
+    ) -> Deferred[Session]:
+        """
+        Put a session into a new state, with the events that belong to it.
+
+        :param cursors: Positions to store with it.
+        :returns: Fires with the session as it is then on disk.
+        :raises StorageFailed: (through the Deferred) if it could not be stored.
+        """
+        now_ms = self._now_ms()
+        before = record.state
+        is_new = record.committed is None and record.in_flight == 0
+        if state.session != before.session or is_new:
+            session = msgspec.structs.replace(state.session, updated_at=iso_from_ms(now_ms))
+            state = attrs.evolve(state, session=session)
+        stored = dict(cursors or {})
+        if state.active_agents != before.active_agents:
+            stored[f"{record.id}/{_AGENTS_CURSOR}"] = msgspec.json.encode(
+                state.active_agents
+            ).decode()
+        changed, gone = _task_rows(before.tasks, state.tasks)
+        batch = Batch(
+            session_id=record.id,
+            at_ms=now_ms,
+            facts=facts,
+            session=state.session if is_new or state.session != before.session else None,
+            tasks=changed,
+            removed_tasks=gone,
+            cursors=stored,
+        )
+        record.state = state
+        record.in_flight += 1
+        done: Deferred[Bounds] = self._log.append(batch)
+        return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
+
+    def _stored(self, _: Bounds, record: Record, state: SessionState) -> Session:
+        record.in_flight -= 1
+        record.committed = state
+        return state.session
+
+    def _not_stored(self, failure: Failure, record: Record) -> Failure:
+        record.in_flight -= 1
+        if record.in_flight == 0 and record.committed is not None:
+            record.state = record.committed
+            if record.stop_ordered and not record.status.is_final:
+                record.state = with_status(record.state, SessionStatus.STOPPING)
+        return failure
+
+    def forget(self, record: Record) -> Deferred[None]:
+        """
+        Remove a session's record from disk, and then from the book.
+
+        Files that its state directory may still have are passed over from now on.
+
+        :raises StorageFailed: (through the Deferred) if it could not be removed; it stays then.
+        """
+
+        def gone(_: Bounds) -> None:
+            self._records.pop(record.id, None)
+
+        self._deleted.add(record.id)
+        batch = Batch(
+            session_id=record.id,
+            at_ms=self._now_ms(),
+            cursors={_DELETED_CURSOR + record.id: "1"},
+            forget=True,
+        )
+        return self._log.append(batch).addCallback(gone)
+
+    def is_deleted(self, session_id: str) -> bool:
+        """Whether a session's record was deleted while its files may have stayed."""
+        return session_id in self._deleted
+
+    def bury(self, session_id: str) -> Deferred[Bounds]:
+        """Take note that the files of a deleted session are gone too: its id is free again."""
+        self._deleted.discard(session_id)
+        return self.tell("", (), {_DELETED_CURSOR + session_id: None})
+
+    def tell(
+        self, session_id: str, facts: Sequence[Fact], cursors: Mapping[str, str | None]
+    ) -> Deferred[Bounds]:
+        """Put facts into the log that change no session."""
+        return self._log.append(
+            Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
+        )
+
+
+def _task_rows(
+    before: Mapping[str, Task], after: Mapping[str, Task]
+) -> tuple[list[Task], list[str]]:
+    if before is after:
+        return [], []
+    changed = [task for name, task in after.items() if before.get(name) != task]
+    return changed, [name for name in before if name not in after]

@@ -1,0 +1,61 @@
+"""Putting the end of a session on record, whatever it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from loki_twisted.model.errors import StorageFailed
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.state import SessionState
+
+_log = Logger()
+
+_RETRY_SECONDS = 1.0
+
+
+async def commit_end(
+    reactor: IReactorTime,
+    book: SessionBook,
+    record: Record,
+    decide: Callable[[SessionState], SessionState],
+    after: Callable[[Record], None],
+) -> None:
+    """
+    Put a session into a final state.
+
+    While the log cannot be written this is tried again every second. If the
+    server ends before that, nothing is lost: the agent's exit stays on disk
+    beside its output, and the next server does the same from there.
+
+    :param decide: Makes the final state from the newest one.
+    :param after: Called once when it is on disk.
+    """
+    before = record.state
+    state = decide(before)
+    session = state.session
+    facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
+    try:
+        await book.commit(record, state, facts)
+    except StorageFailed as error:
+        _log.warn("The end of {id} is not on record yet: {error}", id=record.id, error=str(error))
+        reactor.callLater(_RETRY_SECONDS, _again, reactor, book, record, decide, after)
+    else:
+        after(record)
+
+
+def _again(
+    reactor: IReactorTime,
+    book: SessionBook,
+    record: Record,
+    decide: Callable[[SessionState], SessionState],
+    after: Callable[[Record], None],
+) -> None:
+    done = ensureDeferred(commit_end(reactor, book, record, decide, after))
+    done.addErrback(
+        lambda failure: _log.failure("The end of {id} was not told.", failure, id=record.id)
+    )

@@ -1,0 +1,70 @@
+"""Following an agent of ours: what its lines mean for its session, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
+from loki_twisted.model.events import Fact
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.state import after_end, after_fact
+
+_log = Logger()
+
+
+@implementer(IAgentListener)
+@attrs.define(eq=False)
+class AgentFollower:
+    """
+    Takes what one agent prints, and its end, into the book.
+
+    :ivar driver: Knows what its lines mean.
+    :ivar settle: Called when the agent has ended, before that is told: fires when what it
+        left in its state directory has been told.
+    :ivar after: Called once with the record when the end is on disk.
+    """
+
+    reactor: IReactorTime
+    book: SessionBook
+    record: Record
+    driver: IDriver
+    settle: Callable[[], Awaitable[None]]
+    after: Callable[[Record], None]
+
+    def lines_received(
+        self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
+    ) -> Deferred[Any]:
+        """See :class:`IAgentListener`."""
+        facts: list[Fact] = []
+        for line in lines:
+            facts += self.driver.line(stream, line)
+        at = self.book.now()
+        state = self.record.state
+        for fact in facts:
+            state = after_fact(state, fact, at)
+        return self.book.commit(self.record, state, facts, cursors)
+
+    def ended(self, end: AgentEnd) -> None:
+        """See :class:`IAgentListener`."""
+        self.record.agent = None
+        ensureDeferred(self._end(end)).addErrback(
+            lambda failure: _log.failure(
+                "The end of session {session} could not be told.",
+                failure,
+                session=self.record.id,
+            )
+        )
+
+    async def _end(self, end: AgentEnd) -> None:
+        await self.settle()
+        await commit_end(
+            self.reactor, self.book, self.record, lambda state: after_end(state, end), self.after
+        )

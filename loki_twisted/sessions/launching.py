@@ -1,0 +1,321 @@
+"""Launching agents: of new sessions, of those that wait, and of those of an earlier server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from loki_twisted.agents.interface import (
+    IAgent,
+    IAgentRunner,
+    IProviders,
+    LaunchPlan,
+    LaunchRequest,
+)
+from loki_twisted.log.interface import IRecords
+from loki_twisted.model.errors import (
+    AgentNotStarted,
+    LokiError,
+    SessionAlreadyRunning,
+    StorageFailed,
+    TooManySessions,
+    Unavailable,
+)
+from loki_twisted.model.events import Fact
+from loki_twisted.model.identifiers import session_id
+from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.model.wire import StartSession
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.following import AgentFollower
+from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.state.interface import IStateWatcher
+
+_log = Logger()
+
+DEFAULT_PROVIDER = "claude"
+_REQUEST = "request"
+_DEADLINE = "deadline"
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LaunchPolicy:
+    """
+    What the operator allows.
+
+    :ivar loki_dir: Absolute path of the server's own project directory.
+    :ivar project_roots: Resolved directories; sessions may work in these and below.
+    :ivar max_sessions: How many may be at work at once.
+    """
+
+    loki_dir: str
+    project_roots: Sequence[str]
+    max_sessions: int = 8
+
+
+@attrs.define(eq=False, kw_only=True)
+class Launcher:
+    """
+    Brings sessions to work.
+
+    A session is on record before its agent is spawned. So after a crash between
+    the two the next server knows what was meant, and nothing runs unknown.
+
+    :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
+    :ivar entropy: Gives that many random bytes.
+    """
+
+    reactor: IReactorTime
+    book: SessionBook
+    records: IRecords
+    providers: IProviders
+    runner: IAgentRunner
+    watcher: IStateWatcher
+    policy: LaunchPolicy
+    now_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+    is_closing: bool = False
+    _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
+
+    async def start(self, wanted: StartSession) -> Session:
+        """See :meth:`ISessions.start`."""
+        if self.is_closing:
+            msg = "The server is shutting down."
+            raise Unavailable(msg)
+        policy = self.policy
+        place = find_place(
+            wanted.project_dir, wanted.prd_path, policy.loki_dir, policy.project_roots
+        )
+        now_ms = self.now_ms()
+        session = Session(
+            id=session_id(now_ms, self.entropy(4)),
+            status=SessionStatus.STARTING,
+            provider=wanted.provider or DEFAULT_PROVIDER,
+            project_dir=place.project_dir,
+            started_at=iso_from_ms(now_ms),
+            updated_at=iso_from_ms(now_ms),
+            prd_path=place.prd_path,
+            model=wanted.model,
+        )
+        plan = self._plan(session, wanted)
+        session = msgspec.structs.replace(session, accepts_input=plan.accepts_input)
+        obstacle = self._obstacle(session)
+        if obstacle is not None:
+            if not wanted.queue:
+                raise obstacle
+            session = msgspec.structs.replace(
+                session, status=SessionStatus.QUEUED, reason=str(obstacle)
+            )
+        record = self.book.add(session)
+        try:
+            await self._put_on_record(record, wanted)
+        except LokiError:
+            self.book.remove(record)
+            raise
+        return session if obstacle is not None else await self._launch(record, plan)
+
+    def _put_on_record(self, record: Record, wanted: StartSession) -> Deferred[Session]:
+        asked = msgspec.json.encode(wanted).decode()
+        cursors: dict[str, str | None] = {f"{record.id}/{_REQUEST}": asked}
+        if wanted.options.timeout is not None:
+            cursors[f"{record.id}/{_DEADLINE}"] = str(self.now_ms() + wanted.options.timeout)
+        return self.book.commit(record, record.state, (), cursors)
+
+    def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
+        return self.providers.plan(
+            LaunchRequest(
+                session_id=session.id,
+                project_dir=session.project_dir,
+                loki_dir=self.policy.loki_dir,
+                provider=session.provider,
+                prd_path=session.prd_path,
+                prompt=wanted.prompt,
+                model=wanted.model,
+                dry_run=wanted.options.dry_run,
+                verbose=wanted.options.verbose,
+            )
+        )
+
+    def _at_work(self) -> list[Record]:
+        return [
+            record
+            for record in self.book
+            if record.is_ours
+            and not record.status.is_final
+            and record.status is not SessionStatus.QUEUED
+        ]
+
+    def _obstacle(self, session: Session) -> LokiError | None:
+        """Say what keeps a session from starting now."""
+        at_work = self._at_work()
+        for record in at_work:
+            if record.state.session.project_dir == session.project_dir:
+                msg = f"Session {record.id} already runs in {session.project_dir}."
+                return SessionAlreadyRunning(msg, {"sessionId": record.id})
+        if len(at_work) >= self.policy.max_sessions:
+            msg = f"{len(at_work)} sessions are at work, which is as many as may be."
+            return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
+        return None
+
+    async def _launch(self, record: Record, plan: LaunchPlan) -> Session:
+        self._watch(record)
+        try:
+            agent = await self.runner.start(record.id, plan)
+        except AgentNotStarted as error:
+            await self._fail(record, str(error))
+            raise
+        record.agent = agent
+        try:
+            return await self._launched(record, agent)
+        except StorageFailed:
+            # Nobody was told that it runs, so it must not.
+            record.stop_ordered = True
+            agent.stop()
+            raise
+        finally:
+            await self._follow(record, agent)
+
+    def _launched(self, record: Record, agent: IAgent) -> Deferred[Session]:
+        status = next_status(record.status, Step.LAUNCH)
+        state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
+        message = f"Started with provider {state.session.provider}."
+        fact = Fact("session:started", {"status": str(status), "message": message})
+        return self.book.commit(record, state, [fact])
+
+    async def _fail(self, record: Record, reason: str) -> None:
+        def failed(state: SessionState) -> SessionState:
+            return with_status(state, next_status(state.session.status, Step.FAIL), reason=reason)
+
+        await commit_end(self.reactor, self.book, record, failed, self._after_end)
+
+    async def _follow(self, record: Record, agent: IAgent) -> None:
+        """Read what an agent prints, and bring it in line with what the record says."""
+        if record.stop_ordered or record.status is SessionStatus.STOPPING:
+            record.stop_ordered = True
+            agent.stop()
+        elif record.status is SessionStatus.PAUSED:
+            agent.pause()
+        else:
+            agent.resume()
+        cursors = await self.records.cursors(f"{record.id}/")
+        project_dir = record.state.session.project_dir
+        follower = AgentFollower(
+            self.reactor,
+            self.book,
+            record,
+            self.providers.driver(record.state.session.provider),
+            lambda: self.watcher.settle(project_dir),
+            self._after_end,
+        )
+        agent.follow(cursors, follower)
+        deadline = cursors.get(f"{record.id}/{_DEADLINE}")
+        if deadline is not None:
+            seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
+            self._deadlines[record.id] = self.reactor.callLater(seconds, self._expire, record)
+
+    def _expire(self, record: Record) -> None:
+        self._deadlines.pop(record.id, None)
+        reason = "It ran longer than its time limit."
+        done = ensureDeferred(self.stop(record, reason))
+        done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
+
+    async def stop(self, record: Record, reason: str | None = None) -> Session:
+        """
+        Order a session of ours to stop, and say so even if it cannot be put on record.
+
+        :param reason: Why, unless somebody asked for it.
+        :raises Conflict: if it does not run.
+        """
+        before = record.status
+        status = next_status(before, Step.STOP)
+        if before is not SessionStatus.QUEUED:
+            record.stop_ordered = True
+        if record.agent is not None:
+            record.agent.stop()
+        if status is before:
+            return record.state.session
+        facts = facts_between(before, status) if status.is_final else []
+        try:
+            return await self.book.commit(
+                record, with_status(record.state, status, reason=reason), facts
+            )
+        except StorageFailed as error:
+            if status.is_final:
+                raise
+            _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
+            return record.state.session
+
+    def _after_end(self, record: Record) -> None:
+        deadline = self._deadlines.pop(record.id, None)
+        if deadline is not None:
+            deadline.cancel()
+        directory = record.state.session.project_dir
+        in_use = any(other.state.session.project_dir == directory for other in self._at_work())
+        if directory != self.policy.loki_dir and not in_use:
+            self.watcher.unwatch(directory)
+        self.give_turns()
+
+    def give_turns(self) -> None:
+        """Launch the sessions that wait, first come first served, as far as there are places."""
+        if self.is_closing:
+            return
+        waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
+        for record in sorted(waiting, key=lambda r: r.state.session.started_at):
+            if self._obstacle(record.state.session) is None:
+                status = next_status(record.status, Step.TURN)
+                stored = self.book.commit(record, with_status(record.state, status))
+                done = ensureDeferred(self._take_turn(record, stored))
+                done.addErrback(
+                    lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
+                )
+
+    async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
+        await stored
+        cursors = await self.records.cursors(f"{record.id}/")
+        asked = msgspec.json.decode(cursors[f"{record.id}/{_REQUEST}"], type=StartSession)
+        try:
+            plan = self._plan(record.state.session, asked)
+        except LokiError as error:
+            await self._fail(record, str(error))
+            return
+        try:
+            await self._launch(record, plan)
+        except AgentNotStarted as error:
+            _log.warn("{id}: {error}", id=record.id, error=str(error))
+
+    async def adopt_all(self) -> None:
+        """Find the agents of an earlier server again, running or ended, and follow them."""
+        for record in self._at_work():
+            agent = self.runner.adopt(record.id)
+            if agent is None:
+                await self._fail(record, "The server ended before its agent was started.")
+                continue
+            record.agent = agent
+            self._watch(record)
+            if record.status is SessionStatus.STARTING:
+                await self._launched(record, agent)
+            await self._follow(record, agent)
+        self.give_turns()
+
+    def _watch(self, record: Record) -> None:
+        directory = record.state.session.project_dir
+        done = ensureDeferred(self._watch_directory(directory))
+        done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))
+
+    async def _watch_directory(self, directory: str) -> None:
+        await self.watcher.watch(directory, await self.records.cursors(""))
+
+    def close(self) -> None:
+        """Start nothing any more, and forget the deadlines: the next server keeps them."""
+        self.is_closing = True
+        for deadline in self._deadlines.values():
+            deadline.cancel()
+        self._deadlines.clear()

@@ -1,0 +1,205 @@
+"""Observing state directories: what their files say, as events and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred, gatherResults
+from zope.interface import implementer
+
+from loki_twisted.model.events import Fact
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
+from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.state import SessionState, after_fact, with_status, with_tasks
+from loki_twisted.state.interface import (
+    AgentsSighting,
+    CurrentSession,
+    ISightingListener,
+    LogLines,
+    PhaseSighting,
+    SessionGone,
+    SessionSighting,
+    Sighting,
+    TasksSighting,
+    Unreadable,
+)
+
+_DEFAULT_PROVIDER = "claude"
+
+
+@implementer(ISightingListener)
+@attrs.define(eq=False)
+class StateObserver:
+    """
+    Takes what state directories say into the book.
+
+    Sessions of ours are believed about their phases, tasks and agents, never
+    about their status: that we know better.
+
+    :ivar current: By project directory, the session that its global state names.
+    """
+
+    book: SessionBook
+    current: dict[str, str | None] = attrs.field(factory=dict)
+
+    def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
+        """See :class:`ISightingListener`."""
+        phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
+        waiting = []
+        for sighting in sightings:
+            if isinstance(sighting, SessionSighting) and sighting.session_id in phased:
+                # phase.json says more of the same, and one change is one event.
+                told = self._take(project_dir, attrs.evolve(sighting, current_phase=None))
+            else:
+                told = self._take(project_dir, sighting)
+            if told is not None:
+                waiting.append(told)
+        # Each has begun, in order; all of them must end before more is told.
+        return gatherResults(waiting, consumeErrors=True)
+
+    def _take(self, project_dir: str, sighting: Sighting) -> Deferred[Any] | None:
+        match sighting:
+            case CurrentSession():
+                self.current[project_dir] = sighting.session_id
+                return None
+            case LogLines():
+                return self._log_lines(project_dir, sighting)
+            case Unreadable():
+                return self._unreadable(project_dir, sighting)
+            case SessionGone():
+                return self._gone(sighting)
+            case _:
+                return self._of_session(project_dir, sighting)
+
+    def _of_session(
+        self,
+        project_dir: str,
+        sighting: SessionSighting | PhaseSighting | TasksSighting | AgentsSighting,
+    ) -> Deferred[Any] | None:
+        if self.book.is_deleted(sighting.session_id):
+            return None
+        record = self.book.find(sighting.session_id)
+        is_new = record is None
+        if record is None:
+            record = self.book.add(_unknown_session(sighting.session_id, project_dir, self.book))
+        state, facts = changes(record, sighting, self.book.now())
+        if not is_new and not facts and state == record.state:
+            return None
+        return self.book.commit(record, state, facts)
+
+    def _gone(self, sighting: SessionGone) -> Deferred[Any] | None:
+        if self.book.is_deleted(sighting.session_id):
+            return self.book.bury(sighting.session_id)
+        record = self.book.find(sighting.session_id)
+        if record is None or record.is_ours or record.status.is_final:
+            return None
+        reason = "Its state directory is gone."
+        state = with_status(record.state, SessionStatus.STOPPED, reason=reason)
+        facts = facts_between(record.status, SessionStatus.STOPPED, reason)
+        return self.book.commit(record, state, facts)
+
+    def _log_lines(self, project_dir: str, lines: LogLines) -> Deferred[Any]:
+        session_id = self._session_of(project_dir, lines.session_id)
+        facts = [
+            Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+            for line in lines.lines
+        ]
+        return self.book.tell(session_id, facts, lines.cursors)
+
+    def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any]:
+        message = f"{sighting.path}: {sighting.reason}"
+        fact = Fact("log:warn", {"level": "warn", "message": message, "source": "state"})
+        return self.book.tell(self._session_of(project_dir, sighting.session_id), [fact], {})
+
+    def _session_of(self, project_dir: str, session_id: str | None) -> str:
+        """Find whom a log belongs to that names no session: the one at work there."""
+        if session_id is not None:
+            return session_id
+        named = self.current.get(project_dir)
+        if named is not None:
+            return named
+        for record in self.book:
+            session = record.state.session
+            if session.project_dir == project_dir and not session.status.is_final:
+                return session.id
+        return ""
+
+
+def changes(
+    record: Record,
+    sighting: SessionSighting | PhaseSighting | TasksSighting | AgentsSighting,
+    at: str,
+) -> tuple[SessionState, list[Fact]]:
+    """
+    Say what a sighting changes.
+
+    :param at: When it was seen, ISO 8601.
+    :returns: The session's next state, and the events that the change means.
+    """
+    state = record.state
+    facts: list[Fact]
+    match sighting:
+        case SessionSighting():
+            return (state, []) if record.is_ours else _session_changes(state, sighting, at)
+        case PhaseSighting():
+            facts = phase_facts(
+                state.session.current_phase,
+                sighting.phase,
+                sighting.previous_phase,
+                sighting.progress,
+            )
+        case AgentsSighting():
+            facts = agent_facts(state.active_agents, sighting.active)
+        case TasksSighting():
+            difference = task_difference(state.tasks, sighting.tasks, at)
+            return with_tasks(state, difference.changed, difference.gone), list(difference.facts)
+    for fact in facts:
+        state = after_fact(state, fact, at)
+    return state, facts
+
+
+def _session_changes(
+    state: SessionState, sighting: SessionSighting, at: str
+) -> tuple[SessionState, list[Fact]]:
+    before = state.session
+    status = sighting.status or before.status
+    said = {
+        "provider": sighting.provider,
+        "prd_path": sighting.prd_path,
+        "started_at": sighting.started_at,
+        "exit_code": sighting.exit_code,
+    }
+    session = msgspec.structs.replace(
+        before,
+        status=status,
+        reason=before.reason if status is before.status else None,
+        **{name: value for name, value in said.items() if value is not None},
+    )
+    facts = facts_between(before.status, status, exit_code=session.exit_code)
+    state = attrs.evolve(state, session=session)
+    if sighting.current_phase is not None:
+        phases = phase_facts(before.current_phase, sighting.current_phase, None, None)
+        for fact in phases:
+            state = after_fact(state, fact, at)
+        # A phase is told while its session is at work, so before its end.
+        facts = [*phases, *facts] if status.is_final else [*facts, *phases]
+    return state, facts
+
+
+def _unknown_session(session_id: str, project_dir: str, book: SessionBook) -> Session:
+    """A session of which we have seen no more than that it is there."""
+    now = book.now()
+    return Session(
+        id=session_id,
+        status=SessionStatus.STARTING,
+        provider=_DEFAULT_PROVIDER,
+        project_dir=project_dir,
+        started_at=now,
+        updated_at=now,
+        origin=Origin.OBSERVED,
+    )

@@ -1,0 +1,187 @@
+"""The session service: every order that one can give to a session, and every question about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from zope.interface import implementer
+
+from loki_twisted.log.interface import IRecords
+from loki_twisted.model.errors import Conflict, NotFound, Unavailable
+from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.wire import StartSession
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
+from loki_twisted.sessions.launching import Launcher
+from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.state import with_status
+
+_HAS_AGENT = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
+
+
+@implementer(ISessions)
+class SessionService:
+    """
+    All that the web and the commands may do with sessions.
+
+    :param records: The rows of tasks.
+    """
+
+    def __init__(self, book: SessionBook, launcher: Launcher, records: IRecords) -> None:
+        self._book = book
+        self._launcher = launcher
+        self._records = records
+
+    # Orders
+
+    def start(self, wanted: StartSession) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._launcher.start(wanted))
+
+    def stop(self, session_id: str) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._stop(session_id))
+
+    async def _stop(self, session_id: str) -> Session:
+        return await self._launcher.stop(self._ours(session_id))
+
+    def pause(self, session_id: str) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._halt(session_id, Step.PAUSE))
+
+    def resume(self, session_id: str) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._halt(session_id, Step.RESUME))
+
+    async def _halt(self, session_id: str, step: Step) -> Session:
+        """Put it on record first: whoever adopts the agent brings it in line with that."""
+        record = self._ours(session_id)
+        before = record.status
+        status = next_status(before, step)
+        state = with_status(record.state, status)
+        session = await self._book.commit(record, state, facts_between(before, status))
+        if record.agent is not None and record.status is status:
+            order = record.agent.pause if step is Step.PAUSE else record.agent.resume
+            order()
+        return session
+
+    def give_input(self, session_id: str, text: str, context: str | None) -> Deferred[Session]:
+        """
+        See :class:`ISessions`.
+
+        The plain line protocol has no place for a context: only the text is sent.
+        """
+        del context
+        return maybeDeferred(self._give_input, session_id, text)
+
+    def _give_input(self, session_id: str, text: str) -> Session:
+        record = self._ours(session_id)
+        if record.status not in _HAS_AGENT or record.agent is None:
+            msg = f"A session that is {record.status} takes no input."
+            raise Conflict(msg, {"status": str(record.status)})
+        if not record.state.session.accepts_input:
+            msg = f"The agent of provider {record.state.session.provider!r} takes no input."
+            raise Conflict(msg, {"status": str(record.status)})
+        try:
+            record.agent.send(text.encode("utf-8", "replace") + b"\n")
+        except Unavailable as error:
+            raise Conflict(str(error), {"status": str(record.status)}) from error
+        return record.state.session
+
+    def delete(self, session_id: str) -> Deferred[None]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._delete(session_id))
+
+    async def _delete(self, session_id: str) -> None:
+        record = self._book.get(session_id)
+        if not record.status.is_final or record.in_flight:
+            msg = f"A session that is {record.status} cannot be deleted."
+            raise Conflict(msg, {"status": str(record.status)})
+        await self._book.forget(record)
+        if record.is_ours:
+            self._launcher.runner.forget(session_id)
+
+    def _ours(self, session_id: str) -> Record:
+        record = self._book.get(session_id)
+        if not record.is_ours:
+            msg = (
+                f"Session {session_id} was not started by this server, which only observes it. "
+                "Use the program that started it."
+            )
+            raise Conflict(msg, {"origin": str(record.state.session.origin)})
+        return record
+
+    # Questions
+
+    def get(self, session_id: str) -> Session:
+        """See :class:`ISessions`."""
+        return self._book.read(session_id)
+
+    def list(self, query: SessionQuery) -> SessionPage:
+        """See :class:`ISessions`."""
+        everything = self._book.committed_sessions()
+        matching = [
+            session
+            for session in everything
+            if (query.statuses is None or session.status in query.statuses)
+            and (query.provider is None or session.provider == query.provider)
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        running = sum(_is_at_work(session) for session in everything)
+        return SessionPage(matching[query.offset : end], len(matching), running)
+
+    def counts(self) -> dict[SessionStatus, int]:
+        """See :class:`ISessions`."""
+        counts: dict[SessionStatus, int] = {}
+        for session in self._book.committed_sessions():
+            counts[session.status] = counts.get(session.status, 0) + 1
+        return counts
+
+    def active_session(self) -> str | None:
+        """See :class:`ISessions`."""
+        for session in self._book.committed_sessions():
+            if _is_at_work(session):
+                return session.id
+        return None
+
+    def at_work(self) -> Sequence[Session]:
+        """The sessions that have not ended and are not queued, newest first."""
+        return [session for session in self._book.committed_sessions() if _is_at_work(session)]
+
+    def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
+        """See :class:`ISessions`."""
+        return self._after_check(query.session_id, self._records.tasks, query)
+
+    def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
+        """See :class:`ISessions`."""
+        return self._after_check(session_id, self._records.task_counts, session_id)
+
+    def task(self, session_id: str, task_id: str) -> Deferred[Task]:
+        """See :class:`ISessions`."""
+
+        def found(task: Task | None) -> Task:
+            if task is None:
+                msg = f"Session {session_id} has no task {task_id!r}."
+                raise NotFound(msg, {"sessionId": session_id, "taskId": task_id})
+            return task
+
+        return self._after_check(session_id, self._records.task, session_id, task_id).addCallback(
+            found
+        )
+
+    def _after_check(self, session_id: str | None, question: Any, *args: Any) -> Deferred[Any]:
+        """Ask the log only about sessions that are there."""
+
+        def ask() -> Any:
+            if session_id is not None:
+                self._book.get(session_id)
+            return question(*args)
+
+        return maybeDeferred(ask)
+
+
+def _is_at_work(session: Session) -> bool:
+    return not session.status.is_final and session.status is not SessionStatus.QUEUED
