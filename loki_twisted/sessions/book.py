@@ -47,6 +47,12 @@ class Record:
     agent: IAgent | None = None
     stop_ordered: bool = False
 
+    def note_stop(self) -> None:
+        """Remember that the agent was told to stop, for the record that cannot be made of it."""
+        self.stop_ordered = True
+        if not self.status.is_final:
+            self.state = with_status(self.state, SessionStatus.STOPPING)
+
     @property
     def id(self) -> str:
         """The session's id."""
@@ -195,10 +201,13 @@ class SessionBook:
 
     def _not_stored(self, failure: Failure, record: Record) -> Failure:
         record.in_flight -= 1
-        if record.in_flight == 0 and record.committed is not None:
-            record.state = record.committed
-            if record.stop_ordered and not record.status.is_final:
-                record.state = with_status(record.state, SessionStatus.STOPPING)
+        if record.in_flight == 0:
+            if record.committed is None:
+                self.remove(record)
+            else:
+                record.state = record.committed
+            if record.stop_ordered:
+                record.note_stop()
         return failure
 
     def forget(self, record: Record) -> Deferred[None]:

@@ -177,8 +177,7 @@ class Launcher:
             return await self._launched(record, agent)
         except StorageFailed:
             # Nobody was told that it runs, so it must not.
-            record.stop_ordered = True
-            agent.stop()
+            record.note_stop()
             raise
         finally:
             await self._follow(record, agent)
@@ -300,8 +299,12 @@ class Launcher:
                 continue
             record.agent = agent
             self._watch(record)
-            if record.status is SessionStatus.STARTING:
-                await self._launched(record, agent)
+            try:
+                if record.status is SessionStatus.STARTING:
+                    await self._launched(record, agent)
+            except StorageFailed as error:
+                # It is followed all the same; what it prints waits in its spool.
+                _log.warn("{id} is not on record: {error}", id=record.id, error=str(error))
             await self._follow(record, agent)
         self.give_turns()
 

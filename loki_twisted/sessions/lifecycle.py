@@ -38,7 +38,13 @@ _S = SessionStatus
 
 TABLE: Final[Mapping[SessionStatus, Mapping[Step, SessionStatus]]] = {
     _S.QUEUED: {Step.TURN: _S.STARTING, Step.STOP: _S.STOPPED, Step.FAIL: _S.FAILED},
-    _S.STARTING: {Step.LAUNCH: _S.RUNNING, Step.STOP: _S.STOPPING, Step.FAIL: _S.FAILED},
+    _S.STARTING: {
+        Step.LAUNCH: _S.RUNNING,
+        Step.STOP: _S.STOPPING,
+        # Its launch could not be put on record, but it ran.
+        Step.SUCCEED: _S.COMPLETED,
+        Step.FAIL: _S.FAILED,
+    },
     _S.RUNNING: {
         Step.PAUSE: _S.PAUSED,
         Step.STOP: _S.STOPPING,
@@ -87,6 +93,18 @@ def next_status(status: SessionStatus, step: Step) -> SessionStatus:
     return following
 
 
+def observed_status(before: SessionStatus, said: SessionStatus) -> SessionStatus:
+    """
+    Say where a session stands that we only observe.
+
+    Files are believed, but for one thing: what is at work cannot go back to
+    a time before its start without an end between.
+    """
+    if before in _AT_WORK and said in {_S.QUEUED, _S.STARTING}:
+        return before
+    return said
+
+
 def facts_between(
     before: SessionStatus | None,
     after: SessionStatus,
@@ -113,6 +131,9 @@ def facts_between(
         if after in {_S.PAUSED, _S.STOPPING} and not was_at_work:
             # It was started behind our back before this could happen to it.
             facts.append(Fact("session:started", {"status": str(_S.RUNNING)}))
+        if before is _S.PAUSED and after is _S.STOPPING:
+            # Stopping is told by no event of its own, and a run that is stopping goes on.
+            facts.append(Fact("session:resumed", {"status": str(_S.RUNNING)}))
         if after in _ENTERING:
             facts.append(Fact(_ENTERING[after], {"status": str(after)}))
     if facts and (message is not None or exit_code is not None):

@@ -14,7 +14,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
-from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.lifecycle import facts_between, observed_status
 from loki_twisted.sessions.state import SessionState, after_fact, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
@@ -167,7 +167,7 @@ def _session_changes(
     state: SessionState, sighting: SessionSighting, at: str
 ) -> tuple[SessionState, list[Fact]]:
     before = state.session
-    status = sighting.status or before.status
+    status = observed_status(before.status, sighting.status or before.status)
     said = {
         "provider": sighting.provider,
         "prd_path": sighting.prd_path,

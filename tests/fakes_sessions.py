@@ -1,0 +1,242 @@
+"""Small real stand-ins for the rooms under the session service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import (
+    IAgent,
+    IAgentListener,
+    IAgentRunner,
+    IDriver,
+    IProviders,
+    LaunchPlan,
+    LaunchRequest,
+)
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.model.blocks import Block
+from loki_twisted.model.errors import InvalidRequest, StorageFailed
+from loki_twisted.model.events import Fact
+from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.sessions import Session
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.state.interface import IStateWatcher
+
+
+@implementer(IEventLog, IRecords)
+class MemoryLog:
+    """
+    A log that keeps everything in memory, commits when told to, and can fail.
+
+    :ivar automatic: Whether batches are committed at once.
+    :ivar broken: Whether the next commits fail.
+    """
+
+    def __init__(self) -> None:
+        self.automatic = True
+        self.broken = False
+        self.bounds = Bounds(1, 0)
+        self.failure: str | None = None
+        self.events: list[tuple[str, Fact]] = []
+        self.rows: dict[str, Session] = {}
+        self.task_rows: dict[tuple[str, str], Task] = {}
+        self.kept: dict[str, str] = {}
+        self._waiting: list[tuple[Batch, Deferred[Bounds]]] = []
+
+    def append(self, batch: Batch) -> Deferred[Bounds]:
+        done: Deferred[Bounds] = Deferred()
+        self._waiting.append((batch, done))
+        if self.automatic:
+            self.commit()
+        return done
+
+    def commit(self) -> None:
+        """Commit (or refuse) what waits."""
+        waiting, self._waiting = self._waiting, []
+        if self.broken:
+            for _, done in waiting:
+                done.errback(StorageFailed("The disk is gone."))
+            return
+        for batch, _ in waiting:
+            self._apply(batch)
+        self.bounds = Bounds(1, len(self.events))
+        for _, done in waiting:
+            done.callback(self.bounds)
+
+    def _apply(self, batch: Batch) -> None:
+        if batch.forget:
+            self.rows.pop(batch.session_id, None)
+            for key in [key for key in self.task_rows if key[0] == batch.session_id]:
+                del self.task_rows[key]
+            for name in [n for n in self.kept if n.startswith(f"{batch.session_id}/")]:
+                del self.kept[name]
+        self.events += [(batch.session_id, fact) for fact in batch.facts]
+        if batch.session is not None:
+            self.rows[batch.session.id] = batch.session
+        for task in batch.tasks:
+            self.task_rows[task.session_id, task.id] = task
+        for name in batch.removed_tasks:
+            self.task_rows.pop((batch.session_id, name), None)
+        for name, value in batch.cursors.items():
+            if value is None:
+                self.kept.pop(name, None)
+            else:
+                self.kept[name] = value
+
+    def types(self, session_id: str | None = None) -> list[str]:
+        """The types of all events so far, of one session or of all."""
+        return [fact.type for name, fact in self.events if session_id in (None, name)]
+
+    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+        raise NotImplementedError
+
+    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        raise NotImplementedError
+
+    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+        raise NotImplementedError
+
+    def time_of(self, seq: int) -> Deferred[int | None]:
+        raise NotImplementedError
+
+    def sessions(self) -> Deferred[list[Session]]:
+        return succeed(sorted(self.rows.values(), key=lambda s: s.started_at))
+
+    def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
+        rows = tuple(
+            task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
+        )
+        return succeed(TaskPage(rows, len(rows)))
+
+    def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
+        return succeed(self.task_rows.get((session_id, task_id)))
+
+    def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
+        rows = [task for name, task in self.task_rows.items() if name[0] == session_id]
+        return succeed(TaskCounts(total=len(rows)))
+
+    def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
+        return succeed({n: v for n, v in self.kept.items() if n.startswith(prefix)})
+
+
+@implementer(IAgent)
+@attrs.define(eq=False)
+class FakeAgent:
+    """An agent that notes its orders and prints what the test says."""
+
+    pid: int | None = 4711
+    orders: list[Any] = attrs.field(factory=list)
+    listener: IAgentListener | None = None
+    cursors: Mapping[str, str] | None = None
+
+    def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
+        self.cursors, self.listener = cursors, listener
+
+    def stop(self) -> None:
+        self.orders.append("stop")
+
+    def pause(self) -> None:
+        self.orders.append("pause")
+
+    def resume(self) -> None:
+        self.orders.append("resume")
+
+    def send(self, data: bytes) -> None:
+        self.orders.append(data)
+
+
+@implementer(IAgentRunner)
+class FakeRunner:
+    """Starts fake agents; ``starting`` holds the Deferreds while ``automatic`` is off."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, FakeAgent] = {}
+        self.automatic = True
+        self.error: Exception | None = None
+        self.starting: list[Deferred[IAgent]] = []
+        self.forgotten: list[str] = []
+        self.plans: list[LaunchPlan] = []
+
+    def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
+        self.plans.append(plan)
+        if self.error is not None:
+            return fail(self.error)
+        agent = self.agents[session_id] = FakeAgent()
+        if self.automatic:
+            return succeed(agent)
+        waiting: Deferred[IAgent] = Deferred()
+        self.starting.append(waiting)
+        return waiting
+
+    def adopt(self, session_id: str) -> IAgent | None:
+        return self.agents.get(session_id)
+
+    def forget(self, session_id: str) -> None:
+        self.forgotten.append(session_id)
+
+    def detach(self) -> Deferred[None]:
+        return succeed(None)
+
+
+@implementer(IDriver)
+class FakeDriver:
+    """Every line is a log line, but ``<type> <phase or task>`` is that fact."""
+
+    def line(self, stream: str, text: str) -> Sequence[Fact]:
+        head, _, rest = text.partition(" ")
+        if head.startswith("phase:"):
+            return [Fact(head, {"phase": rest})]
+        if head.startswith("task:"):
+            return [Fact(head, {"taskId": rest, "title": rest})]
+        return [Fact("log:info", {"level": "info", "message": text})]
+
+
+@implementer(IProviders)
+class FakeProviders:
+    """Knows every provider but ``unknown``."""
+
+    def available(self) -> Mapping[str, bool]:
+        return {"claude": True}
+
+    def plan(self, request: LaunchRequest) -> LaunchPlan:
+        if request.provider == "unknown":
+            raise InvalidRequest.of([("provider", "there is no such provider")])
+        return LaunchPlan(
+            argv=["/bin/true"],
+            env={},
+            cwd=request.project_dir,
+            accepts_input=request.provider == "claude",
+        )
+
+    def driver(self, provider: str) -> IDriver:
+        return FakeDriver()
+
+
+@implementer(IStateWatcher)
+class FakeWatcher:
+    """Notes which directories are watched."""
+
+    def __init__(self) -> None:
+        self.watched: list[str] = []
+
+    def watch(self, project_dir: str, cursors: Mapping[str, str]) -> Deferred[None]:
+        if project_dir not in self.watched:
+            self.watched.append(project_dir)
+        return succeed(None)
+
+    def settle(self, project_dir: str) -> Deferred[None]:
+        return succeed(None)
+
+    def unwatch(self, project_dir: str) -> None:
+        self.watched.remove(project_dir)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def problems(self) -> Sequence[str]:
+        return ()

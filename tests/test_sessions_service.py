@@ -1,0 +1,677 @@
+"""The session service over fake rooms: orders, agents, state directories, restarts and failures."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from loki_twisted.agents.interface import (
+    AgentEnd,
+    IAgent,
+    IAgentListener,
+    IAgentRunner,
+    IDriver,
+    IProviders,
+)
+from loki_twisted.log.interface import IEventLog, IRecords
+from loki_twisted.model.errors import (
+    AgentNotStarted,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    SessionAlreadyRunning,
+    SessionNotFound,
+    StorageFailed,
+    TooManySessions,
+    Unavailable,
+)
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.tasks import Task, TaskQuery, TaskStatus
+from loki_twisted.model.wire import StartOptions, StartSession
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.interface import ISessions, SessionQuery
+from loki_twisted.sessions.launching import Launcher, LaunchPolicy
+from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.service import SessionService
+from loki_twisted.state.interface import (
+    AgentSeen,
+    AgentsSighting,
+    CurrentSession,
+    ISightingListener,
+    IStateWatcher,
+    LogLines,
+    PhaseSighting,
+    SessionGone,
+    SessionSighting,
+    TasksSighting,
+    Unreadable,
+)
+from tests.fakes_sessions import (
+    FakeAgent,
+    FakeDriver,
+    FakeProviders,
+    FakeRunner,
+    FakeWatcher,
+    MemoryLog,
+)
+
+START_MS = 1_795_478_400_000
+
+
+class World:
+    """A session service with everything under it; `restart` is a new one on the same disk."""
+
+    def __init__(self, home: str, max_sessions: int = 2) -> None:
+        self.home = home
+        self.max_sessions = max_sessions
+        self.clock = Clock()
+        self.log = MemoryLog()
+        self.runner = FakeRunner()
+        self.build()
+
+    def build(self) -> None:
+        def now_ms() -> int:
+            return START_MS + int(self.clock.seconds() * 1000)
+
+        self.watcher = FakeWatcher()
+        self.book = SessionBook(self.log, self.log, now_ms)
+        self.observer = StateObserver(self.book)
+        entropy = iter(range(1, 1000))
+        self.launcher = Launcher(
+            reactor=self.clock,
+            book=self.book,
+            records=self.log,
+            providers=FakeProviders(),
+            runner=self.runner,
+            watcher=self.watcher,
+            policy=LaunchPolicy(
+                loki_dir=self.home,
+                project_roots=[self.home],
+                max_sessions=self.max_sessions,
+            ),
+            now_ms=now_ms,
+            entropy=lambda count: next(entropy).to_bytes(count, "big"),
+        )
+        self.sessions = SessionService(self.book, self.launcher, self.log)
+
+    def agent(self, session_id: str) -> FakeAgent:
+        return self.runner.agents[session_id]
+
+    def says(self, session_id: str, *lines: str) -> Deferred[object]:
+        listener = self.agent(session_id).listener
+        assert listener is not None
+        return listener.lines_received("stdout", lines, {f"{session_id}/stdout": str(len(lines))})
+
+    def ends(
+        self,
+        session_id: str,
+        code: int | None,
+        signal: int | None = None,
+        problem: str | None = None,
+    ) -> None:
+        listener = self.agent(session_id).listener
+        assert listener is not None
+        listener.ended(AgentEnd(code, signal, problem))
+
+
+class SessionCase(SynchronousTestCase):
+    """A world of its own for each test."""
+
+    max_sessions = 2
+
+    def setUp(self) -> None:
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        self.home = os.path.realpath(home.name)
+        for name in ("one", "two", "three"):
+            os.mkdir(os.path.join(self.home, name))
+        self.world = World(self.home, self.max_sessions)
+
+    def start(self, directory: str = ".", **wanted: object) -> Session:
+        request = StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+        return self.successResultOf(self.world.sessions.start(request))
+
+    def refused(self, done: Deferred[object], kind: type[Exception]) -> Exception:
+        return self.failureResultOf(done, kind).value
+
+    def status(self, session_id: str) -> SessionStatus:
+        return self.world.sessions.get(session_id).status
+
+    def restart(self) -> None:
+        self.world.launcher.close()
+        self.world.build()
+        self.successResultOf(Deferred.fromCoroutine(self.world.book.load()))
+        self.successResultOf(Deferred.fromCoroutine(self.world.launcher.adopt_all()))
+
+
+class InterfaceTests(SessionCase):
+    """The fakes and the service are what they claim to be."""
+
+    def test_interfaces(self) -> None:
+        """Each provides its interface."""
+        session = self.start()
+        agent = self.world.agent(session.id)
+        verifyObject(ISessions, self.world.sessions)
+        verifyObject(ISightingListener, self.world.observer)
+        verifyObject(IAgentListener, agent.listener)
+        verifyObject(IAgent, agent)
+        verifyObject(IAgentRunner, self.world.runner)
+        verifyObject(IProviders, FakeProviders())
+        verifyObject(IDriver, FakeDriver())
+        verifyObject(IStateWatcher, self.world.watcher)
+        verifyObject(IEventLog, self.world.log)
+        verifyObject(IRecords, self.world.log)
+
+
+class StartTests(SessionCase):
+    """Starting sessions."""
+
+    def test_a_session_runs_and_is_told_once(self) -> None:
+        """It is on record, running, with its agent's pid, and its start is one event."""
+        session = self.start(provider="claude")
+        assert session.status is SessionStatus.RUNNING
+        assert (session.pid, session.project_dir) == (4711, self.home)
+        assert self.world.log.rows[session.id] == session == self.world.sessions.get(session.id)
+        assert self.world.log.types() == ["session:started"]
+        assert self.world.watcher.watched == [self.home]
+        assert session.id == f"session_{START_MS}_00000001"
+
+    def test_one_session_for_a_directory(self) -> None:
+        """A second one in the same directory is refused, and names the first."""
+        first = self.start("one")
+        error = self.refused(
+            self.world.sessions.start(StartSession(project_dir="one")), SessionAlreadyRunning
+        )
+        assert error.details == {"sessionId": first.id}
+        assert self.start("two").status is SessionStatus.RUNNING
+
+    def test_as_many_as_may_be(self) -> None:
+        """Beyond the limit a session is refused, and admitted when one has ended."""
+        first = self.start("one")
+        self.start("two")
+        self.refused(self.world.sessions.start(StartSession(project_dir="three")), TooManySessions)
+        self.world.ends(first.id, 0)
+        self.start("three")
+
+    def test_limits_hold_while_agents_are_being_started(self) -> None:
+        """Many requests at the same moment do not slip through."""
+        self.world.runner.automatic = False
+        self.assertNoResult(self.world.sessions.start(StartSession(project_dir="one")))
+        self.refused(
+            self.world.sessions.start(StartSession(project_dir="one")), SessionAlreadyRunning
+        )
+        self.assertNoResult(self.world.sessions.start(StartSession(project_dir="two")))
+        self.refused(self.world.sessions.start(StartSession(project_dir="three")), TooManySessions)
+
+    def test_a_program_that_cannot_be_started(self) -> None:
+        """Its session has failed, with the reason, and the directory is free again."""
+        self.world.runner.error = AgentNotStarted("No such file.")
+        self.refused(self.world.sessions.start(StartSession()), AgentNotStarted)
+        (session,) = self.world.sessions.list(SessionQuery()).sessions
+        assert (session.status, session.reason) == (SessionStatus.FAILED, "No such file.")
+        assert self.world.log.types() == ["session:failed"]
+        self.world.runner.error = None
+        self.start()
+
+    def test_nothing_starts_that_is_not_on_record(self) -> None:
+        """When the log cannot be written no agent is spawned and no session is left."""
+        self.world.log.broken = True
+        self.refused(self.world.sessions.start(StartSession()), StorageFailed)
+        assert self.world.runner.agents == {}
+        assert self.world.sessions.list(SessionQuery()).total == 0
+        self.world.log.broken = False
+        self.start()
+
+    def test_an_agent_whose_start_cannot_be_told_is_stopped(self) -> None:
+        """When the log breaks between the record and the spawn, the agent is ended again."""
+        self.world.runner.automatic = False
+        started = self.world.sessions.start(StartSession())
+        self.world.log.broken = True
+        (session_id,) = self.world.runner.agents
+        self.world.runner.starting[0].callback(self.world.agent(session_id))
+        self.refused(started, StorageFailed)
+        assert "stop" in self.world.agent(session_id).orders
+        self.world.log.broken = False
+        self.world.ends(session_id, None, 15)
+        assert self.status(session_id) is SessionStatus.STOPPED
+
+    def test_paths_outside_the_roots(self) -> None:
+        """Neither by dots nor by links nor absolutely can a request leave the roots."""
+        os.symlink("/etc", os.path.join(self.home, "link"))
+        for directory in ("..", "/", "link", "/etc", "a\0b"):
+            error = self.refused(
+                self.world.sessions.start(StartSession(project_dir=directory)), InvalidRequest
+            )
+            assert error.details["errors"][0]["path"] == "projectDir"
+        for prd in ("../x", "/etc/passwd", "link/passwd", "one", "absent.md"):
+            error = self.refused(
+                self.world.sessions.start(StartSession(prd_path=prd)), InvalidRequest
+            )
+            assert error.details["errors"][0]["path"] == "prdPath"
+        assert self.world.runner.agents == {}
+
+    def test_a_prd_is_resolved_against_the_project(self) -> None:
+        """Relative to the session's own directory, and absolute afterwards."""
+        path = os.path.join(self.home, "one", "prd.md")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("# PRD")
+        assert self.start("one", prd_path="prd.md").prd_path == path
+
+    def test_a_time_limit_stops_the_session(self) -> None:
+        """When it is over the agent is told to stop, and the reason stays."""
+        session = self.start(options=StartOptions(timeout=5000))
+        self.world.clock.advance(4.9)
+        assert "stop" not in self.world.agent(session.id).orders
+        self.world.clock.advance(0.2)
+        assert "stop" in self.world.agent(session.id).orders
+        self.world.ends(session.id, None, 15)
+        ended = self.world.sessions.get(session.id)
+        assert ended.status is SessionStatus.STOPPED
+        assert ended.reason == "It ran longer than its time limit."
+        assert ended.exit_code == 143
+
+    def test_a_server_that_closes_starts_nothing(self) -> None:
+        """A start during the shutdown is refused."""
+        self.world.launcher.close()
+        self.refused(self.world.sessions.start(StartSession()), Unavailable)
+
+
+class QueueTests(SessionCase):
+    """Waiting for a place."""
+
+    def test_a_session_waits_for_its_turn(self) -> None:
+        """It is queued with the reason, and starts by itself when there is a place."""
+        first = self.start("one")
+        waiting = self.start("one", queue=True)
+        assert waiting.status is SessionStatus.QUEUED
+        assert "already runs" in str(waiting.reason)
+        self.world.ends(first.id, 0)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
+        assert self.world.sessions.get(waiting.id).reason is None
+
+    def test_first_come_first_served(self) -> None:
+        """Equals start in the order in which they were asked for."""
+        first = self.start("one")
+        self.start("two")
+        third = self.start("three", queue=True)
+        self.world.clock.advance(1)
+        fourth = self.start("one", queue=True)
+        self.world.ends(first.id, 0)
+        assert self.status(third.id) is SessionStatus.RUNNING
+        assert self.status(fourth.id) is SessionStatus.QUEUED
+
+    def test_a_queued_session_can_be_stopped(self) -> None:
+        """It ends at once, and never starts."""
+        first = self.start("one")
+        waiting = self.start("one", queue=True)
+        stopped = self.successResultOf(self.world.sessions.stop(waiting.id))
+        assert stopped.status is SessionStatus.STOPPED
+        self.world.ends(first.id, 0)
+        assert waiting.id not in self.world.runner.agents
+
+    def test_the_queue_survives_a_restart(self) -> None:
+        """A session that waited is started by the next server, as it was asked for."""
+        first = self.start("one", provider="codex")
+        waiting = self.start("one", queue=True, prompt="Go on")
+        self.restart()
+        self.world.ends(first.id, 0)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
+
+
+class OrderTests(SessionCase):
+    """Stop, pause, resume, input and delete."""
+
+    def test_stop_is_an_order_and_the_end_is_an_event(self) -> None:
+        """It answers stopping at once; stopped is told when the agent has ended."""
+        session = self.start()
+        stopping = self.successResultOf(self.world.sessions.stop(session.id))
+        assert stopping.status is SessionStatus.STOPPING
+        assert self.world.log.types() == ["session:started"]
+        again = self.successResultOf(self.world.sessions.stop(session.id))
+        assert again.status is SessionStatus.STOPPING
+        self.world.ends(session.id, None, 9)
+        assert self.world.log.types() == ["session:started", "session:stopped"]
+        ended = self.world.sessions.get(session.id)
+        assert (ended.status, ended.exit_code, ended.pid) == (SessionStatus.STOPPED, 137, None)
+        self.refused(self.world.sessions.stop(session.id), Conflict)
+
+    def test_stop_works_while_the_log_does_not(self) -> None:
+        """The agent is ended even if the order cannot be put on record."""
+        session = self.start()
+        self.world.log.broken = True
+        stopping = self.successResultOf(self.world.sessions.stop(session.id))
+        assert stopping.status is SessionStatus.STOPPING
+        assert self.world.agent(session.id).orders[-1] == "stop"
+        self.world.ends(session.id, None, 15)
+        self.world.clock.advance(1)
+        self.world.log.broken = False
+        self.world.clock.advance(1)
+        assert self.status(session.id) is SessionStatus.STOPPED
+        assert self.world.log.types().count("session:stopped") == 1
+
+    def test_stop_while_it_starts(self) -> None:
+        """An agent that comes up after the order is stopped at once."""
+        self.world.runner.automatic = False
+        started = self.world.sessions.start(StartSession())
+        (session_id,) = self.world.runner.agents
+        self.successResultOf(self.world.sessions.stop(session_id))
+        self.world.runner.starting[0].callback(self.world.agent(session_id))
+        self.successResultOf(started)
+        assert self.world.agent(session_id).orders == ["stop"]
+        self.world.ends(session_id, None, 15)
+        assert self.world.log.types() == ["session:started", "session:stopped"]
+
+    def test_pause_and_resume(self) -> None:
+        """The agent is halted and goes on, with an event for each."""
+        session = self.start()
+        agent = self.world.agent(session.id)
+        agent.orders.clear()
+        paused = self.successResultOf(self.world.sessions.pause(session.id))
+        assert (paused.status, agent.orders) == (SessionStatus.PAUSED, ["pause"])
+        self.refused(self.world.sessions.pause(session.id), Conflict)
+        resumed = self.successResultOf(self.world.sessions.resume(session.id))
+        assert (resumed.status, agent.orders) == (SessionStatus.RUNNING, ["pause", "resume"])
+        self.refused(self.world.sessions.resume(session.id), Conflict)
+        assert self.world.log.types()[1:] == ["session:paused", "session:resumed"]
+
+    def test_input_reaches_the_agent_as_a_line(self) -> None:
+        """Text goes to standard input in UTF-8, with the end of line that was left out."""
+        session = self.start()
+        self.successResultOf(self.world.sessions.give_input(session.id, "jä", None))
+        assert self.world.agent(session.id).orders[-1] == "jä\n".encode()
+
+    def test_input_that_nobody_reads_is_a_conflict(self) -> None:
+        """Neither an agent without input nor one that has ended is written to."""
+        deaf = self.start("one", provider="codex")
+        self.refused(self.world.sessions.give_input(deaf.id, "x", None), Conflict)
+        ended = self.start("two")
+        self.world.ends(ended.id, 0)
+        self.refused(self.world.sessions.give_input(ended.id, "x", None), Conflict)
+
+    def test_delete_removes_the_record(self) -> None:
+        """A running session cannot be deleted; an ended one is really gone, its events are not."""
+        session = self.start()
+        self.refused(self.world.sessions.delete(session.id), Conflict)
+        self.world.ends(session.id, 0)
+        self.successResultOf(self.world.sessions.delete(session.id))
+        assert self.world.log.rows == {}
+        assert self.world.runner.forgotten == [session.id]
+        with pytest.raises(SessionNotFound):
+            self.world.sessions.get(session.id)
+        self.refused(self.world.sessions.delete(session.id), SessionNotFound)
+        assert self.world.log.types() == ["session:started", "session:completed"]
+
+    def test_unknown_sessions(self) -> None:
+        """Every order and question about a session that is not there says so."""
+        sessions = self.world.sessions
+        for done in (
+            sessions.stop("x"),
+            sessions.pause("x"),
+            sessions.resume("x"),
+            sessions.give_input("x", "y", None),
+            sessions.delete("x"),
+            sessions.tasks(TaskQuery(session_id="x")),
+            sessions.task("x", "t"),
+            sessions.task_counts("x"),
+        ):
+            self.refused(done, SessionNotFound)
+        session = self.start()
+        error = self.refused(sessions.task(session.id, "t"), NotFound)
+        assert not isinstance(error, SessionNotFound)
+
+
+class AgentTests(SessionCase):
+    """What agents print, and how they end."""
+
+    def test_lines_become_events_rows_and_cursors_together(self) -> None:
+        """What was said, what it changed and how far we read are one batch."""
+        session = self.start()
+        self.successResultOf(
+            self.world.says(session.id, "phase:started testing", "hello", "task:started t1")
+        )
+        assert self.world.log.types()[1:] == ["phase:started", "log:info", "task:started"]
+        now = self.world.sessions.get(session.id)
+        assert (now.current_phase, now.task_count) == ("testing", 1)
+        assert self.world.log.task_rows[session.id, "t1"].status is TaskStatus.RUNNING
+        assert self.world.log.kept[f"{session.id}/stdout"] == "3"
+
+    def test_lines_that_could_not_be_stored_can_be_given_again(self) -> None:
+        """A failed batch leaves no trace, so the same lines count once."""
+        session = self.start()
+        self.world.log.broken = True
+        self.refused(self.world.says(session.id, "task:started t1"), StorageFailed)
+        assert self.world.sessions.get(session.id).task_count == 0
+        self.world.log.broken = False
+        self.successResultOf(self.world.says(session.id, "task:started t1"))
+        assert self.world.sessions.get(session.id).task_count == 1
+        assert self.world.log.types().count("task:started") == 1
+
+    def test_endings(self) -> None:
+        """Code 0 is completed; another code, a signal or a loss is failed, and says why."""
+        for code, signal, problem, status, exit_code in (
+            (0, None, None, SessionStatus.COMPLETED, 0),
+            (3, None, None, SessionStatus.FAILED, 3),
+            (None, 9, None, SessionStatus.FAILED, 137),
+            (None, None, "It is lost.", SessionStatus.FAILED, None),
+        ):
+            session = self.start()
+            self.world.ends(session.id, code, signal, problem)
+            ended = self.world.sessions.get(session.id)
+            assert (ended.status, ended.exit_code) == (status, exit_code)
+            assert (ended.reason is None) == (status is SessionStatus.COMPLETED)
+            last = self.world.log.events[-1]
+            assert last[1].type == f"session:{status}"
+
+    def test_readers_see_what_is_on_disk(self) -> None:
+        """A change shows when it is committed, and decisions already count with it before."""
+        session = self.start()
+        self.world.log.automatic = False
+        pausing = self.world.sessions.pause(session.id)
+        assert self.status(session.id) is SessionStatus.RUNNING
+        self.refused(self.world.sessions.pause(session.id), Conflict)
+        self.world.log.commit()
+        self.successResultOf(pausing)
+        assert self.status(session.id) is SessionStatus.PAUSED
+
+
+class RestartTests(SessionCase):
+    """A new server on the data of an old one."""
+
+    def test_agents_are_followed_from_where_they_were(self) -> None:
+        """The next server goes on at the stored position, and knows the state."""
+        session = self.start()
+        self.successResultOf(self.world.says(session.id, "task:started t1"))
+        self.restart()
+        agent = self.world.agent(session.id)
+        assert agent.cursors is not None
+        assert agent.cursors[f"{session.id}/stdout"] == "1"
+        assert self.world.sessions.get(session.id).task_count == 1
+        self.world.ends(session.id, 0)
+        assert self.world.log.types() == ["session:started", "task:started", "session:completed"]
+
+    def test_an_agent_that_was_never_spawned(self) -> None:
+        """A session whose server died before the spawn has failed, and says so."""
+        self.world.runner.automatic = False
+        self.assertNoResult(self.world.sessions.start(StartSession()))
+        (session_id,) = self.world.runner.agents
+        del self.world.runner.agents[session_id]
+        self.restart()
+        ended = self.world.sessions.get(session_id)
+        assert ended.status is SessionStatus.FAILED
+        assert self.world.log.types() == ["session:failed"]
+
+    def test_an_agent_that_was_just_spawned(self) -> None:
+        """A session whose server died right after the spawn runs."""
+        self.world.runner.automatic = False
+        self.assertNoResult(self.world.sessions.start(StartSession()))
+        self.restart()
+        (session,) = self.world.sessions.list(SessionQuery()).sessions
+        assert session.status is SessionStatus.RUNNING
+        assert self.world.log.types() == ["session:started"]
+
+    def test_orders_that_a_crash_cut_off_are_carried_out(self) -> None:
+        """What was to be stopped or halted is, by the next server."""
+        stopping, paused = self.start("one"), self.start("two")
+        self.successResultOf(self.world.sessions.stop(stopping.id))
+        self.successResultOf(self.world.sessions.pause(paused.id))
+        for session in (stopping, paused):
+            self.world.agent(session.id).orders.clear()
+        self.restart()
+        assert self.world.agent(stopping.id).orders == ["stop"]
+        assert self.world.agent(paused.id).orders == ["pause"]
+
+    def test_a_time_limit_goes_on(self) -> None:
+        """The limit counts from the first start, not from the last server's."""
+        session = self.start(options=StartOptions(timeout=5000))
+        self.world.clock.advance(3)
+        self.restart()
+        self.world.agent(session.id).orders.clear()
+        self.world.clock.advance(2.1)
+        assert self.world.agent(session.id).orders == ["stop"]
+
+    def test_agents_at_work_are_not_spawned_again(self) -> None:
+        """Sub-agents that were told are known to the next server."""
+        session = self.start()
+        seen = AgentsSighting(session.id, [AgentSeen("a1", "coder")])
+        self.successResultOf(self.world.observer.seen(self.home, [seen]))
+        self.restart()
+        self.successResultOf(self.world.observer.seen(self.home, [seen]))
+        assert self.world.log.types().count("agent:spawned") == 1
+
+
+class ObservedTests(SessionCase):
+    """Sessions that only stand in a state directory, and what files say of ours."""
+
+    def see(self, *sightings: object) -> None:
+        self.successResultOf(
+            self.world.observer.seen(self.home, sightings)  # type: ignore[arg-type]
+        )
+
+    def test_a_session_that_only_stands_there(self) -> None:
+        """It is listed as observed, with what its files say."""
+        self.see(
+            SessionSighting(session_id="s1", status=SessionStatus.RUNNING, provider="codex"),
+            PhaseSighting(session_id="s1", phase="testing", progress=0.5),
+            TasksSighting(
+                "s1", [Task(id="t", session_id="s1", title="T", status=TaskStatus.RUNNING)]
+            ),
+        )
+        session = self.world.sessions.get("s1")
+        assert session.origin is Origin.OBSERVED
+        assert (session.provider, session.current_phase) == ("codex", "testing")
+        assert self.world.log.types("s1") == [
+            "session:started",
+            "phase:started",
+            "task:created",
+            "task:started",
+        ]
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.COMPLETED, exit_code=0))
+        assert self.world.log.types("s1")[4:] == ["session:completed"]
+
+    def test_the_same_again_is_nothing(self) -> None:
+        """What was told before, also by an earlier server, is not told again."""
+        sighting = SessionSighting(
+            session_id="s1", status=SessionStatus.RUNNING, current_phase="testing"
+        )
+        self.see(sighting)
+        told = self.world.log.types()
+        assert told == ["session:started", "phase:started"]
+        self.see(sighting)
+        self.restart()
+        self.see(sighting)
+        assert self.world.log.types() == told
+
+    def test_nobody_elses_session_is_ever_ordered_about(self) -> None:
+        """Stop, pause, resume and input of an observed session are conflicts."""
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.RUNNING))
+        sessions = self.world.sessions
+        for done in (
+            sessions.stop("s1"),
+            sessions.pause("s1"),
+            sessions.resume("s1"),
+            sessions.give_input("s1", "x", None),
+            sessions.delete("s1"),
+        ):
+            self.refused(done, Conflict)
+
+    def test_files_do_not_overrule_us_about_our_own(self) -> None:
+        """The status of a session of ours is never taken from a file."""
+        session = self.start()
+        self.see(
+            SessionSighting(session_id=session.id, status=SessionStatus.COMPLETED, exit_code=0)
+        )
+        assert self.status(session.id) is SessionStatus.RUNNING
+
+    def test_deleted_sessions_do_not_come_back_by_their_files(self) -> None:
+        """Files of a deleted session are passed over until they are gone."""
+        sighting = SessionSighting(session_id="s1", status=SessionStatus.COMPLETED)
+        self.see(sighting)
+        self.successResultOf(self.world.sessions.delete("s1"))
+        self.see(sighting)
+        self.restart()
+        self.see(sighting)
+        assert self.world.sessions.list(SessionQuery()).total == 0
+        self.see(SessionGone("s1"))
+        self.see(sighting)
+        assert self.world.sessions.list(SessionQuery()).total == 1
+
+    def test_a_directory_that_vanishes(self) -> None:
+        """A session at work whose directory is gone is over."""
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.RUNNING))
+        self.see(SessionGone("s1"))
+        assert self.status("s1") is SessionStatus.STOPPED
+        assert self.world.log.types()[-1] == "session:stopped"
+
+    def test_logs_find_their_session(self) -> None:
+        """Lines go to the session of the file, else to the one that is named or at work."""
+        lines = LogLines(session_id=None, source="agent", lines=["one"], cursors={"state:x": "1"})
+        self.see(lines)
+        assert self.world.log.events[-1][0] == ""
+        session = self.start()
+        self.see(lines)
+        assert self.world.log.events[-1][0] == session.id
+        self.see(CurrentSession("s9"), lines)
+        assert self.world.log.events[-1][0] == "s9"
+        assert self.world.log.kept["state:x"] == "1"
+        self.see(Unreadable("s2", "sessions/s2/tasks.json", "is no JSON"))
+        name, fact = self.world.log.events[-1]
+        assert (name, fact.type) == ("s2", "log:warn")
+
+    def test_what_could_not_be_stored_is_told_again(self) -> None:
+        """The watcher learns of the failure, and the same look later tells it once."""
+        sighting = SessionSighting(session_id="s1", status=SessionStatus.RUNNING)
+        self.world.log.broken = True
+        self.failureResultOf(self.world.observer.seen(self.home, [sighting]))
+        self.world.log.broken = False
+        self.see(sighting)
+        assert self.status("s1") is SessionStatus.RUNNING
+        assert self.world.log.types() == ["session:started"]
+
+
+class QuestionTests(SessionCase):
+    """Lists and counts."""
+
+    def test_lists_pages_and_counts(self) -> None:
+        """Newest first, filtered, with the total before the page is cut."""
+        first = self.start("one")
+        self.world.clock.advance(1)
+        second = self.start("two", provider="codex")
+        sessions = self.world.sessions
+        page = sessions.list(SessionQuery())
+        assert [s.id for s in page.sessions] == [second.id, first.id]
+        assert (page.total, page.running) == (2, 2)
+        assert sessions.active_session() == second.id
+        page = sessions.list(SessionQuery(limit=1, offset=1))
+        assert ([s.id for s in page.sessions], page.total) == ([first.id], 2)
+        assert sessions.list(SessionQuery(provider="codex")).total == 1
+        self.world.ends(second.id, 0)
+        running = frozenset({SessionStatus.RUNNING})
+        assert sessions.list(SessionQuery(statuses=running)).total == 1
+        assert sessions.counts() == {SessionStatus.RUNNING: 1, SessionStatus.COMPLETED: 1}
+        assert sessions.active_session() == first.id
