@@ -73,8 +73,7 @@ class IDriver(Interface):
 
         :param stream: ``stdout`` or ``stderr``.
         :param text: The line without its end, decoded from UTF-8 (broken bytes as U+FFFD).
-        :returns: At least one fact for a line that is not empty; never ``session:*`` and
-            never ``heartbeat``.
+        :returns: At least one fact; never ``session:*`` and never ``heartbeat``.
         """
 
 

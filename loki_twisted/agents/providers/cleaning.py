@@ -1,0 +1,69 @@
+"""
+Text of agents, made safe to keep and to show.
+
+What an agent prints may steer a terminal, and is as long as it likes. What
+becomes an event holds no escape sequences and no control characters but tab and
+line feed, and is bounded.
+
+One pass takes every ESC and every control character away, alone or with the
+sequence that it begins. So nothing that is left can join into a new sequence, and
+cleaning twice is cleaning once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_TEXT: Final = 64 * 1024
+"""Limit of one text of an event, in bytes of UTF-8."""
+
+MAX_NAME: Final = 256
+"""Limit of an identifier or of the name of a field, in bytes of UTF-8."""
+
+_MOST_BYTES: Final = 4
+"""Bytes of the longest character in UTF-8."""
+
+# The forms are those of ECMA-48, with ESC in front or as single (C1) characters. A string that
+# nothing ends loses its introducer only: else half a line could make the rest disappear. Nor does
+# one reach over the introducer of another, which would make many of them quadratic.
+_UNWANTED: Final = re.compile(
+    r"""
+      (?: \x1b\[ | \x9b ) [0-?]*+ [\ -/]*+ [@-~]?+                # CSI: colours, cursor
+    | (?: \x1b[\]PX^_] | [\x90\x98\x9d-\x9f] )                    # OSC, DCS, SOS, PM, APC:
+      [^\x07\x1b\x90\x98\x9c-\x9f]*+ (?: \x07 | \x1b\\ | \x9c )   #   titles, links, images
+    | \x1b [\ -/]++ [0-~]?+                                       # character sets
+    | \x1b [0-~]?+                                                # the others, and ESC alone
+    | [\x00-\x08\x0b-\x1f\x7f-\x9f]                               # control characters
+    """,
+    re.VERBOSE,
+)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """
+    Remove escape sequences and control characters.
+
+    Carriage returns become line feeds (one for CR LF), tabs stay, lone surrogates, which
+    no encoding can hold, become U+FFFD. Never longer than what came.
+    """
+    if text.isprintable():  # Almost always, and many times cheaper than to search.
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATE.sub("\ufffd", _UNWANTED.sub("", text))
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """
+    Shorten a text that is too long, and say so at its end.
+
+    :param limit: Bytes of UTF-8 that the result may have, at least 64.
+    """
+    if len(text) * _MOST_BYTES <= limit:
+        return text
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    mark = f"… [cut, {len(data)} bytes in all]"
+    return data[: limit - len(mark.encode())].decode(errors="ignore") + mark
