@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
@@ -11,7 +11,8 @@ from zope.interface import implementer
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound, Unavailable
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
@@ -19,6 +20,7 @@ from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.state import with_status
 
+_WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
 _HAS_AGENT = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -147,9 +149,21 @@ class SessionService:
                 return session.id
         return None
 
-    def at_work(self) -> Sequence[Session]:
-        """The sessions that have not ended and are not queued, newest first."""
-        return [session for session in self._book.committed_sessions() if _is_at_work(session)]
+    def beats(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """For each session at work, its id and what its heartbeat says."""
+        now_ms = ms_from_iso(self._book.now())
+        for record in self._book:
+            state = record.committed
+            if state is not None and _is_at_work(state.session):
+                waiting = sum(task.status in _WAITING for task in state.tasks.values())
+                yield (
+                    record.id,
+                    {
+                        "uptime": max(0, now_ms - ms_from_iso(state.session.started_at)),
+                        "activeAgents": len(state.active_agents),
+                        "queuedTasks": waiting,
+                    },
+                )
 
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """See :class:`ISessions`."""

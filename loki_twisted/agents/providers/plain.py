@@ -81,7 +81,7 @@ def _levelled(text: str, word: str, source: str | None, message: str) -> Fact:
         level, source = "info", source or word
     if not message:
         # Brackets alone are the whole message; taken apart they would say nothing.
-        return Fact(_TYPES[level], {"level": level, "message": text.strip()})
+        return Fact(_TYPES[level], {"level": level, "message": text})
     if source is None:
         return Fact(_TYPES[level], {"level": level, "message": message})
     return Fact(_TYPES[level], {"level": level, "message": message, "source": source})

@@ -1,0 +1,60 @@
+"""The server inside somebody else's Twisted program: the example of the documentation, run."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.system import TIMEOUT
+
+EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "embedding.py"
+
+
+def ask(address: str, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+    """One request to the program."""
+    connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
+    try:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    """Our API answers under its prefix, the program's own page beside it, and an agent runs."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLE), str(tmp_path)],
+        env={**inherited, "LOKI_DEMO_SPEED": "50"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        url = urlsplit(program.stdout.readline().strip())
+        assert ask(url.netloc, "GET", "/hello") == (200, b"hello\n")
+        status, body = ask(url.netloc, "GET", url.path)
+        assert (status, json.loads(body)["status"]) in ((200, "healthy"), (200, "degraded"))
+        status, body = ask(url.netloc, "GET", "/agents/nonsense")
+        assert (status, json.loads(body)["code"]) == (404, "NOT_FOUND")
+        status, body = ask(url.netloc, "POST", "/agents/api/sessions", {"provider": "demo"})
+        assert status == 201
+        session_id = json.loads(body)["sessionId"]
+        connection = http.client.HTTPConnection(url.netloc, timeout=TIMEOUT)
+        connection.request("GET", "/agents/api/events?lastEventId=earliest&types=session:*")
+        response = connection.getresponse()
+        for line in response:
+            if line.startswith(b"event: session:completed"):
+                break
+        response.close()
+        connection.close()
+        status, body = ask(url.netloc, "GET", f"/agents/api/sessions/{session_id}")
+        assert json.loads(body)["session"]["status"] == "completed"
+        program.terminate()
+        program.wait(TIMEOUT)
