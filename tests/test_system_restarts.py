@@ -6,16 +6,19 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.system import Server
 from tests.test_system_sessions import HERE, install_runner
 
-KILLS = 20
 AGENTS = 3
 COUNT = 400
 
 
-def test_kill_9_again_and_again(tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_kill_9_again_and_again(tmp_path: Path, is_full: bool) -> None:
     """Through 20 crashes every line is one event, in order, and each exit code is known."""
+    wanted = 200 if is_full else 20
     chance = random.Random(2026)
     program = HERE / "standins" / "counting.py"
     install_runner(tmp_path, f"exec '{sys.executable}' '{program}' {COUNT} 0.02 7")
@@ -28,7 +31,7 @@ def test_kill_9_again_and_again(tmp_path: Path) -> None:
         server.kill()
     kills = 1
     newest = 0
-    while kills < KILLS:
+    while kills < wanted:
         with Server(tmp_path) as server:
             sessions = server.get("/api/sessions")["sessions"]
             assert {session["id"] for session in sessions} == set(ids)

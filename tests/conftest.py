@@ -1,0 +1,26 @@
+"""What all tests share: how large the figures are, and hypothesis without chance."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run: a test that fails by chance says nothing to whoever sees it.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("full", max_examples=2000, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Know ``--full``."""
+    parser.addoption("--full", action="store_true", help="run with the long figures (many minutes)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the figures."""
+    settings.load_profile("full" if config.getoption("--full") else "suite")
+
+
+@pytest.fixture(scope="session")
+def is_full(request: pytest.FixtureRequest) -> bool:
+    """Whether the long figures are wanted."""
+    return bool(request.config.getoption("--full"))
