@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import pytest_twisted
 from hypothesis import settings
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
 
 # The same examples in every run: a test that fails by chance says nothing to whoever sees it.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -24,3 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def is_full(request: pytest.FixtureRequest) -> bool:
     """Whether the long figures are wanted."""
     return bool(request.config.getoption("--full"))
+
+
+def _wait_in_the_running_reactor(_: TestCase, done: Deferred[object], **__: object) -> None:
+    """
+    Wait for an asynchronous test of trial's as pytest-twisted waits for its own.
+
+    Trial would run the reactor for each test and crash it afterwards. That is the end of
+    the greenlet in which pytest-twisted keeps it running, and of every test that follows.
+    """
+    pytest_twisted.blockon(done)
+
+
+TestCase._wait = _wait_in_the_running_reactor

@@ -94,13 +94,15 @@ class LogLines:
 
     :ivar session_id: None for a log that belongs to no one session.
     :ivar source: Name of the file without ``.log``.
-    :ivar cursors: What to store in one transaction with what the lines became.
+    :ivar lines: May be empty, where there are only cursors to store.
+    :ivar cursors: What to store in one transaction with what the lines became; None as a
+        value removes the cursor.
     """
 
     session_id: str | None
     source: str
     lines: Sequence[str]
-    cursors: Mapping[str, str]
+    cursors: Mapping[str, str | None]
 
 
 @attrs.frozen(slots=True)

@@ -1,0 +1,225 @@
+"""
+The files that the server and a keeper share, seen from the server.
+
+``keeper/__init__.py`` says what each is for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from typing import TypeVar
+
+import attrs
+import msgspec
+
+from loki_twisted.agents.interface import AgentEnd, LaunchPlan
+from loki_twisted.agents.keeper.layout import (
+    CONTROL,
+    ENDED,
+    INPUT,
+    LOCK,
+    LOG,
+    SPEC,
+    STARTED,
+    STREAMS,
+    Note,
+)
+from loki_twisted.kernel.procfs import stat_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_LOG_BYTES = 4096
+
+T = TypeVar("T")
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How an agent was to be started.
+
+    :ivar cookie: The value of the variable by which its processes are known.
+    :ivar boot_id: In which boot of the machine that was.
+    """
+
+    cookie: str
+    boot_id: str
+    cwd: str
+    accepts_input: bool
+    grace_seconds: float
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What no two processes of one boot have in common."""
+
+    pid: int
+    start_ticks: int
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this very process is there, as far as this boot is concerned."""
+        stat = stat_of(self.pid)
+        return stat is not None and stat.start_ticks == self.start_ticks
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """That the program of an agent has been executed."""
+
+    keeper: ProcessIdentity
+    agent: ProcessIdentity
+    boot_id: str
+
+
+@attrs.frozen(slots=True)
+class AgentFiles:
+    """
+    The directory of one agent.
+
+    :ivar directory: Absolute path.
+    """
+
+    directory: str
+
+    @classmethod
+    def of(cls, root: str, session_id: str) -> AgentFiles:
+        """
+        Say where the files of a session's agent are.
+
+        :raises ValueError: if the id is no plain name.
+        """
+        if _NAME.fullmatch(session_id) is None:
+            msg = f"not the name of a directory: {session_id!r}"
+            raise ValueError(msg)
+        return cls(os.path.join(root, session_id))
+
+    @property
+    def exist(self) -> bool:
+        """Whether the directory is there."""
+        return os.path.isdir(self.directory)
+
+    def path(self, name: str) -> str:
+        """Where a file is."""
+        return os.path.join(self.directory, name)
+
+    def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
+        """
+        Make all that the keeper wants to find.
+
+        :raises FileExistsError: if the directory is there already.
+        :raises OSError: if something cannot be made; nothing is left then.
+        """
+        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
+        os.mkdir(self.directory, 0o700)
+        try:
+            os.close(self.open_control())
+            for name in (*STREAMS, INPUT, LOG):
+                os.close(os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            spec = Spec(
+                cookie=cookie,
+                boot_id=boot_id,
+                cwd=plan.cwd,
+                accepts_input=plan.accepts_input,
+                grace_seconds=grace_seconds,
+            )
+            # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
+            with open(self.path(SPEC), "x", encoding="ascii") as file:
+                json.dump(msgspec.structs.asdict(spec), file)
+        except OSError:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """
+        Remove the directory and all in it. Does nothing if it is not there.
+
+        :raises OSError: if something cannot be removed.
+        """
+        if self.exist:
+            shutil.rmtree(self.directory)
+
+    def spec(self) -> Spec | None:
+        """How the agent was to be started; None if that is not, or not wholly, on disk."""
+        return self._read(SPEC, Spec)
+
+    def started(self) -> Started | None:
+        """That the program runs, or ran; None if not."""
+        return self._read(STARTED, Started)
+
+    def end(self) -> AgentEnd | None:
+        """How the agent ended; None if it did not, or nobody knows."""
+        return self._read(ENDED, AgentEnd)
+
+    def write_end(self, end: AgentEnd) -> None:
+        """
+        Say how the agent ended, in the keeper's place. The lock must be ours.
+
+        :raises OSError: if that fails.
+        """
+        Note(self.directory, ENDED).write(attrs.asdict(end), durable=True)
+
+    def lock(self) -> int | None:
+        """
+        Take the lock, so that no keeper can.
+
+        :returns: A descriptor that holds it until it is closed; None while a keeper has it.
+        :raises OSError: if there is no such directory any more.
+        """
+        descriptor = os.open(self.path(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def open_control(self) -> int:
+        """
+        Open the way for orders, for writing that never blocks.
+
+        It is opened for reading as well: so an order waits that is given before the keeper listens.
+
+        :raises OSError: if that fails.
+        """
+        with suppress(FileExistsError):
+            os.mkfifo(self.path(CONTROL), 0o600)
+        return os.open(self.path(CONTROL), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def add_input(self, data: bytes) -> None:
+        """
+        Put data on disk for the agent to read.
+
+        :raises OSError: if not all of it could be; then none is.
+        """
+        file = os.open(self.path(INPUT), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            size = os.fstat(file).st_size
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(file, rest) :]
+                os.fdatasync(file)
+            except OSError:
+                os.ftruncate(file, size)
+                raise
+        finally:
+            os.close(file)
+
+    def complaint(self) -> str:
+        """The last line of the keeper's log; empty if it has said nothing."""
+        try:
+            with open(self.path(LOG), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+                lines = file.read().decode("utf-8", "replace").split("\n")
+        except FileNotFoundError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        try:
+            with open(self.path(name), "rb") as file:
+                return msgspec.convert(json.load(file), kind)
+        except (FileNotFoundError, ValueError, msgspec.ValidationError):
+            return None

@@ -1,0 +1,166 @@
+"""One question to the server, and its answer as a declared type or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.python.failure import Failure
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+
+from loki_twisted.client.bodies import WholeBody, collect, drop
+from loki_twisted.client.connecting import Address
+from loki_twisted.client.errors import ClientError, ServerUnreachable
+from loki_twisted.client.reconnecting import retry_after_seconds
+from loki_twisted.model.wire import Problem
+
+OK: Final = frozenset({200, 201, 202})
+STREAM_TYPE: Final = "text/event-stream"
+
+Query = Iterable[tuple[str, str | int | None]]
+"""Parameters; those whose value is None are left out."""
+
+_MOST_ERROR_BYTES: Final = 1024 * 1024
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class Exchange:
+    """
+    What all questions of a client have in common.
+
+    :ivar seconds: How long an answer may take, and again how long its body may.
+    """
+
+    address: Address
+    token: str | None = attrs.field(repr=False)
+    reactor: Any
+    seconds: float
+
+    async def ask(
+        self,
+        agent: IAgent,
+        method: str,
+        path: Iterable[str],
+        answer: type[_T],
+        *,
+        query: Query = (),
+        body: msgspec.Struct | None = None,
+        good: Collection[int] = OK,
+    ) -> _T:
+        """
+        Ask, and read the answer.
+
+        :param path: The segments after the base URL, not escaped.
+        :param answer: The type of the answer's JSON.
+        :param good: Statuses whose body is such an answer.
+        :raises ClientError: for any other answer.
+        :raises ServerUnreachable: if there is none.
+        """
+        response = await self.send(agent, method, path, query, body=body)
+        if response.code not in good:
+            raise await self.refusal(response)
+        data = await collect(response, self.reactor, self.seconds)
+        try:
+            return msgspec.json.decode(data, type=answer)
+        except msgspec.MsgspecError as error:
+            raise _unexpected(response, f"its body is not what it should be: {error}") from error
+
+    async def open_stream(
+        self, agent: IAgent, path: Iterable[str], query: Query, last_event_id: str | None
+    ) -> IResponse:
+        """
+        Ask for an event stream.
+
+        :returns: The answer; its body is to be read or the connection stays.
+        :raises: as :meth:`ask`.
+        """
+        headers = {"accept": STREAM_TYPE, "cache-control": "no-cache"}
+        if last_event_id:
+            headers["last-event-id"] = last_event_id
+        response = await self.send(agent, "GET", path, query, headers=headers)
+        if response.code != 200:  # noqa: PLR2004  # the status of a stream
+            raise await self.refusal(response)
+        if _media_type(response.headers) != STREAM_TYPE:
+            drop(response)
+            raise _unexpected(response, "it is no event stream")
+        return response
+
+    async def send(
+        self,
+        agent: IAgent,
+        method: str,
+        path: Iterable[str],
+        query: Query = (),
+        *,
+        headers: dict[str, str] | None = None,
+        body: msgspec.Struct | None = None,
+    ) -> IResponse:
+        """Send a request; the answer's body is not read yet. Raises as :meth:`ask` does."""
+        url = self.address.base.child(*path)
+        for name, value in query:
+            url = url if value is None else url.add(name, str(value))
+        sent = dict(headers or {})
+        if self.token is not None:
+            sent["authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            sent["content-type"] = "application/json"
+        answer = HTTPClient(agent).request(
+            method,
+            url,
+            headers=Headers({name: [value] for name, value in sent.items()}),
+            data=None if body is None else WholeBody(msgspec.json.encode(body)),
+            allow_redirects=False,  # a token is for one server only
+            unbuffered=True,
+            reactor=self.reactor,
+        )
+        try:
+            return await answer.addTimeout(self.seconds, self.reactor, self._no_answer)
+        except (ConnectError, DNSLookupError) as error:
+            raise ServerUnreachable(f"Nothing answers at {self.where}: {error}") from error
+        except (ResponseFailed, RequestTransmissionFailed) as error:
+            if any(reason.check(CancelledError) for reason in error.reasons):
+                raise CancelledError from error
+            raise ServerUnreachable(f"The connection to {self.where} broke.") from error
+
+    async def refusal(self, response: IResponse) -> ClientError:
+        """Read an answer that is an error."""
+        data = await collect(response, self.reactor, self.seconds, _MOST_ERROR_BYTES)
+        try:
+            problem = msgspec.json.decode(data, type=Problem)
+        except msgspec.MsgspecError:
+            return _unexpected(response, "it is no answer of this API")
+        details = problem.details
+        seconds = retry_after_seconds(_header(response.headers, "retry-after"))
+        if seconds:
+            details = {**(details or {}), "retryAfter": seconds}
+        return ClientError(problem.code, response.code, problem.error, details)
+
+    @property
+    def where(self) -> str:
+        """The server's address, for people."""
+        return self.address.socket_path or self.address.base.to_text()
+
+    def _no_answer(self, _: object, seconds: float) -> Failure:
+        return Failure(ServerUnreachable(f"{self.where} has not answered for {seconds:g} s."))
+
+
+def _unexpected(response: IResponse, what: str) -> ClientError:
+    message = f"The answer with status {response.code} is none of this API: {what}."
+    return ClientError("UNEXPECTED_ANSWER", response.code, message)
+
+
+def _header(headers: Headers, name: str) -> str | None:
+    values = headers.getRawHeaders(name)
+    return values[0] if values else None
+
+
+def _media_type(headers: Headers) -> str:
+    return (_header(headers, "content-type") or "").partition(";")[0].strip().lower()

@@ -1,0 +1,58 @@
+"""When a stream comes back after it was cut off: pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from loki_twisted.client.errors import ClientError
+
+FIRST_RETRY_SECONDS: Final = 2.0
+"""How long to wait before coming back, until the server says otherwise."""
+
+MOST_RETRY_SECONDS: Final = 30.0
+"""The longest that is waited between two attempts, unless the server asks for more."""
+
+MOST_RETRY_AFTER_SECONDS: Final = 300.0
+"""The longest that a server can make us wait."""
+
+STEADY_SECONDS: Final = 10.0
+"""A connection that has lasted this long was a good one: the count of failures begins anew."""
+
+_COMES_BACK: Final = frozenset({408, 425, 429})
+_MOST_DOUBLINGS: Final = 16
+
+
+def is_final(error: ClientError) -> bool:
+    """
+    Whether coming back makes no sense.
+
+    It does not when the request itself is refused (401, 403, 404, ...), or the
+    answer is no event stream. It does when the server is busy, broken or going down.
+    """
+    return error.status not in _COMES_BACK and error.status < 500  # noqa: PLR2004  # server errors
+
+
+def delay_seconds(
+    failures: int, retry_seconds: float, at_least: float, random: Callable[[], float]
+) -> float:
+    """
+    Say how long to wait before the next attempt.
+
+    It doubles with each failure, and is spread, so that the clients of a server that went
+    down do not all come back at the same moment.
+
+    :param failures: Attempts that have failed in a row.
+    :param retry_seconds: What the server gave as ``retry:``, or the default.
+    :param at_least: What it gave as ``Retry-After``, or 0.
+    :param random: Gives a number from 0 to 1.
+    """
+    longest = max(MOST_RETRY_SECONDS, min(retry_seconds, MOST_RETRY_AFTER_SECONDS))
+    backoff = min(longest, retry_seconds * float(1 << min(failures, _MOST_DOUBLINGS)))
+    spread = backoff * (0.5 + random() / 2)
+    return max(spread, min(at_least, MOST_RETRY_AFTER_SECONDS))
+
+
+def retry_after_seconds(value: str | None) -> float:
+    """Read ``Retry-After``; 0 if there is none, or it is a date."""
+    return float(value) if value and value.isascii() and value.isdigit() else 0.0

@@ -1,0 +1,97 @@
+"""
+``loki serve``; every other word is Loki Mode's own and handed on.
+
+Nothing but the standard library and the table of options is imported before
+it is known that a server is wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+
+from loki_twisted import __version__
+
+_HELP = """\
+usage: loki serve [options]     serve the API (see: loki serve --help)
+       loki --version
+       loki WORD ...            any other word is handed to Loki Mode's own loki
+
+To start, steer and watch sessions of a server: lokictl --help
+"""
+
+_CANNOT_RUN_EXIT = 126
+_NOT_FOUND_EXIT = 127
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command.
+
+    :param arguments: Without the program's name; those of this process by default.
+    :returns: The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(given)
+    except KeyboardInterrupt:  # before the reactor runs, which takes it from then on
+        return 128 + signal.SIGINT
+
+
+def _dispatch(given: list[str]) -> int:
+    match given:
+        case [] | ["-h" | "--help", *_]:
+            print(_HELP, end="")
+            return 0
+        case ["-V" | "--version", *_]:
+            print(f"loki {__version__} (loki_twisted)")
+            return 0
+        case ["serve", *rest]:
+            return _serve(rest)
+        case _:
+            return _hand_over(given)
+
+
+def _serve(arguments: list[str]) -> int:
+    from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
+    from loki_twisted.command.options import settings_from
+    from loki_twisted.settings import InvalidSettings
+
+    parser = LineParser(prog="loki serve", description="Serve the API over HTTP and SSE.")
+    add_server_options(parser)
+    parser.add_argument(
+        "--reload", action="store_true", help="Restart when the server's own code changes."
+    )
+    parser.add_argument(
+        "--generate-token", action="store_true", help="Print a new API token and exit."
+    )
+    given = vars(parser.parse_args(arguments))
+    if given["generate_token"]:
+        print(secrets.token_urlsafe(32))
+        return 0
+    try:
+        settings = settings_from(given, os.environ, os.getcwd())
+    except InvalidSettings as error:
+        print(f"loki serve: {error}", file=sys.stderr)
+        return USAGE_EXIT
+    if given["reload"]:
+        from loki_twisted.command.reload import supervise_server
+
+        return supervise_server([word for word in arguments if word != "--reload"])
+    from loki_twisted.command.serve import serve
+
+    return serve(settings)
+
+
+def _hand_over(arguments: list[str]) -> int:
+    from loki_twisted.command.handover import hand_over
+
+    try:
+        print(hand_over(arguments), file=sys.stderr)
+    except OSError as error:
+        print(f"loki: {error.filename}: {error.strerror}", file=sys.stderr)
+        return _CANNOT_RUN_EXIT
+    return _NOT_FOUND_EXIT

@@ -1,0 +1,247 @@
+"""
+The options of a server, in one table.
+
+From it are made the parser of ``loki serve``, the ``Options`` of ``twistd
+loki`` and the settings: an option that stands in the table works in all of
+them. Importing this module is cheap, so that ``--help`` is fast.
+
+An option's value is taken from the command line, else from the first of its
+environment variables that is set and not empty, else from the defaults of
+:class:`~loki_twisted.settings.Settings`.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+from loki_twisted.command.readers import (
+    read_allowed_host,
+    read_count,
+    read_endpoint,
+    read_grace,
+    read_host,
+    read_origin,
+    read_path,
+    read_port,
+    read_switch,
+    read_token,
+    read_token_file,
+)
+from loki_twisted.settings import (
+    InvalidSettings,
+    Settings,
+    find_loki_dir,
+    holds_state_of_ours,
+    refuse_open_listeners,
+)
+
+Given = Mapping[str, Any]
+"""What a command line gave: by an option's name its text, its texts, or something true."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Option:
+    """
+    One option.
+
+    :ivar name: Its long name, without the dashes.
+    :ivar field: The field of ``Settings`` that it sets.
+    :ivar read: Turns text into the field's value, or raises ValueError with the rest of a
+        sentence that begins with what was given.
+    :ivar metavar: What its value is called in help; None for a flag, which means ``flag_means``.
+    :ivar repeatable: Whether it may be given several times; the field is then a tuple.
+    :ivar variables: Environment variables that stand for it, the strongest first.
+    """
+
+    name: str
+    field: str
+    help: str
+    read: Callable[[str], Any]
+    metavar: str | None = None
+    short: str | None = None
+    repeatable: bool = False
+    variables: tuple[str, ...] = ()
+    flag_means: bool = True
+
+    @property
+    def described(self) -> str:
+        """Its help, with the variables that stand for it."""
+        return f"{self.help} [{', '.join(self.variables)}]" if self.variables else self.help
+
+
+# The table
+
+_DEFAULTS: Final = attrs.fields(Settings)
+
+OPTIONS: Final = (
+    Option(
+        name="port",
+        short="p",
+        field="port",
+        metavar="PORT",
+        read=read_port,
+        variables=("LOKI_DASHBOARD_PORT",),
+        help=f"Port to listen on; {_DEFAULTS.port.default} by default, 0 for any free one.",
+    ),
+    Option(
+        name="host",
+        field="host",
+        metavar="HOST",
+        read=read_host,
+        variables=("LOKI_API_HOST", "LOKI_DASHBOARD_HOST"),
+        help=f"Host to bind to; {_DEFAULTS.host.default} by default. Any host beyond this "
+        "machine needs a token.",
+    ),
+    Option(
+        name="listen",
+        field="listen",
+        metavar="ENDPOINT",
+        read=read_endpoint,
+        repeatable=True,
+        help="Listen on a Twisted endpoint (unix:/path, ssl:...) instead of host and port.",
+    ),
+    Option(
+        name="no-cors",
+        field="cors",
+        read=read_switch,
+        flag_means=False,
+        help="Disable CORS: no page of another origin may use the API.",
+    ),
+    Option(
+        name="cors-origin",
+        field="cors_origins",
+        metavar="ORIGIN",
+        read=read_origin,
+        repeatable=True,
+        help="Let pages of this exact origin use the API, beside those of this machine.",
+    ),
+    Option(
+        name="allowed-host",
+        field="allowed_hosts",
+        metavar="NAME",
+        read=read_allowed_host,
+        repeatable=True,
+        help="Answer requests for this host name too.",
+    ),
+    Option(
+        name="no-auth",
+        field="auth",
+        read=read_switch,
+        flag_means=False,
+        help="Disable authentication; only possible where nobody else can connect.",
+    ),
+    Option(
+        name="token-file",
+        field="tokens",
+        metavar="FILE",
+        read=read_token_file,
+        help="Take the API tokens from a file, one a line, instead of LOKI_API_TOKEN.",
+    ),
+    Option(
+        name="loki-dir",
+        field="loki_dir",
+        metavar="DIR",
+        read=read_path,
+        variables=("LOKI_DIR",),
+        help="Directory that holds .loki/; by default the nearest one upward that does.",
+    ),
+    Option(
+        name="data-dir",
+        field="data_dir",
+        metavar="DIR",
+        read=read_path,
+        help="Where the server keeps its log; <loki dir>/.loki/server by default.",
+    ),
+    Option(
+        name="project-root",
+        field="project_roots",
+        metavar="DIR",
+        read=read_path,
+        repeatable=True,
+        help="Agents may work in and under this directory; by default only the loki dir.",
+    ),
+    Option(
+        name="max-sessions",
+        field="max_sessions",
+        metavar="N",
+        read=read_count,
+        help=f"How many sessions may run at once; {_DEFAULTS.max_sessions.default} by default.",
+    ),
+    Option(
+        name="grace",
+        field="grace_seconds",
+        metavar="SECONDS",
+        read=read_grace,
+        help="How long a stopped agent has before it is killed; "
+        f"{_DEFAULTS.grace_seconds.default:g} by default.",
+    ),
+    Option(
+        name="debug",
+        field="debug",
+        read=read_switch,
+        variables=("LOKI_DEBUG",),
+        help="Enable debug output.",
+    ),
+)
+
+# From what was given to settings
+
+
+def settings_from(given: Given, environ: Mapping[str, str], current: str) -> Settings:
+    """
+    Make the settings, and make sure that they are safe.
+
+    :param given: What the command line gave.
+    :param current: Absolute path of the current directory.
+    :raises InvalidSettings: with one line that says which value is wrong and what would
+        be right. Nothing has been changed on the machine then.
+    """
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        for where, text in _sources(option, given, environ):
+            values[option.field] = _value(option, where, text)
+            break
+    if "tokens" not in values and environ.get("LOKI_API_TOKEN"):
+        # Not in the table: a token on the command line could be read by every user.
+        values["tokens"] = (_read("LOKI_API_TOKEN", read_token, environ["LOKI_API_TOKEN"]),)
+    values["loki_dir"] = find_loki_dir(values.get("loki_dir"), current, holds_state_of_ours)
+    if "data_dir" in values:
+        values["data_dir"] = _absolute(current, values["data_dir"])
+    if "project_roots" in values:
+        values["project_roots"] = tuple(_absolute(current, r) for r in values["project_roots"])
+    settings = Settings(**values)
+    refuse_open_listeners(settings)
+    return settings
+
+
+def _sources(option: Option, given: Given, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    if given.get(option.name):
+        yield f"--{option.name}", given[option.name]
+    elif given.get(option.name) == "":
+        raise InvalidSettings(f"--{option.name} needs a value.")
+    yield from ((name, environ[name]) for name in option.variables if environ.get(name))
+
+
+def _value(option: Option, where: str, text: Any) -> Any:
+    if isinstance(text, str):
+        return _read(where, option.read, text)
+    if option.metavar is None:
+        return option.flag_means
+    return tuple(_read(where, option.read, each) for each in text)
+
+
+def _read(where: str, read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        # A token that is wrong is a secret all the same.
+        shown = where if read is read_token else f"{where}: {text!r}"
+        raise InvalidSettings(f"{shown} {error}.") from None
+
+
+def _absolute(current: str, path: str) -> str:
+    return os.path.normpath(os.path.join(current, path))

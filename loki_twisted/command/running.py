@@ -1,0 +1,110 @@
+"""
+Running one coroutine on the reactor as a whole program.
+
+The first SIGINT, SIGTERM or SIGHUP cancels what the coroutine waits for, so that its
+``finally`` clauses end things in order; a second one, or too long an end, ends
+the process at once. This is what ``twisted.internet.task.react`` does not do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
+"""A program: takes the reactor, returns its exit code."""
+
+LONGEST_END_SECONDS: Final = 30.0
+"""How long a program may take to end after the first signal."""
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_UNEXPECTED_EXIT: Final = 70  # EX_SOFTWARE
+_log: Final = Logger()
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """
+    Make the reactor's delayed calls independent of the wall clock.
+
+    Twisted counts them by ``time.time``, so that a clock that is set back stops them
+    (https://github.com/twisted/twisted/issues/2424). To be called before any is made.
+
+    :raises RuntimeError: if there is a delayed call already, which would never come due.
+    """
+    if reactor.getDelayedCalls():
+        raise RuntimeError("the reactor's clock can only be changed before the first delayed call")
+    reactor.seconds = time.monotonic
+
+
+@attrs.define
+class _Run:
+    """
+    One program on its way.
+
+    :ivar told_to_end: Whether a signal has come.
+    """
+
+    reactor: Any
+    exit_code: int = 0
+    told_to_end: bool = False
+    result: Deferred[int] | None = None
+
+    def start(self, main: Main) -> None:
+        for number in _SIGNALS:
+            # A hangup that was to be ignored (nohup) is ignored.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self.signalled)
+        self.result = Deferred.fromCoroutine(main(self.reactor))
+        self.result.addCallbacks(self._done, self._failed)
+        self.result.addBoth(lambda _: self.reactor.stop())
+
+    def signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self.told_to_end:
+            os._exit(128 + number)
+        self.told_to_end = True
+        self.reactor.callFromThread(self._end)
+
+    def _end(self) -> None:
+        self.reactor.callLater(LONGEST_END_SECONDS, self._give_up)
+        if self.result is not None:
+            self.result.cancel()
+
+    def _give_up(self) -> None:
+        _log.critical("Not everything had ended after {s:g} s", s=LONGEST_END_SECONDS)
+        os._exit(1)
+
+    def _done(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+
+    def _failed(self, failure: Failure) -> None:
+        if self.told_to_end and failure.check(CancelledError):
+            return
+        self.exit_code = _UNEXPECTED_EXIT
+        _log.failure("This should not have happened", failure)
+        sys.stderr.flush()
+
+
+def run(main: Main) -> int:
+    """
+    Run a program on the global reactor, to its end.
+
+    :returns: What it returned; 0 if it was ended by a signal and let that happen; 70 after
+        an error that it did not handle, which is logged.
+    """
+    from twisted.internet import reactor
+
+    use_monotonic_clock(reactor)
+    program = _Run(reactor)
+    reactor.callWhenRunning(program.start, main)
+    reactor.run()
+    return program.exit_code

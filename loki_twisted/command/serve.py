@@ -1,0 +1,119 @@
+"""``loki serve``: a server in the foreground, until it is told to end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger, LogLevel
+
+from loki_twisted import __version__
+from loki_twisted.command.logs import begin_logging
+from loki_twisted.command.port_owner import maybe_port_owner
+from loki_twisted.command.running import run
+from loki_twisted.model.errors import LokiError
+from loki_twisted.settings import Settings
+
+CANNOT_START_EXIT: Final = 1
+
+SHORT_TOKEN: Final = 16
+"""A token with fewer characters than this could be guessed."""
+
+NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
+"""Why a server may not start although nothing is wrong with the program."""
+
+_log: Final = Logger()
+
+
+class Server(Protocol):
+    """What is wanted of a ``loki_twisted.service.Service``."""
+
+    ready: Deferred[list[str]]
+
+    def startService(self) -> object:  # noqa: N802  # Twisted's own name
+        """Start."""
+
+    def stopService(self) -> object:  # noqa: N802  # Twisted's own name
+        """Stop."""
+
+
+def serve(settings: Settings) -> int:
+    """
+    Serve until a signal comes.
+
+    :returns: The exit code: 0 after a signal, 1 if the server could not be started.
+    """
+    begin_logging(sys.stderr, LogLevel.debug if settings.debug else LogLevel.info)
+
+    async def main(reactor: Any) -> int:
+        # Late, because it installs the reactor.
+        from loki_twisted.service import Service
+
+        return await serve_until_cancelled(Service(settings, reactor), settings)
+
+    return run(main)
+
+
+async def serve_until_cancelled(service: Server, settings: Settings) -> int:
+    """
+    Start a server, say where it listens, and stop it again when this is cancelled.
+
+    :returns: 1 if it could not be started, after a line on stderr that says why; otherwise
+        only cancellation ends this.
+    """
+    try:
+        service.startService()
+        announce(await service.ready, settings)
+        await Deferred[None]()
+    except NOT_STARTED as error:
+        print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)
+    finally:
+        await maybeDeferred(service.stopService)
+    return CANNOT_START_EXIT
+
+
+def announce(addresses: list[str], settings: Settings) -> None:
+    """Log where a server listens, where its data is, and what should be thought about."""
+    for hint in hints(settings):
+        _log.warn("{hint}", hint=hint)
+    _log.info(
+        "loki {version} keeps its data in {directory}",
+        version=__version__,
+        directory=settings.data_dir,
+    )
+    for address in addresses:
+        _log.info("Listening on {address}", address=address)
+
+
+def hints(settings: Settings) -> Iterator[str]:
+    """Say what is allowed but may not be meant."""
+    if any(len(token) < SHORT_TOKEN for token in settings.tokens):
+        yield "A token is so short that it could be guessed; make one: loki serve --generate-token"
+    if settings.tokens and not settings.auth:
+        yield "There is a token, but --no-auth lets requests in without it"
+
+
+def reason_not_started(error: BaseException) -> str:
+    """Say in one line why a server did not start."""
+    if isinstance(error, CannotListenError):
+        return _reason_not_listening(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"Cannot start: {error.filename or 'the system'}: {error.strerror}."
+    return " ".join(str(error).split())
+
+
+def _reason_not_listening(error: CannotListenError) -> str:
+    # A unix socket is told as an interface too, with a port of None.
+    where = ":".join(str(part) for part in (error.interface or "*", error.port) if part is not None)
+    number = getattr(error.socketError, "errno", None)
+    reason = os.strerror(number) if number else str(error.socketError)
+    owner = None
+    if number == errno.EADDRINUSE and isinstance(error.port, int):
+        owner = maybe_port_owner(error.port)
+    held = f" by process {owner}" if owner else ""
+    return f"Cannot listen on {where}: {reason}{held}; choose another with --port."

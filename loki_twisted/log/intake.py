@@ -1,0 +1,259 @@
+"""
+What goes into the log, as the reactor's thread sees it.
+
+Events are numbered and encoded here, in the order of the calls, and handed to the writer
+thread. What it reports comes back here: observers are told, waiters fire. After a
+failure nothing is handed over until a probe has found that the log can be written again, so
+all that was numbered in the meantime has failed, and numbers go on from what is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+
+from loki_twisted.log.changes import changes_of
+from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.messages import (
+    Closed,
+    Committed,
+    Entry,
+    Failed,
+    NotOpened,
+    Order,
+    Recovered,
+    Report,
+)
+from loki_twisted.log.observers import Observers
+from loki_twisted.log.opening import Opened
+from loki_twisted.log.rows import new_block
+from loki_twisted.log.writer import Writer
+from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.errors import StorageFailed, Unavailable
+
+MAX_BLOCK_EVENTS: Final = 1_024
+"""A batch of more events becomes several blocks, so that a reader never has to take too much."""
+
+_ENTRY_BYTES: Final = 256
+
+
+class ILogReactor(IReactorFromThreads, IReactorTime):
+    """The parts of a reactor that the log uses."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Limits:
+    """
+    How much may wait for the disk.
+
+    :ivar queued_bytes: Bytes of batches that are not on disk yet; beyond, appending fails.
+    :ivar queued_batches: And how many batches.
+    :ivar probe_seconds: From a failure, or a probe that failed, to the next probe.
+    """
+
+    queued_bytes: int = 64 * 1024 * 1024
+    queued_batches: int = 20_000
+    probe_seconds: float = 1.0
+
+
+DEFAULT_LIMITS: Final = Limits()
+"""What a server uses."""
+
+
+class _State(Enum):
+    NEW = "The log is not open yet."
+    OPENING = "The log is being opened."
+    OPEN = "The log is open."
+    DRAINING = "The log takes nothing more, because the server shuts down."
+    CLOSING = "The log is being closed, because the server shuts down."
+    CLOSED = "The log is closed."
+
+
+class Intake:
+    """
+    The way into the log.
+
+    :param path: The file of the log.
+    :param open_log: Called first in the writer's thread.
+    :ivar observers: Told of every commit, before those who wait for it.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: ILogReactor, path: str, open_log: Callable[[], Opened], limits: Limits
+    ) -> None:
+        self.observers = Observers()
+        self.bounds = Bounds(1, 0)
+        self._reactor = reactor
+        self._limits = limits
+        self._writer = Writer(path, open_log, self._from_thread)
+        self._state = _State.NEW
+        self._failed: StorageFailed | None = None
+        self._next_seq = 1
+        self._queued_bytes = 0
+        self._queued_batches = 0
+        self._probe: IDelayedCall | None = None
+        self._opened: Deferred[Opened] = Deferred()
+        self._drained: list[Deferred[None]] = []
+        self._closed: list[Deferred[None]] = []
+
+    @property
+    def failure(self) -> str | None:
+        """Why the log cannot be written now, or None."""
+        return None if self._failed is None else str(self._failed)
+
+    def start(self) -> Deferred[Opened]:
+        """Open the log. To be called once."""
+        self._state = _State.OPENING
+        self._writer.start()
+        return self._opened
+
+    def append(self, batch: Batch) -> Deferred[Bounds]:
+        """Append; see :meth:`loki_twisted.log.interface.IEventLog.append`. Raises at once."""
+        if self._state is not _State.OPEN:
+            raise Unavailable(self._state.value)
+        if self._failed is not None:
+            raise _copy(self._failed)
+        entry = self._entry(batch)
+        if (
+            self._queued_bytes + entry.size > self._limits.queued_bytes
+            or self._queued_batches >= self._limits.queued_batches
+        ):
+            raise Unavailable("The disk is too slow: too much waits to be written to the log.")
+        self._next_seq += len(batch.facts)
+        self._queued_bytes += entry.size
+        self._queued_batches += 1
+        self._writer.submit(entry)
+        return entry.waiter
+
+    def drain(self) -> Deferred[None]:
+        """
+        Take nothing more.
+
+        :returns: Fires when nothing waits to be written.
+        """
+        if self._state is _State.NEW:
+            self._state = _State.CLOSED
+        elif self._state is _State.OPEN:
+            self._state = _State.DRAINING
+            self._cancel_probe()
+        waiter: Deferred[None] = Deferred()
+        self._drained.append(waiter)
+        self._maybe_drained()
+        return waiter
+
+    def close(self) -> Deferred[None]:
+        """
+        End the writer, once nothing waits to be written.
+
+        :returns: Fires when it has ended.
+        """
+        waiter: Deferred[None] = Deferred()
+        self._closed.append(waiter)
+        if self._state is _State.DRAINING:
+            self._state = _State.CLOSING
+            self._writer.submit(Order.STOP)
+        elif self._state is _State.CLOSED:
+            _fire(self._closed)
+        return waiter
+
+    def _entry(self, batch: Batch) -> Entry:
+        blocks = []
+        size = _ENTRY_BYTES
+        for start in range(0, len(batch.facts), MAX_BLOCK_EVENTS):
+            facts = batch.facts[start : start + MAX_BLOCK_EVENTS]
+            block = block_of_facts(self._next_seq + start, batch.at_ms, batch.session_id, facts)
+            blocks.append(new_block(block, batch.at_ms))
+            size += len(block.body)
+        changes = changes_of(batch)
+        return Entry(blocks, changes, size + changes.size, Deferred())
+
+    def _from_thread(self, report: Report) -> None:
+        self._reactor.callFromThread(self._reported, report)
+
+    def _reported(self, report: Report) -> None:
+        match report:
+            case Opened():
+                self._on_opened(report)
+            case NotOpened(error):
+                self._on_closed()
+                self._opened.errback(error)
+            case Committed(entries, blocks):
+                self._on_committed(entries, blocks)
+            case Failed():
+                self._on_failed(report)
+            case Recovered():
+                self._log.info("the log can be written again")
+                self._failed = None
+            case Closed(problem):
+                if problem is not None:
+                    self._log.warn("the log was not tidied up: {problem}", problem=problem)
+                self._on_closed()
+        self._maybe_drained()
+
+    def _on_opened(self, opened: Opened) -> None:
+        self.bounds = opened.bounds
+        self._next_seq = opened.bounds.newest + 1
+        self._state = _State.DRAINING if self._drained else _State.OPEN
+        self._opened.callback(opened)
+
+    def _on_committed(self, entries: Sequence[Entry], blocks: Sequence[Block]) -> None:
+        if blocks:
+            self.bounds = bounds = Bounds(self.bounds.oldest, blocks[-1].last_seq)
+            self.observers.tell(blocks)
+        else:
+            bounds = self.bounds
+        self._take_out(entries)
+        for entry in entries:
+            entry.waiter.callback(bounds)
+
+    def _on_failed(self, failed: Failed) -> None:
+        if self.failure != str(failed.error):
+            self._log.error("{error}", error=failed.error)
+        self._failed = failed.error
+        self._next_seq = self.bounds.newest + 1
+        if self._probe is None and failed.is_passing and self._state is _State.OPEN:
+            self._probe = self._reactor.callLater(self._limits.probe_seconds, self._send_probe)
+        self._take_out(failed.entries)
+        for entry in failed.entries:
+            entry.waiter.errback(_copy(failed.error))
+
+    def _send_probe(self) -> None:
+        self._probe = None
+        self._writer.submit(Order.PROBE)
+
+    def _cancel_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+
+    def _take_out(self, entries: Sequence[Entry]) -> None:
+        self._queued_batches -= len(entries)
+        self._queued_bytes -= sum(entry.size for entry in entries)
+
+    def _maybe_drained(self) -> None:
+        is_idle = self._state is _State.DRAINING and not self._queued_batches
+        if is_idle or self._state is _State.CLOSED:
+            _fire(self._drained)
+
+    def _on_closed(self) -> None:
+        self._writer.join()
+        self._state = _State.CLOSED
+        _fire(self._closed)
+
+
+def _fire(waiters: list[Deferred[None]]) -> None:
+    while waiters:
+        waiters.pop(0).callback(None)
+
+
+def _copy(error: StorageFailed) -> StorageFailed:
+    """Make an error for one more who waits; each comes to carry a traceback of its own."""
+    return type(error)(str(error))

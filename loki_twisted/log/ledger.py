@@ -1,0 +1,147 @@
+"""
+The log as its writer works with it.
+
+- There is one connection that writes and checkpoints. When something fails with it, it is closed
+  and never used again, because what it wrote may or may not be on disk. Until a probe has
+  written with another one, whatever is asked for fails.
+- The connections for reading stay open as long as this one. So SQLite keeps in mind what was
+  committed, and what a failed commit left in the write-ahead log is written over, not replayed.
+- The write-ahead log is copied into the database when there is nothing else to do, or when it has
+  become too long. Nobody else does that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Final
+
+import apsw
+import attrs
+
+from loki_twisted.log.changes import merged
+from loki_twisted.log.faults import DAMAGE, Damaged, storage_error
+from loki_twisted.log.messages import Closed, Committed, Entry, Failed, Recovered, Report
+from loki_twisted.log.opening import BUSY_MS, Opened, bounds_of, connect_writer, suspect
+from loki_twisted.log.rows import join_neighbours
+from loki_twisted.log.statements import commit
+from loki_twisted.model.errors import StorageFailed
+
+_CHECKPOINT_PAGES: Final = 1_000
+_OVERDUE_PAGES: Final = 4_000
+_OVERLONG_PAGES: Final = 16_000
+_WAIT_FOR_READERS_MS: Final = 100
+
+
+class Ledger:
+    """
+    The log as its writer works with it. Not for use by several threads.
+
+    :param report: Called with the outcome of all that is done.
+    """
+
+    def __init__(self, path: str, opened: Opened, report: Callable[[Report], None]) -> None:
+        self._path = path
+        self._report = report
+        # None from a failure to the next probe that succeeds.
+        self._connection: apsw.Connection | None = opened.connection
+        self._readers = opened.readers
+        self._newest = opened.bounds.newest
+        self._pages = 0
+        self._failure = Failed((), StorageFailed("The log is closed."), is_passing=False)
+
+    def commit(self, entries: Sequence[Entry], is_idle: Callable[[], bool]) -> None:
+        """
+        Write entries in one transaction.
+
+        :param is_idle: Asked afterwards, whether there is time to checkpoint.
+        """
+        if self._connection is None:
+            self._report(attrs.evolve(self._failure, entries=entries))
+            return
+        try:
+            blocks = join_neighbours(chain.from_iterable(entry.blocks for entry in entries))
+            changes = merged(entry.changes for entry in entries)
+            commit(self._connection, [new.row for new in blocks], changes)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            self._fail(entries, error)
+            return
+        if blocks:
+            self._newest = blocks[-1].block.last_seq
+        self._report(Committed(entries, [new.block for new in blocks]))
+        try:
+            self._maybe_checkpoint(is_idle)
+        except apsw.Error as error:
+            self._fail((), error)
+
+    def probe(self) -> None:
+        """Try to write with a new connection, if there is none."""
+        if self._connection is not None:
+            return
+        try:
+            self._connection = connect_writer(self._path)
+            # What a failed commit left behind is cut off here.
+            _truncate(self._connection)
+            newest = bounds_of(self._connection).newest
+            if newest != self._newest:
+                msg = f"its newest event is number {newest}, not {self._newest}"
+                raise Damaged(msg)
+            self._connection.execute("UPDATE meta SET value = value WHERE name = 'log_id'")
+        except Exception as error:  # noqa: BLE001 - it is told, and tried again
+            self._fail((), error)
+            return
+        self._report(Recovered())
+
+    def close(self) -> Closed:
+        """Close all connections, and leave a single file behind."""
+        problem = None
+        for reader in self._readers:
+            reader.close(force=True)
+        if self._connection is not None:
+            try:
+                _truncate(self._connection)
+                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+            except apsw.Error as error:
+                problem = error
+            self._connection.close(force=True)
+        return Closed(problem)
+
+    def _fail(self, entries: Sequence[Entry], error: Exception) -> None:
+        system_errno = 0
+        if self._connection is not None:
+            system_errno = self._connection.system_errno
+            self._connection.close(force=True)
+            self._connection = None
+        is_passing = not isinstance(error, DAMAGE)
+        if not is_passing:
+            suspect(self._path)
+        failure = storage_error("written", error, system_errno)
+        failure.__cause__ = error
+        self._failure = Failed((), failure, is_passing)
+        self._report(attrs.evolve(self._failure, entries=entries))
+
+    def _maybe_checkpoint(self, is_idle: Callable[[], bool]) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        self._pages += connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
+        if self._pages < (_CHECKPOINT_PAGES if is_idle() else _OVERDUE_PAGES):
+            return
+        self._pages = 0
+        # Another program may be at it. There is a next time.
+        with contextlib.suppress(apsw.BusyError):
+            length, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if length > _OVERLONG_PAGES:
+                # Somebody was always reading. Now they wait, until it begins from the front again.
+                _truncate(connection)
+
+
+def _truncate(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
+    try:
+        # Somebody may read for longer than that.
+        with contextlib.suppress(apsw.BusyError):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.set_busy_timeout(BUSY_MS)

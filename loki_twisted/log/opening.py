@@ -1,0 +1,249 @@
+"""
+Opening the file of the log: making it, knowing it, and putting a damaged one aside.
+
+A file that is not ours, or of a newer version, is left exactly as it is. A
+damaged one is renamed and a new one begun: the server comes up, and nothing is thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+import apsw
+import attrs
+
+from loki_twisted.log import history, records, schema
+from loki_twisted.log.faults import DAMAGE, Damaged
+from loki_twisted.log.interface import Bounds
+from loki_twisted.log.query import rows_of
+from loki_twisted.log.schema import Identity
+from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.filters import EVERYTHING
+from loki_twisted.model.tasks import TaskQuery
+
+_SUSPECT: Final = ".suspect"
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+BUSY_MS: Final = 5_000
+"""How long a connection waits for another program to let go of the database."""
+
+_WRITER_CACHE_KIB: Final = 8_192
+_KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
+_READERS: Final = 2
+_CHECKED_BYTES: Final = 1024 * 1024
+_BEHIND_ALL: Final = 2**62
+
+
+@attrs.frozen(slots=True)
+class Opened:
+    """
+    A log that is open: one connection to write, some to read.
+
+    :ivar log_id: Random; another one for each file that was ever made.
+    :ivar notices: What the operator must know of how it was opened, in sentences.
+    """
+
+    connection: apsw.Connection
+    readers: tuple[apsw.Connection, ...]
+    log_id: str
+    bounds: Bounds
+    notices: tuple[str, ...] = ()
+
+
+def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
+    """
+    Open the log for writing, and make it if there is none.
+
+    Takes some milliseconds, however much is in it; only where an earlier server has
+    marked it by :func:`suspect` all of it is read.
+
+    :raises StorageRefused: if the file is of another program or a newer version, or
+        is not writable; it is not touched then.
+    """
+    _refuse_what_is_not_ours(path)
+    try:
+        return _open_existing(path) if os.path.exists(path) else _open_new(path)
+    except DAMAGE as error:
+        aside = move_aside(path, now_ms())
+        notice = f"The log {path} was damaged ({error}). It is now {aside}; a new log was begun."
+        return attrs.evolve(_open_new(path), notices=(notice,))
+
+
+def _refuse_what_is_not_ours(path: str) -> None:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise StorageRefused(f"{path} is not a file, so the log cannot be kept in it.")
+        with open(path, "rb") as file:
+            identity = schema.identity_of(file.read(schema.HEADER_BYTES))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageRefused(f"The log {path} cannot be opened: {error.strerror}.") from error
+    if identity in (Identity.FOREIGN, Identity.NEWER):
+        raise _refusal(path, identity)
+
+
+def _refusal(path: str, identity: Identity) -> StorageRefused:
+    return StorageRefused(f"{path} is {identity.value}. It was left as it is.")
+
+
+def _open_existing(path: str) -> Opened:
+    connection = connect_writer(path)
+    try:
+        _check_schema(connection)
+        bounds = bounds_of(connection)
+        if os.path.exists(path + _SUSPECT):
+            _check_all(connection, bounds.newest)
+            os.unlink(path + _SUSPECT)
+        readers = tuple(connect_reader(path) for _ in range(_READERS))
+        return Opened(connection, readers, _log_id(connection), bounds)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _open_new(path: str) -> Opened:
+    if any(os.path.exists(path + ending) for ending in _COMPANIONS):
+        raise Damaged("its main file is missing")
+    _create(path)
+    return _open_existing(path)
+
+
+def connect_writer(path: str) -> apsw.Connection:
+    """
+    Connect for writing. Of these connections there is one at a time.
+
+    :raises apsw.Error: if that fails.
+    """
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(BUSY_MS)
+        if connection.readonly("main"):
+            raise StorageRefused(f"The log {path} cannot be written to: it is read-only.")
+        try:
+            mode = connection.pragma("journal_mode", "wal")
+        except apsw.SQLError as error:  # a header of no known format is no better than no header
+            raise Damaged(str(error)) from error
+        if mode != "wal":
+            raise StorageRefused(f"The log {path} lies where SQLite cannot keep a write-ahead log.")
+        connection.pragma("synchronous", "full")
+        connection.pragma("cache_size", -_WRITER_CACHE_KIB)
+        connection.pragma("journal_size_limit", _KEPT_WAL_BYTES)
+        # The writer decides when to checkpoint, and sees whether it succeeds.
+        connection.wal_autocheckpoint(0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: str) -> apsw.Connection:
+    """
+    Connect for reading only. While one is open, SQLite's idea of what is committed is kept.
+
+    :raises apsw.Error: if that fails.
+    """
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_MS)
+    rows_of(connection, "SELECT count(*) FROM meta")
+    return connection
+
+
+def bounds_of(connection: apsw.Connection) -> Bounds:
+    """
+    Say what a log holds.
+
+    :raises Damaged: if its newest block is not what was written.
+    """
+    [(oldest,)] = rows_of(connection, "SELECT min(first_seq) FROM blocks")
+    last = history.read_back(connection, _BEHIND_ALL, EVERYTHING, 1).blocks
+    newest = last[-1].last_seq if last else 0
+    return Bounds(oldest if oldest is not None else newest + 1, newest)
+
+
+def suspect(path: str) -> None:
+    """Have all of a log checked the next time that it is opened."""
+    with contextlib.suppress(OSError), open(path + _SUSPECT, "x"):
+        # Damage was met already, and is told; no second error may hide it.
+        os.chmod(path + _SUSPECT, 0o600)
+
+
+def move_aside(path: str, milliseconds: int) -> str:
+    """
+    Rename a log and all that belongs to it.
+
+    :returns: Its new path.
+    """
+    aside = f"{path}.corrupt-{milliseconds}"
+    # The write-ahead log goes first: left alone it would be played into a new file.
+    for ending in (*_COMPANIONS, _SUSPECT, ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path + ending, aside + ending)
+    _sync_directory(path)
+    return aside
+
+
+def _create(path: str) -> None:
+    fresh = f"{path}.new"
+    for ending in ("", *_COMPANIONS):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh + ending)
+    # SQLite would ask the umask; the files that it puts beside it have the mode of this one.
+    descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    with closing(apsw.Connection(fresh, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.execute("BEGIN")
+        connection.pragma("application_id", schema.APPLICATION_ID)
+        connection.pragma("user_version", schema.VERSION)
+        for statement in schema.STATEMENTS:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('log_id', ?)", (secrets.token_hex(8),))
+        connection.execute("COMMIT")
+    os.rename(fresh, path)
+    _sync_directory(path)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_schema(connection: apsw.Connection) -> None:
+    # Only now: a newer server that was killed may have left its version in the write-ahead log.
+    version = connection.pragma("user_version")
+    if isinstance(version, int) and version > schema.VERSION:
+        raise _refusal(connection.filename, Identity.NEWER)
+    found = {sql for (sql,) in rows_of(connection, "SELECT sql FROM sqlite_schema")}
+    if version != schema.VERSION or not found.issuperset(schema.STATEMENTS):
+        raise Damaged("its tables are not ours")
+
+
+def _check_all(connection: apsw.Connection, newest: int) -> None:
+    found = connection.pragma("integrity_check", 1)
+    if found != "ok":
+        raise Damaged(str(found))
+    records.sessions(connection)
+    records.tasks(connection, TaskQuery(limit=None))
+    after = 0
+    while after < newest:
+        after = history.read(connection, after, newest, EVERYTHING, _CHECKED_BYTES).reached
+
+
+def _log_id(connection: apsw.Connection) -> str:
+    rows = rows_of(connection, "SELECT value FROM meta WHERE name = 'log_id'")
+    if not rows:
+        raise Damaged("its id is missing")
+    return str(rows[0][0])

@@ -1,0 +1,84 @@
+"""Where a server keeps its files, and that no second server does so too."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from loki_twisted.model.errors import StorageRefused
+
+_LOCK = "lock"
+
+
+class DataDirectory:
+    """
+    A directory (0700) that belongs to one running server, from construction to :meth:`release`.
+
+    It is held by a lock that the kernel drops with the process, so what a
+    killed server leaves behind keeps nobody out. The lock file itself stays.
+
+    :param path: The directory; it is created if it is not there, and so are its parents.
+    :raises StorageRefused: if another server holds it, if it belongs to another
+        user or others may write to it, or if it can not be made. Nothing in it was changed then.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+        try:
+            directory = _open_directory(self.path)
+            try:
+                _refuse_strangers(self.path, os.fstat(directory))
+                self._lock: int | None = _lock(self.path, directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise StorageRefused(
+                f"The data directory {self.path} cannot be used: {error.strerror}."
+            ) from error
+
+    def release(self) -> None:
+        """Let another server have it. May be repeated."""
+        if self._lock is not None:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = None
+
+
+def _open_directory(path: str) -> int:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    else:
+        os.chmod(path, 0o700)  # whatever the umask took away
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _refuse_strangers(path: str, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        msg = f"The data directory {path} belongs to user {status.st_uid}, not to us."
+        raise StorageRefused(f"{msg} Choose another one with --data-dir.")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        msg = f"The data directory {path} may be written to by other users."
+        raise StorageRefused(f"{msg} Take that away with: chmod go-w {path}")
+
+
+def _lock(path: str, directory: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(_LOCK, flags, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(lock, 0o600)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError as error:
+        pid = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        holder = f"another server (pid {pid})" if pid else "another server"
+        raise StorageRefused(f"The data directory {path} is in use by {holder}.") from error
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

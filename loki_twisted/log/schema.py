@@ -1,0 +1,100 @@
+"""
+The tables of the log, and how a file is known to be ours.
+
+Rules:
+
+- A block is one row and never changes. The newest block is never deleted,
+  because the next number is taken from it; any number of the oldest may be.
+- ``mask``, ``kinds`` and ``ends`` are those of :class:`loki_twisted.model.blocks.Block`,
+  ``ends`` as unsigned 32-bit integers with the low byte first. ``sum`` is
+  :func:`loki_twisted.log.rows.checksum` of the row.
+- ``body`` of a session or a task is its JSON. The other columns repeat what
+  queries sort and select by.
+- A file is created under another name and renamed when it is whole. So a
+  file of our name is ours, or somebody put it there, or it is damaged.
+- Whoever changes a statement here raises ``VERSION`` and brings older files up to it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+APPLICATION_ID: Final = 0x4C6F6B69
+"""``Loki``: stands in the header of our files, where ``file(1)`` looks for it too."""
+
+VERSION: Final = 1
+"""The version of the tables below."""
+
+STATEMENTS: Final = (
+    """CREATE TABLE meta(
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TABLE blocks(
+    first_seq INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    mask INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    kinds BLOB NOT NULL,
+    ends BLOB NOT NULL,
+    body BLOB NOT NULL
+)""",
+    """CREATE INDEX blocks_by_session ON blocks(session_id, first_seq, mask)""",
+    """CREATE TABLE sessions(
+    id TEXT PRIMARY KEY,
+    started_at TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    body TEXT NOT NULL
+)""",
+    """CREATE INDEX sessions_by_start ON sessions(started_at)""",
+    """CREATE INDEX sessions_not_ended ON sessions(id) WHERE NOT final""",
+    """CREATE TABLE tasks(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    rank REAL NOT NULL,
+    created_at TEXT,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX tasks_by_time ON tasks(created_at DESC, status)""",
+    """CREATE INDEX tasks_by_session ON tasks(session_id, created_at DESC, status, rank)""",
+    """CREATE TABLE cursors(
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID""",
+)
+"""What makes an empty database a log. SQLite keeps these texts, letter by letter."""
+
+
+class Identity(Enum):
+    """Whose a file is, by its header."""
+
+    OURS = "ours"
+    NEWER = "of a newer version"
+    FOREIGN = "a database of another program"
+    NO_DATABASE = "no database"
+
+
+HEADER_BYTES: Final = 100
+
+
+def identity_of(header: bytes) -> Identity:
+    """
+    Say whose a file is.
+
+    The offsets are those of the SQLite file format (https://www.sqlite.org/fileformat.html).
+
+    :param header: The first ``HEADER_BYTES`` of the file, or all if it has less.
+    """
+    if len(header) < HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
+        return Identity.NO_DATABASE
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        return Identity.FOREIGN
+    if int.from_bytes(header[60:64], "big") > VERSION:
+        return Identity.NEWER
+    return Identity.OURS

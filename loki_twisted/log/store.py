@@ -1,0 +1,161 @@
+"""The event log on SQLite: what the service makes and hands to the other rooms."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import apsw
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from loki_twisted.log import history, records
+from loki_twisted.log.faults import storage_error
+from loki_twisted.log.intake import DEFAULT_LIMITS, ILogReactor, Intake, Limits
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.readers import Readers
+from loki_twisted.model.blocks import Block
+from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.sessions import Session
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@implementer(IEventLog, IRecords)
+class SQLiteEventLog:
+    """
+    A log in one file. It can be started and stopped once.
+
+    :param path: The file; it is made if it is not there. Its directory must be there, and no
+        other server may use it: see :class:`loki_twisted.log.place.DataDirectory`.
+    :param now_ms: Names a damaged file that is put aside.
+    :ivar log_id: Another one for each log that was ever made; empty before the start.
+    :ivar notices: What the operator must know of how it was opened, in sentences.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: ILogReactor,
+        path: str,
+        *,
+        now_ms: Callable[[], int] = _wall_clock_ms,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        path = os.path.abspath(path)
+        self.log_id = ""
+        self.notices: list[str] = []
+        self._intake = Intake(reactor, path, partial(open_log, path, now_ms), limits)
+        self._readers = Readers(reactor, path)
+
+    def start(self) -> Deferred[None]:
+        """
+        Open the log.
+
+        :raises StorageRefused: (through the Deferred) if its file is of another program or a
+            newer version; it is left as it is.
+        :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
+        """
+        return self._intake.start().addErrback(_translated).addCallback(self._opened)
+
+    def _opened(self, opened: Opened) -> None:
+        self.log_id = opened.log_id
+        self.notices.extend(opened.notices)
+        for notice in opened.notices:
+            self._log.critical("{notice}", notice=notice)
+        self._log.info(
+            "log open: events {bounds.oldest} to {bounds.newest}, SQLite {version}",
+            bounds=opened.bounds,
+            version=apsw.sqlite_lib_version(),
+        )
+        self._readers.start(opened.readers)
+
+    def stop(self) -> Deferred[None]:
+        """
+        Write what waits, and close the log.
+
+        :returns: Fires when all is on disk and no thread is left. Whatever is asked for
+            afterwards fails with :class:`~loki_twisted.model.errors.Unavailable`.
+        """
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self._intake.drain()
+        await self._readers.stop()
+        await self._intake.close()
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the log holds."""
+        return self._intake.bounds
+
+    @property
+    def failure(self) -> str | None:
+        """Why the log cannot be written now, or None."""
+        return self._intake.failure
+
+    def append(self, batch: Batch) -> Deferred[Bounds]:
+        """Put a batch into the log."""
+        return maybeDeferred(self._intake.append, batch)
+
+    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+        """Be told of every commit."""
+        return self._intake.observers.add(observer)
+
+    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        """Read forwards."""
+        newest = self.bounds.newest
+        if after >= newest:
+            return succeed(Page((), after))
+        return self._readers.ask(
+            lambda connection: history.read(connection, after, newest, wanted, max_bytes)
+        )
+
+    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+        """Read backwards."""
+        end = min(before, self.bounds.newest + 1)
+        return self._readers.ask(
+            lambda connection: history.read_back(connection, end, wanted, count)
+        )
+
+    def time_of(self, seq: int) -> Deferred[int | None]:
+        """Look up one event's time."""
+        bounds = self.bounds
+        if not bounds.oldest <= seq <= bounds.newest:
+            return succeed(None)
+        return self._readers.ask(lambda connection: history.time_of(connection, seq))
+
+    def sessions(self) -> Deferred[list[Session]]:
+        """All sessions."""
+        return self._readers.ask(records.sessions)
+
+    def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
+        """A page of tasks."""
+        return self._readers.ask(lambda connection: records.tasks(connection, query))
+
+    def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
+        """One task."""
+        return self._readers.ask(lambda connection: records.task(connection, session_id, task_id))
+
+    def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
+        """Counts of one session's tasks."""
+        return self._readers.ask(lambda connection: records.task_counts(connection, session_id))
+
+    def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
+        """The cursors whose name begins with a prefix."""
+        return self._readers.ask(lambda connection: records.cursors(connection, prefix))
+
+
+def _translated(failure: Failure) -> Failure:
+    if isinstance(failure.value, apsw.Error | OSError):
+        raise storage_error("opened", failure.value) from failure.value
+    return failure

@@ -1,0 +1,102 @@
+"""
+The one thread that writes.
+
+It takes what waits in its queue, up to a bound, and has it committed in one transaction:
+one sync of the disk and one call into the reactor, however many wait.
+
+Measured on two cores (``fsync`` 0.3 ms), the reactor's thread at work too: batches of 500
+events of 370 bytes, @BIG@ events/s; 64 batches of one event at a time, @SMALL@ events/s; one at
+a time, @ONE@/s.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final
+
+from loki_twisted.log.ledger import Ledger
+from loki_twisted.log.messages import Entry, NotOpened, Order, Report
+from loki_twisted.log.opening import Opened
+
+_SWITCH_SECONDS: Final = 0.0001
+_COMMIT_BYTES: Final = 4 * 1024 * 1024
+_COMMIT_BATCHES: Final = 1_024
+
+
+class Writer:
+    """
+    The writer thread, as the reactor's thread sees it.
+
+    :param path: The file of the log.
+    :param open_log: Called first in the thread.
+    :param report: Called in the thread, with each report in order.
+    """
+
+    def __init__(
+        self, path: str, open_log: Callable[[], Opened], report: Callable[[Report], None]
+    ) -> None:
+        self._path = path
+        self._open_log = open_log
+        self._report = report
+        self._queue: SimpleQueue[Entry | Order] = SimpleQueue()
+        # A process that has to end at once does not wait for it.
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Its first report is :class:`Opened` or :class:`NotOpened`."""
+        self._usual_interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(_SWITCH_SECONDS, self._usual_interval))
+        self._thread.start()
+
+    def submit(self, item: Entry | Order) -> None:
+        """Give it something to do, behind all that it was given before."""
+        self._queue.put(item)
+
+    def join(self) -> None:
+        """Wait for the thread. Its last report was :class:`NotOpened` or :class:`Closed`."""
+        self._thread.join()
+        sys.setswitchinterval(self._usual_interval)
+
+    def _run(self) -> None:
+        try:
+            opened = self._open_log()
+        except Exception as error:  # noqa: BLE001 - it is told to who asked for the log
+            self._report(NotOpened(error))
+            return
+        ledger = Ledger(self._path, opened, self._report)
+        self._report(opened)
+        for work in self._work():
+            if work is Order.STOP:
+                break
+            if work is Order.PROBE:
+                ledger.probe()
+            else:
+                ledger.commit(work, is_idle=self._queue.empty)
+        self._report(ledger.close())
+
+    def _work(self) -> Iterator[list[Entry] | Order]:
+        """Wait for work, and give as many entries at once as there are and may be."""
+        while True:
+            entries: list[Entry] = []
+            size = 0
+            item: Entry | Order | None = self._queue.get()
+            while isinstance(item, Entry):
+                entries.append(item)
+                size += item.size
+                if size >= _COMMIT_BYTES or len(entries) >= _COMMIT_BATCHES:
+                    item = None
+                else:
+                    item = self._maybe_next()
+            if entries:
+                yield entries
+            if item is not None:
+                yield item
+
+    def _maybe_next(self) -> Entry | Order | None:
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            return None

@@ -1,0 +1,100 @@
+"""What is to be told of a state directory and was not told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from loki_twisted.state.layout import ILayout
+
+
+@attrs.frozen(slots=True)
+class Portion:
+    """
+    A part of a backlog: what is told at once.
+
+    :ivar gone: Ids of sessions whose directories have vanished.
+    :ivar files: Paths of state files to read, in the order in which to tell them.
+    :ivar logs: Paths of logs to read on.
+    """
+
+    gone: Sequence[str] = ()
+    files: Sequence[str] = ()
+    logs: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.files or self.logs)
+
+
+class Backlog:
+    """
+    Paths to be read, first come first served; each is in it once.
+
+    Files of one session stay together, so that they are told in the order of their ranks.
+    """
+
+    def __init__(self, layout: ILayout) -> None:
+        """
+        Begin with nothing.
+
+        :param layout: Knows which session a file belongs to, and what comes early.
+        """
+        self._layout = layout
+        self._gone: dict[str, None] = {}
+        self._files: dict[str | None, set[str]] = {}
+        self._logs: dict[str, None] = {}
+
+    def add_gone(self, session_ids: Iterable[str]) -> None:
+        """Sessions have vanished. They are told before anything else."""
+        self._gone.update(dict.fromkeys(session_ids))
+
+    def add_files(self, paths: Iterable[str]) -> None:
+        """Files have changed."""
+        for path in paths:
+            self._files.setdefault(self._layout.session_of(path), set()).add(path)
+
+    def add_logs(self, paths: Iterable[str]) -> None:
+        """Logs have changed."""
+        self._logs.update(dict.fromkeys(paths))
+
+    def drop_file(self, path: str) -> None:
+        """A file is not there any more."""
+        group = self._layout.session_of(path)
+        paths = self._files.get(group, set())
+        paths.discard(path)
+        if not paths:
+            self._files.pop(group, None)
+
+    def put_back(self, portion: Portion) -> None:
+        """What was taken out could not be told."""
+        self.add_gone(portion.gone)
+        self.add_files(portion.files)
+        self.add_logs(portion.logs)
+
+    def take(self, groups: int, logs: int) -> Portion:
+        """
+        Take out what has waited longest.
+
+        :param groups: Of how many sessions, at most.
+        :param logs: Of how many logs, at most.
+        """
+        chosen = list(self._files)[:groups]
+        files = [path for group in chosen for path in sorted(self._files.pop(group))]
+        taken = list(self._logs)[:logs]
+        for path in taken:
+            del self._logs[path]
+        gone = tuple(self._gone)
+        self._gone.clear()
+        return Portion(gone, tuple(sorted(files, key=self._rank)), tuple(taken))
+
+    def _rank(self, path: str) -> int:
+        return self._layout.rank(path) or 0
+
+    def everything(self) -> Portion:
+        """All there is, without taking it out, in no order."""
+        files = [path for paths in self._files.values() for path in paths]
+        return Portion(tuple(self._gone), files, tuple(self._logs))
+
+    def __bool__(self) -> bool:
+        return bool(self._gone or self._files or self._logs)

@@ -1,0 +1,217 @@
+"""
+What the listener of a state directory knows already, and so what there is to tell it.
+
+No I/O but for the inodes of logs that got new names; the reading is done by ``reading.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from loki_twisted.state.backlog import Portion
+from loki_twisted.state.entries import join, split, text_of
+from loki_twisted.state.files import Flaw, Reading
+from loki_twisted.state.flaws import Flaws
+from loki_twisted.state.held import HeldLogs
+from loki_twisted.state.interface import LogLines, SessionGone, Sighting, Unreadable
+from loki_twisted.state.layout import ILayout
+from loki_twisted.state.logs import SUFFIX, LogOrder, LogReading
+from loki_twisted.state.reading import Errand, Harvest
+from loki_twisted.state.trails import Trails
+from loki_twisted.state.tree import TreeWatcher
+
+
+@attrs.frozen(slots=True)
+class Message:
+    """
+    What is told at once, and what is known when it was taken.
+
+    :ivar sightings: In the order in which they are told; may be empty.
+    :ivar marks: By path, the content of each state file that is told or was told before.
+    :ivar warned: Paths and marks of flawed files that are told of.
+    :ivar logs: What was read of logs.
+    :ivar cursors: All that is stored with it.
+    :ivar left: What is to be read again, or still.
+    """
+
+    sightings: Sequence[Sighting]
+    marks: Mapping[str, str]
+    warned: Sequence[tuple[str, str]]
+    logs: Sequence[LogReading]
+    cursors: Mapping[str, str | None]
+    left: Portion
+
+
+class Memory:
+    """
+    Compares what files say with what was told.
+
+    :ivar flaws: The files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        tree: TreeWatcher,
+        layout: ILayout,
+        trails: Trails,
+        held: HeldLogs,
+    ) -> None:
+        self.flaws = Flaws()
+        self._tree = tree
+        self._layout = layout
+        self._trails = trails
+        self._held = held
+        self._marks: dict[str, str] = {}
+        self._from_end: set[str] = set()
+        self._changed: set[str] = set()
+
+    # What is known
+
+    def begin_logs_at_end(self, paths: Sequence[str]) -> None:
+        """Take what is in these logs for known."""
+        self._from_end.update(paths)
+
+    def changed(self, path: str) -> None:
+        """Note that a path has changed, perhaps while it is being read and told."""
+        self._changed.add(path)
+
+    def removed(self, path: str) -> None:
+        """Note that a state file is not there."""
+        self._changed.add(path)
+        self._marks.pop(path, None)
+        self.flaws.forget(path)
+
+    def confirm(self, message: Message) -> None:
+        """Note that a message was taken."""
+        for path, mark in message.marks.items():
+            if path not in self._changed:
+                self._marks[path] = mark
+        for path, mark in message.warned:
+            self.flaws.told(path, mark)
+        self._trails.confirm(message.logs, message.cursors)
+        for reading in message.logs:
+            self._from_end.discard(reading.path)
+            if reading.position is None:
+                self._held.forget(self._tree.root, reading.path)
+
+    # What is to be read, and told
+
+    def errand(self, portion: Portion) -> Errand:
+        """Say what is to be read for a portion of the backlog."""
+        self._changed.clear()
+        renamed = self._trails.rename(portion.logs, self._inode_of)
+        self._held.rename(self._tree.root, renamed)
+        # Names that files have left come after those that they have got.
+        logs = sorted(portion.logs, key=lambda path: path not in renamed)
+        return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
+
+    def message(self, portion: Portion, harvest: Harvest, now: float) -> Message:
+        """
+        Say what there is to tell of a portion after it was read.
+
+        :param now: The reactor's time.
+        """
+        sightings: list[Sighting] = [SessionGone(session_id) for session_id in portion.gone]
+        marks: dict[str, str] = {}
+        warned: list[tuple[str, str]] = []
+        for reading in harvest.files:
+            said = self._said(reading, now)
+            sightings += said
+            if reading.flaw is None:
+                marks[reading.path] = reading.mark
+            if any(isinstance(sighting, Unreadable) for sighting in said):
+                warned.append((reading.path, reading.mark))
+        cursors = self._trails.after(harvest.logs)
+        for log in harvest.logs:
+            lines = self._lines(log, cursors, now)
+            sightings += lines
+            if log.problem is not None and lines:
+                warned.append((log.path, log.problem))
+        rest = {name: text for some in cursors.values() for name, text in some.items()}
+        if self._from_end <= {reading.path for reading in harvest.logs}:
+            rest.update(self._trails.seen())
+        told = {n for s in sightings if isinstance(s, LogLines) for n in s.cursors}
+        untold = {name: text for name, text in rest.items() if name not in told}
+        if untold:
+            sightings.append(LogLines(session_id=None, source="", lines=(), cursors=untold))
+        return Message(sightings, marks, warned, harvest.logs, rest, _left(portion, harvest))
+
+    @property
+    def must_introduce(self) -> bool:
+        """Whether there is something to tell even if no file says anything."""
+        return self._trails.is_new and not self._from_end
+
+    def _said(self, reading: Reading, now: float) -> Sequence[Sighting]:
+        """What is new about a state file."""
+        if reading.flaw is None:
+            self.flaws.heal(reading.path)
+            if self._marks.get(reading.path) == reading.mark:
+                return ()
+            if not self.flaws.was_told(reading.path, reading.mark):
+                return reading.sightings
+            return [said for said in reading.sightings if not isinstance(said, Unreadable)]
+        if reading.flaw is Flaw.MISSING:
+            self.flaws.heal(reading.path)
+            return ()
+        if not self.flaws.note(reading.path, reading.mark, now):
+            return ()
+        return [self._unreadable(reading.path, reading.reason)]
+
+    def _lines(
+        self, log: LogReading, cursors: Mapping[str, Mapping[str, str | None]], now: float
+    ) -> Sequence[Sighting]:
+        """What is new in a log."""
+        if log.problem is not None:
+            if self.flaws.note(log.path, log.problem, now):
+                return [self._unreadable(log.path, log.problem)]
+            return ()
+        self.flaws.heal(log.path)
+        if not log.lines:
+            return ()
+        return [
+            LogLines(
+                session_id=self._layout.session_of(log.path),
+                source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
+                lines=log.lines,
+                cursors=cursors.get(log.path, {}),
+            )
+        ]
+
+    def _unreadable(self, path: str, reason: str) -> Unreadable:
+        return Unreadable(self._layout.session_of(path), text_of(path), reason)
+
+    def _order(self, path: str) -> LogOrder:
+        position = self._trails.position(path)
+        if position is None:
+            return LogOrder(path, from_end=path in self._from_end)
+        directory, own_name = split(path)
+        entries = self._tree.entries(directory)
+        own = entries.get(own_name)
+        moved_to = None
+        if own is None or own.inode != position.ino:
+            names = (
+                name
+                for name, entry in entries.items()
+                if entry.inode == position.ino and not name.endswith(SUFFIX)
+            )
+            moved_to = next((join(directory, name) for name in names), None)
+        return LogOrder(path, position, moved_to=moved_to)
+
+    def _inode_of(self, path: str) -> int | None:
+        try:
+            status = os.lstat(f"{self._tree.root}/{path}")
+        except OSError:
+            return None
+        return status.st_ino if stat.S_ISREG(status.st_mode) else None
+
+
+def _left(portion: Portion, harvest: Harvest) -> Portion:
+    """What was not reached, and logs of which there is more."""
+    reached = {log.path for log in harvest.logs}
+    logs = [path for path in portion.logs if path not in reached]
+    logs += [log.path for log in harvest.logs if log.has_more]
+    return Portion(files=portion.files[len(harvest.files) :], logs=logs)

@@ -1,0 +1,133 @@
+"""
+Where in the log a subscriber begins.
+
+A client says it by ``history``, by the last event id that it has, or not at
+all. Whether an id can be resumed from is decided here, from what is known of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+from typing import Final
+
+import attrs
+
+from loki_twisted.log.interface import Bounds, Page
+from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import maybe_event_id
+
+EARLIEST: Final = "earliest"
+"""The word that stands for everything there is, in the place of an event id."""
+
+
+@attrs.frozen(slots=True)
+class FromNow:
+    """Begin with what happens from now on."""
+
+
+@attrs.frozen(slots=True)
+class LastEvents:
+    """Begin with so many of the last events that the filter wants."""
+
+    count: int
+
+
+@attrs.frozen(slots=True)
+class Behind:
+    """Begin behind an event: its id as the client sent it, or :data:`EARLIEST`."""
+
+    asked: str
+
+
+Start = FromNow | LastEvents | Behind
+
+FROM_NOW: Final = FromNow()
+
+
+class ResetReason(StrEnum):
+    """Why a stream does not go on where the client left it."""
+
+    UNKNOWN = "unknown"
+    """This log never gave the id: it is none, or that of another log."""
+
+    FUTURE = "future"
+    """The id is ahead of this log: the log is younger than the client's knowledge of it."""
+
+    EXPIRED = "expired"
+    """Events behind the id are no longer kept."""
+
+
+@attrs.frozen(slots=True)
+class Resumption:
+    """
+    Where to go on.
+
+    :ivar cursor: Number of the last event that the client is taken to have.
+    :ivar reset: What to tell the client if it is not where it left.
+    """
+
+    cursor: int
+    reset: ResetReason | None = None
+
+
+def start_of(history: int | None, last_event_id: str | None) -> Start:
+    """
+    Decide how to begin. A client that comes back goes on where it was, whatever history it wants.
+
+    :param history: How many of the last events; None or 0 for none.
+    :param last_event_id: None or empty if the client has none.
+    """
+    if last_event_id:
+        return Behind(last_event_id)
+    return LastEvents(history) if history else FROM_NOW
+
+
+def number_in(asked: str, bounds: Bounds) -> int | None:
+    """Tell which event must be looked up before :func:`resumption`; None if there is none."""
+    named = maybe_event_id(asked)
+    return named[0] if named and bounds.oldest <= named[0] <= bounds.newest else None
+
+
+def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
+    """
+    Decide where a client goes on that has the events up to one.
+
+    :param asked: The id of that event, or :data:`EARLIEST`.
+    :param bounds: What the log holds.
+    :param known_ms: The time of the event of that number as the log has it; None if it
+        does not. An id of another time is an id of another log.
+    """
+    everything = bounds.oldest - 1
+    if asked == EARLIEST:
+        return Resumption(everything)
+    named = maybe_event_id(asked)
+    if named is None:
+        return Resumption(everything, ResetReason.UNKNOWN)
+    seq, milliseconds = named
+    if seq > bounds.newest:
+        return Resumption(everything, ResetReason.FUTURE)
+    if seq < everything:
+        return Resumption(everything, ResetReason.EXPIRED)
+    if seq >= bounds.oldest and known_ms != milliseconds:
+        return Resumption(everything, ResetReason.UNKNOWN)
+    return Resumption(seq)
+
+
+def behind_last(page: Page, wanted: EventFilter, count: int) -> int:
+    """
+    Find where the last events begin.
+
+    :param page: What :meth:`~loki_twisted.log.interface.IEventLog.read_back` gave for them.
+    :param count: How many, at least 1.
+    :returns: The number after which exactly so many events are wanted, or all that there are.
+    """
+    numbers = list(islice(_numbers_backwards(page, wanted), count))
+    return numbers[-1] - 1 if numbers else page.reached
+
+
+def _numbers_backwards(page: Page, wanted: EventFilter) -> Iterator[int]:
+    for block in reversed(page.blocks):
+        for index in reversed(list(block.wanted(wanted))):
+            yield block.first_seq + index

@@ -1,0 +1,315 @@
+"""
+One subscriber: a cursor in the log.
+
+There is one mechanism for replay, resume, lag and live. The cursor is the
+number of the last event that the subscriber was given (or did not want). While it is
+behind, it reads on from the log, one page at a time and only while its
+transport takes bytes. When it has reached what was published, it joins the round of
+those who are handed what is published next. When its transport is full it
+leaves the round, and nothing is kept for it: it reads on from its cursor later.
+
+Joining is exact: the position and the cursor are compared, and the round is
+joined, in one turn of the reactor, and each piece that is published is compared with the cursor
+again. Whatever does not fit exactly is read from the log.
+
+All that may happen in a state stands in :mod:`~loki_twisted.stream.states`; what is not there
+has no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.model.identifiers import event_id
+from loki_twisted.stream import sse
+from loki_twisted.stream.group import Group
+from loki_twisted.stream.interface import ISink
+from loki_twisted.stream.patience import Patience
+from loki_twisted.stream.position import (
+    Behind,
+    LastEvents,
+    ResetReason,
+    Start,
+    behind_last,
+    number_in,
+    resumption,
+)
+from loki_twisted.stream.states import TRANSITIONS, Cue, State
+
+PAGE_BYTES: Final = 256 * 1024
+"""How much is read from the log at a time, in bytes; a page may exceed it by one block."""
+
+_log = Logger()
+
+
+class Host(Protocol):
+    """
+    What a subscriber needs of its hub.
+
+    :ivar position: Number of the last event that was published.
+    """
+
+    log: IEventLog
+    position: int
+    patience: Patience
+
+    @property
+    def closing(self) -> bool:
+        """Whether those who have all shall be told that the stream ends."""
+
+    def recent(self, after: int) -> Page | None:
+        """What follows a number, if it is in memory."""
+
+    def farewell(self) -> bytes:
+        """What to say when the stream ends."""
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """The subscriber is gone."""
+
+
+@implementer(IPushProducer)
+class Subscriber:
+    """
+    One subscriber. Made by :meth:`~loki_twisted.stream.hub.Hub.subscribe`.
+
+    Register it as a push producer with what carries its bytes, then :meth:`start` it; call
+    :meth:`lost` when the connection is gone.
+
+    :ivar cursor: Number of the last event that it was given or did not want. What is
+        published when it is made, until it is known where it begins.
+    """
+
+    __slots__ = (
+        "_group",
+        "_history_end",
+        "_host",
+        "_moved_at",
+        "_quiet_since",
+        "_sink",
+        "_start",
+        "_taken",
+        "_written",
+        "cursor",
+        "state",
+    )
+
+    def __init__(self, host: Host, group: Group, sink: ISink, start: Start, now: float) -> None:
+        self._host = host
+        self._group = group
+        self._sink = sink
+        self._start: Start | None = start
+        self._history_end: int | None = None
+        self._written = 0
+        self._taken = 0
+        self._moved_at = now
+        self._quiet_since = now
+        self.cursor = host.position
+        self.state = State.REPLAYING
+
+    @property
+    def group(self) -> Group:
+        """The group that it belongs to."""
+        return self._group
+
+    def start(self) -> None:
+        """Begin to send. Whatever fails from now on ends the connection and is logged."""
+        self._sink.write(sse.GREETING)
+        self._replay()
+
+    # From the hub
+
+    def give(self, first: int, last: int, data: bytes) -> None:
+        """
+        Take a piece of what is published.
+
+        :param first: Number of the first event of the piece.
+        :param last: Number of the last.
+        :param data: What the filter wants of them; may be empty.
+        """
+        if self.state is not State.LIVE:
+            return
+        if self.cursor + 1 == first:
+            self.cursor = last
+            if data:
+                self._sink.write(data)
+        elif self.cursor < last and self._move(Cue.MISSED):
+            self._replay()
+
+    def announce(self, frame: bytes) -> None:
+        """Take a frame that is not in the log."""
+        if self.state is State.LIVE:
+            self._sink.write(frame)
+
+    def part(self) -> None:
+        """Say that the stream ends, if it has been given all. Otherwise it will when it has."""
+        if self.state is State.LIVE:
+            self._end()
+
+    def settle(self) -> None:
+        """Be gone, if all has been taken after the end was said."""
+        if self.state is State.ENDING and not self._sink.progress().held:
+            self.lost()
+
+    def look(self, now: float) -> None:
+        """
+        Cut it if it has taken nothing for too long; keep it awake if it was told nothing for long.
+
+        :param now: Seconds of the clock that goes on between calls by ``sweep_seconds``.
+        """
+        patience = self._host.patience
+        sweep = patience.sweep_seconds
+        written, held = self._sink.progress()
+        stuck = bool(held) or self.state in (State.FULL, State.STUFFED)
+        if not stuck or written - held > self._taken:
+            self._moved_at = now
+        self._taken = written - held
+        if written != self._written:
+            self._written = written
+            self._quiet_since = now - sweep
+        if now - self._moved_at > patience.stall_seconds + sweep / 2:
+            _log.info("A subscriber took nothing for {seconds} s", seconds=patience.stall_seconds)
+            self.cut()
+        elif now - self._quiet_since > patience.keep_alive_seconds - sweep / 2:
+            self._keep_awake(now)
+
+    def _keep_awake(self, now: float) -> None:
+        if self.state in (State.LIVE, State.REPLAYING):
+            self._sink.write(sse.KEEP_ALIVE)
+            self._written = self._sink.progress().written
+            self._quiet_since = now
+
+    # From the transport
+
+    def pauseProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Leave the round: the transport is full."""
+        self._move(Cue.FILLED)
+
+    def resumeProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Read on: the transport has room."""
+        idle = self.state is State.FULL
+        if self._move(Cue.DRAINED) and idle:
+            self._replay()
+
+    def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Be gone, with the connection."""
+        self.lost()
+
+    def lost(self, _reason: object = None) -> None:
+        """Be gone: the connection is."""
+        if self._move(Cue.LOST):
+            self._host.forget(self)
+
+    def cut(self) -> None:
+        """Cut the connection, and be gone."""
+        if self.state is not State.CLOSED:
+            self.lost()
+            self._sink.abort()
+
+    # Reading on
+
+    def _move(self, cue: Cue) -> bool:
+        following = TRANSITIONS[self.state].get(cue)
+        if following is None:
+            return False
+        if self.state is State.LIVE:
+            self._group.live.pop(self, None)
+        self.state = following
+        if following is State.LIVE:
+            self._group.live[self] = None
+        return True
+
+    def _replay(self) -> None:
+        Deferred.fromCoroutine(self._catch_up()).addErrback(self._broken)
+
+    def _broken(self, reason: Failure) -> None:
+        if self.state is State.CLOSED:
+            _log.debug("A read for a subscriber that is gone failed: {reason}", reason=reason.value)
+        else:
+            _log.failure("The stream of a subscriber broke off", reason)
+            self.cut()
+
+    async def _catch_up(self) -> None:
+        """Read until the position is reached or the transport is full. Only one runs at a time."""
+        host = self._host
+        if self._start is not None:
+            await self._begin(self._start)
+            self._start = None
+        while self.state is State.REPLAYING:
+            if self.cursor < host.log.bounds.oldest - 1:
+                await self._reset(None, ResetReason.EXPIRED)
+            elif self.cursor >= host.position:
+                self._caught_up()
+            else:
+                page = host.recent(self.cursor)
+                if page is None:
+                    page = await host.log.read(self.cursor, self._group.wanted, PAGE_BYTES)
+                # What expired in the meantime may be missing in the page.
+                if self.state is State.REPLAYING and self.cursor >= host.log.bounds.oldest - 1:
+                    self._give_page(page)
+        self._move(Cue.ANSWERED)
+
+    async def _begin(self, start: Start) -> None:
+        """Find the cursor to begin with."""
+        host, wanted = self._host, self._group.wanted
+        if isinstance(start, LastEvents):
+            page = await host.log.read_back(host.position + 1, wanted, start.count)
+            self._history_end = page.reached
+            self.cursor = behind_last(page, wanted, start.count)
+        elif isinstance(start, Behind):
+            number = number_in(start.asked, host.log.bounds)
+            known = None if number is None else await host.log.time_of(number)
+            resumed = resumption(start.asked, host.log.bounds, known)
+            self.cursor = resumed.cursor
+            if resumed.reset is not None:
+                await self._reset(start.asked, resumed.reset)
+        else:
+            self.cursor = host.position
+
+    async def _reset(self, asked: str | None, reason: ResetReason) -> None:
+        """Go to the oldest event there is, and say so."""
+        bounds = self._host.log.bounds
+        oldest, newest = await self._id_of(bounds.oldest), await self._id_of(bounds.newest)
+        self.cursor = bounds.oldest - 1
+        if self.state is not State.CLOSED:
+            shown = None if asked is None else sse.harmless(asked)
+            self._sink.write(sse.reset(shown, oldest, newest, reason))
+
+    async def _id_of(self, number: int) -> str | None:
+        milliseconds = await self._host.log.time_of(number)
+        return None if milliseconds is None else event_id(number, milliseconds)
+
+    def _give_page(self, page: Page) -> None:
+        if page.reached <= self.cursor:
+            raise RuntimeError(f"the log has nothing behind {self.cursor}, but published more")
+        after, wanted, end = self.cursor, self._group.wanted, self._history_end
+        self.cursor = page.reached
+        selected = [(block.first_seq, block.select(wanted, after)) for block in page.blocks]
+        if end is not None and page.reached >= end:
+            # History ends where a commit ended, so no block lies on both sides of it.
+            selected.append((end, sse.HISTORY_END))
+            selected.sort(key=lambda piece: piece[0])
+            self._history_end = None
+        data = b"".join([piece for _, piece in selected])
+        if data:
+            self._sink.write(data)
+
+    def _caught_up(self) -> None:
+        if self._history_end is not None:
+            self._history_end = None
+            self._sink.write(sse.HISTORY_END)
+        if self._host.closing:
+            self._end()
+        else:
+            self._move(Cue.CAUGHT_UP)
+
+    def _end(self) -> None:
+        if self._move(Cue.ENDED):
+            self._sink.write(self._host.farewell())
+            self._sink.finish()

@@ -1,0 +1,92 @@
+"""``twistd loki``: the server as a twistd command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.application.service import Service as BaseService
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from loki_twisted.command.options import OPTIONS, Option, settings_from
+from loki_twisted.command.running import use_monotonic_clock
+from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started
+from loki_twisted.settings import InvalidSettings, Settings
+
+_log: Final = Logger()
+_ONCE: Final = tuple(option for option in OPTIONS if not option.repeatable)
+
+
+class Options(usage.Options):
+    """
+    The options of ``twistd loki``, made from the table of ``loki serve``.
+
+    :ivar settings: What they come to.
+    """
+
+    synopsis = "[options]"
+    optParameters: Final = [  # noqa: N815  # Twisted's name
+        [option.name, option.short, None, option.described] for option in _ONCE if option.metavar
+    ]
+    optFlags: Final = [  # noqa: N815  # Twisted's name
+        [option.name, option.short, option.described] for option in _ONCE if not option.metavar
+    ]
+    settings: Settings
+
+    def postOptions(self) -> None:  # noqa: N802  # Twisted's name
+        """
+        Make the settings.
+
+        :raises UsageError: if a value is wrong, or others could start programs here.
+        """
+        try:
+            self.settings = settings_from(self, os.environ, os.getcwd())
+        except InvalidSettings as error:
+            raise usage.UsageError(str(error)) from error
+
+
+def _collector(option: Option) -> Callable[[Options, str], None]:
+    """Make the method by which ``usage.Options`` takes an option that may be repeated."""
+
+    def collect(self: Options, value: str) -> None:
+        self.setdefault(option.name, []).append(value)
+
+    collect.__doc__ = option.described
+    return collect
+
+
+for _option in OPTIONS:
+    if _option.repeatable:
+        setattr(Options, f"opt_{_option.name.replace('-', '_')}", _collector(_option))
+
+
+def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's name
+    """Make the server for twistd, which ends when it cannot be started."""
+    from twisted.internet import reactor
+
+    from loki_twisted.service import Service
+
+    use_monotonic_clock(reactor)
+    service = Service(options.settings, reactor)
+    service.ready.addCallbacks(
+        announce,
+        _give_up,
+        callbackArgs=(options.settings,),
+        errbackArgs=(reactor,),
+    )
+    return service
+
+
+def _give_up(failure: Failure, reactor: Any) -> None:
+    """Say why the server could not be started, and end with a code that is not 0."""
+    if isinstance(failure.value, NOT_STARTED):
+        print(f"twistd loki: {reason_not_started(failure.value)}", file=sys.__stderr__, flush=True)
+    else:
+        _log.failure("The server could not be started", failure)
+    # twistd has no way to be told an exit code: it is 0 after a stop.
+    reactor.addSystemEventTrigger("after", "shutdown", os._exit, CANNOT_START_EXIT)
+    reactor.stop()

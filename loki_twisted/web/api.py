@@ -1,0 +1,62 @@
+"""The API as one resource, to be mounted in any site."""
+
+from __future__ import annotations
+
+from loki_twisted.kernel.peer import is_our_user
+from loki_twisted.log.interface import IEventLog
+from loki_twisted.sessions.interface import ISessions
+from loki_twisted.stream.hub import Hub
+from loki_twisted.web.answers import Clock
+from loki_twisted.web.attempts import FailedAttempts
+from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
+from loki_twisted.web.execution import Execution
+from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.operations import operations_of
+from loki_twisted.web.routes_document import DocumentRoutes
+from loki_twisted.web.routes_events import EventRoutes
+from loki_twisted.web.routes_health import HealthRoutes
+from loki_twisted.web.routes_sessions import SessionRoutes
+from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routing import Router, klein_app
+from loki_twisted.web.vitals import IVitals
+
+
+def make_api(
+    *,
+    sessions: ISessions,
+    log: IEventLog,
+    hub: Hub,
+    vitals: IVitals,
+    policy: GatePolicy,
+    reactor: Clock,
+    peer_check: PeerCheck = is_our_user,
+) -> Entrance:
+    """
+    Make the API.
+
+    :param sessions: Does what is asked for.
+    :param log: What happened.
+    :param hub: Serves the streams.
+    :param vitals: How the server is.
+    :param policy: Who may come in.
+    :param reactor: Measures time.
+    :param peer_check: Tells for a connection within this machine whether our user is at
+        its other end.
+    :returns: A leaf resource. It works at the root of a site and as a child of another
+        resource (``root.putChild(b"loki", api)``); its paths begin where it is mounted.
+        Limits on connections, headers and slow clients are the site's: see
+        :class:`loki_twisted.web.site.Site`.
+    """
+    routes = (
+        HealthRoutes(vitals, sessions, log, hub),
+        SessionRoutes(sessions),
+        TaskRoutes(sessions),
+        EventRoutes(log, hub),
+        DocumentRoutes(),
+    )
+    executions = [
+        Execution(bound, debug=policy.debug) for each in routes for bound in operations_of(each)
+    ]
+    router = Router(executions, klein_app(executions, debug=policy.debug))
+    gate = Gate(policy, FailedAttempts(reactor))
+    return Entrance(gate, router, Neighbours(peer_check), reactor)

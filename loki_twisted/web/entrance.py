@@ -1,0 +1,128 @@
+"""The gate as a resource: it stands before the routes, in whose site they ever are mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from loki_twisted.kernel.peer import SocketAddress
+from loki_twisted.web.answers import Answer, Clock, open_exchange, send
+from loki_twisted.web.arrivals import arrival_of
+from loki_twisted.web.gate import Gate, Verdict
+from loki_twisted.web.problems import problem_of
+
+PeerCheck = Callable[[SocketAddress, SocketAddress], bool]
+"""Given our end and the other end of a connection: whether that is our user's."""
+
+
+class Neighbours:
+    """
+    Remembers for each connection whether our own user is at its other end.
+
+    :param check: Is asked once for each connection, and only over TCP: who may
+        connect to a unix socket is decided by its permissions.
+    """
+
+    def __init__(self, check: PeerCheck) -> None:
+        self._check = check
+        self._known: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+
+    def is_our_user(self, connection: object, here: IAddress, peer: IAddress) -> bool:
+        """Tell whose process is at the other end of a connection within this machine."""
+        known = self._known.get(connection)
+        if known is None:
+            known = self._known[connection] = self._ask(here, peer)
+        return known
+
+    def _ask(self, here: IAddress, peer: IAddress) -> bool:
+        ends = (here, peer)
+        if all(isinstance(end, IPv4Address | IPv6Address) for end in ends):
+            return self._check((here.host, here.port), (peer.host, peer.port))  # type: ignore[attr-defined]  # both are IP addresses
+        return True
+
+
+class Entrance(Resource):
+    """
+    Lets a request through to the routes, or answers it.
+
+    Everything that a request meets from here on finds its exchange open.
+
+    :param inner: A leaf that routes by ``postpath``.
+    :ivar debug: Whether answers to faults of ours hold the stack.
+    """
+
+    isLeaf = True  # noqa: N815  # Twisted's name
+    _log: Final = Logger()
+
+    def __init__(self, gate: Gate, inner: IResource, neighbours: Neighbours, clock: Clock) -> None:
+        super().__init__()
+        self.debug = gate.policy.debug
+        self._gate = gate
+        self._inner = inner
+        self._neighbours = neighbours
+        self._clock = clock
+
+    def render(self, request: Request) -> int:
+        """Answer a request, or have it answered."""
+        exchange = open_exchange(request, self._clock)
+        try:
+            path = b"/" + b"/".join(request.postpath or ())
+            verdict = self.judge(request, request.method, request.uri, path)
+            for name, value in verdict.headers:
+                request.responseHeaders.setRawHeaders(name, [value])
+            if verdict.answer is None:
+                self._inner.render(request)
+            else:
+                send(request, verdict.answer)
+        except Exception:  # noqa: BLE001  # whatever it is, the client gets our envelope
+            failure = Failure()
+            self._log.failure("Request {id} failed", failure, id=exchange.request_id.decode())
+            send(
+                request,
+                problem_of(failure, exchange.request_id, debug=self.debug),
+            )
+        return NOT_DONE_YET
+
+    def judge(self, request: Request, method: bytes, target: bytes, path: bytes) -> Verdict:
+        """
+        Let the gate decide about a request whose headers have come.
+
+        :param path: Below the place where this resource is mounted.
+        """
+        # Of the connection: what the request itself says of its ends can be changed on the way.
+        here, peer = request.channel.getHost(), request.channel.getPeer()
+        arrival = arrival_of(
+            request.requestHeaders,
+            method=method,
+            target=target,
+            path=path,
+            here=here,
+            peer=peer,
+            secure=request.isSecure(),
+        )
+        connection = request.transport
+
+        def is_our_user() -> bool:
+            return self._neighbours.is_our_user(connection, here, peer)
+
+        return self._gate.judge(arrival, is_our_user)
+
+    def refusal(self, request: Request, method: bytes, target: bytes) -> Answer | None:
+        """
+        Decide about a request before its body has come. Only for a resource at the root.
+
+        :returns: What to answer instead of reading the body, or None to read it.
+        """
+        verdict = self.judge(request, method, target, target.partition(b"?")[0])
+        if verdict.answer is None:
+            return None
+        answer = verdict.answer
+        return Answer(answer.status, answer.body, (*answer.headers, *verdict.headers), closes=True)

@@ -1,0 +1,130 @@
+"""
+Carrying out an operation: from a request to its answer, whatever happens in between.
+
+The client's going away cancels nothing: what was ordered is carried out to its end. Klein
+cancels the Deferred of a handler whose client has left, so it is given one of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Final, cast
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from loki_twisted.web.answers import Answer, exchange_of, is_gone, send
+from loki_twisted.web.limits import DEFAULT_LIMITS
+from loki_twisted.web.operations import Bound, Operation, Reply
+from loki_twisted.web.parameters import read_parameters
+from loki_twisted.web.problems import PayloadTooLarge, is_our_fault, problem_of
+from loki_twisted.web.validation import NoFields, read_body
+
+MOST_BYTES: Final = DEFAULT_LIMITS.body_bytes
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@attrs.frozen(slots=True)
+class Execution:
+    """
+    Answers the requests for one operation.
+
+    :ivar debug: Whether answers to faults of ours hold the stack.
+    """
+
+    bound: Bound
+    debug: bool = False
+    _log = Logger()
+
+    def __call__(self, request: Request, **variables: str) -> Deferred[object] | None:
+        """
+        Answer a request, now or later. The exchange of the request is open.
+
+        :param variables: Those of the path.
+        :returns: None if it is answered; else a Deferred that fires when it is, or never if
+            a stream answers it. Cancelling it cancels nothing.
+        """
+        try:
+            result = self.bound.handler(**variables, **self._arguments(request))
+            if inspect.iscoroutine(result):
+                result = Deferred.fromCoroutine(result)
+            if isinstance(result, Deferred):
+                return self._later(result, request)
+            return self._answer(result, request)
+        except Exception:  # noqa: BLE001  # every error has an answer
+            self._fail(Failure(), request)
+            return None
+
+    def _arguments(self, request: Request) -> dict[str, object]:
+        operation = self.bound.operation
+        arguments = read_parameters(
+            request.uri, _declared_headers(request, operation), operation.parameters
+        )
+        body = read_body(
+            _content(request),
+            request.requestHeaders.getRawHeaders(b"Content-Type", ()),
+            request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
+            operation.body,
+        )
+        if operation.body is not NoFields:
+            arguments["body"] = body
+        return arguments
+
+    def _later(self, result: Deferred[object], request: Request) -> Deferred[object]:
+        # Whoever is given this may cancel it, and cancels only the waiting.
+        answered: Deferred[object] = Deferred()
+        result.addCallback(self._answer, request)
+        result.addErrback(self._fail, request)
+        result.addBoth(answered.callback)
+        return answered
+
+    def _answer(self, result: object, request: Request) -> Deferred[object] | None:
+        if IResource.providedBy(result):
+            exchange_of(request).stamp(request)
+            request.render(result)
+            return Deferred()
+        if isinstance(result, Reply):
+            send(request, Answer(result.status, _encode(result.value)))
+        else:
+            send(request, Answer(self.bound.operation.status, _encode(result)))
+        return None
+
+    def _fail(self, failure: Failure, request: Request) -> None:
+        request_id = cast(bytes, exchange_of(request).request_id)
+        if is_our_fault(failure):
+            self._log.failure(
+                "{operation} failed in request {id}",
+                failure,
+                operation=self.bound.operation.name,
+                id=request_id.decode("ascii"),
+            )
+        elif is_gone(request):
+            self._log.info(
+                "{operation} was refused after its client had left: {reason}",
+                operation=self.bound.operation.name,
+                reason=failure.getErrorMessage(),
+            )
+        send(request, problem_of(failure, request_id, debug=self.debug))
+
+
+def _declared_headers(request: Request, operation: Operation) -> dict[str, list[str]]:
+    headers = {}
+    for each in operation.parameters:
+        if each.place == "header":
+            given = request.requestHeaders.getRawHeaders(each.name.encode("ascii"), ())
+            headers[each.name] = [value.decode("latin-1") for value in given if value]
+    return headers
+
+
+def _content(request: Request) -> bytes:
+    # In our own site the connection has counted already; in another one nobody has.
+    content = request.content.read(MOST_BYTES + 1) if request.content is not None else b""
+    if len(content) > MOST_BYTES:
+        raise PayloadTooLarge(f"A body may have {MOST_BYTES} bytes at most.")
+    return content

@@ -1,0 +1,52 @@
+"""How much a connection may ask of the server."""
+
+from __future__ import annotations
+
+import resource
+from typing import Final
+
+import attrs
+
+_SHARE_OF_FILES: Final = 0.8
+"""Of the file descriptors; the rest is for the log, for agents and for new connections' answers."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Limits:
+    """
+    Bounds of one connection, and how many there may be.
+
+    :ivar line_bytes: Of a request line or a header line.
+    :ivar head_bytes: Of a request line and its headers together.
+    :ivar headers: How many headers a request may have.
+    :ivar body_bytes: Of a request body.
+    :ivar head_seconds: From the first byte of a request (of a connection, for the
+        first one) to the end of its headers.
+    :ivar body_seconds: From there to the end of the body.
+    :ivar idle_seconds: Between two requests of a connection; also for a client
+        to take the answer after which its connection is closed.
+    :ivar linger_seconds: How long a refused client that sends on is listened to,
+        so that it gets to read why.
+    :ivar connections: How many may be open at once.
+    """
+
+    line_bytes: int = 16_384
+    head_bytes: int = 16_384
+    headers: int = 100
+    body_bytes: int = 1_048_576
+    head_seconds: float = 10
+    body_seconds: float = 30
+    idle_seconds: float = 60
+    linger_seconds: float = 2
+    connections: int = 512
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def connections_for_files() -> int:
+    """How many connections the file descriptors of this process are enough for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return DEFAULT_LIMITS.connections
+    return int(soft * _SHARE_OF_FILES)

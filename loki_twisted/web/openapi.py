@@ -1,0 +1,222 @@
+"""
+The OpenAPI document, made from the operations themselves.
+
+``python -m loki_twisted.web.openapi`` writes it to its standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from loki_twisted import __version__
+from loki_twisted.model.events import Event
+from loki_twisted.model.wire import Problem
+from loki_twisted.web.operations import EVENT_STREAM, Operation
+from loki_twisted.web.parameters import Parameter
+from loki_twisted.web.problems import STATUS_OF_CODE, kind_of
+from loki_twisted.web.validation import NoFields
+
+Json = dict[str, Any]
+
+_DESCRIPTION: Final = """\
+Start, steer and watch coding agents.
+
+Requests from this machine, by the user who runs the server, need no token; all others do. Every
+response carries `X-Request-ID` (the client's own, if it sent a sane one) and `X-Response-Time`.
+Every error is answered with the same object: a sentence, a code and perhaps details."""
+
+_ALWAYS: Final = (
+    "BAD_REQUEST",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "HOST_NOT_ALLOWED",
+    "VALIDATION_ERROR",
+    "TOO_MANY_REQUESTS",
+    "INTERNAL_ERROR",
+)
+"""What any request can be answered with: every one has a query, and may have a body."""
+
+_WITH_BODY: Final = ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_OPEN: Final = frozenset(("UNAUTHORIZED", "TOO_MANY_REQUESTS"))
+_ROLE: Final = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
+_JSON: Final = "application/json"
+_SCHEMA_REF: Final = "#/components/schemas/{name}"
+
+_SECURITY: Final[Json] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_NEEDED: Final[list[Json]] = [{}, {"bearer": []}, {"apiKey": []}]
+
+_HEADERS: Final[Json] = {
+    "X-Request-ID": {
+        "description": "Names the request, also in the server's log.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "X-Response-Time": {
+        "description": "How long the server took.",
+        "schema": {"type": "string", "pattern": "^[0-9]+ms$"},
+    },
+}
+_HEADER_REFS: Final = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+
+_VARIABLES: Final[Mapping[str, Json]] = {
+    "sessionId": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
+    "taskId": {"type": "string", "minLength": 1},
+}
+
+
+def document(operations: Iterable[Operation]) -> Json:
+    """
+    Describe operations.
+
+    :returns: An OpenAPI 3.1 document.
+    """
+    declared = list(operations)
+    schemas, refs = _components(declared)
+    paths: dict[str, Json] = {}
+    for each in declared:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, refs)
+    return {
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {
+            "title": "loki_twisted",
+            "version": __version__,
+            "summary": "Start, steer and watch coding agents.",
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "security": _NEEDED,
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in declared)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": _SECURITY,
+            "headers": _HEADERS,
+        },
+    }
+
+
+def _components(operations: Sequence[Operation]) -> tuple[Json, Mapping[Any, Json]]:
+    types = {Problem: None, Event: None}
+    for each in operations:
+        for declared in (each.body, each.answer, *each.also.values()):
+            if declared not in {None, NoFields}:
+                types[declared] = None
+    refs, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
+    for schema in schemas.values():
+        if "description" in schema:
+            schema["description"] = _prose(schema["description"])
+    return dict(sorted(schemas.items())), dict(zip(types, refs, strict=True))
+
+
+def _prose(docstring: str) -> str:
+    """Only what a docstring says before its fields, as one paragraph of Markdown."""
+    text = " ".join(docstring.partition("\n:")[0].split())
+    return _ROLE.sub(r"`\1`", text).replace("``", "`")
+
+
+def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
+    described: Json = {
+        "operationId": declared.name,
+        "tags": [declared.tag],
+        "summary": declared.summary,
+    }
+    if declared.description:
+        described["description"] = declared.description
+    if not declared.needs_token:
+        described["security"] = []
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _VARIABLES[name]}
+        for name in declared.variables
+    ]
+    parameters += [_parameter(each) for each in declared.parameters]
+    if parameters:
+        described["parameters"] = parameters
+    if declared.body is not NoFields:
+        described["requestBody"] = {
+            "required": any(field.required for field in msgspec.structs.fields(declared.body)),
+            "content": {_JSON: {"schema": refs[declared.body]}},
+        }
+    described["responses"] = {
+        **_answers(declared, refs),
+        **_problems(declared, refs[Problem]),
+    }
+    return described
+
+
+def _parameter(declared: Parameter) -> Json:
+    described: Json = {
+        "name": declared.name,
+        "in": declared.place,
+        "description": declared.description,
+        "schema": dict(declared.schema),
+    }
+    if declared.repeats:
+        described.update(style="form", explode=False)  # one parameter, with commas
+    return described
+
+
+def _answers(declared: Operation, refs: Mapping[Any, Json]) -> Json:
+    if declared.answer is None:
+        content = {EVENT_STREAM: {"schema": {"type": "string"}}}
+    else:
+        content = {_JSON: {"schema": refs[declared.answer]}}
+    usual: Json = {"description": declared.summary, "headers": _HEADER_REFS, "content": content}
+    if declared.links:
+        usual["links"] = {
+            name: {
+                "operationId": name,
+                "parameters": {
+                    variable: f"$response.body#/{field}" for variable, field in filled.items()
+                },
+            }
+            for name, filled in declared.links.items()
+        }
+    answers = {str(declared.status): usual}
+    for status, answer in declared.also.items():
+        answers[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": _HEADER_REFS,
+            "content": {_JSON: {"schema": refs[answer]}},
+        }
+    return answers
+
+
+def _problems(declared: Operation, schema: Json) -> Json:
+    codes = [code for code in _ALWAYS if declared.needs_token or code not in _OPEN]
+    if declared.method != "GET":
+        codes += _WITH_BODY
+    codes += [kind_of(error).code for error in declared.errors]
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+    return {
+        str(status): {
+            "description": " or ".join(names),
+            "headers": _HEADER_REFS,
+            "content": {_JSON: {"schema": schema}},
+        }
+        for status, names in sorted(by_status.items())
+        if status not in declared.also
+    }
+
+
+def main() -> None:
+    """Write the document of this version to the standard output."""
+    from loki_twisted.web.routes import every_operation  # it imports this module
+
+    json.dump(document(every_operation()), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""
+Query parameters as declared values.
+
+A declaration reads a parameter, says what is wrong with it, and describes
+it in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import attrs
+
+from loki_twisted.model.errors import BadRequest, InvalidRequest
+
+E = TypeVar("E", bound=Enum)
+
+MOST_PARAMETERS: Final = 50
+"""A query with more is not looked at."""
+
+MOST_PER_PAGE: Final = 1000
+MOST_OFFSET: Final = 1_000_000_000
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Parameter:
+    """
+    One query parameter, or one header that is read like one.
+
+    :ivar name: As clients write it.
+    :ivar argument: Under which the handler is given its value.
+    :ivar read: Makes the value from the text. Raises ValueError with what is wrong, as the
+        rest of a sentence that begins with the name; or InvalidRequest with all that is.
+    :ivar schema: JSON Schema of the value.
+    :ivar default: The value when the parameter is not given.
+    :ivar repeats: Whether the value is a list, written with commas.
+    """
+
+    name: str
+    argument: str
+    description: str
+    read: Callable[[str], object]
+    schema: Mapping[str, Any]
+    default: object = None
+    repeats: bool = False
+    place: str = "query"
+
+
+def integer(
+    name: str, description: str, *, least: int, most: int, default: int | None = None
+) -> Parameter:
+    """Declare a whole number."""
+
+    def read(text: str) -> int:
+        if _INTEGER.fullmatch(text) is None:
+            raise ValueError("must be a whole number")
+        if not least <= int(text) <= most:
+            raise ValueError(f"must be from {least} to {most}")
+        return int(text)
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    if default is not None:
+        schema["default"] = default
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema=schema,
+        default=default,
+    )
+
+
+def text(
+    name: str,
+    description: str,
+    *,
+    pattern: str,
+    expected: str,
+    place: str = "query",
+    argument: str | None = None,
+) -> Parameter:
+    """
+    Declare a text of a certain form.
+
+    :param pattern: A regular expression for the whole of it.
+    :param expected: What it must be, in words.
+    """
+    compiled = re.compile(pattern, re.ASCII)
+
+    def read(given: str) -> str:
+        if compiled.fullmatch(given) is None:
+            raise ValueError(f"must be {expected}")
+        return given
+
+    return Parameter(
+        name=name,
+        argument=argument or _snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "string", "pattern": f"^{pattern}$"},
+        place=place,
+    )
+
+
+def some_of(name: str, description: str, values: type[E]) -> Parameter:
+    """Declare a list of members of an enumeration; its value is a frozenset of them."""
+
+    def read(given: str) -> frozenset[E]:
+        try:
+            return frozenset(values(each) for each in given.split(","))
+        except ValueError:
+            raise ValueError(f"must be of {', '.join(each.value for each in values)}") from None
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={
+            "type": "array",
+            "items": {"type": "string", "enum": [each.value for each in values]},
+            "minItems": 1,
+        },
+        repeats=True,
+    )
+
+
+def read_parameters(
+    target: bytes, headers: Mapping[str, Sequence[str]], declared: Sequence[Parameter]
+) -> dict[str, object]:
+    """
+    Read the parameters of a request.
+
+    :param target: The request target with its query.
+    :param headers: Values of the headers that are declared, by name.
+    :returns: A value for each that is declared, by argument.
+    :raises BadRequest: if the query is no text, or has too many parameters.
+    :raises InvalidRequest: with everything that is wrong with them.
+    """
+    query = target.partition(b"?")[2]
+    if not query and not headers:
+        return {each.argument: each.default for each in declared}
+    given = _by_name(query)
+    known = {each.name for each in declared if each.place == "query"}
+    faults = [(name, "is no parameter of this route") for name in given if name not in known]
+    values: dict[str, object] = {}
+    for each in declared:
+        source = given if each.place == "query" else headers
+        try:
+            values[each.argument] = _value(each, source.get(each.name, ()))
+        except InvalidRequest as error:
+            found = (error.details or {}).get("errors", [])
+            faults += [(fault["path"], fault["message"]) for fault in found]
+        except ValueError as error:
+            faults.append((each.name, str(error)))
+    if faults:
+        raise InvalidRequest.of(faults)
+    return values
+
+
+def _value(parameter: Parameter, given: Sequence[str]) -> object:
+    if not given:
+        return parameter.default
+    if len(given) > 1:
+        raise ValueError("is given more than once")
+    return parameter.read(given[0])
+
+
+def _by_name(query: bytes) -> dict[str, list[str]]:
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_PARAMETERS,
+        )
+    except UnicodeDecodeError:
+        raise BadRequest("The query is not UTF-8.") from None
+    except ValueError:
+        raise BadRequest(f"The query has more than {MOST_PARAMETERS} parameters.") from None
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: "_" + match[0].lower(), name)

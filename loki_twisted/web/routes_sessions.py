@@ -1,0 +1,214 @@
+"""Routes of sessions: start, list, read, steer and delete them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from loki_twisted.model.errors import (
+    AgentNotStarted,
+    Conflict,
+    ProviderNotAvailable,
+    SessionAlreadyRunning,
+    SessionNotFound,
+    StorageFailed,
+    StorageFull,
+    TooManySessions,
+    Unavailable,
+)
+from loki_twisted.model.identifiers import SESSION_ID
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.wire import (
+    GiveInput,
+    SessionDetail,
+    SessionList,
+    SessionMessage,
+    SessionOrder,
+    SessionSummary,
+    StartSession,
+)
+from loki_twisted.sessions.interface import ISessions, SessionQuery
+from loki_twisted.web.operations import operation
+from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, integer, some_of, text
+
+_TAG: Final = "sessions"
+_STORAGE: Final = (StorageFailed, StorageFull)
+_STEERING: Final = (SessionNotFound, Conflict, Unavailable, *_STORAGE)
+_LINKS: Final = {
+    name: {"sessionId": "sessionId"}
+    for name in ("getSession", "stopSession", "giveInput", "deleteSession", "listSessionTasks")
+}
+
+
+class SessionRoutes:
+    """
+    The routes under ``/api/sessions``.
+
+    :param sessions: Does what is asked for.
+    """
+
+    def __init__(self, sessions: ISessions) -> None:
+        self._sessions = sessions
+
+    @operation(
+        "POST",
+        "/api/sessions",
+        tag=_TAG,
+        body=StartSession,
+        answer=SessionOrder,
+        status=201,
+        errors=(
+            SessionAlreadyRunning,
+            TooManySessions,
+            ProviderNotAvailable,
+            AgentNotStarted,
+            Unavailable,
+            *_STORAGE,
+        ),
+        links=_LINKS,
+    )
+    async def start_session(self, body: StartSession) -> SessionOrder:
+        """
+        Start a session.
+
+        The answer comes when the order is on record; what becomes of it is told by events.
+        """
+        session = await self._sessions.start(body)
+        queued = session.status is SessionStatus.QUEUED
+        message = "The session waits for a place." if queued else "The session starts."
+        return SessionOrder(session_id=session.id, status=session.status, message=message)
+
+    @operation(
+        "GET",
+        "/api/sessions",
+        tag=_TAG,
+        answer=SessionList,
+        parameters=(
+            some_of("status", "Only sessions that stand there.", SessionStatus),
+            text(
+                "provider",
+                "Only sessions of this provider.",
+                pattern="[a-z][a-z0-9_-]{0,31}",
+                expected="the name of a provider",
+            ),
+            integer("limit", "How many to list; all by default.", least=1, most=MOST_PER_PAGE),
+            integer("offset", "How many to skip.", least=0, most=MOST_OFFSET, default=0),
+        ),
+    )
+    def list_sessions(
+        self,
+        status: frozenset[SessionStatus] | None,
+        provider: str | None,
+        limit: int | None,
+        offset: int,
+    ) -> SessionList:
+        """List sessions, newest first."""
+        page = self._sessions.list(
+            SessionQuery(statuses=status, provider=provider, limit=limit, offset=offset)
+        )
+        return SessionList(sessions=list(page.sessions), total=page.total, running=page.running)
+
+    @operation(
+        "GET",
+        "/api/sessions/{sessionId}",
+        tag=_TAG,
+        answer=SessionDetail,
+        errors=(SessionNotFound,),
+    )
+    async def get_session(self, session_id: str) -> SessionDetail:
+        """Read one session, with the counts of its tasks and agents."""
+        session = self._sessions.get(known(session_id))
+        counts = await self._sessions.task_counts(session_id)
+        summary = SessionSummary(
+            total=counts.total,
+            pending=counts.pending,
+            running=counts.running,
+            completed=counts.completed,
+            failed=counts.failed,
+        )
+        return SessionDetail(session=session, tasks=summary, agents=session.agents)
+
+    @operation(
+        "POST",
+        "/api/sessions/{sessionId}/stop",
+        tag=_TAG,
+        answer=SessionOrder,
+        errors=_STEERING,
+    )
+    async def stop_session(self, session_id: str) -> SessionOrder:
+        """
+        Stop a session.
+
+        The answer comes at once; that it has stopped is told by an event.
+        """
+        session = await self._sessions.stop(known(session_id))
+        return SessionOrder(
+            session_id=session.id, status=session.status, message="The session stops."
+        )
+
+    @operation(
+        "POST",
+        "/api/sessions/{sessionId}/pause",
+        tag=_TAG,
+        answer=SessionOrder,
+        errors=_STEERING,
+    )
+    async def pause_session(self, session_id: str) -> SessionOrder:
+        """Halt a running session."""
+        session = await self._sessions.pause(known(session_id))
+        return SessionOrder(
+            session_id=session.id, status=session.status, message="The session is paused."
+        )
+
+    @operation(
+        "POST",
+        "/api/sessions/{sessionId}/resume",
+        tag=_TAG,
+        answer=SessionOrder,
+        errors=_STEERING,
+    )
+    async def resume_session(self, session_id: str) -> SessionOrder:
+        """Let a paused session go on."""
+        session = await self._sessions.resume(known(session_id))
+        return SessionOrder(
+            session_id=session.id, status=session.status, message="The session goes on."
+        )
+
+    @operation(
+        "POST",
+        "/api/sessions/{sessionId}/input",
+        tag=_TAG,
+        body=GiveInput,
+        answer=SessionMessage,
+        errors=_STEERING,
+    )
+    async def give_input(self, session_id: str, body: GiveInput) -> SessionMessage:
+        """Send text to the agent of a session."""
+        session = await self._sessions.give_input(known(session_id), body.input, body.context)
+        return SessionMessage(session_id=session.id, message="The input was handed over.")
+
+    @operation(
+        "DELETE",
+        "/api/sessions/{sessionId}",
+        tag=_TAG,
+        answer=SessionMessage,
+        errors=_STEERING,
+    )
+    async def delete_session(self, session_id: str) -> SessionMessage:
+        """
+        Delete the record of a session that has ended.
+
+        Its events stay in the log.
+        """
+        await self._sessions.delete(known(session_id))
+        return SessionMessage(session_id=session_id, message="The session's record is deleted.")
+
+
+def known(session_id: str) -> str:
+    """
+    Let an id through that a session may have.
+
+    :raises SessionNotFound: if no session can be called that.
+    """
+    if SESSION_ID.fullmatch(session_id) is None:
+        raise SessionNotFound.of(session_id)
+    return session_id

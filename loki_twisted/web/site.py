@@ -1,0 +1,209 @@
+# ruff: noqa: N802, N815  # Twisted calls these methods
+"""Our own site: a resource behind connections that have limits."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
+from twisted.web.resource import IResource
+from twisted.web.server import Request as BaseRequest
+from twisted.web.server import Site as BaseSite
+
+from loki_twisted.web.answers import Answer, IExchange, open_exchange, send
+from loki_twisted.web.channel import Channel
+from loki_twisted.web.entrance import Entrance
+from loki_twisted.web.limits import DEFAULT_LIMITS, Limits
+from loki_twisted.web.problems import problem, problem_of
+from loki_twisted.web.targets import origin_form
+
+_SWEEP_SECONDS: Final = 1.0
+_TOLD: Final = 64
+"""So many connections beyond the limit are told so; those beyond that are cut."""
+
+_log: Final = Logger()
+
+
+class Request(BaseRequest):
+    """A request whose body is bounded and in memory, and whose errors are ours."""
+
+    channel: Channel
+    content: BytesIO
+
+    def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # it was checked
+        """Make room for the body. It is short, so it needs no file."""
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self.content.tell() + len(data) > self.channel.site.limits.body_bytes:
+            self.channel.refuse_body()
+        else:
+            self.content.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Begin to answer."""
+        hosts = self.requestHeaders.getRawHeaders(b"Host", ())
+        super().requestReceived(command, origin_form(path, hosts), version)
+
+    def process(self) -> None:
+        """Find the resource and render it."""
+        self.site = self.channel.site
+        self.setHeader(b"Date", datetimeToString())
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
+        try:
+            self.render(self.site.getResourceFor(self))
+        except Exception:  # noqa: BLE001  # whatever a resource raises is answered
+            self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer that we failed."""
+        exchange = self.getComponent(IExchange) or open_exchange(self, self.channel.site.reactor)
+        request_id = exchange.request_id
+        _log.failure("Request {id} failed", reason, id=request_id.decode("ascii"))
+        send(self, problem_of(reason, request_id))
+        return reason
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Give up: the client has left."""
+        if self.site is not None:  # what was refused before is noted already
+            self.channel.site.log(self)
+        super().connectionLost(reason)
+
+
+class Site(BaseSite):
+    """
+    A site with limits, for a resource of ours.
+
+    :param root: Usually what :func:`~loki_twisted.web.api.make_api` made. If so, a request
+        with a body passes the gate before its body is read.
+    :param reactor: Runs the deadlines.
+    :param log_requests: Whether each request is logged, at debug level, which takes
+        a tenth of the time of a small one; None for whether the API is in debug mode.
+    """
+
+    requestFactory = Request
+
+    def __init__(
+        self,
+        root: IResource,
+        *,
+        reactor: IReactorTime,
+        limits: Limits = DEFAULT_LIMITS,
+        log_requests: bool | None = None,
+    ) -> None:
+        super().__init__(root, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
+        self.limits = limits
+        self._entrance = root if isinstance(root, Entrance) else None
+        if log_requests is None:
+            log_requests = self._entrance is not None and self._entrance.debug
+        self._log_requests = log_requests
+        self._channels: set[Channel] = set()
+        self._sweep = LoopingCall(self._check_deadlines)
+        self._sweep.clock = reactor
+        self._drained: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]  # noqa: ARG002  # not the switch to HTTP/2 that its base makes
+        """Make a connection. It never becomes HTTP/2, to which these limits do not apply."""
+        return Channel(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered in a TLS handshake."""
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """Begin. Unlike its base it opens no access log, in which queries would be written."""
+
+    def stopFactory(self) -> None:
+        """End."""
+
+    # Connections
+
+    def drain(self) -> Deferred[None]:
+        """
+        Take no more requests: idle connections are closed, others after their answer.
+
+        :returns: Fires when no connection is left. Streams end when the hub ends them.
+        """
+        if not self._channels:
+            return succeed(None)
+        if self._drained is None:
+            self._drained = Deferred()
+            for channel in list(self._channels):
+                channel.close_when_done()
+        return self._drained
+
+    def opened(self, channel: Channel) -> None:
+        """A connection was made. It is refused if there are too many."""
+        self._channels.add(channel)
+        if not self._sweep.running:
+            self._sweep.start(_SWEEP_SECONDS, now=False)
+        excess = len(self._channels) - self.limits.connections
+        if excess > _TOLD:
+            channel.transport.abortConnection()
+        elif excess > 0:
+            channel.refuse(problem("SERVICE_UNAVAILABLE", "The server has too many connections."))
+
+    def closed(self, channel: Channel) -> None:
+        """A connection was lost."""
+        self._channels.discard(channel)
+        if self._channels:
+            return
+        if self._sweep.running:
+            self._sweep.stop()
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
+
+    def refusal(self, request: BaseRequest, method: bytes, target: bytes) -> Answer | None:
+        """What to answer a request instead of reading its body, or None to read it."""
+        if self._entrance is None:
+            return None
+        return self._entrance.refusal(request, method, target)
+
+    def _check_deadlines(self) -> None:
+        now = self.reactor.seconds()
+        for channel in list(self._channels):
+            channel.check_deadline(now)
+
+    # The access log: never a query, in which people put what is secret
+
+    def log(self, request: BaseRequest) -> None:  # type: ignore[override]  # all of ours are such
+        """Note a request whose answer is sent, or whose client has left."""
+        if not self._log_requests:
+            return
+        _log.debug(
+            "{method} {path} {status} {bytes}B {time} {id}",
+            method=request.method.decode("ascii", "replace"),
+            path=(request.path or b"").decode("ascii", "replace"),
+            status=request.code if request.startedWriting else 0,
+            bytes=request.sentLength,
+            time=_header(request, b"X-Response-Time"),
+            id=_header(request, b"X-Request-ID"),
+        )
+
+    def log_refusal(self, request_line: list[bytes], answer: Answer, request_id: bytes) -> None:
+        """Note what was refused before it became a request."""
+        if not self._log_requests:
+            return
+        line = request_line[0] if request_line else b"-"
+        _log.debug(
+            "{line} {status} {bytes}B {id}",
+            line=line.partition(b"?")[0].decode("ascii", "replace"),
+            status=answer.status,
+            bytes=len(answer.body),
+            id=request_id.decode("ascii"),
+        )
+
+
+def _header(request: BaseRequest, name: bytes) -> str:
+    values = request.responseHeaders.getRawHeaders(name)
+    return values[0].decode("ascii") if values else "-"

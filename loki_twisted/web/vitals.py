@@ -1,0 +1,72 @@
+"""How the server is, as the health routes need to know it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zope.interface import Attribute, Interface
+
+from loki_twisted.model.wire import System
+from twisted import __version__ as twisted_version
+
+_RESIDENT_PAGES = 1  # column of /proc/self/statm
+
+
+class IVitals(Interface):
+    """What a server knows about itself. Nothing of it starts a process or blocks."""
+
+    version: str = Attribute("The version of loki_twisted.")
+
+    def uptime_ms() -> int:
+        """Milliseconds since the server was started, by a clock that never goes back."""
+
+    def providers() -> Mapping[str, bool]:
+        """For every provider, whether its program is installed."""
+
+    def problems() -> Sequence[str]:
+        """
+        What does not work as it should, in sentences; empty if all is well.
+
+        Only those who may use the API read them.
+        """
+
+    def not_ready() -> str | None:
+        """
+        Why no work can be taken now (the log cannot be written, the watcher does not
+        run, the server shuts down), in one sentence, or None.
+
+        Anybody may read it: it names no path.
+        """
+
+    def system() -> System:
+        """The machine, and what the server takes of it."""
+
+
+def read_system(sqlite_version: str) -> System:
+    """
+    Read the figures of this machine and process.
+
+    :param sqlite_version: Of the library that the log is kept with.
+    """
+    return System(
+        platform=sys.platform,
+        arch=platform.machine(),
+        python_version=platform.python_version(),
+        twisted_version=twisted_version,
+        sqlite_version=sqlite_version,
+        cpus=os.cpu_count() or 1,
+        memory_used=_resident_bytes(),
+        load_average=os.getloadavg()[0],
+    )
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = Path("/proc/self/statm").read_text("ascii").split()[_RESIDENT_PAGES]
+    except OSError:
+        return 0  # not Linux
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

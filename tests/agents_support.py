@@ -1,0 +1,163 @@
+"""What the tests of agents share: a listener that remembers, and a place that is left clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, LaunchPlan
+from loki_twisted.agents.runner import KeeperRunner
+
+PATH = os.environ.get("PATH", os.defpath)
+
+
+@implementer(IAgentListener)
+class Recorder:
+    """
+    Takes everything, and remembers it.
+
+    :ivar answer: Called for each piece; what it returns or raises is the answer to it.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self.cursors: dict[str, str] = {}
+        self.ends: list[AgentEnd] = []
+        self.ended_with: Deferred[AgentEnd] = Deferred()
+        self.answer: Callable[[], Any] = lambda: succeed(None)
+        self.pieces = 0
+
+    def lines_received(
+        self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
+    ) -> Deferred[object]:
+        self.pieces += 1
+        return maybeDeferred(self.answer).addCallback(self._take, stream, lines, cursors)
+
+    def _take(
+        self, _: object, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
+    ) -> None:
+        self.lines[stream] += lines
+        self.cursors.update(cursors)
+
+    def ended(self, end: AgentEnd) -> None:
+        self.ends.append(end)
+        if len(self.ends) == 1:
+            self.ended_with.callback(end)
+
+    @property
+    def stdout(self) -> list[str]:
+        return self.lines["stdout"]
+
+    @property
+    def stderr(self) -> list[str]:
+        return self.lines["stderr"]
+
+
+def plan(*argv: str, accepts_input: bool = False, cwd: str = "/", **env: str) -> LaunchPlan:
+    """A plan with an environment that holds a PATH and what is named."""
+    return LaunchPlan(argv=argv, env={"PATH": PATH, **env}, cwd=cwd, accepts_input=accepts_input)
+
+
+def shell(script: str, **more: Any) -> LaunchPlan:
+    """Run a script of the shell."""
+    return plan("/bin/sh", "-c", script, **more)
+
+
+def python(script: str, *argv: str, **more: Any) -> LaunchPlan:
+    """Run a program in Python."""
+    return plan(sys.executable, "-u", "-c", script, *argv, **more)
+
+
+def carriers(cookie: str) -> dict[int, str]:
+    """The processes that carry a cookie and are not dead: number and state, by ``/proc`` alone."""
+    found = {}
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            entries = Path("/proc", name, "environ").read_bytes().split(b"\0")
+            state = Path("/proc", name, "stat").read_text("latin-1").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if f"LOKI_KEEPER={cookie}".encode() in entries and state not in "ZX":
+            found[int(name)] = state
+    return found
+
+
+async def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> Any:
+    """
+    Let the reactor go round until something is true.
+
+    :returns: What the condition returned then.
+    """
+    deadline = reactor.seconds() + seconds
+    while not (result := condition()):
+        if reactor.seconds() > deadline:
+            raise AssertionError(f"not so after {seconds} seconds: {what}")
+        await deferLater(reactor, 0.005)
+    return result
+
+
+class AgentCase(TestCase):
+    """Runs real agents, and leaves neither files nor processes behind."""
+
+    timeout = 90
+    grace_seconds = 0.5
+
+    def setUp(self) -> None:
+        self.root = tempfile.mkdtemp(prefix="agents-")
+        self.runners: list[KeeperRunner] = []
+        self.addCleanup(shutil.rmtree, self.root)
+        self.addCleanup(self._end_all)
+        self.runner = self.new_runner()
+
+    def new_runner(self) -> KeeperRunner:
+        runner = KeeperRunner(reactor, self.root, grace_seconds=self.grace_seconds)
+        self.runners.append(runner)
+        return runner
+
+    async def start(
+        self, wanted: LaunchPlan, session_id: str = "session_1"
+    ) -> tuple[IAgent, Recorder]:
+        """Start an agent and follow it."""
+        agent = await self.runner.start(session_id, wanted)
+        recorder = Recorder()
+        agent.follow({}, recorder)
+        return agent, recorder
+
+    def note(self, name: str, session_id: str = "session_1") -> dict[str, Any]:
+        """Read one of the files of an agent that are JSON."""
+        return json.loads(Path(self.root, session_id, name).read_text("ascii"))
+
+    def tree(self, session_id: str = "session_1") -> dict[int, str]:
+        """The agent and its descendants, without the keeper: number and state."""
+        found = carriers(self.note("spec.json", session_id)["cookie"])
+        found.pop(self.note("pid.json", session_id)["keeper"]["pid"], None)
+        return found
+
+    async def _end_all(self) -> None:
+        for runner in self.runners:
+            await runner.detach()
+        for session_id in os.listdir(self.root):
+            if not Path(self.root, session_id, "spec.json").exists():
+                continue
+            cookie = self.note("spec.json", session_id)["cookie"]
+
+            def end(cookie: str = cookie) -> bool:
+                left = carriers(cookie)
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)
+                return not left
+
+            await eventually(end, "all of its processes have ended")

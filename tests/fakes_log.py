@@ -1,0 +1,134 @@
+"""An event log in memory, whose reads answer when the test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, Page
+from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.filters import EventFilter
+
+START_MS = 1_763_900_000_000
+
+
+@implementer(IEventLog)
+class FakeLog:
+    """
+    Keeps blocks in a list and has no thread: all is committed and told when it is appended.
+
+    :ivar holding: Whether reads wait for :meth:`answer`. What they answer is what
+        there was when they were asked, as that of a thread may be.
+    :ivar reads: How often each kind of read was asked for.
+    :ivar passes: How many events that the filter does not want a read passes at most.
+    """
+
+    def __init__(self, passes: int = 1000) -> None:
+        self.bounds = Bounds(1, 0)
+        self.failure: str | None = None
+        self.holding = False
+        self.passes = passes
+        self.reads = {"read": 0, "read_back": 0, "time_of": 0}
+        self._blocks: list[Block] = []
+        self._times: dict[int, int] = {}
+        self._observers: list[Callable[[Sequence[Block]], None]] = []
+        self._waiting: deque[tuple[Deferred[object], object]] = deque()
+
+    # Writing
+
+    def append(self, batch: Batch) -> Deferred[Bounds]:
+        """Commit one batch."""
+        self.commit(batch)
+        return succeed(self.bounds)
+
+    def commit(self, *batches: Batch) -> Sequence[Block]:
+        """Commit batches together, and tell the observers."""
+        blocks, newest = [], self.bounds.newest
+        for batch in batches:
+            block = block_of_facts(newest + 1, batch.at_ms, batch.session_id, batch.facts)
+            blocks.append(block)
+            self._times.update(dict.fromkeys(range(newest + 1, block.last_seq + 1), batch.at_ms))
+            newest = block.last_seq
+        self._blocks += blocks
+        self.bounds = Bounds(self.bounds.oldest, newest)
+        for observer in tuple(self._observers):
+            observer(blocks)
+        return blocks
+
+    def expire(self, before: int) -> None:
+        """Drop the blocks that lie before a number, whole."""
+        self._blocks = [block for block in self._blocks if block.last_seq >= before]
+        oldest = self._blocks[0].first_seq if self._blocks else self.bounds.newest + 1
+        self.bounds = Bounds(oldest, self.bounds.newest)
+        self._times = {seq: ms for seq, ms in self._times.items() if seq >= oldest}
+
+    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    # Reading
+
+    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        self.reads["read"] += 1
+        found, held, passed, reached = [], 0, 0, after
+        for block in self._blocks:
+            if block.last_seq <= after:
+                continue
+            data = block.select(wanted, after)
+            if data:
+                found.append(block)
+                held += len(data)
+            else:
+                passed += len(block)
+            reached = block.last_seq
+            if held > max_bytes or passed > self.passes:
+                break
+        else:
+            reached = max(after, self.bounds.newest)
+        return self._answered(Page(found, reached))
+
+    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+        self.reads["read_back"] += 1
+        found: deque[Block] = deque()
+        have = 0
+        for block in reversed(self._blocks):
+            if have >= count:
+                break
+            here = len(list(block.wanted(wanted)))
+            if block.last_seq < before and here:
+                found.appendleft(block)
+                have += here
+        return self._answered(Page(list(found), before - 1))
+
+    def time_of(self, seq: int) -> Deferred[int | None]:
+        self.reads["time_of"] += 1
+        return self._answered(self._times.get(seq))
+
+    # The test's side
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for an answer."""
+        return len(self._waiting)
+
+    def answer(self, reads: int = 1) -> None:
+        """Answer the reads that were asked first."""
+        for _ in range(reads):
+            deferred, result = self._waiting.popleft()
+            deferred.callback(result)
+
+    def fail(self, error: Exception) -> None:
+        """Let the read that was asked first fail."""
+        deferred, _ = self._waiting.popleft()
+        deferred.errback(Failure(error))
+
+    def _answered(self, result: object) -> Deferred[object]:
+        if not self.holding:
+            return succeed(result)
+        deferred: Deferred[object] = Deferred()
+        self._waiting.append((deferred, result))
+        return deferred

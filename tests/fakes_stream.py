@@ -1,0 +1,159 @@
+"""What tests of the stream share: a sink in memory, batches of events, a reader of frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from zope.interface import implementer
+
+from loki_twisted.log.interface import Batch
+from loki_twisted.model.events import Fact
+from loki_twisted.model.filters import EVERYTHING, EventFilter
+from loki_twisted.stream.hub import Hub
+from loki_twisted.stream.interface import ISink, Progress
+from loki_twisted.stream.position import FROM_NOW, Start
+from loki_twisted.stream.subscriber import Subscriber
+from tests.fakes_log import START_MS
+
+SESSION = "session_1763900000000_0badcafe"
+OTHER = "session_1763900000001_deadbeef"
+
+
+_NUMBER = re.compile(rb"^id: evt_(\d+)_\d+$", re.MULTILINE)
+
+
+class Frame(NamedTuple):
+    """One frame as a client dispatches it; comments have None for all but the text."""
+
+    id: str | None
+    event: str | None
+    data: object
+    comment: str | None = None
+
+
+def frames_of(received: bytes) -> list[Frame]:
+    """Read a stream, without what comes after the last whole frame."""
+    return [_frame(text) for text in received.decode().split("\n\n")[:-1]]
+
+
+def _frame(text: str) -> Frame:
+    fields: dict[str, str] = {}
+    for line in text.split("\n"):
+        name, _, value = line.partition(": ")
+        fields[name] = value
+    if "" in fields:
+        return Frame(None, None, None, fields[""])
+    if "retry" in fields:
+        return Frame(None, "retry", int(fields["retry"]))
+    data = msgspec.json.decode(fields["data"])
+    return Frame(fields.get("id"), fields["event"], data)
+
+
+def numbers_of(received: bytes) -> list[int]:
+    """The numbers of the log's events in a stream, in order."""
+    whole, _, _ = received.rpartition(b"\n\n")
+    return [int(number) for number in _NUMBER.findall(whole)]
+
+
+def comments_of(received: bytes) -> list[str]:
+    """The comments in a stream."""
+    return [frame.comment for frame in frames_of(received) if frame.comment is not None]
+
+
+def named(received: bytes, event: str) -> list[object]:
+    """The data of the frames of an event type."""
+    return [frame.data for frame in frames_of(received) if frame.event == event]
+
+
+def batch(
+    count: int = 1,
+    type_: str = "log:info",
+    session_id: str = SESSION,
+    padding: str = "",
+    at_ms: int = START_MS,
+) -> Batch:
+    """Some events of one session and type."""
+    return mixed([type_] * count, session_id, padding, at_ms)
+
+
+def mixed(
+    types: Sequence[str], session_id: str = SESSION, padding: str = "", at_ms: int = START_MS
+) -> Batch:
+    """Events of one session."""
+    facts = [
+        Fact(type_, {"level": "info", "message": f"line {index}{padding}"})
+        for index, type_ in enumerate(types)
+    ]
+    return Batch(session_id=session_id, at_ms=at_ms, facts=facts)
+
+
+@implementer(ISink)
+class MemorySink:
+    """
+    Carries a stream to a client that takes bytes when the test says so.
+
+    :param room: How many bytes it holds before it pauses the subscriber; None to let the
+        client take everything at once.
+    :ivar received: What the client has.
+    """
+
+    def __init__(self, room: int | None = None) -> None:
+        self.room = room
+        self.received = b""
+        self.held = b""
+        self.writes: list[bytes] = []
+        self.finished = self.aborted = self.paused = False
+        self.broken: Exception | None = None
+        self.subscriber: Subscriber | None = None
+
+    def write(self, data: bytes) -> None:
+        if self.finished or self.aborted:
+            raise AssertionError("written after the end")
+        if self.broken is not None:
+            raise self.broken
+        self.writes.append(data)
+        self.held += data
+        if self.room is None:
+            self.take(len(self.held))
+        elif len(self.held) > self.room and self.subscriber is not None:
+            self.paused = True
+            self.subscriber.pauseProducing()
+
+    def progress(self) -> Progress:
+        return Progress(sum(map(len, self.writes)), len(self.held))
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.held = b""
+
+    def take(self, count: int) -> None:
+        """Let the client take bytes."""
+        self.received += self.held[:count]
+        self.held = self.held[count:]
+        if not self.held and self.paused and self.subscriber is not None:
+            self.paused = False
+            self.subscriber.resumeProducing()
+
+    def take_all(self) -> None:
+        """Let the client take what there is until there is nothing more."""
+        while self.held:
+            self.take(len(self.held))
+
+
+def listen(
+    hub: Hub,
+    wanted: EventFilter = EVERYTHING,
+    start: Start = FROM_NOW,
+    room: int | None = None,
+) -> MemorySink:
+    """Begin a stream into a sink in memory."""
+    sink = MemorySink(room)
+    sink.subscriber = hub.subscribe(sink, wanted, start)
+    sink.subscriber.start()
+    return sink

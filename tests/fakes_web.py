@@ -1,0 +1,477 @@
+"""A whole server in memory: the rooms behind the API as small real classes, and raw connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransportWithDisconnection
+from zope.interface import implementer
+
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, Page
+from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
+from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import event_id
+from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.model.wire import StartSession, System
+from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
+from loki_twisted.stream.hub import Hub
+from loki_twisted.web.api import make_api
+from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.limits import Limits
+from loki_twisted.web.site import Site
+from loki_twisted.web.vitals import IVitals
+
+TOKEN = "a-right-token"
+WITH_TOKEN = GatePolicy(token_hashes=frozenset({hash_of_token(TOKEN)}), local_without_token=False)
+
+LOOPBACK = IPv4Address("TCP", "127.0.0.1", 57374)
+NEIGHBOUR = IPv4Address("TCP", "127.0.0.1", 40000)
+LOOPBACK_6 = IPv6Address("TCP", "::1", 57374)
+NEIGHBOUR_6 = IPv6Address("TCP", "::1", 40000)
+PUBLIC = IPv4Address("TCP", "192.0.2.1", 57374)
+STRANGER = IPv4Address("TCP", "198.51.100.7", 40000)
+SOCKET_FILE = UNIXAddress("/run/loki.sock")
+
+AT_MS = 1_700_000_000_000
+
+
+def session(session_id: str = "session_1_aaaaaaaa", **changes: Any) -> Session:
+    """Make a session that runs."""
+    fields: dict[str, Any] = {
+        "id": session_id,
+        "status": SessionStatus.RUNNING,
+        "provider": "claude",
+        "project_dir": "/projects/one",
+        "started_at": iso_from_ms(AT_MS),
+        "updated_at": iso_from_ms(AT_MS),
+        "agents": AgentCounts(active=1, spawned=3, completed=2),
+    }
+    return Session(**{**fields, **changes})
+
+
+def task(task_id: str, session_id: str = "session_1_aaaaaaaa", **changes: Any) -> Task:
+    """Make a task that waits."""
+    fields: dict[str, Any] = {
+        "id": task_id,
+        "session_id": session_id,
+        "title": f"Task {task_id}",
+        "status": TaskStatus.PENDING,
+        "created_at": iso_from_ms(AT_MS),
+    }
+    return Task(**{**fields, **changes})
+
+
+@implementer(ISessions)
+class FakeSessions:
+    """
+    Sessions in a dict.
+
+    :ivar orders: What was ordered, in order.
+    :ivar failure: What every order fails with, if it is set.
+    :ivar waiting: What every order waits for, if it is set.
+    """
+
+    def __init__(self, sessions: Iterable[Session] = (), tasks: Iterable[Task] = ()) -> None:
+        self.records = {each.id: each for each in sessions}
+        self.all_tasks = list(tasks)
+        self.orders: list[tuple[object, ...]] = []
+        self.queries: list[object] = []
+        self.failure: Exception | None = None
+        self.waiting: Deferred[None] | None = None
+
+    def _order(self, *order: object, then: Callable[[], Session]) -> Deferred[Session]:
+        if self.failure is not None:
+            return fail(self.failure)
+
+        def carry_out(_: object) -> Session:
+            self.orders.append(order)
+            return then()
+
+        return (self.waiting or succeed(None)).addCallback(carry_out)
+
+    def start(self, wanted: StartSession) -> Deferred[Session]:
+        """Start the session that is always started."""
+        status = SessionStatus.QUEUED if wanted.queue else SessionStatus.STARTING
+        made = session("session_2_bbbbbbbb", status=status)
+        return self._order("start", wanted, then=lambda: self.records.setdefault(made.id, made))
+
+    def _steer(self, session_id: str, word: str, status: SessionStatus) -> Deferred[Session]:
+        try:
+            if self.get(session_id).status in FINAL:
+                raise Conflict("The session has ended.", {"status": "stopped"})
+        except (SessionNotFound, Conflict) as error:
+            return fail(error)
+        return self._order(word, session_id, then=lambda: session(session_id, status=status))
+
+    def stop(self, session_id: str) -> Deferred[Session]:
+        """Stop it."""
+        return self._steer(session_id, "stop", SessionStatus.STOPPING)
+
+    def pause(self, session_id: str) -> Deferred[Session]:
+        """Halt it."""
+        return self._steer(session_id, "pause", SessionStatus.PAUSED)
+
+    def resume(self, session_id: str) -> Deferred[Session]:
+        """Let it go on."""
+        return self._steer(session_id, "resume", SessionStatus.RUNNING)
+
+    def give_input(self, session_id: str, text: str, context: str | None) -> Deferred[Session]:
+        """Note what was said."""
+        try:
+            found = self.get(session_id)
+        except SessionNotFound as error:
+            return fail(error)
+        return self._order("input", session_id, text, context, then=lambda: found)
+
+    def delete(self, session_id: str) -> Deferred[None]:
+        """Forget it, if it has ended."""
+        try:
+            if self.get(session_id).status not in FINAL:
+                raise Conflict("The session runs.")
+        except (SessionNotFound, Conflict) as error:
+            return fail(error)
+        gone = self._order("delete", session_id, then=lambda: self.records.pop(session_id))
+        return gone.addCallback(lambda _: None)
+
+    def get(self, session_id: str) -> Session:
+        """One of them."""
+        if session_id not in self.records:
+            raise SessionNotFound.of(session_id)
+        return self.records[session_id]
+
+    def list(self, query: SessionQuery) -> SessionPage:
+        """Some of them."""
+        self.queries.append(query)
+        found = [
+            each
+            for each in self.records.values()
+            if (query.statuses is None or each.status in query.statuses)
+            and query.provider in {None, each.provider}
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        running = sum(each.status not in FINAL for each in self.records.values())
+        return SessionPage(found[query.offset : end], len(found), running)
+
+    def counts(self) -> dict[SessionStatus, int]:
+        """How many stand where."""
+        counted: dict[SessionStatus, int] = {}
+        for each in self.records.values():
+            counted[each.status] = counted.get(each.status, 0) + 1
+        return counted
+
+    def active_session(self) -> str | None:
+        """The last that runs."""
+        running = [each.id for each in self.records.values() if each.status not in FINAL]
+        return running[-1] if running else None
+
+    def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
+        """Some tasks."""
+        self.queries.append(query)
+        if query.session_id is not None and query.session_id not in self.records:
+            return fail(SessionNotFound.of(query.session_id))
+        found = [
+            each
+            for each in self.all_tasks
+            if query.session_id in {None, each.session_id}
+            and (query.statuses is None or each.status in query.statuses)
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        return succeed(TaskPage(tuple(found[query.offset : end]), len(found)))
+
+    def task(self, session_id: str, task_id: str) -> Deferred[Task]:
+        """One task."""
+        if session_id not in self.records:
+            return fail(SessionNotFound.of(session_id))
+        for each in self.all_tasks:
+            if (each.session_id, each.id) == (session_id, task_id):
+                return succeed(each)
+        return fail(NotFound(f"There is no task {task_id!r}."))
+
+    def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
+        """How many tasks stand where."""
+        if session_id not in self.records:
+            return fail(SessionNotFound.of(session_id))
+        statuses = [each.status for each in self.all_tasks if each.session_id == session_id]
+        return succeed(
+            TaskCounts(
+                total=len(statuses),
+                pending=sum(s in {TaskStatus.PENDING, TaskStatus.QUEUED} for s in statuses),
+                running=statuses.count(TaskStatus.RUNNING),
+                completed=statuses.count(TaskStatus.COMPLETED),
+                failed=statuses.count(TaskStatus.FAILED),
+            )
+        )
+
+
+@implementer(IEventLog)
+class FakeLog:
+    """
+    A log in a list of blocks.
+
+    :ivar page_blocks: How many blocks one read gives at most.
+    """
+
+    def __init__(self, page_blocks: int = 1) -> None:
+        self.blocks: list[Block] = []
+        self.times: dict[int, int] = {}
+        self.bounds = Bounds(1, 0)
+        self.failure: str | None = None
+        self.page_blocks = page_blocks
+        self._observers: list[Callable[[Sequence[Block]], None]] = []
+
+    def append(self, batch: Batch) -> Deferred[Bounds]:
+        """Add a block."""
+        first = self.bounds.newest + 1
+        block = block_of_facts(first, batch.at_ms, batch.session_id, batch.facts)
+        self.blocks.append(block)
+        self.times.update(dict.fromkeys(range(first, block.last_seq + 1), batch.at_ms))
+        self.bounds = Bounds(self.bounds.oldest, block.last_seq)
+        for observer in list(self._observers):
+            observer([block])
+        return succeed(self.bounds)
+
+    def drop_first_block(self) -> None:
+        """Retention."""
+        gone = self.blocks.pop(0)
+        for seq in range(gone.first_seq, gone.last_seq + 1):
+            del self.times[seq]
+        self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
+
+    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+        """Tell of new blocks."""
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        """Some blocks; those without a wanted event are passed over, but take their turn."""
+        ahead = [block for block in self.blocks if block.last_seq > after][: self.page_blocks]
+        found = [block for block in ahead if list(block.wanted(wanted, after))]
+        return succeed(Page(found, ahead[-1].last_seq if ahead else after))
+
+    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+        """Whole blocks from the end, until there are enough."""
+        found: list[Block] = []
+        have = 0
+        for block in reversed(self.blocks):
+            matching = [i for i in block.wanted(wanted) if block.first_seq + i < before]
+            if matching and have < count:
+                found.insert(0, block)
+                have += len(matching)
+        return succeed(Page(found, before - 1))
+
+    def time_of(self, seq: int) -> Deferred[int | None]:
+        """When it was."""
+        return succeed(self.times.get(seq))
+
+    def id_of(self, seq: int) -> str:
+        """What it is called."""
+        return event_id(seq, self.times[seq])
+
+
+@implementer(IVitals)
+@attrs.define
+class FakeVitals:
+    """A server that is well, unless it is told otherwise."""
+
+    version = "1.2.3"
+    up_ms: int = 93_784_000
+    found: Mapping[str, bool] = attrs.field(factory=lambda: {"claude": True, "demo": True})
+    troubles: list[str] = attrs.field(factory=list)
+    unready: str | None = None
+
+    def uptime_ms(self) -> int:
+        """Since when."""
+        return self.up_ms
+
+    def providers(self) -> Mapping[str, bool]:
+        """Who is installed."""
+        return self.found
+
+    def problems(self) -> Sequence[str]:
+        """What is wrong."""
+        return self.troubles
+
+    def not_ready(self) -> str | None:
+        """Why not."""
+        return self.unready
+
+    def system(self) -> System:
+        """A small machine."""
+        return System(
+            platform="linux",
+            arch="x86_64",
+            python_version="3.11.0",
+            twisted_version="26.10.0",
+            sqlite_version="3.54.0",
+            cpus=2,
+            memory_used=50_000_000,
+            load_average=0.5,
+        )
+
+
+# Raw connections
+
+
+@attrs.frozen
+class Response:
+    """What came back. Names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, list[str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The one value of a header, or None."""
+        values = self.headers.get(name.lower(), [])
+        assert len(values) < 2, values
+        return values[0] if values else None
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of a problem, after a look at its shape."""
+        assert self.header("content-type") == "application/json"
+        assert set(self.json) <= {"error", "code", "details"}
+        assert self.json["error"]
+        return str(self.json["code"])
+
+
+def read_responses(data: bytes) -> list[Response]:
+    """Take apart what a connection was sent; interim responses are passed over."""
+    responses = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        status = int(status_line.split(" ")[1])
+        headers: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            headers.setdefault(name.lower(), []).append(value)
+        if status == 100:
+            continue
+        length = int(headers.get("content-length", ["0"])[0])
+        if "transfer-encoding" in headers:
+            length = len(data)
+        responses.append(Response(status, headers, data[:length]))
+        data = data[length:]
+    return responses
+
+
+class Connection:
+    """A connection to a site: bytes in, responses out."""
+
+    def __init__(self, site: Any, here: Any, peer: Any) -> None:
+        self.transport = StringTransportWithDisconnection(hostAddress=here, peerAddress=peer)
+        self.protocol = site.buildProtocol(peer)
+        self.transport.protocol = self.protocol
+        self.protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, all at once."""
+        self.protocol.dataReceived(data)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has closed it."""
+        return not self.transport.connected
+
+    def close(self) -> None:
+        """Leave."""
+        self.transport.loseConnection()
+
+    def responses(self) -> list[Response]:
+        """What has come back so far."""
+        return read_responses(self.transport.value())
+
+    def response(self) -> Response:
+        """The only thing that has come back."""
+        (only,) = self.responses()
+        return only
+
+
+class Server:
+    """A site with the API over fake rooms, on a clock that stands still."""
+
+    def __init__(
+        self,
+        policy: GatePolicy | None = None,
+        *,
+        our_user: bool = True,
+        limits: Limits | None = None,
+        sessions: FakeSessions | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.sessions = FakeSessions() if sessions is None else sessions
+        self.log = FakeLog()
+        self.vitals = FakeVitals()
+        self.hub = Hub(self.clock, self.log)
+        self.asked: list[object] = []
+        self.our_user = our_user
+        self.api = make_api(
+            sessions=self.sessions,
+            log=self.log,
+            hub=self.hub,
+            vitals=self.vitals,
+            policy=GatePolicy() if policy is None else policy,
+            reactor=self.clock,
+            peer_check=self._check_peer,
+        )
+        self.site = Site(self.api, reactor=self.clock, limits=limits or Limits())
+
+    def _check_peer(self, here: tuple[str, int], peer: tuple[str, int]) -> bool:
+        self.asked.append((here, peer))
+        return self.our_user
+
+    def connect(self, here: Any = LOOPBACK, peer: Any = NEIGHBOUR) -> Connection:
+        """Open a connection."""
+        return Connection(self.site, here, peer)
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        here: Any = LOOPBACK,
+        peer: Any = NEIGHBOUR,
+    ) -> Response:
+        """Ask one thing over a new connection. A body that is no bytes is sent as JSON."""
+        connection = self.connect(here, peer)
+        connection.send(request_bytes(method, target, body=body, headers=headers))
+        response = connection.response()
+        connection.close()
+        return response
+
+
+def request_bytes(
+    method: str,
+    target: str,
+    *,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """Write a request. A header whose value is None is left out."""
+    content = b""
+    fields: dict[str, Any] = {"Host": "localhost:57374"}
+    if body is not None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        fields["Content-Type"] = "application/json"
+        fields["Content-Length"] = str(len(content))
+    fields.update(headers or {})
+    lines = [f"{method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content

@@ -1,0 +1,162 @@
+"""What the tests of the log share: small values, and strategies for them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+from hypothesis import strategies as st
+
+from loki_twisted.log.changes import NOTHING, changes_of
+from loki_twisted.log.interface import Batch
+from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.rows import NewBlock, new_block
+from loki_twisted.log.statements import commit
+from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, Fact
+from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.tasks import Task, TaskStatus
+
+MS = 1_790_000_000_000
+SESSIONS = ("", "session_1", "session_2", "café")
+
+
+def fact(text: str = "hello", kind: str = "log:info") -> Fact:
+    """An event to be."""
+    return Fact(kind, {"level": "info", "message": text})
+
+
+def facts(count: int, size: int = 100) -> list[Fact]:
+    """Several that differ."""
+    return [fact(f"{number} {'x' * size}") for number in range(count)]
+
+
+def session(
+    session_id: str = "session_1", status: SessionStatus = SessionStatus.RUNNING, at: str = "a"
+) -> Session:
+    """A session's row."""
+    return Session(
+        id=session_id,
+        status=status,
+        provider="demo",
+        project_dir="/project",
+        started_at=at,
+        updated_at=at,
+    )
+
+
+def task(task_id: str = "t1", session_id: str = "session_1", **fields: object) -> Task:
+    """A task's row."""
+    given = {"title": task_id, "status": TaskStatus.PENDING, **fields}
+    return Task(id=task_id, session_id=session_id, **given)  # type: ignore[arg-type]
+
+
+def block(first_seq: int, texts: Sequence[str], session_id: str = "session_1") -> Block:
+    """A block of log lines."""
+    return block_of_facts(first_seq, MS, session_id, [fact(text) for text in texts])
+
+
+@contextlib.contextmanager
+def opened(path: Path | str) -> Iterator[Opened]:
+    """A log, opened, and closed again as a crash would close it."""
+    log = open_log(str(path), lambda: MS)
+    try:
+        yield log
+    finally:
+        for connection in (log.connection, *log.readers):
+            connection.close(force=True)
+
+
+def put(log: Opened, batch: Batch) -> Block | None:
+    """Commit a batch by itself, behind what there is, and give its block."""
+    blocks = []
+    if batch.facts:
+        newest = newest_of(log)
+        new = new_block(
+            block_of_facts(newest + 1, batch.at_ms, batch.session_id, batch.facts), batch.at_ms
+        )
+        blocks.append(new)
+    commit(log.connection, [new.row for new in blocks], changes_of(batch))
+    return blocks[0].block if blocks else None
+
+
+def put_blocks(log: Opened, blocks: Sequence[NewBlock]) -> None:
+    """Commit blocks in one transaction."""
+    commit(log.connection, [new.row for new in blocks], NOTHING)
+
+
+def newest_of(log: Opened) -> int:
+    """The number of the newest event."""
+    [(newest,)] = log.connection.execute("SELECT max(last_seq) FROM blocks").fetchall()
+    return newest or 0
+
+
+@attrs.frozen
+class Happened:
+    """An event as the tests remember it."""
+
+    seq: int
+    session_id: str
+    kind: int
+    frame: bytes
+
+
+def remembered(blocks: Sequence[Block]) -> list[Happened]:
+    """All events of some blocks."""
+    return [
+        Happened(each.first_seq + index, each.session_id, each.kinds[index], each.frame(index))
+        for each in blocks
+        for index in range(len(each))
+    ]
+
+
+def wanted_of(events: Sequence[Happened], wanted: EventFilter, after: int = 0) -> list[bytes]:
+    """The frames that a filter wants, the slow and plain way."""
+    return [
+        event.frame
+        for event in events
+        if event.seq > after and wanted.wants(event.session_id, event.kind)
+    ]
+
+
+def frames(blocks: Sequence[Block], wanted: EventFilter, after: int = 0) -> list[bytes]:
+    """The frames that a filter wants, as those take them who read the log."""
+    return [each.frame(i) for each in blocks for i in each.wanted(wanted, after)]
+
+
+some_facts = st.lists(
+    st.builds(
+        fact,
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        st.sampled_from(EVENT_TYPES),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[NewBlock]:
+    """Blocks that follow one another, each of some session, numbered from 1."""
+    blocks: list[NewBlock] = []
+    seq = 1
+    for number, (session_id, some) in enumerate(
+        draw(st.lists(st.tuples(st.sampled_from(SESSIONS), some_facts), max_size=12))
+    ):
+        at_ms = MS + number // 3
+        blocks.append(new_block(block_of_facts(seq, at_ms, session_id, some), at_ms))
+        seq += len(some)
+    return blocks
+
+
+filters = st.builds(
+    EventFilter,
+    st.none() | st.sampled_from((*SESSIONS, "session_nobody")),
+    st.just(EVERY_KIND)
+    | st.sets(st.sampled_from(EVENT_TYPES)).map(
+        lambda types: sum(1 << KIND_OF_TYPE[each] for each in types)
+    ),
+)

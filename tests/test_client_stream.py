@@ -1,0 +1,511 @@
+"""The event stream that goes on where it was cut off."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from loki_twisted.client import ClientError, EventStream, StreamReset
+from loki_twisted.client.reconnecting import delay_seconds, is_final, retry_after_seconds
+from tests.client_fakes import Played, frame
+
+RESET = {"asked": "evt_9_9", "oldest": "evt_3_3000", "newest": "evt_4_4000", "reason": "future"}
+
+
+def special(event_type: str, data: dict[str, Any]) -> bytes:
+    """A frame of the stream itself, which has no id."""
+    return f"event: {event_type}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+class Consumer:
+    """
+    Takes events as they come, or one by one.
+
+    :ivar taken: Numbers of the events that were taken.
+    :ivar end: How the iteration ended: an exception, None, or the empty string before.
+    """
+
+    def __init__(self, stream: EventStream, *, stop_at: int | None = None) -> None:
+        self.stream = stream
+        self.taken: list[int] = []
+        self.end: Any = ""
+        self.stop_at = stop_at
+
+    def go(self) -> Consumer:
+        """Take whatever comes."""
+        Deferred.fromCoroutine(self._take())
+        return self
+
+    async def _take(self) -> None:
+        try:
+            async for event in self.stream:
+                self.taken.append(int(event.id.split("_")[1]))
+                if len(self.taken) == self.stop_at:
+                    await self.stream.aclose()
+            self.end = None
+        except ClientError as error:
+            self.end = error
+
+
+class StreamTests(SynchronousTestCase):
+    """A stream over an in-memory connection, with a clock that is turned by hand."""
+
+    def setUp(self) -> None:
+        self.played = Played()
+        self.addCleanup(self.nothing_is_left)
+
+    def nothing_is_left(self) -> None:
+        """After the end of the client no connection and no delayed call is there."""
+        closing = self.played.client.close()
+        self.played.flush()
+        self.successResultOf(closing)
+        assert self.played.clock.getDelayedCalls() == []
+        assert [stream for stream in self.played.server.streams if not stream.gone] == []
+
+    def consume(self, **wanted: Any) -> Consumer:
+        stream = self.played.client.events(**wanted)
+        self.played.flush()
+        return Consumer(stream).go()
+
+    def close(self, stream: EventStream) -> None:
+        closing = Deferred.fromCoroutine(stream.aclose())
+        self.played.flush()
+        self.successResultOf(closing)
+
+    def test_events_come_as_they_are_sent(self) -> None:
+        """Each event is a value, as soon as its frame is whole."""
+        consumer = self.consume(after="evt_1_1")
+        whole = frame(2, "task:completed", taskId="t", title="x")
+        self.played.send(whole[:20])
+        assert consumer.taken == []
+
+        self.played.send(whole[20:])
+        assert consumer.taken == [2]
+
+    def test_what_is_asked_for(self) -> None:
+        """The filter goes into the query, where to begin into the header."""
+        self.consume(
+            session_id="s", types=["task:*", "log:warn"], min_level="warn", after="evt_5_5000"
+        )
+
+        asked = self.played.server.asked[-1]
+        assert asked.uri == "/api/events?sessionId=s&types=task%3A%2A%2Clog%3Awarn&minLevel=warn"
+        assert asked.headers["accept"] == "text/event-stream"
+        assert asked.headers["last-event-id"] == "evt_5_5000"
+
+    def test_it_goes_on_after_a_cut(self) -> None:
+        """A connection that breaks in the middle of an event is followed by one from before it."""
+        consumer = self.consume(after="evt_1_1000")
+        self.played.send(frame(2) + frame(3)[:30])
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert self.played.stream.last_event_id == "evt_2_2000"
+        self.played.send(frame(3))
+        assert consumer.taken == [2, 3]
+
+    def test_it_goes_on_after_an_end(self) -> None:
+        """A stream that the server ends in order is come back to as well."""
+        consumer = self.consume(after="earliest")
+        self.played.send(frame(1) + special("stream:bye", {"lastEventId": "evt_1_1000"}))
+        self.played.stream.end()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert self.played.stream.last_event_id == "evt_1_1000"
+        assert consumer.taken == [1]
+        assert consumer.end == ""
+
+    def test_from_now_on_has_no_hole(self) -> None:
+        """A stream from now on knows where it began, though its first connection brings nothing."""
+        stats = self.played.server.answers[("GET", "/api/events/stats")][1]
+        stats["newestEventId"] = "evt_7_7000"
+        self.consume()
+        assert self.played.stream.last_event_id == "evt_7_7000"
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert self.played.stream.last_event_id == "evt_7_7000"
+
+    def test_from_now_on_in_an_empty_log(self) -> None:
+        """Where there is no event yet, from now on is from the first one on."""
+        self.consume()
+        assert self.played.stream.last_event_id == "earliest"
+
+    def test_history_is_asked_for_once(self) -> None:
+        """After a cut the stream goes on; it does not begin with old events again."""
+        self.consume(history=5)
+        assert self.played.server.asked[-1].uri == "/api/events?history=5"
+        assert self.played.stream.last_event_id is None
+        self.played.send(frame(4))
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert self.played.server.asked[-1].uri == "/api/events"
+        assert self.played.stream.last_event_id == "evt_4_4000"
+
+    def test_bye_says_where_to_go_on(self) -> None:
+        """Of a stream that has brought no event, the server's word of parting is remembered."""
+        self.consume(history=5)
+        self.played.send(special("stream:bye", {"lastEventId": "evt_8_8000"}))
+        self.played.stream.end()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert self.played.stream.last_event_id == "evt_8_8000"
+
+    def test_heartbeats_are_no_place_to_go_on(self) -> None:
+        """A heartbeat is handed over, and forgotten as a place."""
+        consumer = self.consume(after="evt_1_1000")
+        beat = {
+            "id": "hb_5",
+            "type": "heartbeat",
+            "timestamp": "2026-11-23T22:43:11.042Z",
+            "sessionId": "s",
+            "data": {"uptime": 1},
+        }
+        self.played.send(special("heartbeat", beat))
+
+        assert consumer.taken == [5]
+        assert consumer.stream.last_event_id == "evt_1_1000"
+
+    def test_a_reset_is_told(self) -> None:
+        """Where events are missing the consumer is told, in that place, and goes on."""
+        told: list[Any] = []
+        consumer = self.consume(
+            after="evt_9_9", on_reset=lambda reset: told.append((reset, list(consumer.taken)))
+        )
+        self.played.send(frame(2) + special("stream:reset", RESET) + frame(3))
+
+        assert told == [(StreamReset("evt_9_9", "evt_3_3000", "evt_4_4000", "future"), [2])]
+        assert consumer.taken == [2, 3]
+
+    def test_silence_is_given_up(self) -> None:
+        """A connection that is silent for 45 seconds is taken for dead; comments keep it alive."""
+        self.consume(after="earliest")
+        for _ in range(3):
+            self.played.advance(44)
+            self.played.send(b": keep-alive\n\n")
+        assert len(self.played.server.streams) == 1
+
+        self.played.advance(45)
+        assert self.played.stream.gone
+        self.played.advance(2)
+        assert len(self.played.server.streams) == 2
+
+    def test_a_consumer_that_is_away_is_not_silence(self) -> None:
+        """While nothing is taken the connection is held, and its silence counts for nothing."""
+        stream = self.played.client.events(after="earliest")
+        self.played.flush()
+        self.played.send(frame(1))
+        self.played.advance(1000)
+        assert len(self.played.server.streams) == 1
+
+        self.successResultOf(Deferred.fromCoroutine(stream.__anext__()))
+        self.played.advance(45)
+        assert self.played.stream.gone
+
+    def test_a_consumer_that_is_away_while_it_is_cut(self) -> None:
+        """There is no other connection until what the last one brought was taken."""
+        stream = self.played.client.events(after="earliest")
+        self.played.flush()
+        self.played.send(frame(1))
+        self.played.stream.end()
+        self.played.flush()
+        self.played.advance(1000)
+        assert len(self.played.server.streams) == 1
+
+        self.successResultOf(Deferred.fromCoroutine(stream.__anext__()))
+        self.played.flush()
+        assert len(self.played.server.streams) == 2
+
+    def test_a_steady_connection_makes_good(self) -> None:
+        """After a connection that lasted, the next failure is the first one again."""
+        self.played.server.stream_answer = (503, {"error": "Later.", "code": "X"})
+        self.consume(after="earliest")
+        for _ in range(5):
+            self.played.advance(30)
+        self.played.server.stream_answer = None
+        self.played.advance(30)
+        self.played.advance(10)
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.advance(2)
+
+        assert len(self.played.server.streams) == 2
+
+    def test_the_server_says_how_long_to_wait(self) -> None:
+        """What the stream gives as retry is waited for before coming back, spread a little."""
+        self.consume(after="earliest")
+        self.played.send(b"retry: 8000\n\n")
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.advance(3.9)
+        assert len(self.played.server.streams) == 1
+
+        self.played.advance(4.1)
+        assert len(self.played.server.streams) == 2
+
+    def test_refusals_end_it(self) -> None:
+        """A stream that is refused gives what was read and then the reason."""
+        for status in (400, 401, 403, 404, 421, 422):
+            self.played = Played()
+            consumer = self.consume(after="earliest")
+            self.played.send(frame(1))
+            refusal = {"error": "No.", "code": "SOME_CODE"}
+            self.played.server.stream_answer = (status, refusal)
+            self.played.stream.cut()
+            self.played.flush()
+            self.played.advance(2)
+
+            assert consumer.taken == [1]
+            assert (consumer.end.code, consumer.end.status) == ("SOME_CODE", status)
+            assert self.played.clock.getDelayedCalls() == []
+
+    def test_troubles_do_not_end_it(self) -> None:
+        """A server that is busy or broken is come back to, after what it asks for."""
+        for status, code in ((429, "TOO_MANY_REQUESTS"), (500, "X"), (503, "X"), (502, None)):
+            self.played = Played()
+            self.played.server.headers["retry-after"] = "20"
+            answer: Any = {"error": "Later.", "code": code} if code else b"<h1>Bad Gateway</h1>"
+            self.played.server.stream_answer = (status, answer)
+            consumer = self.consume(after="earliest")
+            if code:
+                self.played.advance(19)
+                assert len(self.played.server.asked) == 1
+            self.played.server.stream_answer = None
+            self.played.advance(20)
+            self.played.send(frame(1))
+
+            assert consumer.taken == [1]
+            self.nothing_is_left()
+
+    def test_another_kind_of_answer_ends_it(self) -> None:
+        """A page that is no event stream is not read as one."""
+        self.played.server.stream_type = "text/html"
+        consumer = self.consume(after="earliest")
+
+        assert consumer.end.code == "UNEXPECTED_ANSWER"
+        assert self.played.stream.gone
+
+    def test_broken_events_end_it(self) -> None:
+        """An event that cannot be read is not skipped, and not asked for again for ever."""
+        consumer = self.consume(after="earliest")
+        self.played.send(frame(1) + b"id: evt_2_2\ndata: {\n\n")
+
+        assert consumer.taken == [1]
+        assert consumer.end.code == "UNEXPECTED_ANSWER"
+
+    def test_closing(self) -> None:
+        """Closing ends the iteration at once, and nothing is left; twice is once."""
+        consumer = self.consume(after="earliest")
+        self.played.send(frame(1))
+        for _ in range(2):
+            self.close(consumer.stream)
+
+        assert consumer.end is None
+        assert self.played.stream.gone
+        assert self.played.clock.getDelayedCalls() == []
+
+    def test_closing_from_within(self) -> None:
+        """A consumer may close what it iterates over; what was read ahead is dropped."""
+        stream = self.played.client.events(after="earliest")
+        self.played.flush()
+        consumer = Consumer(stream, stop_at=2).go()
+        self.played.send(frame(1) + frame(2) + frame(3))
+
+        assert consumer.taken == [1, 2]
+        assert consumer.end is None
+
+    def test_closing_before_it_is_connected(self) -> None:
+        """A stream can be closed while it waits for its connection, or for the next one."""
+        stream = self.played.client.events(after="earliest")
+        self.close(stream)
+        consumer = self.consume(after="earliest")
+        self.played.stream.cut()
+        self.played.flush()
+        self.close(consumer.stream)
+
+        assert consumer.end is None
+        assert self.played.clock.getDelayedCalls() == []
+
+    def test_async_with(self) -> None:
+        """Leaving the block closes the stream."""
+
+        async def first() -> str:
+            async with self.played.client.events(after="earliest") as events:
+                async for event in events:
+                    return event.id
+            return ""
+
+        reading = Deferred.fromCoroutine(first())
+        self.played.flush()
+        self.played.send(frame(1))
+        self.played.flush()
+
+        assert self.successResultOf(reading) == "evt_1_1000"
+        assert self.played.stream.gone
+
+    def test_read_ahead_is_not_what_was_given(self) -> None:
+        """The place of the consumer is that of the events that it took."""
+        stream = self.played.client.events(after="evt_1_1000")
+        self.played.flush()
+        self.played.send(frame(2) + frame(3))
+        assert stream.last_event_id == "evt_1_1000"
+
+        self.successResultOf(Deferred.fromCoroutine(stream.__anext__()))
+        assert stream.last_event_id == "evt_2_2000"
+
+    def test_what_was_read_ahead_is_not_asked_for_again(self) -> None:
+        """A slow consumer gets each event once though the connection breaks meanwhile."""
+        stream = self.played.client.events(after="evt_1_1000")
+        self.played.flush()
+        self.played.send(frame(2) + frame(3))
+        self.played.stream.cut()
+        self.played.flush()
+        consumer = Consumer(stream).go()
+        self.played.advance(2)
+        assert self.played.stream.last_event_id == "evt_3_3000"
+
+        self.played.send(frame(4))
+        assert consumer.taken == [2, 3, 4]
+
+    def test_closing_while_nothing_is_taken(self) -> None:
+        """A stream whose consumer went away in the middle can be closed all the same."""
+        stream = self.played.client.events(after="earliest")
+        self.played.flush()
+        self.played.send(frame(1))
+        self.played.stream.end()
+        self.played.flush()
+        self.played.advance(2)
+        self.close(stream)
+
+        assert stream.has_ended
+
+
+class SubscribeTests(SynchronousTestCase):
+    """Callbacks instead of iteration."""
+
+    def setUp(self) -> None:
+        self.played = Played()
+        self.got: list[str] = []
+
+    def subscribe(self, callback: Any, **wanted: Any) -> Any:
+        unsubscribe = self.played.client.subscribe(callback, after="earliest", **wanted)
+        self.played.flush()
+        return unsubscribe
+
+    def unsubscribe(self, unsubscribe: Any) -> None:
+        done = unsubscribe()
+        self.played.flush()
+        self.successResultOf(done)
+        assert self.played.clock.getDelayedCalls() == []
+
+    def test_each_event_is_called_back(self) -> None:
+        """A callback gets each event, and none after it has unsubscribed."""
+        unsubscribe = self.subscribe(lambda event: self.got.append(event.id))
+        self.played.send(frame(1) + frame(2))
+        self.unsubscribe(unsubscribe)
+
+        assert self.got == ["evt_1_1000", "evt_2_2000"]
+        assert self.played.stream.gone
+
+    def test_unsubscribing_from_within(self) -> None:
+        """A callback may unsubscribe itself."""
+
+        def callback(event: Any) -> None:
+            self.got.append(event.id)
+            unsubscribe()
+
+        unsubscribe = self.subscribe(callback)
+        self.played.send(frame(1) + frame(2))
+        self.played.flush()
+
+        assert self.got == ["evt_1_1000"]
+        assert self.played.stream.gone
+
+    def test_a_callback_that_fails(self) -> None:
+        """What a callback raises is logged, and the next event comes all the same."""
+
+        def callback(event: Any) -> None:
+            self.got.append(event.id)
+            raise ZeroDivisionError
+
+        unsubscribe = self.subscribe(callback)
+        self.played.send(frame(1) + frame(2))
+        self.unsubscribe(unsubscribe)
+
+        assert len(self.got) == 2
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 2
+
+    def test_a_callback_that_takes_its_time(self) -> None:
+        """The next event waits for what a callback returns."""
+        slow: Deferred[None] = Deferred()
+
+        def callback(event: Any) -> Deferred[None]:
+            self.got.append(event.id)
+            return slow
+
+        unsubscribe = self.subscribe(callback)
+        self.played.send(frame(1) + frame(2))
+        assert len(self.got) == 1
+
+        slow.callback(None)
+        assert len(self.got) == 2
+        self.unsubscribe(unsubscribe)
+
+    def test_a_refusal_is_told(self) -> None:
+        """Who subscribes learns that the stream is refused for good."""
+        told: list[Exception] = []
+        self.played.server.stream_answer = (401, {"error": "Who?", "code": "UNAUTHORIZED"})
+        self.subscribe(self.got.append, on_error=told.append)
+
+        assert [error.status for error in told] == [401]
+
+
+class RuleTests(SynchronousTestCase):
+    """When to come back, as pure rules."""
+
+    def test_final_refusals(self) -> None:
+        """Only a server that may change its mind is come back to."""
+        verdicts = {
+            status: is_final(ClientError("X", status, ""))
+            for status in (200, 204, 302, 400, 401, 403, 404, 408, 421, 425, 429, 500, 503, 507)
+        }
+
+        assert [s for s, final in verdicts.items() if not final] == [408, 425, 429, 500, 503, 507]
+
+    def test_retry_after(self) -> None:
+        """A number of seconds counts; a date, or nothing, does not."""
+        for value, seconds in (("7", 7.0), (None, 0.0), ("Mon, 23 Nov", 0.0), ("-1", 0.0)):
+            assert retry_after_seconds(value) == seconds
+
+
+@given(
+    st.integers(0, 10_000),
+    st.floats(0, 1_000_000),
+    st.floats(0, 1_000_000),
+    st.floats(0, 1, exclude_max=True),
+)
+@settings(max_examples=200, deadline=None)
+def test_delays_are_bounded(failures: int, retry: float, at_least: float, chance: float) -> None:
+    """No count of failures and no wish of a server makes a client wait for ever."""
+    delay = delay_seconds(failures, retry, at_least, lambda: chance)
+
+    assert min(at_least, 300.0) <= delay <= 300.0
+
+
+@pytest.mark.parametrize(("failures", "longest"), [(0, 2.0), (1, 4.0), (3, 16.0), (9, 30.0)])
+def test_delays_grow(failures: int, longest: float) -> None:
+    """Each failure doubles the delay up to half a minute, of which the upper half is chance."""
+    assert delay_seconds(failures, 2.0, 0.0, lambda: 0.0) == longest / 2
+    assert delay_seconds(failures, 2.0, 0.0, lambda: 1.0) == longest

@@ -1,0 +1,121 @@
+"""What batches change in the rows beside the events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged, priority_rank
+from loki_twisted.log.interface import Batch
+from loki_twisted.log.opening import Opened
+from loki_twisted.log.statements import commit
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.tasks import TaskStatus
+from tests.log_support import MS, fact, opened, session, task
+
+TABLES = {
+    "sessions": "id, started_at, final, body",
+    "tasks": "session_id, id, status, rank, created_at, body",
+    "cursors": "name, value",
+}
+
+names = st.sampled_from(["s1", "s2"])
+batches = names.flatmap(
+    lambda name: st.builds(
+        Batch,
+        session_id=st.just(name),
+        at_ms=st.just(MS),
+        session=st.none() | st.builds(session, st.just(name), st.sampled_from(SessionStatus)),
+        tasks=st.lists(
+            st.builds(
+                task,
+                st.sampled_from(["t1", "t2", "t3"]),
+                st.just(name),
+                status=st.sampled_from(TaskStatus),
+                priority=st.none() | st.integers(0, 9),
+            ),
+            max_size=3,
+        ),
+        removed_tasks=st.lists(st.sampled_from(["t1", "t2", "t3"]), max_size=2),
+        cursors=st.dictionaries(
+            st.sampled_from([f"{name}/a", f"{name}/b", "s1", "other"]),
+            st.none() | st.sampled_from("12"),
+            max_size=3,
+        ),
+        forget=st.booleans(),
+    )
+)
+
+
+def tables(log: Opened) -> dict[str, list[object]]:
+    return {
+        table: sorted(log.connection.execute(f"SELECT {columns} FROM {table}").fetchall(), key=repr)
+        for table, columns in TABLES.items()
+    }
+
+
+def test_many_are_as_one_after_another(tmp_path: Path) -> None:
+    """What batches do in one transaction is what they do one by one."""
+    with opened(tmp_path / "one.db") as one, opened(tmp_path / "all.db") as together:
+        for log in (one, together):
+            log.connection.pragma("synchronous", "off")  # only the outcome matters here
+
+        @given(st.lists(batches, max_size=8))
+        def law(several: list[Batch]) -> None:
+            changes = [changes_of(batch) for batch in several]
+            for each in changes:
+                commit(one.connection, [], each)
+            commit(together.connection, [], merged(changes))
+            assert tables(one) == tables(together)
+
+        law()
+
+
+def test_only_events() -> None:
+    """A batch of nothing but events changes no rows."""
+    assert changes_of(Batch(session_id="s", at_ms=MS, facts=[fact()])) is NOTHING
+
+
+def test_the_size_is_counted() -> None:
+    """A large row counts, so that the queue is bounded by bytes."""
+    batch = Batch(session_id="s", at_ms=MS, tasks=[task(output="x" * 100_000)], cursors={"a": "b"})
+
+    assert changes_of(batch).size > 100_000
+
+
+@pytest.mark.parametrize(
+    "falling",
+    [
+        [9, 5, 1, None],
+        ["critical", "high", "medium", "low", None],
+        ["P0", "p1", "p2", "p3"],
+        ["10", " 9 ", "-3"],
+        [10**30, 10**15 - 1, -(10**30)],
+    ],
+)
+def test_priorities_in_order(falling: list[int | str | None]) -> None:
+    """Numbers, numbers as text, and the usual words are in the order that one expects."""
+    ranks = [priority_rank(priority) for priority in falling]
+
+    assert ranks == sorted(ranks, reverse=True)
+    assert len(set(ranks)) == len(ranks)
+
+
+def test_a_word_of_no_meaning() -> None:
+    """A word that says nothing ranks as no priority at all."""
+    assert priority_rank("whenever") == priority_rank(None) == priority_rank("²") == 0
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+edges = st.text(st.sampled_from("a/0\x7f\ud7ff\ue000\U0010ffff"), max_size=4)
+
+
+@given(texts | edges, texts | edges)
+def test_the_names_of_a_prefix_are_a_range(prefix: str, name: str) -> None:
+    """A name begins with a prefix exactly if it lies between the prefix and what is behind it."""
+    behind = behind_prefix(prefix)
+
+    assert name.startswith(prefix) == (prefix <= name and (behind is None or name < behind))

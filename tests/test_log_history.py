@@ -1,0 +1,224 @@
+"""Reading the events: what is read is the suffix that the filter wants, however it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_twisted.log import history
+from loki_twisted.log.faults import Damaged
+from loki_twisted.log.opening import Opened
+from loki_twisted.log.rows import NewBlock, new_block
+from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from tests.log_support import (
+    MS,
+    block,
+    fact,
+    filters,
+    frames,
+    histories,
+    opened,
+    put_blocks,
+    remembered,
+    wanted_of,
+)
+
+
+def refill(log: Opened, blocks: Sequence[NewBlock]) -> None:
+    log.connection.execute("DELETE FROM blocks")
+    put_blocks(log, blocks)
+
+
+def paged(
+    connection: apsw.Connection, after: int, newest: int, wanted: EventFilter, max_bytes: int
+) -> list[bytes]:
+    """All that a reader gets who goes on from what was reached."""
+    found: list[bytes] = []
+    while after < newest:
+        page = history.read(connection, after, newest, wanted, max_bytes)
+        assert page.reached > after
+        for each in page.blocks:
+            assert list(each.wanted(wanted, after))
+        found += frames(page.blocks, wanted, after)
+        after = page.reached
+    return found
+
+
+@pytest.fixture
+def log(tmp_path: Path):
+    with opened(tmp_path / "log.db") as log:
+        log.connection.pragma("synchronous", "off")  # only the outcome matters here
+        yield log
+
+
+def test_any_page_size_gives_the_wanted_suffix(log: Opened, monkeypatch) -> None:
+    """Reading on from any number gives what the filter wants behind it, in pages of any size."""
+    monkeypatch.setattr(history, "MAX_ROWS", 3)
+    monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 4)
+
+    @given(histories(), filters, st.integers(0, 40), st.integers(0, 3000))
+    def law(blocks: list[NewBlock], wanted: EventFilter, after: int, max_bytes: int) -> None:
+        refill(log, blocks)
+        events = remembered([new.block for new in blocks])
+        expected = wanted_of(events, wanted, after)
+        assert paged(log.readers[0], after, len(events), wanted, max_bytes) == expected
+
+    law()
+
+
+def test_one_read_of_all(log: Opened) -> None:
+    """With room enough a single read gives everything, up to the number that it may read to."""
+
+    @given(histories(), filters, st.data())
+    def law(blocks: list[NewBlock], wanted: EventFilter, data: st.DataObject) -> None:
+        refill(log, blocks)
+        newest = data.draw(st.sampled_from([0, *(new.block.last_seq for new in blocks)]))
+        page = history.read(log.readers[0], 0, newest, wanted, 10**9)
+        events = [e for e in remembered([new.block for new in blocks]) if e.seq <= newest]
+        assert frames(page.blocks, wanted) == wanted_of(events, wanted)
+        assert page.reached == newest
+
+    law()
+
+
+def test_reading_back_gives_the_last(log: Opened, monkeypatch) -> None:
+    """Reading back gives at least as many of the last wanted events as there are, and no others."""
+    monkeypatch.setattr(history, "MAX_ROWS", 2)
+
+    @given(histories(), filters, st.integers(0, 12), st.data())
+    def law(blocks: list[NewBlock], wanted: EventFilter, count: int, data: st.DataObject) -> None:
+        refill(log, blocks)
+        events = remembered([new.block for new in blocks])
+        before = data.draw(st.integers(1, len(events) + 1))
+        page = history.read_back(log.readers[0], before, wanted, count)
+        got = frames(page.blocks, wanted)
+        expected = wanted_of([event for event in events if event.seq < before], wanted)
+        assert len(got) >= min(count, len(expected))
+        assert got == expected[len(expected) - len(got) :]
+        assert page.reached == before - 1
+        assert all(frames([each], wanted) for each in page.blocks)
+
+    law()
+
+
+def test_every_event_has_its_time(log: Opened) -> None:
+    """The time of any event is found, and none for a number that is not there."""
+
+    @given(histories())
+    def law(blocks: list[NewBlock]) -> None:
+        refill(log, blocks)
+        times = {seq: n.at_ms for n in blocks for seq in range(n.row[0], n.row[1] + 1)}
+        for seq in range(len(times) + 3):
+            assert history.time_of(log.readers[0], seq) == times.get(seq)
+
+    law()
+
+
+def test_a_page_ends_with_the_block_that_is_too_much(log: Opened) -> None:
+    """A page has the block with which it exceeds its bytes, and not the next."""
+    blocks = [
+        new_block(block(1 + n, ["x" * 500], session_id=f"session_{n % 2}"), MS) for n in range(10)
+    ]
+    put_blocks(log, blocks)
+    size = len(blocks[0].block.body)
+
+    page = history.read(log.readers[0], 0, 10, EVERYTHING, 3 * size)
+
+    assert [each.first_seq for each in page.blocks] == [1, 2, 3, 4]
+    assert page.reached == 4
+
+
+def test_large_blocks_behind_a_small_one(log: Opened) -> None:
+    """A small first block does not make the page larger than it may be."""
+    sizes = [1, 5000, 5000, 5000]
+    blocks = [new_block(block(1 + n, ["x" * size], f"s{n}"), MS) for n, size in enumerate(sizes)]
+    put_blocks(log, blocks)
+
+    page = history.read(log.readers[0], 0, 4, EVERYTHING, 5000)
+
+    assert [each.first_seq for each in page.blocks] == [1, 2]
+
+
+def test_the_work_for_a_rare_type_is_bounded(log: Opened, monkeypatch) -> None:
+    """Where nothing is wanted a read ends ahead, with an empty page, after a bounded stretch."""
+    monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 100)
+    put_blocks(log, [new_block(block(1 + n, ["x"], f"s{n % 2}"), MS) for n in range(250)])
+    rare = EventFilter(None, mask_of_types(["session:*"]))
+
+    reached = [0]
+    while reached[-1] < 250:
+        page = history.read(log.readers[0], reached[-1], 250, rare, 1000)
+        assert page.blocks == ()
+        reached.append(page.reached)
+
+    assert reached == [0, 100, 200, 250]
+
+
+def test_one_session_is_found_by_index(log: Opened) -> None:
+    """Reading one session passes nothing of others, however many events of others there are."""
+    put_blocks(log, [new_block(block(1 + n, ["x"], "busy"), MS) for n in range(50)])
+    put_blocks(log, [new_block(block(51, ["y"], "quiet"), MS)])
+    statement, _ = history._statement(EventFilter("quiet", 1 << 19), "ASC")
+    limits = {"low": 1, "high": 99, "rows": 9, "bytes": 9, "session": "quiet", "mask": 1 << 19}
+
+    plan = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", limits).fetchall()
+
+    on_blocks = [str(step[3]) for step in plan if " blocks" in str(step[3])]
+    assert on_blocks
+    assert not [step for step in on_blocks if step.startswith("SCAN")]
+    assert history.read(log.readers[0], 0, 51, EventFilter("quiet"), 1000).reached == 51
+
+
+def test_the_oldest_may_be_gone(log: Opened) -> None:
+    """Where the oldest blocks were deleted, reading begins with what there is."""
+    put_blocks(log, [new_block(block(1 + 2 * n, ["a", "b"], f"s{n}"), MS) for n in range(5)])
+    log.connection.execute("DELETE FROM blocks WHERE first_seq < 5")
+
+    page = history.read(log.readers[0], 0, 10, EVERYTHING, 10**6)
+
+    assert [each.first_seq for each in page.blocks] == [5, 7, 9]
+    assert page.reached == 10
+    back = history.read_back(log.readers[0], 11, EVERYTHING, 100)
+    assert [each.first_seq for each in back.blocks] == [5, 7, 9]
+    assert history.time_of(log.readers[0], 4) is None
+
+
+def test_blocks_that_follow_one_another_become_one(log: Opened) -> None:
+    """Many small blocks of one session are read as one large."""
+    small = [block_of_facts(1 + n, MS + n, "session_1", [fact(str(n))]) for n in range(100)]
+    put_blocks(log, [new_block(each, MS + n) for n, each in enumerate(small)])
+
+    [whole] = history.read(log.readers[0], 0, 100, EVERYTHING, 10**6).blocks
+
+    assert remembered([whole]) == remembered(small)
+    assert isinstance(whole, Block)
+
+
+def test_a_damaged_block_is_not_told(log: Opened) -> None:
+    """A block that is not what was written fails the read that would give it."""
+    put_blocks(log, [new_block(block(1 + n, ["hello"], f"s{n}"), MS) for n in range(3)])
+    log.connection.execute(
+        "UPDATE blocks SET body = CAST(replace(body, 'hello', 'hullo') AS BLOB) WHERE first_seq = 2"
+    )
+
+    with pytest.raises(Damaged, match="from number 2 on"):
+        history.read(log.readers[0], 1, 3, EVERYTHING, 0)
+    assert [b.first_seq for b in history.read(log.readers[0], 2, 3, EVERYTHING, 0).blocks] == [3]
+
+
+@pytest.mark.parametrize("column", ["session_id", "sum"])
+def test_a_column_of_another_type_is_damage(log: Opened, column: str) -> None:
+    """A column that holds what no column of ours can hold is damage too."""
+    put_blocks(log, [new_block(block(1, ["hello"]), MS)])
+    log.connection.execute(f"UPDATE blocks SET {column} = 'word'")
+    if column == "session_id":
+        log.connection.execute("UPDATE blocks SET session_id = CAST(x'ff' AS TEXT)")
+
+    with pytest.raises(Damaged):
+        history.read(log.readers[0], 0, 1, EVERYTHING, 1000)

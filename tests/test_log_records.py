@@ -1,0 +1,196 @@
+"""Reading the rows beside the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_twisted.log import records
+from loki_twisted.log.changes import priority_rank
+from loki_twisted.log.faults import Damaged
+from loki_twisted.log.interface import Batch
+from loki_twisted.log.opening import Opened
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from tests.log_support import MS, opened, put, session, task
+
+STANDING = {
+    "s_running": SessionStatus.RUNNING,
+    "s_paused": SessionStatus.PAUSED,
+    "s_ended": SessionStatus.COMPLETED,
+    "s_unknown": None,
+}
+NOT_ENDED = {"s_running", "s_paused"}
+
+tasks = st.lists(
+    st.builds(
+        task,
+        st.sampled_from([f"t{n}" for n in range(20)]),
+        st.sampled_from(sorted(STANDING)),
+        status=st.sampled_from(TaskStatus),
+        priority=st.none() | st.integers(0, 3) | st.sampled_from(["high", "low"]),
+        created_at=st.none() | st.sampled_from(["2026-01", "2026-02", "2026-03"]),
+    ),
+    max_size=30,
+    unique_by=lambda each: (each.session_id, each.id),
+)
+queries = st.builds(
+    TaskQuery,
+    session_id=st.none() | st.sampled_from([*STANDING, "s_nobody"]),
+    statuses=st.none() | st.frozensets(st.sampled_from(TaskStatus)),
+    running_sessions=st.booleans(),
+    by_priority=st.booleans(),
+    limit=st.none() | st.integers(0, 10),
+    offset=st.integers(0, 10),
+)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Opened]:
+    with opened(tmp_path / "log.db") as log:
+        log.connection.pragma("synchronous", "off")  # only the outcome matters here
+        for name, status in STANDING.items():
+            if status is not None:
+                put(log, Batch(session_id=name, at_ms=MS, session=session(name, status)))
+        yield log
+
+
+def expected(several: list[Task], query: TaskQuery) -> TaskPage:
+    """What a query gives, the slow and plain way."""
+    found = [
+        each
+        for each in several
+        if query.session_id in (None, each.session_id)
+        and (query.statuses is None or each.status in query.statuses)
+        and (not query.running_sessions or each.session_id in NOT_ENDED)
+    ]
+    found.sort(key=lambda each: each.created_at or "", reverse=True)
+    if query.by_priority:
+        found.sort(key=lambda each: -priority_rank(each.priority))
+    end = None if query.limit is None else query.offset + query.limit
+    return TaskPage(tuple(found[query.offset : end]), len(found))
+
+
+def test_any_query_gives_its_page(log: Opened) -> None:
+    """A page of tasks is what filtering and sorting all of them gives, with the total."""
+
+    @given(tasks, queries)
+    def law(several: list[Task], query: TaskQuery) -> None:
+        log.connection.execute("DELETE FROM tasks")
+        put(log, Batch(session_id="s", at_ms=MS, tasks=several))
+        assert records.tasks(log.readers[0], query) == expected(several, query)
+
+    law()
+
+
+def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
+    """Tasks of a session that ends are at once no longer among those of running sessions."""
+    put(log, Batch(session_id="s_running", at_ms=MS, tasks=[task("t", "s_running")]))
+    query = TaskQuery(running_sessions=True)
+    assert records.tasks(log.readers[0], query).total == 1
+
+    put(
+        log,
+        Batch(session_id="s", at_ms=MS, session=session("s_running", SessionStatus.FAILED)),
+    )
+
+    assert records.tasks(log.readers[0], query) == TaskPage((), 0)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        TaskQuery(),
+        TaskQuery(statuses=frozenset({TaskStatus.RUNNING, TaskStatus.FAILED})),
+        TaskQuery(session_id="s_running"),
+        TaskQuery(session_id="s_running", statuses=frozenset({TaskStatus.RUNNING})),
+    ],
+)
+def test_newest_first_needs_no_sorting(log: Opened, query: TaskQuery) -> None:
+    """The order of a page comes out of an index; only rows of the page are read and sorted."""
+    statement, values = records._statement(query)
+
+    plan = [
+        str(step[3])
+        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    ]
+
+    page = plan[plan.index("MATERIALIZE page") + 1 :]
+    assert "USING COVERING INDEX tasks_by_" in page[0]
+    assert all("COVERING INDEX" in step for step in plan if " tasks " in step and "SCAN" in step)
+    assert sum("TEMP B-TREE" in step for step in plan) <= 1
+
+
+def test_tasks_of_running_sessions_are_found_from_these(log: Opened) -> None:
+    """Tasks of ended sessions cost nothing where those of running ones are wanted."""
+    statement, values = records._statement(TaskQuery(running_sessions=True, by_priority=True))
+
+    plan = [
+        str(step[3])
+        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    ]
+
+    of_tasks = [step for step in plan if "tasks_by_session" in step]
+    assert len(of_tasks) == 2
+    assert all(step.startswith("SEARCH") for step in of_tasks)
+
+
+def test_sessions_are_oldest_first(tmp_path: Path) -> None:
+    """Sessions come in the order of their start, those of the same time by id."""
+    with opened(tmp_path / "log.db") as log:
+        for name, at in (("c", "2026-01"), ("a", "2026-02"), ("b", "2026-01")):
+            put(log, Batch(session_id=name, at_ms=MS, session=session(name, at=at)))
+
+        assert [each.id for each in records.sessions(log.readers[0])] == ["b", "c", "a"]
+
+
+def test_nothing_is_there_at_first(tmp_path: Path) -> None:
+    """An empty log answers every question."""
+    with opened(tmp_path / "log.db") as log:
+        reader = log.readers[0]
+        assert records.sessions(reader) == []
+        assert records.tasks(reader, TaskQuery()) == TaskPage((), 0)
+        assert records.task(reader, "s", "t") is None
+        assert records.task_counts(reader, "s") == TaskCounts()
+        assert records.cursors(reader, "") == {}
+
+
+def test_one_task(log: Opened) -> None:
+    """A task is found by its session and its id together."""
+    one = task("t", "s_running", output={"deep": [1, None, "ü"]}, error="x", priority="high")
+    put(log, Batch(session_id="s_running", at_ms=MS, tasks=[one, task("t", "s_ended")]))
+
+    assert records.task(log.readers[0], "s_running", "t") == one
+    assert records.task(log.readers[0], "s_running", "u") is None
+
+
+def test_counts_by_status(log: Opened) -> None:
+    """Counts are those of one session; the queued are counted as pending."""
+    statuses = [*TaskStatus, TaskStatus.RUNNING]
+    several = [task(f"t{n}", "s_running", status=status) for n, status in enumerate(statuses)]
+    put(log, Batch(session_id="s", at_ms=MS, tasks=[*several, task("other", "s_ended")]))
+
+    assert records.task_counts(log.readers[0], "s_running") == TaskCounts(
+        total=7, pending=2, running=2, completed=1, failed=1
+    )
+
+
+def test_cursors_of_a_prefix(log: Opened) -> None:
+    """A prefix gives the cursors whose names begin with it and no others."""
+    names = ["a", "a/", "a/x", "a/y", "a0", "b", "ä/x"]
+    put(log, Batch(session_id="s", at_ms=MS, cursors={name: name.upper() for name in names}))
+
+    assert records.cursors(log.readers[0], "a/") == {n: n.upper() for n in ("a/", "a/x", "a/y")}
+    assert sorted(records.cursors(log.readers[0], "")) == sorted(names)
+
+
+def test_a_damaged_row_is_told(log: Opened) -> None:
+    """A row that is no session is damage, not an error of ours."""
+    log.connection.execute("UPDATE sessions SET body = '{}'")
+
+    with pytest.raises(Damaged):
+        records.sessions(log.readers[0])

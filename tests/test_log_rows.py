@@ -1,0 +1,110 @@
+"""Blocks as rows, and back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_twisted.log.faults import Damaged
+from loki_twisted.log.rows import (
+    MAX_JOINED_BYTES,
+    Head,
+    NewBlock,
+    blocks_from_columns,
+    join_neighbours,
+    new_block,
+    until,
+)
+from loki_twisted.model.blocks import Block
+from tests.log_support import MS, block, histories, remembered
+
+Columns = tuple[list[Head], bytes, bytes, bytes]
+
+
+def columns_of(blocks: Sequence[NewBlock]) -> Columns:
+    """What a query gives for some rows."""
+    rows = [new.row for new in blocks]
+    return (
+        [Head(row[0], row[3], len(row[6]), len(row[8]), row[5]) for row in rows],
+        b"".join(row[6] for row in rows),
+        b"".join(row[7] for row in rows),
+        b"".join(row[8] for row in rows),
+    )
+
+
+@given(histories())
+def test_rows_give_back_what_was_put_in(history: list[NewBlock]) -> None:
+    """Rows hold the same events with the same numbers as the blocks that they were made of."""
+    blocks = list(blocks_from_columns(*columns_of(history)))
+
+    assert remembered(blocks) == remembered([new.block for new in history])
+
+
+@given(histories())
+def test_joining_changes_no_event(history: list[NewBlock]) -> None:
+    """Joined blocks hold the same events; no neighbours are left that could be joined."""
+    joined = join_neighbours(history)
+
+    assert remembered([new.block for new in joined]) == remembered([n.block for n in history])
+    keys = [(new.at_ms, new.block.session_id) for new in joined]
+    assert all(one != other for one, other in itertools.pairwise(keys))
+    assert columns_of(joined)[3] == columns_of(history)[3]
+
+
+def test_large_blocks_stay_apart() -> None:
+    """Blocks are not joined to more than a reader can take at once."""
+    large = new_block(block(1, ["x" * MAX_JOINED_BYTES]), MS)
+    small = new_block(block(2, ["x"]), MS)
+    third = new_block(block(3, ["x"]), MS)
+
+    joined = join_neighbours([large, small, third])
+
+    assert [len(new.block) for new in joined] == [1, 2]
+
+
+def test_only_what_follows_is_joined_when_read() -> None:
+    """Blocks of one session with events of another between them stay apart."""
+    first = new_block(block(1, ["a", "b"]), MS)
+    third = new_block(block(4, ["d"]), MS)
+
+    blocks = list(blocks_from_columns(*columns_of([first, third])))
+
+    assert [each.first_seq for each in blocks] == [1, 4]
+
+
+@given(st.data())
+def test_no_wrong_byte_is_told(data: st.DataObject) -> None:
+    """Whichever bit of the events of a row is turned, reading it fails."""
+    heads, kinds, ends, body = columns_of([new_block(block(7, ["one", "two"]), MS)])
+    columns = [bytearray(kinds), bytearray(ends), bytearray(body)]
+    column = data.draw(st.sampled_from(columns))
+    column[data.draw(st.integers(0, len(column) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+
+    with pytest.raises(Damaged, match="from number 7 on"):
+        list(blocks_from_columns(heads, *(bytes(each) for each in columns)))
+
+
+@pytest.mark.parametrize(("first_seq", "session_id"), [(8, "session_1"), (7, "session_2")])
+def test_events_stay_where_they_belong(first_seq: int, session_id: str) -> None:
+    """A row that says another number or another session than was written fails too."""
+    [head], kinds, ends, body = columns_of([new_block(block(7, ["one"]), MS)])
+    moved = Head(first_seq, session_id, head.count, head.size, head.sum)
+
+    with pytest.raises(Damaged):
+        list(blocks_from_columns([moved], kinds, ends, body))
+
+
+@pytest.mark.parametrize("before", [6, 7, 8, 99])
+def test_until(before: int) -> None:
+    """A block that is cut off before a number holds the events up to it."""
+    whole = block(5, ["a", "b", "c"])
+
+    part = until(whole, before)
+
+    assert remembered([part]) == remembered([whole])[: before - 5]
+    assert isinstance(part, Block)
+    assert part.body == b"".join(event.frame for event in remembered([part]))

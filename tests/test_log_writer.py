@@ -1,0 +1,136 @@
+"""The writer thread: what waits is committed together, in order."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from loki_twisted.log import writer as writer_module
+from loki_twisted.log.changes import NOTHING
+from loki_twisted.log.messages import Closed, Committed, Entry, NotOpened, Order, Report
+from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.rows import new_block
+from loki_twisted.log.writer import Writer
+from tests.log_support import MS, block, opened
+
+TIMEOUT = 30
+
+
+def line(seq: int, size: int = 0) -> Entry:
+    return Entry([new_block(block(seq, ["hello"], f"s{seq}"), MS)], NOTHING, size, Deferred())
+
+
+class Desk:
+    """A writer whose opening waits until the test says so, and its reports."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.gate = threading.Event()
+        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self.writer = Writer(self.path, self._open, self.reports.put)
+
+    def _open(self) -> Opened:
+        self.gate.wait(TIMEOUT)
+        return open_log(self.path, lambda: MS)
+
+    def report(self) -> Report:
+        return self.reports.get(timeout=TIMEOUT)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path / "log.db")
+    desk.writer.start()
+    yield desk
+    desk.gate.set()
+    desk.writer.submit(Order.STOP)
+    desk.writer.join()
+
+
+def test_what_waits_goes_together(desk: Desk) -> None:
+    """Everything that waits is one commit, and one report."""
+    entries = [line(seq) for seq in range(1, 51)]
+    for entry in entries:
+        desk.writer.submit(entry)
+    desk.gate.set()
+
+    assert isinstance(desk.report(), Opened)
+    committed = desk.report()
+
+    assert isinstance(committed, Committed)
+    assert committed.entries == entries
+    assert [each.first_seq for each in committed.blocks] == list(range(1, 51))
+
+
+def test_a_commit_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not more than so many bytes, and not more than so many batches, go together."""
+    monkeypatch.setattr(writer_module, "_COMMIT_BYTES", 100)
+    monkeypatch.setattr(writer_module, "_COMMIT_BATCHES", 3)
+    for seq, size in enumerate([60, 60, 60, 1, 1, 1, 1], start=1):
+        desk.writer.submit(line(seq, size))
+    desk.gate.set()
+
+    assert isinstance(desk.report(), Opened)
+    lengths = []
+    while sum(lengths) < 7:
+        committed = desk.report()
+        assert isinstance(committed, Committed)
+        lengths.append(len(committed.entries))
+
+    assert lengths == [2, 3, 2]
+
+
+def test_an_order_keeps_its_place(desk: Desk) -> None:
+    """What was submitted before the order to stop is written, and what comes behind is not."""
+    desk.writer.submit(line(1))
+    desk.writer.submit(line(2))
+    desk.writer.submit(Order.PROBE)
+    desk.writer.submit(line(3))
+    desk.writer.submit(Order.STOP)
+    desk.writer.submit(line(4))
+    desk.gate.set()
+
+    assert isinstance(desk.report(), Opened)
+    counts = []
+    while isinstance(report := desk.report(), Committed):
+        counts.append(len(report.entries))
+
+    assert counts == [2, 1]
+    assert report == Closed(None)
+    desk.writer.join()
+    with opened(desk.path) as log:
+        assert log.bounds.newest == 3
+
+
+def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Why it could not be opened is reported, and the thread ends."""
+    desk = Desk(tmp_path / "missing" / "log.db")
+    desk.gate.set()
+    desk.writer.start()
+
+    report = desk.report()
+    desk.writer.join()
+
+    assert isinstance(report, NotOpened)
+    assert isinstance(report.error, FileNotFoundError)
+
+
+def test_threads_take_turns_while_it_runs(tmp_path: Path) -> None:
+    """While there is a writer, a busy thread lets others run after 0.1 ms; else, as before."""
+    before = sys.getswitchinterval()
+    desk = Desk(tmp_path / "log.db")
+    desk.gate.set()
+
+    desk.writer.start()
+    during = sys.getswitchinterval()
+    desk.writer.submit(Order.STOP)
+    desk.writer.join()
+
+    assert during == pytest.approx(0.0001)
+    assert sys.getswitchinterval() == pytest.approx(before)

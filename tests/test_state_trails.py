@@ -1,0 +1,139 @@
+"""Tests of how far logs were read, by name and over renames."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loki_twisted.state.documented import DocumentedLayout
+from loki_twisted.state.held import Position, position_as_text
+from loki_twisted.state.logs import LogReading
+from loki_twisted.state.trails import CursorNames, Trails
+
+NAMES = CursorNames("/home/me/project")
+
+
+def position(inode: int, offset: int = 5) -> Position:
+    """A place in a file."""
+    return Position(1, inode, offset, "head", "tail")
+
+
+def trails(**logs: Position) -> Trails:
+    """What is known of logs, their names without the suffix."""
+    found = Trails(NAMES, DocumentedLayout().session_of)
+    found.load({NAMES.name(f"{name}.log", None): position_as_text(at) for name, at in logs.items()})
+    return found
+
+
+def test_names_of_cursors() -> None:
+    """A log's cursor is named by project and path; one of a session goes with the session."""
+    assert NAMES.name("logs/agent.log", None) == "state:/home/me/project:logs/agent.log"
+    name = NAMES.name("sessions/s1/agent.log", "s1")
+    assert name == "s1/log:/home/me/project:sessions/s1/agent.log"
+    assert NAMES.maybe_path(name) == "sessions/s1/agent.log"
+    assert NAMES.maybe_path(NAMES.seen()) is None
+    assert NAMES.maybe_path("agent/stdout") is None
+    assert CursorNames("/home/me").maybe_path(NAMES.name("x.log", None)) is None
+
+
+@given(
+    st.sampled_from(["/a", "/a:b", "/a%3Ab", "/a:", "/a/b", "/a:b:c.log"]),
+    st.sampled_from(["/a", "/a:b", "/a%3Ab", "/a:", "/a/b", "/a:b:c.log"]),
+    st.sampled_from(["x.log", "b:x.log", "s/x.log", "a/log:/a:x.log"]),
+    st.sampled_from([None, "s1"]),
+)
+def test_cursors_of_projects_are_not_mixed_up(
+    mine: str, other: str, path: str, session_id: str | None
+) -> None:
+    """A project knows its own cursors by their names and no others."""
+    name = CursorNames(mine).name(path, session_id)
+    assert CursorNames(other).maybe_path(name) == (path if mine == other else None)
+
+
+def test_bytes_that_are_no_text_can_be_stored() -> None:
+    """The name of a cursor is text, whatever the file is called."""
+    assert NAMES.name("\udcff.log", None).encode() == rb"state:/home/me/project:\xff.log"
+
+
+def test_a_project_is_new_without_cursors() -> None:
+    """A project was watched before if anything of it is stored."""
+    found = Trails(NAMES, DocumentedLayout().session_of)
+    found.load({"state:/elsewhere:x.log": "1", "s1/stdout": "2"})
+    assert found.is_new
+    assert found.seen() == {NAMES.seen(): "1"}
+    found.load({NAMES.seen(): "1"})
+    assert not found.is_new
+    assert found.seen() == {}
+    assert not trails(agent=position(1)).is_new
+
+
+def test_what_is_stored_is_not_stored_again() -> None:
+    """Only cursors that differ from what is stored are to be stored."""
+    found = trails(agent=position(1))
+    readings = [LogReading("agent.log", (), position(1)), LogReading("new.log", (), position(2))]
+    name = NAMES.name("new.log", None)
+    cursors = found.after(readings)
+    assert cursors == {"new.log": {name: position_as_text(position(2))}}
+    found.confirm(readings, cursors["new.log"])
+    assert found.after(readings) == {}
+    gone = [LogReading("new.log", (), None)]
+    assert found.after(gone) == {"new.log": {name: None}}
+    found.confirm(gone, {name: None})
+    assert found.after(gone) == {}
+    assert found.position("new.log") is None
+    assert NAMES.name("agent.log", None) in found.stored()
+
+
+def test_a_position_follows_its_file() -> None:
+    """When a log gets another log's name its position goes with it, in a whole chain."""
+    found = trails(a=position(1), b=position(2))
+    now = {"a.log": 3, "b.log": 1, "c.log": 2}
+    assert found.rename(["a.log", "b.log", "c.log"], now.get) == {
+        "b.log": "a.log",
+        "c.log": "b.log",
+    }
+    assert found.position("b.log") == position(1)
+    assert found.position("c.log") == position(2)
+    assert found.position("a.log") is None
+
+
+def test_names_may_be_exchanged() -> None:
+    """Two logs that change names are both read on."""
+    found = trails(a=position(1), b=position(2))
+    found.rename(["a.log", "b.log"], {"a.log": 2, "b.log": 1}.get)
+    assert (found.position("a.log"), found.position("b.log")) == (position(2), position(1))
+
+
+def test_a_second_name_is_another_log() -> None:
+    """A hard link to a log that keeps its name is a log of its own."""
+    found = trails(a=position(1))
+    assert found.rename(["b.log"], {"a.log": 1, "b.log": 1}.get) == {}
+    assert found.position("a.log") == position(1)
+
+
+def test_a_file_that_lost_its_name_is_known_under_the_next() -> None:
+    """A log read to its end under a name it had is not read again under a new one."""
+    found = trails(a=position(1))
+    found.confirm([LogReading("a.log", (), position(2), left=position(1, 90))], {})
+    assert found.rename(["b.log"], {"a.log": 2, "b.log": 1}.get) == {"b.log": None}
+    assert found.position("b.log") == position(1, 90)
+
+
+def test_only_some_files_without_names_are_remembered() -> None:
+    """What is remembered of files that lost their names is bounded."""
+    found = trails(a=position(1))
+    for inode in range(1, 200):
+        left = LogReading("a.log", (), position(inode + 1), left=position(inode))
+        found.confirm([left], {})
+    assert found.rename(["b.log"], {"b.log": 1}.get) == {}
+    assert found.rename(["b.log"], {"b.log": 199}.get) == {"b.log": None}
+
+
+@pytest.mark.parametrize("text", ["", "1", "{}", "nonsense"])
+def test_a_cursor_that_says_nothing_is_passed_over(text: str) -> None:
+    """A stored cursor that cannot be read counts as a log that was not read."""
+    found = Trails(NAMES, DocumentedLayout().session_of)
+    found.load({NAMES.name("a.log", None): text})
+    assert found.position("a.log") is None
+    assert not found.is_new

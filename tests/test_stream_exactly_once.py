@@ -1,0 +1,199 @@
+"""
+The law of the stream: each client gets exactly what its filter wants, in order, once.
+
+Whatever is committed when, however slowly reads answer and clients take bytes, and however often
+connections break in the middle of a frame, if a client comes back with the id of the last whole
+event that it got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from twisted.internet.task import Clock
+
+from loki_twisted.log.interface import Batch
+from loki_twisted.model.blocks import block_of_facts
+from loki_twisted.model.events import KIND_OF_TYPE, Event
+from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from loki_twisted.stream.hub import Hub
+from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents, Start
+from loki_twisted.stream.states import State
+from tests.fakes_log import FakeLog
+from tests.fakes_stream import OTHER, SESSION, MemorySink, frames_of, mixed
+
+TYPES = ("log:info", "task:created", "agent:output")
+FILTERS = (
+    EVERYTHING,
+    EventFilter(SESSION),
+    EventFilter(mask=mask_of_types(["task:*"])),
+    EventFilter(OTHER, mask_of_types(["log:*", "agent:*"])),
+)
+
+batches = st.builds(
+    mixed,
+    st.lists(st.sampled_from(TYPES), min_size=1, max_size=6),
+    st.sampled_from([SESSION, OTHER]),
+    st.sampled_from(["", "x" * 700]),
+)
+starts = st.one_of(
+    st.just(FROM_NOW), st.just(Behind("earliest")), st.integers(1, 5).map(LastEvents)
+)
+
+
+class Client:
+    """
+    A client that comes back when its connection breaks.
+
+    :ivar kept: The ids of the events that it got over the connections that broke.
+    :ivar after: The number behind which what it shall get begins.
+    """
+
+    def __init__(self, world: World, wanted: EventFilter, start: Start, room: int) -> None:
+        self.world, self.wanted, self.start, self.room = world, wanted, start, room
+        self.kept: list[str] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """Open a connection, with the last event id if there is one."""
+        if not self.kept:
+            self.after = self._first() - 1
+        start = Behind(self.kept[-1]) if self.kept else self.start
+        self.sink = MemorySink(self.room)
+        self.sink.subscriber = self.subscriber = self.world.hub.subscribe(
+            self.sink, self.wanted, start
+        )
+        self.subscriber.start()
+
+    def reconnect(self) -> None:
+        """Lose the connection, with what was on its way, and open another."""
+        self.kept = self.got
+        self.subscriber.lost()
+        self.connect()
+
+    @property
+    def got(self) -> list[str]:
+        """The ids of all whole events that it has."""
+        received = self.sink.received
+        return self.kept + [frame.id for frame in frames_of(received) if frame.id is not None]
+
+    @property
+    def due(self) -> list[str]:
+        """The ids of all events that it shall have in the end."""
+        return self.world.wanted_by(self.wanted, self.after)
+
+    def _first(self) -> int:
+        """The number of the first event that it shall get, or is the next to be committed."""
+        upcoming = len(self.world.events) + 1
+        if self.start == FROM_NOW:
+            return upcoming
+        ids = self.world.wanted_by(self.wanted, 0)
+        if isinstance(self.start, LastEvents):
+            ids = ids[-self.start.count :]
+        return int(ids[0].split("_")[1]) if ids else upcoming
+
+
+class World(RuleBasedStateMachine):
+    """Everything that can happen, in any order."""
+
+    @initialize(holding=st.booleans(), tail=st.sampled_from([0, 1500, 10**6]))
+    def begin(self, holding: bool, tail: int) -> None:
+        """Make an empty log, whose reads answer at once or when told to."""
+        self.log = FakeLog(passes=3)
+        self.log.holding = holding
+        self.hub = Hub(Clock(), self.log, tail_bytes=tail)
+        self.clients: list[Client] = []
+        self.events: list[Event] = []
+
+    def wanted_by(self, wanted: EventFilter, after: int) -> list[str]:
+        """The ids of the events that a filter wants, by looking at each."""
+        return [
+            event.id
+            for event in self.events[after:]
+            if wanted.wants(event.session_id, KIND_OF_TYPE[event.type])
+        ]
+
+    @rule(committed=st.lists(batches, min_size=1, max_size=3))
+    def commit(self, committed: Sequence[Batch]) -> None:
+        """Some batches are committed together."""
+        # Known before it is told: clients may be given it inside of the commit.
+        seq = len(self.events)
+        for each in committed:
+            block = block_of_facts(seq + 1, each.at_ms, each.session_id, each.facts)
+            self.events += block.events(EVERYTHING)
+            seq = block.last_seq
+        self.log.commit(*committed)
+
+    @precondition(lambda self: len(self.clients) < 4)
+    @rule(wanted=st.sampled_from(FILTERS), start=starts, room=st.sampled_from([200, 2000, 10**6]))
+    def join(self, wanted: EventFilter, start: Start, room: int) -> None:
+        """A client comes."""
+        self.clients.append(Client(self, wanted, start, room))
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data())
+    def reconnect(self, data: st.DataObject) -> None:
+        """A connection breaks, and the client comes back."""
+        data.draw(st.sampled_from(self.clients)).reconnect()
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), count=st.sampled_from([1, 100, 1000, 10**6]))
+    def take(self, data: st.DataObject, count: int) -> None:
+        """A client takes some bytes."""
+        data.draw(st.sampled_from(self.clients)).sink.take(count)
+
+    @precondition(lambda self: self.log.waiting)
+    @rule()
+    def answer(self) -> None:
+        """The read that was asked first is answered."""
+        self.log.answer()
+
+    @precondition(lambda self: self.clients)
+    @rule(data=st.data(), resume=st.booleans())
+    def blink(self, data: st.DataObject, resume: bool) -> None:
+        """A transport says that it is full, and perhaps at once that it is not."""
+        client = data.draw(st.sampled_from(self.clients))
+        client.subscriber.pauseProducing()
+        if resume and not client.sink.paused:
+            client.subscriber.resumeProducing()
+        else:
+            client.sink.paused = True
+
+    @invariant()
+    def nobody_got_anything_wrong(self) -> None:
+        """What each client has is the beginning of what it shall have."""
+        for client in getattr(self, "clients", ()):
+            got = client.got
+            assert got == client.due[: len(got)]
+
+    def teardown(self) -> None:
+        """In the end, when all reads have answered and all bytes were taken, nobody lacks any."""
+        clients = getattr(self, "clients", [])
+        while self._moves(clients):
+            pass
+        for client in clients:
+            assert client.got == client.due
+            assert client.subscriber.state is State.LIVE
+            assert b"stream:reset" not in client.sink.received
+
+    def _moves(self, clients: list[Client]) -> bool:
+        stuck = [client.sink for client in clients if client.sink.held or client.sink.paused]
+        waiting = self.log.waiting if clients else 0
+        for sink in stuck:
+            sink.take(10**9)
+        if waiting:
+            self.log.answer(waiting)
+        return bool(stuck or waiting)
+
+
+TestExactlyOnce = World.TestCase
+TestExactlyOnce.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

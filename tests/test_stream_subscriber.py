@@ -1,0 +1,330 @@
+"""One subscriber: a cursor in the log."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.model.filters import EventFilter, mask_of_types
+from loki_twisted.stream.hub import Hub
+from loki_twisted.stream.interface import ISink
+from loki_twisted.stream.position import Behind, LastEvents
+from loki_twisted.stream.sse import GREETING
+from loki_twisted.stream.states import TRANSITIONS, Cue, State
+from tests.fakes_log import START_MS, FakeLog
+from tests.fakes_stream import (
+    OTHER,
+    MemorySink,
+    batch,
+    comments_of,
+    frames_of,
+    listen,
+    mixed,
+    named,
+    numbers_of,
+)
+
+EARLIEST = Behind("earliest")
+
+
+class StatesTests(SynchronousTestCase):
+    """The table of states."""
+
+    def test_it_is_whole(self) -> None:
+        """Each state has its row, each can be left by losing the connection, and one is the end."""
+        assert set(TRANSITIONS) == set(State)
+        for state, row in TRANSITIONS.items():
+            if state is not State.CLOSED:
+                assert row[Cue.LOST] is State.CLOSED
+        assert TRANSITIONS[State.CLOSED] == {}
+
+    def test_all_states_can_be_reached(self) -> None:
+        """From the first state every other can be reached."""
+        reached, fresh = {State.REPLAYING}, {State.REPLAYING}
+        while fresh:
+            fresh = {after for state in fresh for after in TRANSITIONS[state].values()} - reached
+            reached |= fresh
+        assert reached == set(State)
+
+
+class SubscriberTests(SynchronousTestCase):
+    """A subscriber of a log in memory, with what carries its bytes in memory too."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = FakeLog()
+        # Without a tail, so that whatever was missed is read from the log.
+        self.hub = Hub(self.clock, self.log, tail_bytes=0)
+
+    def test_interface(self) -> None:
+        """A subscriber is a push producer; the stand-ins of these tests are what they stand for."""
+        sink = MemorySink()
+        verifyObject(ISink, sink)
+        verifyObject(IEventLog, self.log)
+        verifyObject(IPushProducer, self.hub.subscribe(sink))
+
+    def test_from_now(self) -> None:
+        """Without a position, a stream begins with what happens after it was asked for."""
+        self.log.commit(batch(3))
+        sink = listen(self.hub)
+        assert sink.received == GREETING
+        (block,) = self.log.commit(batch(2))
+        assert sink.received == GREETING + block.body
+        assert self.log.reads["read"] == 0
+
+    def test_earliest(self) -> None:
+        """From the earliest on, everything that the filter wants is given, then what happens."""
+        self.log.commit(mixed(["log:info", "task:created"]), batch(1, "task:created", OTHER))
+        wanted = EventFilter(mask=mask_of_types(["task:created"]))
+        sink = listen(self.hub, wanted, EARLIEST)
+        self.log.commit(mixed(["task:created", "log:warn"]))
+        assert numbers_of(sink.received) == [2, 3, 4]
+
+    def test_resume(self) -> None:
+        """A client goes on behind its event, also when its filter does not want that event."""
+        self.log.commit(mixed(["log:info", "task:created", "log:info"]))
+        wanted = EventFilter(mask=mask_of_types(["task:*"]))
+        sink = listen(self.hub, wanted, Behind(f"evt_1_{START_MS}"))
+        assert numbers_of(sink.received) == [2]
+        assert named(sink.received, "stream:reset") == []
+
+    def test_resume_with_nothing_missed(self) -> None:
+        """A client that has the newest event is live at once."""
+        self.log.commit(batch(3))
+        sink = listen(self.hub, start=Behind(f"evt_3_{START_MS}"))
+        self.log.commit(batch(1))
+        assert numbers_of(sink.received) == [4]
+
+    def test_reset(self) -> None:
+        """An id that cannot be resumed from is answered by one reset, then all there is."""
+        self.log.commit(batch(2))
+        self.log.commit(batch(2, at_ms=START_MS + 5))
+        self.log.expire(3)
+        for asked, reason in [
+            ("rubbish", "unknown"),
+            (f"evt_3_{START_MS}", "unknown"),
+            (f"evt_9_{START_MS}", "future"),
+            (f"evt_1_{START_MS}", "expired"),
+        ]:
+            sink = listen(self.hub, start=Behind(asked))
+            assert named(sink.received, "stream:reset") == [
+                {
+                    "asked": asked,
+                    "oldest": f"evt_3_{START_MS + 5}",
+                    "newest": f"evt_4_{START_MS + 5}",
+                    "reason": reason,
+                }
+            ]
+            assert frames_of(sink.received)[2].event == "stream:reset"
+            assert numbers_of(sink.received) == [3, 4]
+
+    def test_reset_of_an_empty_log(self) -> None:
+        """A log that has nothing says so, and the client gets what comes."""
+        sink = listen(self.hub, start=Behind("evt_5_5"))
+        assert named(sink.received, "stream:reset") == [
+            {"asked": "evt_5_5", "oldest": None, "newest": None, "reason": "future"}
+        ]
+        self.log.commit(batch(1))
+        assert numbers_of(sink.received) == [1]
+
+    def test_history(self) -> None:
+        """The last events that match come first, then a comment, then what happens."""
+        self.log.commit(mixed(["task:created", "log:info", "task:created"]))
+        self.log.commit(mixed(["task:created", "log:info"]))
+        wanted = EventFilter(mask=mask_of_types(["task:*"]))
+        sink = listen(self.hub, wanted, LastEvents(2))
+        assert numbers_of(sink.received) == [3, 4]
+        assert comments_of(sink.received)[-1] == "end of history"
+        assert frames_of(sink.received)[-1].comment == "end of history"
+        self.log.commit(batch(1, "task:created"))
+        assert numbers_of(sink.received) == [3, 4, 6]
+
+    def test_history_of_nothing(self) -> None:
+        """Where no event matches, the comment stands alone."""
+        self.log.commit(batch(3))
+        wanted = EventFilter(mask=mask_of_types(["task:*"]))
+        sink = listen(self.hub, wanted, LastEvents(2))
+        assert numbers_of(sink.received) == []
+        assert comments_of(sink.received)[-1] == "end of history"
+
+    def test_history_ends_before_what_happens(self) -> None:
+        """What is committed while history is read comes behind the comment."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=LastEvents(5))
+        self.log.commit(batch(2))
+        self.log.answer()
+        self.log.answer()
+        marks = [frame.id or frame.comment for frame in frames_of(sink.received)[2:]]
+        ids = [f"evt_{seq}_{START_MS}" for seq in range(1, 5)]
+        assert marks == [*ids[:2], "end of history", *ids[2:]]
+
+    def test_commit_while_reading(self) -> None:
+        """What is committed while a read is under way is neither missed nor given twice."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        assert self.log.waiting == 1
+        self.log.commit(batch(1))
+        self.log.answer()
+        assert numbers_of(sink.received) == [1, 2]
+        self.log.commit(batch(1))
+        self.log.answer()
+        self.log.answer()
+        assert self.log.waiting == 0
+        self.log.commit(batch(1))
+        assert numbers_of(sink.received) == [1, 2, 3, 4, 5]
+
+    def test_pages(self) -> None:
+        """A long replay is read page by page, one at a time."""
+        for _ in range(20):
+            self.log.commit(batch(10, padding="x" * 5000))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        pages = 0
+        while self.log.waiting:
+            assert self.log.waiting == 1
+            self.log.answer()
+            pages += 1
+        assert pages >= 3
+        assert numbers_of(sink.received) == list(range(1, 201))
+
+    def test_many_pages_that_answer_at_once(self) -> None:
+        """A log that answers at once, however often, exhausts no stack."""
+        self.log.passes = 0
+        self.log.commit(*[batch(1) for _ in range(3000)])
+        wanted = EventFilter(mask=mask_of_types(["task:*"]))
+        sink = listen(self.hub, wanted, EARLIEST)
+        assert self.log.reads["read"] > 2000
+        self.log.commit(batch(1, "task:created"))
+        assert numbers_of(sink.received) == [3001]
+
+    def test_full_transport(self) -> None:
+        """A full transport is given nothing more, and reads on when it has room."""
+        sink = listen(self.hub, room=500)
+        self.log.commit(batch(5))
+        assert sink.paused
+        written = len(sink.writes)
+        for _ in range(50):
+            self.log.commit(batch(5))
+        assert len(sink.writes) == written
+        assert self.hub.lag() == 250
+        sink.take_all()
+        assert self.hub.lag() == 0
+        self.log.commit(batch(1))
+        sink.take_all()
+        assert numbers_of(sink.received) == list(range(1, 257))
+
+    def test_nothing_is_read_while_the_transport_is_full(self) -> None:
+        """A page that comes when the transport has become full is dropped and read again."""
+        self.log.commit(batch(5))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST, room=10**9)
+        assert sink.subscriber is not None
+        sink.subscriber.pauseProducing()
+        self.log.answer()
+        assert numbers_of(sink.held) == []
+        assert self.log.waiting == 0
+        sink.subscriber.resumeProducing()
+        self.log.answer()
+        assert numbers_of(sink.held) == [1, 2, 3, 4, 5]
+
+    def test_room_again_before_the_answer(self) -> None:
+        """A transport that had no room for a moment while a read was under way costs no second."""
+        self.log.commit(batch(5))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        assert sink.subscriber is not None
+        sink.subscriber.pauseProducing()
+        sink.subscriber.resumeProducing()
+        assert self.log.waiting == 1
+        self.log.answer()
+        assert numbers_of(sink.received) == [1, 2, 3, 4, 5]
+
+    def test_overtaken_while_full(self) -> None:
+        """Who is so slow that events expire before it reads them is told so."""
+        sink = listen(self.hub, room=500)
+        self.log.commit(batch(5))
+        self.log.commit(batch(5))
+        self.log.commit(batch(5))
+        self.log.expire(11)
+        sink.take_all()
+        assert named(sink.received, "stream:reset") == [
+            {
+                "asked": None,
+                "oldest": f"evt_11_{START_MS}",
+                "newest": f"evt_15_{START_MS}",
+                "reason": "expired",
+            }
+        ]
+        assert numbers_of(sink.received) == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
+
+    def test_overtaken_while_reading(self) -> None:
+        """A page is not trusted if what it may lack expired while it was read."""
+        self.log.commit(batch(2))
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        self.log.expire(3)
+        while self.log.waiting:
+            self.log.answer()
+        assert len(named(sink.received, "stream:reset")) == 1
+        assert numbers_of(sink.received) == [3, 4]
+
+    def test_gone_while_reading(self) -> None:
+        """An answer for a client that has left goes nowhere."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        for start in (EARLIEST, LastEvents(1), Behind("rubbish")):
+            sink = listen(self.hub, start=start)
+            assert sink.subscriber is not None
+            sink.subscriber.lost()
+            while self.log.waiting:
+                self.log.answer()
+            assert sink.received == GREETING
+        assert self.hub.subscriber_count == 0
+
+    def test_a_read_fails(self) -> None:
+        """A read that fails cuts the connection, so that the client comes back, and is logged."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        self.log.fail(ZeroDivisionError("disk"))
+        assert sink.aborted
+        assert self.hub.subscriber_count == 0
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+    def test_a_read_fails_for_one_who_is_gone(self) -> None:
+        """A read that fails for a client that has left is no error."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        assert sink.subscriber is not None
+        sink.subscriber.lost()
+        self.log.fail(ZeroDivisionError("closed"))
+        assert not sink.aborted
+
+    def test_a_log_that_does_not_move(self) -> None:
+        """A log that has less than it told ends the stream rather than being asked for ever."""
+        self.log.commit(batch(2))
+        self.log.holding = True
+        sink = listen(self.hub, start=EARLIEST)
+        deferred, _ = self.log._waiting.popleft()
+        deferred.callback(Page([], 0))
+        assert sink.aborted
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
+
+    def test_the_end_comes_once(self) -> None:
+        """Losing a connection that was cut, or cutting one that was lost, is nothing new."""
+        sink = listen(self.hub)
+        assert sink.subscriber is not None
+        sink.subscriber.lost()
+        sink.subscriber.cut()
+        sink.subscriber.stopProducing()
+        sink.subscriber.pauseProducing()
+        sink.subscriber.resumeProducing()
+        assert not sink.aborted
+        assert sink.subscriber.state is State.CLOSED

@@ -1,0 +1,129 @@
+"""Tests of :mod:`loki_twisted.web.routes_health`, through a connection in memory."""
+
+from __future__ import annotations
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.web.routes_health import duration_in_words
+from loki_twisted.web.vitals import IVitals, read_system
+from tests.fakes_web import FakeSessions, FakeVitals, Server, session
+
+
+def test_the_stand_in_is_one() -> None:
+    """The vitals that these tests use are such as the routes expect."""
+    assert verifyObject(IVitals, FakeVitals())
+
+
+def test_healthy() -> None:
+    """All is well: no problems, and the session that runs is named."""
+    here = Server(sessions=FakeSessions([session("session_1_aaaaaaaa")]))
+    response = here.ask("GET", "/health")
+    assert response.status == 200
+    assert response.json == {
+        "status": "healthy",
+        "version": "1.2.3",
+        "uptime": 93_784_000,
+        "providers": {"claude": True, "demo": True},
+        "activeSession": "session_1_aaaaaaaa",
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize("found", [{}, {"demo": True}, {"claude": False, "demo": True}])
+def test_without_agents_it_is_degraded(found: dict[str, bool]) -> None:
+    """If no agent but the demo is installed nothing much can be done, but the server is up."""
+    here = Server()
+    here.vitals.found = found
+    response = here.ask("GET", "/health")
+    assert (response.status, response.json["status"]) == (200, "degraded")
+    assert response.json["problems"] == ["No program of any provider was found."]
+    assert response.json["activeSession"] is None
+
+
+def test_with_problems_it_is_degraded() -> None:
+    """What does not work as it should is told."""
+    here = Server()
+    here.vitals.troubles = ["The watcher polls."]
+    response = here.ask("GET", "/health")
+    assert (response.status, response.json["status"]) == (200, "degraded")
+    assert response.json["problems"] == ["The watcher polls."]
+
+
+def test_without_a_log_it_is_unhealthy() -> None:
+    """If nothing can be recorded the answer is 503, in the same shape, and tells no paths."""
+    here = Server()
+    here.log.failure = "disk I/O error on /var/lib/loki"
+    here.vitals.found = {}
+    response = here.ask("GET", "/health")
+    assert (response.status, response.json["status"]) == (503, "unhealthy")
+    assert response.json["problems"][0] == "The log cannot be written."
+    assert b"/var" not in response.body
+
+
+def test_ready() -> None:
+    """A server that takes work says no more than that."""
+    response = Server().ask("GET", "/health/ready")
+    assert (response.status, response.json) == (200, {"ready": True})
+
+
+def test_not_ready() -> None:
+    """One that takes none says why."""
+    here = Server()
+    here.vitals.unready = "The server is shutting down."
+    response = here.ask("GET", "/health/ready")
+    assert response.status == 503
+    assert response.json == {"ready": False, "error": "The server is shutting down."}
+
+
+def test_live() -> None:
+    """A server that answers is alive, whatever else is wrong with it."""
+    here = Server()
+    here.log.failure = here.vitals.unready = "broken"
+    response = here.ask("GET", "/health/live")
+    assert (response.status, response.json) == (200, {"alive": True, "uptime": 93_784_000})
+
+
+def test_status() -> None:
+    """The server in detail: its sessions, its stream and its machine."""
+    here = Server(
+        sessions=FakeSessions(
+            session(f"s{number}", status=status) for number, status in enumerate(SessionStatus)
+        )
+    )
+    response = here.ask("GET", "/api/status")
+    assert response.status == 200
+    status = response.json
+    assert status["sessions"] == {"total": 8, "running": 4, "completed": 1, "failed": 1}
+    assert status["events"] == {"subscribers": 0, "historySize": 0}
+    assert status["uptimeFormatted"] == "1d 2h 3m 4s"
+    assert status["system"]["platform"] == "linux"
+    assert status["system"]["arch"] == "x86_64"
+    assert set(status) >= {"version", "uptime", "providers", "problems"}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (0, "0s"),
+        (999, "0s"),
+        (59_000, "59s"),
+        (60_000, "1m 0s"),
+        (3_600_000, "1h 0m 0s"),
+        (86_399_999, "23h 59m 59s"),
+        (864_000_000, "10d 0h 0m 0s"),
+    ],
+)
+def test_durations_in_words(milliseconds: int, words: str) -> None:
+    """People read days, hours, minutes and seconds, without leading zeros."""
+    assert duration_in_words(milliseconds) == words
+
+
+def test_the_figures_of_this_machine() -> None:
+    """They are read without starting anything, and are such as a machine has."""
+    system = read_system("3.54.0")
+    assert system.sqlite_version == "3.54.0"
+    assert system.cpus >= 1
+    assert system.memory_used > 1_000_000
+    assert system.load_average >= 0

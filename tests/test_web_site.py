@@ -1,0 +1,357 @@
+# ruff: noqa: N802, N815  # Twisted calls these methods
+"""Tests of :mod:`loki_twisted.web.site`."""
+
+from __future__ import annotations
+
+import functools
+import resource
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface.verify import verifyObject
+
+from loki_twisted.web.gate import GatePolicy
+from loki_twisted.web.limits import DEFAULT_LIMITS, Limits, connections_for_files
+from loki_twisted.web.site import Request, Site
+from tests.fakes_web import LOOPBACK, NEIGHBOUR, TOKEN, Connection, Server, request_bytes
+
+LIVE = request_bytes("GET", "/health/live")
+
+
+def test_it_is_what_twisted_expects() -> None:
+    """A site makes protocols, and what they make of bytes are requests."""
+    server = Server()
+    assert verifyObject(IProtocolFactory, server.site)
+    connection = server.connect()
+    assert IRequest.providedBy(Request(connection.protocol))
+
+
+def test_http_2_is_not_offered() -> None:
+    """None of the limits holds there."""
+    assert Server().site.acceptableProtocols() == [b"http/1.1"]
+
+
+def test_starting_and_stopping_leaves_nothing_behind() -> None:
+    """Unlike Twisted's own site it runs no clock for an access log."""
+    server = Server()
+    server.site.doStart()
+    assert server.clock.getDelayedCalls() == []
+    server.site.doStop()
+
+
+# Too many connections
+
+
+def test_too_many_connections_are_told_so() -> None:
+    """Beyond the limit an answer comes at once, and the others are not disturbed."""
+    server = Server(limits=Limits(connections=2))
+    first, second = server.connect(), server.connect()
+    third = server.connect()
+    assert third.is_closed
+    response = third.response()
+    assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
+    assert response.header("connection") == "close"
+    first.close()
+    fourth = server.connect()
+    for each in (second, fourth):
+        each.send(LIVE)
+        assert each.response().status == 200
+
+
+def test_far_too_many_connections_are_cut() -> None:
+    """Those that linger over their refusal are bounded too."""
+    server = Server(limits=Limits(connections=-64))
+    connection = server.connect()
+    assert connection.is_closed
+    assert connection.transport.value() == b""
+
+
+def test_the_files_of_a_process_are_enough_for_so_many() -> None:
+    """A fifth of the file descriptors is kept for other things."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
+    try:
+        assert connections_for_files() == 400
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_files_without_limit_give_the_usual_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is always some limit."""
+    infinite = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: infinite)
+    assert connections_for_files() == DEFAULT_LIMITS.connections
+
+
+# The end
+
+
+def fired(waiting: Deferred[None]) -> bool:
+    """Whether a Deferred has fired."""
+    return bool(waiting.called)
+
+
+def test_a_site_without_connections_is_drained() -> None:
+    """There is nothing to wait for."""
+    assert fired(Server().site.drain())
+
+
+def test_draining_waits_for_answers_that_are_under_way() -> None:
+    """Idle connections are closed at once, the others after their answer, and then it is over."""
+    server = Server()
+    server.sessions.waiting = Deferred()
+    idle, busy, begun = server.connect(), server.connect(), server.connect()
+    idle.send(LIVE)
+    busy.send(request_bytes("POST", "/api/sessions", body={}))
+    begun.send(LIVE[:-2])
+    drained = server.site.drain()
+    assert idle.is_closed
+    assert not busy.is_closed
+    assert server.site.drain() is drained
+    begun.send(b"\r\n")
+    assert begun.is_closed
+    assert begun.response().status == 200
+    assert not fired(drained)
+    server.sessions.waiting.callback(None)
+    assert busy.response().status == 201
+    assert busy.is_closed
+    assert fired(drained)
+    assert server.clock.getDelayedCalls() == []
+
+
+# The access log
+
+
+class AccessLog(SynchronousTestCase):
+    """What is written down of a request."""
+
+    def lines(self, *actions: Callable[[], Any]) -> list[str]:
+        """Do something; gives what was logged of it at debug level."""
+        with capturedLogs() as events:
+            for action in actions:
+                action()
+        return [
+            event["log_format"].format(**event)
+            for event in events
+            if event["log_level"] is LogLevel.debug
+        ]
+
+    def test_each_request_is_logged_without_what_is_secret(self) -> None:
+        """Method, path, status, size, time and id; neither query nor header nor body."""
+        server = Server(GatePolicy(debug=True))
+        secret = f"/api/events?token={TOKEN}&types=task:*"
+        headers = {"X-Request-ID": "mine", "Authorization": f"Bearer {TOKEN}"}
+        (line,) = self.lines(lambda: server.ask("GET", secret, headers=headers))
+        assert line.startswith("GET /api/events 401 ")
+        assert line.endswith(" 0ms mine")
+        assert TOKEN not in line
+
+    def test_a_refused_request_is_logged_too(self) -> None:
+        """Also one that never became a request, up to its query."""
+        server = Server(GatePolicy(debug=True))
+        data = f"POST /api/x?token={TOKEN} HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n".encode()
+        (line,) = self.lines(lambda: server.connect().send(data))
+        assert line.startswith("POST /api/x 413 ")
+        assert TOKEN not in line
+        (line,) = self.lines(lambda: server.connect().send(b"\xff\xfe?token\r\n"))
+        assert " 400 " in line
+
+    def test_a_client_that_leaves_is_logged(self) -> None:
+        """A stream is logged when it ends, with what it has carried."""
+        server = Server(GatePolicy(debug=True))
+        connection = server.connect()
+        opened = self.lines(lambda: connection.send(request_bytes("GET", "/api/events")))
+        assert opened == []
+        (line,) = self.lines(connection.close)
+        assert line.startswith("GET /api/events 200 ")
+
+    def test_it_is_kept_in_debug_mode_or_on_demand(self) -> None:
+        """It costs time, so it is not kept for nobody."""
+        for debug, wanted, kept in (
+            (False, None, False),
+            (True, None, True),
+            (False, True, True),
+            (True, False, False),
+        ):
+            server = Server(GatePolicy(debug=debug))
+            site = Site(server.api, reactor=server.clock, log_requests=wanted)
+            for data in (LIVE, b"nonsense\r\n"):
+                send = functools.partial(Connection(site, LOOPBACK, NEIGHBOUR).send, data)
+                assert bool(self.lines(send)) == kept
+
+
+# Resources of others
+
+
+class Broken(Resource):
+    """A resource that fails."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        """Fail, after having begun if the path says so."""
+        if request.path == b"/late":
+            request.write(b"half an ans")
+        raise ValueError("/secret/path")
+
+
+class Slow(Resource):
+    """A resource that takes a body."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        """Give it back."""
+        return bytes(request.content.read())
+
+
+class OtherResources(SynchronousTestCase):
+    """A site whose root is no API of ours."""
+
+    def setUp(self) -> None:
+        """Make one that fails."""
+        self.site = Site(Broken(), reactor=Clock())
+
+    def test_a_resource_that_fails_is_answered_in_our_envelope(self) -> None:
+        """Nothing of the inside is told, and the log says more."""
+        connection = Connection(self.site, LOOPBACK, NEIGHBOUR)
+        connection.send(LIVE)
+        response = connection.response()
+        assert (response.status, response.code) == (500, "INTERNAL_ERROR")
+        assert b"secret" not in response.body
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    def test_half_an_answer_is_cut(self) -> None:
+        """What has begun as one answer does not end as another."""
+        connection = Connection(self.site, LOOPBACK, NEIGHBOUR)
+        connection.send(request_bytes("GET", "/late"))
+        assert connection.is_closed
+        assert b"INTERNAL_ERROR" not in connection.transport.value()
+        assert b"0\r\n\r\n" not in connection.transport.value()
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    def test_bodies_are_bounded_there_too(self) -> None:
+        """The limits are the site's, whatever it serves."""
+        site = Site(Slow(), reactor=Clock(), limits=Limits(body_bytes=4))
+        connection = Connection(site, LOOPBACK, NEIGHBOUR)
+        connection.send(request_bytes("POST", "/", body=b"1234"))
+        assert connection.response().body == b"1234"
+        connection.send(request_bytes("POST", "/", body=b"12345"))
+        assert connection.responses()[-1].code == "PAYLOAD_TOO_LARGE"
+
+    def test_forms_are_not_parsed(self) -> None:
+        """A form is a body like any other: nothing takes it apart before it is asked for."""
+        site = Site(Slow(), reactor=Clock())
+        connection = Connection(site, LOOPBACK, NEIGHBOUR)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.send(request_bytes("POST", "/", body=b"a=1", headers=form))
+        assert connection.response().body == b"a=1"
+
+
+# Over real sockets, where closing takes its turns
+
+
+class Client(Protocol):
+    """
+    Sends something, and collects what comes until the other side closes.
+
+    :ivar begun: Fires with the first bytes that come.
+    :ivar over: Fires with all of them at the end.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.received = b""
+        self.begun: Deferred[None] = Deferred()
+        self.over: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Send."""
+        assert self.transport is not None
+        self.transport.write(self.data)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Collect."""
+        self.received += data
+        if not self.begun.called:
+            self.begun.callback(None)
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Give what came."""
+        self.over.callback(self.received)
+
+
+@pytest.fixture
+def listening() -> Iterator[Any]:
+    """A site that takes one connection, and a way to connect to it."""
+    from twisted.internet import reactor
+
+    site = Site(Server().api, reactor=reactor, limits=Limits(connections=1))  # type: ignore[arg-type]  # it is one
+    port = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]  # it is one
+
+    def connect(data: bytes) -> Client:
+        client = Client(data)
+        factory = ClientFactory.forProtocol(lambda: client)  # type: ignore[arg-type]  # makes one
+        reactor.connectTCP("127.0.0.1", port.getHost().port, factory)  # type: ignore[attr-defined]  # it is one
+        return client
+
+    async def end() -> None:
+        await port.stopListening()
+        await site.drain()
+
+    yield site, connect
+    pytest_twisted.blockon(Deferred.fromCoroutine(end()))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refused_client_reads_why_though_it_sends_on(listening: Any) -> None:
+    """The refusal of a body that is still being sent arrives whole."""
+    _, connect = listening
+    head = request_bytes("POST", "/api/sessions", headers={"Content-Length": "9000000"})
+    received = await connect(head + b"x" * 3_000_000).over
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert received.endswith(b"}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_too_many_connections_over_sockets(listening: Any) -> None:
+    """The second connection is told and closed, the first goes on until the site is drained."""
+    site, connect = listening
+    first = connect(LIVE)
+    await first.begun
+    second = connect(LIVE)
+    assert (await second.over).startswith(b"HTTP/1.1 503 ")
+    assert first.received.startswith(b"HTTP/1.1 200 ")
+    drained = site.drain()
+    await first.over
+    await drained
+
+
+def test_a_resource_may_answer_later() -> None:
+    """The usual way of Twisted works in this site as in any other."""
+
+    class Later(Resource):
+        isLeaf = True
+
+        def render(self, request: Any) -> int:
+            server.callLater(1, request.write, b"later")
+            server.callLater(1, request.finish)
+            return NOT_DONE_YET
+
+    server = Clock()
+    connection = Connection(Site(Later(), reactor=server), LOOPBACK, NEIGHBOUR)
+    connection.send(LIVE)
+    server.advance(1)
+    assert b"later" in connection.response().body
+    connection.close()
