@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
 
 import attrs
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from loki_twisted.log.changes import NOTHING, changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.log.statements import commit
+from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, Fact
-from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.filters import EVERY_KIND, EVERYTHING, EventFilter
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import Task, TaskStatus
 
+Value = TypeVar("Value")
+
+TIMEOUT = 60
 MS = 1_790_000_000_000
 SESSIONS = ("", "session_1", "session_2", "café")
 
@@ -160,3 +172,50 @@ filters = st.builds(
         lambda types: sum(1 << KIND_OF_TYPE[each] for each in types)
     ),
 )
+
+
+@implementer(IReactorFromThreads)
+class ThreadedClock(Clock):
+    """A clock whose calls from threads wait until the test runs them: threads without chance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+
+    def callFromThread(self, f: Callable[..., object], *args: object, **kwargs: object) -> None:  # noqa: N802
+        """Have a function called by :meth:`turn`."""
+        self._calls.put(partial(f, *args, **kwargs))
+
+    def take(self) -> Callable[[], object]:
+        """Wait for the next call from a thread, and give it to the test."""
+        return self._calls.get(timeout=TIMEOUT)
+
+    def turn(self) -> None:
+        """Wait for the next call from a thread, and run it."""
+        self.take()()
+
+    def result(self, deferred: Deferred[Value]) -> Value:
+        """Run calls from threads until a Deferred has fired; gives its result or raises."""
+        outcome: list[Value | Failure] = []
+        deferred.addBoth(outcome.append)
+        while not outcome:
+            self.turn()
+        if isinstance(outcome[0], Failure):
+            outcome[0].raiseException()
+        return outcome[0]
+
+
+def read_all(
+    clock: ThreadedClock,
+    log: SQLiteEventLog,
+    wanted: EventFilter = EVERYTHING,
+    after: int = 0,
+    max_bytes: int = 10**9,
+) -> list[bytes]:
+    """All that a reader gets who goes on from what was reached."""
+    found: list[bytes] = []
+    while after < log.bounds.newest:
+        page = clock.result(log.read(after, wanted, max_bytes))
+        found += frames(page.blocks, wanted, after)
+        after = page.reached
+    return found

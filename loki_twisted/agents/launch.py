@@ -96,6 +96,7 @@ class Launch:
         :returns: Fires with None if the keeper has ended without that.
         """
         self.presence.gone().addCallback(lambda _: self._settle(self._files.started()))
+        self._look()  # at what happened before we listened
         return self._runs
 
     def reason_of_loss(self) -> str:

@@ -214,6 +214,9 @@ def settings_from(given: Given, environ: Mapping[str, str], current: str) -> Set
     if "project_roots" in values:
         values["project_roots"] = tuple(_absolute(current, r) for r in values["project_roots"])
     settings = Settings(**values)
+    for directory in (settings.loki_dir, *settings.project_roots):
+        if not os.path.isdir(directory):
+            raise InvalidSettings(f"{directory!r} is no directory.")
     refuse_open_listeners(settings)
     return settings
 

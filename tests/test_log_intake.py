@@ -1,0 +1,341 @@
+"""What goes into the log: numbers, bounds of the queue, failures and recoveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs
+
+from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake, Limits
+from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.model.blocks import Block
+from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
+from loki_twisted.model.events import Fact
+from tests.log_support import MS, ThreadedClock, fact, facts, opened, remembered
+
+LARGE = 400_000
+
+
+def lines(count: int = 1, size: int = 0, session_id: str = "session_1") -> Batch:
+    return Batch(session_id=session_id, at_ms=MS, facts=facts(count, size))
+
+
+class Desk:
+    """An open intake, a clock, and the blocks that were told."""
+
+    def __init__(self, path: Path, **limits: float) -> None:
+        self.clock = ThreadedClock()
+        self.path = str(path)
+        self.log: Opened | None = None
+        self.intake = Intake(self.clock, self.path, self._open, Limits(**limits))
+        self.told: list[Block] = []
+        self.intake.observers.add(self.told.extend)
+
+    def _open(self) -> Opened:
+        self.log = open_log(self.path, lambda: MS)
+        return self.log
+
+    def start(self) -> None:
+        self.clock.result(self.intake.start())
+
+    def stop(self) -> None:
+        self.clock.result(self.intake.drain())
+        self.clock.result(self.intake.close())
+
+    def append(self, batch: Batch) -> Bounds:
+        return self.clock.result(self.intake.append(batch))
+
+    def fill_up(self) -> None:
+        """Leave SQLite no room for anything large."""
+        assert self.log is not None
+        [(pages,)] = self.log.connection.execute("PRAGMA page_count").fetchall()
+        self.log.connection.pragma("max_page_count", pages + 10)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path / "log.db", queued_bytes=2_000_000, queued_batches=5)
+    desk.start()
+    yield desk
+    desk.stop()
+
+
+def test_numbers_are_in_the_order_of_the_calls(desk: Desk) -> None:
+    """Whatever waits together, the order of the calls is that of the numbers, without a hole."""
+    waiting = [desk.intake.append(lines(n % 3, session_id=f"s{n}")) for n in range(5)]
+
+    bounds = [desk.clock.result(each) for each in waiting]
+
+    assert bounds[-1] == Bounds(1, 0 + 1 + 2 + 0 + 1) == desk.intake.bounds
+    assert [event.seq for event in remembered(desk.told)] == [1, 2, 3, 4]
+    assert [event.session_id for event in remembered(desk.told)] == ["s1", "s2", "s2", "s4"]
+
+
+def test_observers_come_first(desk: Desk) -> None:
+    """When an append fires all observers were told, and the bounds are those of that moment."""
+    order: list[object] = []
+    desk.intake.observers.add(lambda blocks: order.append(desk.intake.bounds.newest))
+    waiting = [desk.intake.append(lines(2)), desk.intake.append(lines(1))]
+    for each in waiting:
+        each.addCallback(lambda bounds: order.append(bounds))
+
+    for each in waiting:
+        desk.clock.result(each)
+
+    told_before = [place for place in order if isinstance(place, int)]
+    assert order[0] == told_before[0]
+    assert [place for place in order if isinstance(place, Bounds)][-1] == Bounds(1, 3)
+    assert told_before[-1] == 3
+
+
+def test_a_failing_observer_holds_nobody_up(desk: Desk) -> None:
+    """An observer that raises is logged, and the append fires all the same."""
+    desk.intake.observers.add(lambda blocks: 1 / 0)
+
+    with capturedLogs() as captured:
+        assert desk.append(lines()) == Bounds(1, 1)
+
+    assert [type(event["log_failure"].value) for event in captured] == [ZeroDivisionError]
+
+
+def test_nothing_to_tell(desk: Desk) -> None:
+    """A batch without events is committed, and no observer hears of it."""
+    assert desk.append(Batch(session_id="s", at_ms=MS, cursors={"a": "1"})) == Bounds(1, 0)
+    assert desk.append(Batch(session_id="s", at_ms=MS)) == Bounds(1, 0)
+
+    assert desk.told == []
+
+
+def test_events_of_no_session(desk: Desk) -> None:
+    """Events may concern no known session."""
+    desk.append(lines(1, session_id=""))
+
+    assert desk.told[0].session_id == ""
+
+
+def test_a_large_batch_is_several_blocks(desk: Desk) -> None:
+    """A batch of very many events is cut, so that a reader never has to take too much."""
+    desk.append(lines(2 * MAX_BLOCK_EVENTS + 1))
+
+    assert [len(each) for each in desk.told] == [MAX_BLOCK_EVENTS, MAX_BLOCK_EVENTS, 1]
+    assert [each.first_seq for each in desk.told] == [1, 1025, 2049]
+
+
+def test_what_cannot_be_encoded_fails_alone(desk: Desk) -> None:
+    """A batch that is wrong takes no number, and those beside it are written."""
+    first = desk.intake.append(lines())
+    for wrong in (Fact("log:info", {"x": object()}), Fact("no:type", {})):
+        with pytest.raises((TypeError, KeyError)):
+            desk.intake.append(Batch(session_id="s", at_ms=MS, facts=[fact(), wrong]))
+    second = desk.intake.append(lines())
+
+    desk.clock.result(first)
+    assert desk.clock.result(second) == Bounds(1, 2)
+
+
+def test_the_queue_is_bounded_by_batches(desk: Desk) -> None:
+    """Beyond so many batches that wait appending fails, and works again when they are written."""
+    waiting = [desk.intake.append(lines()) for _ in range(5)]
+
+    with pytest.raises(Unavailable, match="too slow"):
+        desk.intake.append(lines())
+
+    for each in waiting:
+        desk.clock.result(each)
+    assert desk.append(lines()) == Bounds(1, 6)
+
+
+def test_the_queue_is_bounded_by_bytes(desk: Desk) -> None:
+    """Beyond so many bytes that wait appending fails, and works again when they are written."""
+    waiting = [desk.intake.append(lines(1, LARGE)) for _ in range(4)]
+
+    with pytest.raises(Unavailable, match="too slow"):
+        desk.intake.append(lines(1, LARGE))
+
+    assert desk.clock.result(waiting[-1]) == Bounds(1, 4)
+    desk.append(lines(1, LARGE))
+
+
+def test_giving_up_the_notice(desk: Desk) -> None:
+    """An append that is cancelled is in the log all the same."""
+    waiting = desk.intake.append(lines())
+    failures: list[type | None] = []
+    waiting.addErrback(lambda failure: failures.append(failure.type))
+
+    waiting.cancel()
+
+    assert desk.append(lines()) == Bounds(1, 2)
+    assert failures == [CancelledError]
+
+
+def test_a_full_disk(desk: Desk) -> None:
+    """All that waits fails, nobody is told anything, and numbers do not move."""
+    desk.append(lines())
+    desk.fill_up()
+    waiting = [desk.intake.append(lines(1, LARGE)), desk.intake.append(lines())]
+
+    with capturedLogs() as captured:
+        for each in waiting:
+            with pytest.raises(StorageFull):
+                desk.clock.result(each)
+
+    assert desk.intake.failure == (
+        "The log could not be written: there is no room left on its disk."
+    )
+    assert [event["log_level"].name for event in captured] == ["error"]
+    assert desk.intake.bounds == Bounds(1, 1)
+    assert len(remembered(desk.told)) == 1
+    with pytest.raises(StorageFull):
+        desk.intake.append(lines())
+
+
+def test_it_comes_back_by_itself(desk: Desk) -> None:
+    """A second after a failure the log is tried, and when that works numbers go on."""
+    desk.append(lines())
+    desk.fill_up()
+    with pytest.raises(StorageFull):
+        desk.append(lines(1, LARGE))
+
+    desk.clock.advance(0.9)
+    assert desk.intake.failure is not None
+    desk.clock.advance(0.1)
+    desk.clock.turn()
+
+    assert desk.intake.failure is None
+    assert desk.append(lines(1, LARGE)) == Bounds(1, 2)
+    assert [event.seq for event in remembered(desk.told)] == [1, 2]
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_it_is_tried_once_a_second(desk: Desk, tmp_path: Path) -> None:
+    """As long as the cause lasts there is one try a second, and one line in the operator's log."""
+    desk.append(lines())
+    desk.fill_up()
+    with pytest.raises(StorageFull):
+        desk.append(lines(1, LARGE))
+    aside = tmp_path / "aside"
+    (tmp_path / "log.db").rename(aside)
+    with capturedLogs() as captured:
+        for _ in range(3):
+            [probe] = desk.clock.getDelayedCalls()
+            assert probe.getTime() == desk.clock.seconds() + 1
+            desk.clock.advance(1)
+            desk.clock.turn()
+    assert len(captured) == 1
+    assert "unable to open" in str(desk.intake.failure)
+
+    aside.rename(tmp_path / "log.db")
+    desk.clock.advance(1)
+    desk.clock.turn()
+
+    assert desk.intake.failure is None
+    assert desk.append(lines()) == Bounds(1, 2)
+
+
+def test_the_end_while_it_fails(tmp_path: Path) -> None:
+    """A log that fails can be closed, and then it is not tried again."""
+    desk = Desk(tmp_path / "log.db")
+    desk.start()
+    desk.fill_up()
+    with pytest.raises(StorageFull):
+        desk.append(lines(1, LARGE))
+
+    desk.stop()
+
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_what_waits_is_written_before_the_end(tmp_path: Path) -> None:
+    """Whatever was appended before the end is in the log, and whoever waits for it is told."""
+    desk = Desk(tmp_path / "log.db")
+    desk.start()
+    bounds: list[Bounds] = []
+    for _ in range(3):
+        desk.intake.append(lines(10)).addCallback(bounds.append)
+
+    desk.stop()
+
+    assert bounds[-1] == Bounds(1, 30)
+    assert len(bounds) == 3
+    with opened(tmp_path / "log.db") as log:
+        assert log.bounds == Bounds(1, 30)
+
+
+def test_an_end_that_fails_is_told_to_who_waits(tmp_path: Path) -> None:
+    """What cannot be written at the end fails, and the end comes all the same."""
+    desk = Desk(tmp_path / "log.db")
+    desk.start()
+    desk.fill_up()
+    failures: list[type | None] = []
+    desk.intake.append(lines(1, LARGE)).addErrback(lambda failure: failures.append(failure.type))
+
+    desk.stop()
+
+    assert failures == [StorageFull]
+
+
+def test_only_an_open_log_takes_anything(tmp_path: Path) -> None:
+    """Before the log is open and from the end on, appending fails."""
+    desk = Desk(tmp_path / "log.db")
+    append = partial(desk.intake.append, lines())
+    with pytest.raises(Unavailable, match="not open yet"):
+        append()
+    starting = desk.intake.start()
+    with pytest.raises(Unavailable, match="being opened"):
+        append()
+    desk.clock.result(starting)
+    draining = desk.intake.drain()
+    with pytest.raises(Unavailable, match="shuts down"):
+        append()
+    desk.clock.result(draining)
+    closing = desk.intake.close()
+    with pytest.raises(Unavailable, match="shuts down"):
+        append()
+    desk.clock.result(closing)
+    with pytest.raises(Unavailable, match="is closed"):
+        append()
+
+
+def test_ends_at_any_time(tmp_path: Path) -> None:
+    """The end may come before the start, while the log is being opened, and twice."""
+    never = Desk(tmp_path / "never.db")
+    never.stop()
+    assert list(tmp_path.iterdir()) == []
+
+    hasty = Desk(tmp_path / "hasty.db")
+    starting = hasty.intake.start()
+    ends: list[Deferred[None]] = [hasty.intake.drain(), hasty.intake.drain()]
+    for each in (starting, *ends, hasty.intake.close(), hasty.intake.close()):
+        hasty.clock.result(each)
+    hasty.stop()
+
+
+def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Why it cannot be opened is told, and nothing is left to be ended."""
+    desk = Desk(tmp_path / "missing" / "log.db")
+
+    with pytest.raises(FileNotFoundError):
+        desk.start()
+
+    desk.stop()
+    with pytest.raises(Unavailable):
+        desk.intake.append(lines())
+
+
+def test_each_who_waits_has_an_error_of_its_own(desk: Desk) -> None:
+    """Errors are not shared, because each comes to carry its own traceback."""
+    desk.fill_up()
+    errors: list[BaseException | None] = []
+    for _ in range(2):
+        waiting = desk.intake.append(lines(1, LARGE))
+        waiting.addErrback(lambda failure: errors.append(failure.value))
+
+    with pytest.raises(StorageFailed):
+        desk.append(lines())
+
+    assert errors[0] is not errors[1]
