@@ -107,7 +107,8 @@ class Service(BaseService):
     :param reactor: The reactor; the global one by default.
     :param listening: Whether it listens by itself. Without that it is reached by
         ``resource`` only, and who may reach that is up to the program that mounts it.
-    :raises loki_twisted.settings.InvalidSettings: if it would listen where others could start programs.
+    :raises loki_twisted.settings.InvalidSettings: if it would listen where others could start
+        programs.
     :ivar resource: The API, an ``IResource``; it may be mounted under any path.
     :ivar ready: Fires once it serves, with the addresses that it listens on
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,

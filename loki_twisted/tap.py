@@ -12,7 +12,15 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from loki_twisted.command.options import OPTIONS, Option, settings_from
+from loki_twisted.command.options import (
+    GENERATE_HELP,
+    OPTIONS,
+    RELOAD_HELP,
+    Option,
+    new_token,
+    settings_from,
+)
+from loki_twisted.command.reload import restart_after_change
 from loki_twisted.command.running import use_monotonic_clock
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started
 from loki_twisted.settings import InvalidSettings, Settings
@@ -33,16 +41,21 @@ class Options(usage.Options):
         [option.name, option.short, None, option.described] for option in _ONCE if option.metavar
     ]
     optFlags: Final = [  # noqa: N815  # Twisted's name
-        [option.name, option.short, option.described] for option in _ONCE if not option.metavar
+        *([option.name, option.short, option.described] for option in _ONCE if not option.metavar),
+        ["reload", None, RELOAD_HELP],
+        ["generate-token", None, GENERATE_HELP],
     ]
     settings: Settings
 
     def postOptions(self) -> None:  # noqa: N802  # Twisted's name
         """
-        Make the settings.
+        Make the settings, or print a token and end.
 
         :raises UsageError: if a value is wrong, or others could start programs here.
         """
+        if self["generate-token"]:
+            sys.stdout.write(f"{new_token()}\n")
+            raise SystemExit(0)
         try:
             self.settings = settings_from(self, os.environ, os.getcwd())
         except InvalidSettings as error:
@@ -78,6 +91,8 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
         callbackArgs=(options.settings,),
         errbackArgs=(reactor,),
     )
+    if options["reload"]:
+        service.ready.addCallback(lambda _: restart_after_change(reactor))
     return service
 
 

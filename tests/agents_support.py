@@ -146,6 +146,11 @@ class AgentCase(TestCase):
         found.pop(self.note("pid.json", session_id)["keeper"]["pid"], None)
         return found
 
+    def order(self, line: bytes) -> None:
+        """Give the keeper an order behind the server's back."""
+        with open(Path(self.root, "session_1", "control"), "wb", buffering=0) as control:
+            control.write(line)
+
     async def _end_all(self) -> None:
         for runner in self.runners:
             await runner.detach()

@@ -88,6 +88,19 @@ class PollingTests(SynchronousTestCase):
         self.clock.pump([POLL_SECONDS] * 2)
         assert ears.heard == 2
 
+    def test_a_listener_may_give_way_to_another_while_it_rings(self) -> None:
+        """When the only one leaves and another comes in the same turn, it rings on as before."""
+        ears = Ears()
+
+        def give_way() -> None:
+            stop()
+            self.bell.listen("/one", ears)
+
+        stop = self.bell.listen("/one", give_way)
+        self.clock.pump([POLL_SECONDS] * 4)
+        assert ears.heard == 3
+        assert len(self.clock.getDelayedCalls()) == 1
+
     def test_close_ends_it(self) -> None:
         """A closed bell is silent."""
         ears = Ears()

@@ -162,10 +162,6 @@ class TestFullDisk(ProgramCase):
 class OrderTests(AgentCase):
     """What the keeper does on order."""
 
-    def order(self, line: bytes) -> None:
-        with open(Path(self.root, "session_1", "control"), "wb", buffering=0) as control:
-            control.write(line)
-
     def keeper_pid(self) -> int:
         return self.note(STARTED)["keeper"]["pid"]
 

@@ -80,7 +80,10 @@ class AgentTests(SynchronousTestCase):
         self.files = AgentFiles.of(root.name, "session_1")
         wanted = plan("/bin/true", accepts_input=True)
         self.files.make(wanted, "cookie-without-bearer", boot_id(), 1)
-        self.lock = self.files.lock()
+        lock = self.files.lock()
+        assert lock is not None
+        self.lock = os.fdopen(lock)
+        self.addCleanup(self.lock.close)
         self.control = self.files.open_control()
         self.addCleanup(os.close, self.control)
         self.clock, self.bell, self.keeper = Clock(), HandBell(), KeeperAtHand()
@@ -117,7 +120,7 @@ class AgentTests(SynchronousTestCase):
         """Let the keeper write the end, if it knows it, and go."""
         if end is not None:
             self.files.write_end(end)
-        os.close(self.lock)
+        self.lock.close()
         self.keeper.go()
 
     def turn(self) -> None:
@@ -129,7 +132,7 @@ class AgentTests(SynchronousTestCase):
         assert self.agent.pid == 42
 
     def test_what_is_written_as_the_watch_begins_is_read(self) -> None:
-        """A line that is written before the kernel watches, and never followed by another, counts."""
+        """A line that is written just before the kernel watches, and the only one, is read."""
         self.bell.before = lambda: self.write(b"line\n")
         self.agent.follow({}, self.recorder)
         assert self.recorder.stdout == ["line"]
@@ -156,7 +159,7 @@ class AgentTests(SynchronousTestCase):
         assert self.recorder.pieces == 2
 
     def test_the_end_is_told_after_the_last_line(self) -> None:
-        """All lines are taken first, the last also without its newline; then comes the end, once."""
+        """All lines are taken first, the last also without a newline; then comes the end, once."""
         held: list[Deferred[None]] = []
         self.recorder.answer = lambda: held.append(Deferred()) or held[-1]
         self.agent.follow({}, self.recorder)
@@ -305,7 +308,7 @@ class AgentTests(SynchronousTestCase):
         self.agent.follow({}, self.recorder)
         self.keeper.go()  # the lock is still held: it must wait
         self.successResultOf(self.agent.detach())
-        os.close(self.lock)
+        self.lock.close()
         assert self.clock.getDelayedCalls() == []
         assert self.files.end() is None
 

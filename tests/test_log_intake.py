@@ -82,7 +82,7 @@ def test_observers_come_first(desk: Desk) -> None:
     desk.intake.observers.add(lambda blocks: order.append(desk.intake.bounds.newest))
     waiting = [desk.intake.append(lines(2)), desk.intake.append(lines(1))]
     for each in waiting:
-        each.addCallback(lambda bounds: order.append(bounds))
+        each.addCallback(order.append)
 
     for each in waiting:
         desk.clock.result(each)
@@ -310,7 +310,9 @@ def test_ends_at_any_time(tmp_path: Path) -> None:
     hasty = Desk(tmp_path / "hasty.db")
     starting = hasty.intake.start()
     ends: list[Deferred[None]] = [hasty.intake.drain(), hasty.intake.drain()]
-    for each in (starting, *ends, hasty.intake.close(), hasty.intake.close()):
+    for each in (starting, *ends):
+        hasty.clock.result(each)
+    for each in [hasty.intake.close(), hasty.intake.close()]:
         hasty.clock.result(each)
     hasty.stop()
 

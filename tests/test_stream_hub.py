@@ -10,6 +10,7 @@ from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
+from loki_twisted.stream.interface import Progress
 from loki_twisted.stream.position import Behind
 from loki_twisted.stream.sse import GREETING, KEEP_ALIVE
 from tests.fakes_log import START_MS, FakeLog
@@ -67,6 +68,7 @@ class PublishingTests(SynchronousTestCase):
         """One whose transport is full is written nothing, however much is published."""
         live, full = listen(self.hub), listen(self.hub, room=10)
         self.log.commit(batch(1))
+        assert list(live.subscriber.group.live) == [live.subscriber]
         writes = len(full.writes)
         for _ in range(10):
             self.log.commit(batch(1))
@@ -259,6 +261,24 @@ class PatienceTests(SynchronousTestCase):
     def test_stalled_before_it_is_full(self) -> None:
         """What the transport holds counts, also while the subscriber is still live."""
         sink = listen(self.hub, room=10**6)
+        self.log.commit(batch(1))
+        self.pass_time(66)
+        assert sink.aborted
+
+    def test_stalled_on_a_transport_that_tells_nothing(self) -> None:
+        """Where it is not known what the transport holds, being full for 60 seconds counts."""
+
+        class Silent(MemorySink):
+            def progress(self) -> Progress:
+                return Progress(super().progress().written, 0)
+
+        sink = Silent(room=10)
+        sink.subscriber = self.hub.subscribe(sink)
+        sink.subscriber.start()
+        self.pass_time(50)
+        sink.take_all()
+        self.pass_time(20)
+        assert not sink.aborted
         self.log.commit(batch(1))
         self.pass_time(66)
         assert sink.aborted

@@ -274,6 +274,26 @@ class SubscriberTests(SynchronousTestCase):
         assert len(named(sink.received, "stream:reset")) == 1
         assert numbers_of(sink.received) == [3, 4]
 
+    def test_a_piece_that_does_not_follow(self) -> None:
+        """If a commit was not told to it, a live subscriber reads it before it goes on."""
+        sink = listen(self.hub)
+        self.log.commit(batch(2))
+        observers, self.log._observers = self.log._observers, []
+        self.log.commit(batch(2))
+        self.log._observers = observers
+        self.log.commit(batch(2))
+        self.log.commit(batch(1))
+        assert numbers_of(sink.received) == [1, 2, 3, 4, 5, 6, 7]
+
+    def test_a_piece_that_it_has(self) -> None:
+        """What a live subscriber has been given is not given to it again."""
+        sink = listen(self.hub)
+        (block,) = self.log.commit(batch(2))
+        assert sink.subscriber is not None
+        sink.subscriber.give(1, 2, block.body)
+        assert numbers_of(sink.received) == [1, 2]
+        assert sink.subscriber.state is State.LIVE
+
     def test_gone_while_reading(self) -> None:
         """An answer for a client that has left goes nowhere."""
         self.log.commit(batch(2))

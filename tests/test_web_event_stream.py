@@ -28,6 +28,7 @@ from twisted.internet.endpoints import (
     connectProtocol,
     wrapClientTLS,
 )
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
@@ -133,12 +134,19 @@ class InMemoryTests(SynchronousTestCase):
         assert "end of history" not in comments_of(self.body)
 
     def test_head(self) -> None:
-        """HEAD answers the headers and begins no stream."""
-        response = self.successResultOf(self.http.head("http://127.0.0.1/"))
-        assert response.code == 200
-        assert response.headers.getRawHeaders("content-type") == ["text/event-stream"]
-        assert self.successResultOf(response.content()) == b""
+        """HEAD answers the headers and begins no stream, however long the client stays."""
+        channel = Site(self.root).buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        head, *answers = transport.value().split(b"HTTP/1.1 200 OK\r\n")
+        assert head == b""
+        assert len(answers) == 2
+        for answer in answers:
+            assert b"Content-Type: text/event-stream\r\n" in answer
+            assert answer.endswith(b"\r\n\r\n")
         assert self.hub.subscriber_count == 0
+        channel.connectionLost(Failure(ConnectionDone()))
 
     def test_disconnect(self) -> None:
         """When the client leaves, its subscription ends at once."""
@@ -257,7 +265,8 @@ class Client(Protocol):
 
     def connectionMade(self) -> None:  # noqa: N802  # Twisted's name
         if not self.reads:
-            self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            carrier = getattr(self.transport, "transport", self.transport)  # under TLS, if any
+            carrier.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             self.transport.pauseProducing()
         self.transport.write(self.request)
 
@@ -319,6 +328,10 @@ def own_certificate() -> tuple[PrivateCertificate, Certificate]:
     return PrivateCertificate.loadPEM(pem + public), Certificate.loadPEM(public)
 
 
+# Twisted hands pyOpenSSL its own objects, which newer releases of it would rather not have.
+over_tls = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+
+
 class Rig:
     """
     Streams on real sockets, and their clients.
@@ -374,6 +387,19 @@ class Rig:
         await self.until(lambda: self.hub.subscriber_count > count)
         return client
 
+    def held(self) -> list[int]:
+        """How many bytes the transport of each subscriber holds."""
+        return [each._sink.progress().held for each in self.hub._subscribers()]
+
+    async def tls(self) -> IStreamClientEndpoint:
+        """Serve streams over TLS."""
+        private, public = own_certificate()
+        port = await self.listen(
+            SSL4ServerEndpoint(reactor, 0, private.options(), interface="127.0.0.1")
+        )
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        return wrapClientTLS(optionsForClientTLS("localhost", public), endpoint)
+
     async def tcp(self) -> TCP4ClientEndpoint:
         """Serve streams over TCP."""
         port = await self.listen(TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"))
@@ -390,18 +416,12 @@ async def rig() -> AsyncIterator[Rig]:
         await made.close()
 
 
-# Twisted hands pyOpenSSL its own objects, which newer releases of it would rather not have.
-@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+@over_tls
 @pytest_twisted.ensureDeferred
 async def test_all_ways_give_the_same(rig: Rig) -> None:
     """Over TCP, HTTP/1.0, TLS and a UNIX socket, clients get the same stream to its end."""
     tcp = await rig.tcp()
-    private, public = own_certificate()
-    port = await rig.listen(
-        SSL4ServerEndpoint(reactor, 0, private.options(), interface="127.0.0.1")
-    )
-    trusted = optionsForClientTLS("localhost", public)
-    tls = wrapClientTLS(trusted, TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port))
+    tls = await rig.tls()
     path = f"{rig.path}/socket"
     await rig.listen(UNIXServerEndpoint(reactor, path))
     unix = UNIXClientEndpoint(reactor, path)
@@ -433,6 +453,22 @@ async def test_all_ways_give_the_same(rig: Rig) -> None:
         assert client.raw[-1].endswith(b"0\r\n\r\n")
 
 
+@over_tls
+@pytest_twisted.ensureDeferred
+async def test_full_under_tls(rig: Rig) -> None:
+    """Over TLS too, what the client does not take is noticed, and all of it comes later."""
+    endpoint = await rig.tls()
+    client = await rig.connect(endpoint, Client(reads=False))
+    for _ in range(100):
+        rig.log.commit(batch(100, padding="x" * 800))
+        await deferLater(reactor, 0)
+    assert rig.hub.lag() > 0
+    assert 0 < rig.held()[0] < 1024 * 1024
+    client.transport.resumeProducing()
+    await rig.until(lambda: client.ends_with(b"id: evt_10000_"))
+    assert numbers_of(client.body) == list(range(1, 10_001))
+
+
 @pytest_twisted.ensureDeferred
 async def test_straight_to_the_socket(rig: Rig) -> None:
     """Over plain TCP a client has an event before the reactor does anything else."""
@@ -446,7 +482,9 @@ async def test_straight_to_the_socket(rig: Rig) -> None:
     # What the socket has no room for comes later, in order.
     rig.log.commit(*[batch(100, padding="x" * 1000) for _ in range(100)])
     rig.log.commit(batch(1))
+    assert rig.held()[0] > 100_000
     await rig.until(lambda: client.ends_with(b"id: evt_10004_"))
+    await rig.until(lambda: rig.held() == [0])
     assert numbers_of(client.body) == list(range(1, 10_005))
 
 
@@ -480,10 +518,9 @@ async def test_those_who_never_read(rig: Rig) -> None:
     await rig.until(lambda: all(each.ends_with(b"id: evt_10000_") for each in healthy))
     for client in healthy:
         assert numbers_of(client.body) == list(range(1, 10_001))
-    for subscriber in rig.hub._subscribers():
-        assert subscriber._sink.progress().held < 512 * 1024
-
     assert rig.hub.lag() > 0
+    assert rig.held()[:2] == [0, 0]
+    assert all(0 < held < 512 * 1024 for held in rig.held()[2:])
     late = stuck.pop()
     late.transport.resumeProducing()
     await rig.until(lambda: late.ends_with(b"id: evt_10000_"))

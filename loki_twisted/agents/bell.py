@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.agents.reactors import IWatchingReactor
@@ -54,37 +53,42 @@ class PollingBell:
     _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
         self._listeners: list[Heard] = []
-        self._rounds = LoopingCall(self._ring)
-        self._rounds.clock = clock
+        # Not a LoopingCall: that cannot be stopped and started again from what it calls.
+        self._next: IDelayedCall | None = None
 
     def listen(self, directory: str, heard: Heard) -> Callable[[], None]:  # noqa: ARG002  # a Bell's
         """See :class:`Bell`."""
         self._listeners.append(heard)
-        if not self._rounds.running:
-            self._rounds.start(POLL_SECONDS, now=False)
+        self._plan()
 
         def stop() -> None:
             if heard in self._listeners:
                 self._listeners.remove(heard)
-            if not self._listeners:
-                self._stop_rounds()
+            self._plan()
 
         return stop
 
     def close(self) -> None:
         """See :class:`Bell`."""
         self._listeners.clear()
-        self._stop_rounds()
+        self._plan()
 
-    def _stop_rounds(self) -> None:
-        if self._rounds.running:
-            self._rounds.stop()
+    def _plan(self) -> None:
+        """Have the next ring planned if, and only if, somebody listens."""
+        if self._listeners and self._next is None:
+            self._next = self._clock.callLater(POLL_SECONDS, self._ring)
+        elif not self._listeners and self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     def _ring(self) -> None:
+        self._next = None
         for heard in tuple(self._listeners):
             with self._log.failuresHandled("who heard the bell failed"):
                 heard()
+        self._plan()
 
 
 class InotifyBell:

@@ -118,11 +118,11 @@ class KeptAgent:
 
     def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
         """See :class:`IAgent`."""
-        for stream in STREAMS:
-            name = f"{self._facts.session_id}/{stream}"
-            cursor = Cursor.from_text(cursors.get(name, "0"))
+        names = {stream: f"{self._facts.session_id}/{stream}" for stream in STREAMS}
+        places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
+        for stream, name in names.items():
             path = self._facts.files.path(stream)
-            spool = Spool(path, cursor, is_growing=not self.has_ended)
+            spool = Spool(path, places[name], is_growing=not self.has_ended)
             self._tails.append(Tail(self._clock, spool, stream, name, listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.

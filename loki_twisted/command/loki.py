@@ -8,7 +8,6 @@ it is known that a server is wanted.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
@@ -57,20 +56,21 @@ def _dispatch(given: list[str]) -> int:
 
 def _serve(arguments: list[str]) -> int:
     from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
-    from loki_twisted.command.options import settings_from
+    from loki_twisted.command.options import (
+        GENERATE_HELP,
+        RELOAD_HELP,
+        new_token,
+        settings_from,
+    )
     from loki_twisted.settings import InvalidSettings
 
     parser = LineParser(prog="loki serve", description="Serve the API over HTTP and SSE.")
     add_server_options(parser)
-    parser.add_argument(
-        "--reload", action="store_true", help="Restart when the server's own code changes."
-    )
-    parser.add_argument(
-        "--generate-token", action="store_true", help="Print a new API token and exit."
-    )
+    parser.add_argument("--reload", action="store_true", help=RELOAD_HELP)
+    parser.add_argument("--generate-token", action="store_true", help=GENERATE_HELP)
     given = vars(parser.parse_args(arguments))
     if given["generate_token"]:
-        print(secrets.token_urlsafe(32))
+        print(new_token())
         return 0
     try:
         settings = settings_from(given, os.environ, os.getcwd())

@@ -13,6 +13,7 @@ environment variables that is set and not empty, else from the defaults of
 from __future__ import annotations
 
 import os.path
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -187,6 +188,16 @@ OPTIONS: Final = (
         help="Enable debug output.",
     ),
 )
+
+RELOAD_HELP: Final = "Restart when the server's own code changes."
+GENERATE_HELP: Final = "Print a new API token and exit."
+"""Two more that set nothing, and that each command carries out in its own way."""
+
+
+def new_token() -> str:
+    """Make a token that nobody can guess: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
 
 # From what was given to settings
 

@@ -9,12 +9,13 @@ outlive the server and are found again by the next one.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -130,3 +131,27 @@ class _Supervisor:
 
     def say(self, text: str) -> None:
         print(f"loki serve --reload: {text}", file=sys.stderr, flush=True)
+
+
+def restart_after_change(reactor: Any) -> None:
+    """
+    Do the same within a server that somebody else (twistd) has started.
+
+    After a change the reactor is stopped, and when all has ended in order, also what
+    twistd does last, the process becomes its successor.
+    """
+    # Late, because the supervisor above needs no Twisted.
+    from twisted.internet.task import LoopingCall
+
+    directory = Path(loki_twisted.__file__).parent
+    first = snapshot(directory)
+
+    def look() -> None:
+        if changed(first, snapshot(directory)):
+            looking.stop()
+            atexit.register(os.execv, sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            reactor.stop()
+
+    looking = LoopingCall(look)
+    looking.clock = reactor
+    looking.start(SECONDS_BETWEEN_LOOKS, now=False)

@@ -151,7 +151,7 @@ class Intake:
 
     def close(self) -> Deferred[None]:
         """
-        End the writer, once nothing waits to be written.
+        End the writer. To be called when :meth:`drain` has fired.
 
         :returns: Fires when it has ended.
         """

@@ -179,8 +179,7 @@ class Hub:
         :returns: Fires when all are gone. New ones are refused from now on. Cancelling
             it cuts all at once.
         """
-        if self._phase is Phase.OPEN:
-            self._phase = Phase.REFUSING
+        self._phase = Phase.REFUSING
         return Deferred.fromCoroutine(self._close(self._reactor.seconds() + grace_seconds))
 
     async def _close(self, deadline: float) -> None:

@@ -1,0 +1,221 @@
+"""``loki serve`` and ``twistd loki`` as the programs that they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+
+from loki_twisted.client import LokiClient
+from loki_twisted.command.serve import hints, reason_not_started
+from loki_twisted.model.errors import StorageRefused
+from loki_twisted.settings import Settings
+
+SERVE = ("-m", "loki_twisted", "serve")
+TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "loki")
+SECONDS = 60
+
+
+class Server:
+    """A server as a process, in a directory of its own."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("LOKI_")}
+        self.process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=home,
+            env={**clean, "LOKI_DIR": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def address(self) -> str:
+        """Where it listens, once it does."""
+        said = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said.append(line)
+            found = re.search(r"Listening on (\S+)", line)
+            if found:
+                return found[1]
+        raise AssertionError(f"it does not listen: {said}")
+
+    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
+        """Wait for its end, after a signal; gives the exit code and what else it said."""
+        if number is not None:
+            self.process.send_signal(number)
+        said, _ = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, said
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a server; what still runs after the test is killed."""
+    servers: list[Server] = []
+
+    def start(*words: str) -> Server:
+        servers.append(Server(tmp_path, *words))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.communicate()
+
+
+def is_alive(address: str) -> bool:
+    with urllib.request.urlopen(f"{address}/health/live", timeout=SECONDS) as answer:
+        return answer.status == 200
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_it_serves_until_it_is_told_to_end(start: Start, tmp_path: Path) -> None:
+    """
+    A server says where it listens, in plain lines, and ends in order.
+
+    Meanwhile its port and its data are its own: a second server is refused in one line that
+    says why, and changes nothing.
+    """
+    first = start(*SERVE, "--port", "0")
+    address = first.address()
+    port = address.rpartition(":")[2]
+    assert is_alive(address)
+    data = tmp_path / ".loki" / "server"
+    files = sorted(data.rglob("*"))
+
+    code, said = start(*SERVE, "--port", port, "--data-dir", "other").end()
+    assert code == 1
+    assert said.startswith(f"loki serve: Cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert f"by process {first.process.pid};" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+    code, said = start(*SERVE, "--port", "0").end()
+    assert code == 1
+    assert said.startswith("loki serve: ")
+    assert str(data) in said
+    assert said.count("\n") == 1
+
+    assert is_alive(address)
+    assert sorted(data.rglob("*")) == files
+    code, said = first.end(signal.SIGTERM)
+    assert code == 0
+    assert "Traceback" not in said
+
+
+def test_ctrl_c(start: Start) -> None:
+    """SIGINT ends a server in order too; its lines are for people, without Twisted's."""
+    server = start(*SERVE, "--port", "0")
+    server.address()
+    code, said = server.end(signal.SIGINT)
+
+    assert code == 0
+    for line in said.splitlines():
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARN) +", line), line
+    assert "Site" not in said
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_unix_socket(start: Start, tmp_path: Path) -> None:
+    """A server on a unix socket is for its user alone; the client reaches it by its path."""
+    path = os.path.relpath(tmp_path / "socket")
+    server = start(*SERVE, "--listen", "unix:socket")
+    address = server.address()
+    mode = stat.S_IMODE((tmp_path / "socket").stat().st_mode)
+    client = LokiClient(f"unix:{path}", reactor=reactor)
+    try:
+        assert (await client.live()).alive
+    finally:
+        await client.close()
+
+    assert address == "unix:socket"
+    assert mode == 0o600
+    assert server.end(signal.SIGTERM)[0] == 0
+
+
+def test_others_are_kept_out(start: Start, tmp_path: Path) -> None:
+    """A server that all could reach and that has no token does not start, and makes nothing."""
+    code, said = start(*SERVE, "--host", "0.0.0.0", "--port", "0").end()
+
+    assert code == 2
+    assert said.startswith("loki serve: Refusing to listen on '0.0.0.0' without a token")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_is_no_directory(start: Start, tmp_path: Path) -> None:
+    """Data that cannot be used is named in one line."""
+    (tmp_path / "file").touch()
+    code, said = start(*SERVE, "--port", "0", "--data-dir", "file").end()
+
+    assert code == 1
+    assert said.count("\n") == 1
+    assert str(tmp_path / "file") in said
+
+
+def test_twistd(start: Start, tmp_path: Path) -> None:
+    """Under twistd it serves the same, and ends with a code that is not 0 where it cannot."""
+    server = start(*TWISTD, "--port", "0")
+    address = server.address()
+    assert is_alive(address)
+
+    port = address.rpartition(":")[2]
+    code, said = start(*TWISTD, "--port", port, "--data-dir", "other").end()
+    assert code == 1
+    assert f"twistd loki: Cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "other").exists()
+
+    assert is_alive(address)
+    server.end(signal.SIGTERM)
+
+
+def test_reasons() -> None:
+    """Why a server did not start is one line, whatever it was."""
+    reasons = [
+        reason_not_started(StorageRefused("Held by\nanother server.")),
+        reason_not_started(CannotListenError("", 80, PermissionError(13, "Permission denied"))),
+        reason_not_started(CannotListenError("x", 80, OSError("unknown name"))),
+        reason_not_started(PermissionError(13, "Permission denied", "/srv/x")),
+        reason_not_started(ValueError("Unknown endpoint type: 'le'")),
+    ]
+
+    assert reasons == [
+        "Held by another server.",
+        "Cannot listen on *:80: Permission denied; choose another with --port.",
+        "Cannot listen on x:80: unknown name; choose another with --port.",
+        "Cannot start: /srv/x: Permission denied.",
+        "Unknown endpoint type: 'le'",
+    ]
+
+
+def test_hints() -> None:
+    """What is allowed but hardly meant is mentioned."""
+    good, short = ("t" * 32,), ("secret",)
+
+    assert list(hints(Settings(loki_dir="/"))) == []
+    assert list(hints(Settings(loki_dir="/", tokens=good))) == []
+    assert len(list(hints(Settings(loki_dir="/", tokens=short)))) == 1
+    assert "secret" not in "".join(hints(Settings(loki_dir="/", tokens=short)))
+    assert len(list(hints(Settings(loki_dir="/", tokens=good, auth=False)))) == 1

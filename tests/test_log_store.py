@@ -1,0 +1,360 @@
+"""The event log on SQLite, from outside."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.blocks import Block
+from loki_twisted.model.errors import LokiError, StorageFailed, StorageRefused, Unavailable
+from loki_twisted.model.events import Fact
+from loki_twisted.model.filters import EVERYTHING, EventFilter
+from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
+from tests.log_support import (
+    MS,
+    SESSIONS,
+    ThreadedClock,
+    fact,
+    facts,
+    filters,
+    frames,
+    read_all,
+    remembered,
+    session,
+    some_facts,
+    task,
+    wanted_of,
+)
+
+
+@attrs.frozen
+class Desk:
+    """A log and the clock that it works with."""
+
+    clock: ThreadedClock
+    path: Path
+    log: SQLiteEventLog
+
+    def start(self) -> None:
+        self.clock.result(self.log.start())
+
+    def stop(self) -> None:
+        self.clock.result(self.log.stop())
+
+    def append(self, *some: Fact, session_id: str = "session_1") -> Bounds:
+        return self.clock.result(
+            self.log.append(Batch(session_id=session_id, at_ms=MS, facts=some))
+        )
+
+
+def new_desk(path: Path) -> Desk:
+    clock = ThreadedClock()
+    return Desk(clock, path, SQLiteEventLog(clock, str(path), now_ms=lambda: MS))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = new_desk(tmp_path / "log.db")
+    desk.start()
+    yield desk
+    desk.stop()
+
+
+def test_it_is_what_it_says(desk: Desk) -> None:
+    """It is an event log, and it has the records."""
+    assert verifyObject(IEventLog, desk.log)
+    assert verifyObject(IRecords, desk.log)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    """In any portions, read by any filter: what was told is what is read, after a restart too."""
+    numbers = iter(range(10**6))
+    portions = st.lists(
+        st.lists(st.tuples(st.sampled_from(SESSIONS), some_facts), max_size=4), max_size=4
+    )
+
+    @settings(max_examples=25)
+    @given(portions, filters, st.integers(0, 20), st.sampled_from([0, 500, 10**9]))
+    def law(
+        wanted: list[list[tuple[str, list[Fact]]]], chosen: EventFilter, after: int, size: int
+    ) -> None:
+        path = tmp_path / f"{next(numbers)}.db"
+        desk = new_desk(path)
+        desk.start()
+        told: list[Block] = []
+        desk.log.observe(told.extend)
+        for portion in wanted:
+            waiting = [
+                desk.log.append(Batch(session_id=name, at_ms=MS, facts=some))
+                for name, some in portion
+            ]
+            for each in waiting:
+                desk.clock.result(each)
+        events = remembered(told)
+        count = sum(len(some) for portion in wanted for _, some in portion)
+        assert [event.seq for event in events] == list(range(1, count + 1))
+        expected = wanted_of(events, chosen, after)
+        assert read_all(desk.clock, desk.log, chosen, after, size) == expected
+        desk.stop()
+
+        again = new_desk(path)
+        again.start()
+        assert again.log.bounds == Bounds(1, count)
+        assert read_all(again.clock, again.log, chosen, after, size) == expected
+        page = again.clock.result(again.log.read_back(count + 1, chosen, 3))
+        back = frames(page.blocks, chosen)
+        everything = wanted_of(events, chosen)
+        assert back == everything[len(everything) - len(back) :]
+        assert len(back) >= min(3, len(everything))
+        again.stop()
+
+    law()
+
+
+def test_what_was_not_told_is_not_read(desk: Desk) -> None:
+    """What is on disk, and of which the observers do not know yet, is not read."""
+    desk.append(fact("one"))
+    waiting = desk.log.append(Batch(session_id="s", at_ms=MS, facts=[fact("two")]))
+    tell = desk.clock.take()
+    with closing(apsw.Connection(str(desk.path))) as other:
+        assert other.execute("SELECT count(*) FROM blocks").fetchall() == [(2,)]
+
+    before = desk.clock.result(desk.log.read(0, EVERYTHING, 10**6))
+    back = desk.clock.result(desk.log.read_back(99, EVERYTHING, 10))
+    time = desk.clock.result(desk.log.time_of(2))
+    tell()
+
+    assert len(frames(before.blocks, EVERYTHING)) == len(frames(back.blocks, EVERYTHING)) == 1
+    assert (before.reached, back.reached, time) == (1, 1, None)
+    assert desk.clock.result(waiting) == Bounds(1, 2)
+    assert len(read_all(desk.clock, desk.log)) == 2
+
+
+def test_an_observer_may_read_what_it_is_told(desk: Desk) -> None:
+    """From within an observer the log already holds what that is told."""
+    pages = []
+    desk.log.observe(lambda blocks: pages.append(desk.log.read(0, EVERYTHING, 10**6)))
+
+    desk.append(fact())
+
+    assert len(frames(desk.clock.result(pages[0]).blocks, EVERYTHING)) == 1
+
+
+def test_nothing_more_to_read(desk: Desk) -> None:
+    """At the end of the log, and behind it, a page is empty and does not fall back."""
+    desk.append(fact())
+
+    assert desk.clock.result(desk.log.read(1, EVERYTHING, 10)) == Page((), 1)
+    assert desk.clock.result(desk.log.read(7, EVERYTHING, 10)) == Page((), 7)
+
+
+def test_an_observer_that_has_left(desk: Desk) -> None:
+    """Who has left is told nothing more."""
+    told: list[Block] = []
+    leave = desk.log.observe(told.extend)
+    desk.append(fact())
+    leave()
+
+    desk.append(fact())
+
+    assert len(told) == 1
+
+
+def test_times(desk: Desk) -> None:
+    """An event's time is found by its number."""
+    desk.append(fact())
+
+    times = [desk.clock.result(desk.log.time_of(seq)) for seq in (0, 1, 2)]
+
+    assert times == [None, MS, None]
+
+
+def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
+    """Rows and cursors of a batch can be read as soon as its append has fired."""
+    batch = Batch(
+        session_id="session_1",
+        at_ms=MS,
+        facts=[fact()],
+        session=session(),
+        tasks=[task("t1")],
+        cursors={"session_1/out": "1"},
+    )
+    desk.clock.result(desk.log.append(batch))
+
+    log, result = desk.log, desk.clock.result
+    assert result(log.sessions()) == [session()]
+    assert result(log.tasks(TaskQuery())) == TaskPage((task("t1"),), 1)
+    assert result(log.task("session_1", "t1")) == task("t1")
+    assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)
+    assert result(log.cursors("session_1/")) == {"session_1/out": "1"}
+
+
+def test_the_id_of_a_log(tmp_path: Path) -> None:
+    """A log keeps its id over restarts; another log has another one."""
+    ids = []
+    for name in ("one.db", "one.db", "two.db"):
+        desk = new_desk(tmp_path / name)
+        assert desk.log.log_id == ""
+        desk.start()
+        ids.append(desk.log.log_id)
+        desk.stop()
+
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
+    """Before the start and after the stop whatever is asked for fails in a sentence."""
+    desk = new_desk(tmp_path / "log.db")
+    log = desk.log
+    asked: list[Callable] = [
+        lambda: log.append(Batch(session_id="s", at_ms=MS, facts=[fact()])),
+        lambda: log.read_back(1, EVERYTHING, 1),
+        log.sessions,
+        lambda: log.cursors(""),
+    ]
+    for ask in asked:
+        with pytest.raises(Unavailable):
+            desk.clock.result(ask())
+    desk.start()
+    desk.append(fact())
+    desk.stop()
+    desk.stop()
+    for ask in (*asked, lambda: log.read(0, EVERYTHING, 1), lambda: log.time_of(1)):
+        with pytest.raises(Unavailable):
+            desk.clock.result(ask())
+
+
+def test_a_stop_during_the_start(tmp_path: Path) -> None:
+    """A server that is ended while it starts ends."""
+    desk = new_desk(tmp_path / "log.db")
+    starting = desk.log.start()
+
+    desk.stop()
+
+    desk.clock.result(starting)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.db"]
+
+
+def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
+    """What belongs to another program is left alone, and the log does not start."""
+    with closing(apsw.Connection(str(tmp_path / "log.db"))) as connection:
+        connection.execute("CREATE TABLE theirs(x)")
+    before = (tmp_path / "log.db").read_bytes()
+    desk = new_desk(tmp_path / "log.db")
+
+    with pytest.raises(StorageRefused, match="another program"):
+        desk.start()
+
+    desk.stop()
+    assert (tmp_path / "log.db").read_bytes() == before
+
+
+def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+    """A log that cannot be made says so as storage does."""
+    desk = new_desk(tmp_path / "missing" / "log.db")
+
+    with pytest.raises(StorageFailed, match=r"could not be opened: .*No such file"):
+        desk.start()
+
+    desk.stop()
+
+
+def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
+    """That a log was put aside is in the notices, and in the operator's log."""
+    (tmp_path / "log.db").write_text("Dear diary")
+    desk = new_desk(tmp_path / "log.db")
+
+    with capturedLogs() as captured:
+        desk.start()
+
+    assert f"log.db.corrupt-{MS}; a new log was begun." in desk.log.notices[0]
+    assert [e["notice"] for e in captured if e["log_level"].name == "critical"] == desk.log.notices
+    assert desk.append(fact()) == Bounds(1, 1)
+    desk.stop()
+
+
+def test_damage_that_is_met_later(tmp_path: Path) -> None:
+    """A read that meets damage fails; others go on; the next start puts the log aside."""
+    desk = new_desk(tmp_path / "log.db")
+    desk.start()
+    for number in range(9):
+        desk.append(fact("x" * 500), session_id=f"s{number}")
+    desk.stop()
+    with closing(apsw.Connection(str(desk.path))) as connection:
+        connection.execute("UPDATE blocks SET sum = 1 WHERE first_seq = 2")
+
+    damaged = new_desk(tmp_path / "log.db")
+    damaged.start()
+    with pytest.raises(StorageFailed, match="it is damaged"):
+        damaged.clock.result(damaged.log.read(0, EVERYTHING, 10**6))
+    assert damaged.clock.result(damaged.log.read(2, EVERYTHING, 10**6)).reached == 9
+    assert damaged.append(fact()) == Bounds(1, 10)
+    damaged.stop()
+
+    fresh = new_desk(tmp_path / "log.db")
+    fresh.start()
+    assert fresh.log.bounds == Bounds(1, 0)
+    fresh.stop()
+
+
+class RealReactorTests(TestCase):
+    """The same with the reactor that a server has."""
+
+    def setUp(self) -> None:
+        directory = tempfile.mkdtemp(prefix="log-")
+        self.addCleanup(shutil.rmtree, directory)
+        self.path = str(Path(directory) / "log.db")
+        self.threads = set(threading.enumerate())
+
+    def tearDown(self) -> Deferred[None]:
+        # Trial turns the reactor when a test ends. In the midst of a call from a thread that
+        # would run the same call again.
+        return deferLater(reactor, 0)
+
+    async def test_a_life(self) -> None:
+        """Many append at once, one observes, one reads; at the end no thread is left."""
+        log = SQLiteEventLog(reactor, self.path)
+        await log.start()
+        told: list[Block] = []
+        log.observe(told.extend)
+
+        bounds = await gatherResults(
+            [
+                log.append(Batch(session_id=f"s{n % 7}", at_ms=MS + n // 50, facts=facts(n % 4)))
+                for n in range(200)
+            ]
+        )
+
+        page = await log.read(0, EVERYTHING, 10**9)
+        assert bounds[-1] == log.bounds == Bounds(1, 300)
+        assert frames(page.blocks, EVERYTHING) == frames(told, EVERYTHING)
+        assert page.reached == 300
+        await log.stop()
+        assert set(threading.enumerate()) == self.threads
+
+    async def test_a_refusal(self) -> None:
+        """What fails in a thread fails here, and can be stopped all the same."""
+        Path(self.path).mkdir()
+        log = SQLiteEventLog(reactor, self.path)
+        with pytest.raises(LokiError):
+            await log.start()
+        await log.stop()
+        assert set(threading.enumerate()) == self.threads
