@@ -104,4 +104,5 @@ def _give_up(failure: Failure, reactor: Any) -> None:
         _log.failure("The server could not be started", failure)
     # twistd has no way to be told an exit code: it is 0 after a stop.
     reactor.addSystemEventTrigger("after", "shutdown", os._exit, CANNOT_START_EXIT)
-    reactor.stop()
+    # twistd starts its services before its reactor.
+    reactor.callWhenRunning(reactor.stop)

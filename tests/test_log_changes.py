@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged, priority_rank
@@ -63,6 +63,7 @@ def test_many_are_as_one_after_another(tmp_path: Path) -> None:
         for log in (one, together):
             log.connection.pragma("synchronous", "off")  # only the outcome matters here
 
+        @settings(max_examples=50)
         @given(st.lists(batches, max_size=8))
         def law(several: list[Batch]) -> None:
             changes = [changes_of(batch) for batch in several]

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import apsw
+import pytest
 
 from loki_twisted.log.store import SQLiteEventLog
 from tests.log_support import TIMEOUT, ThreadedClock, read_all
@@ -95,6 +96,7 @@ def run_until_killed(path: Path, lines: int) -> list[str]:
     return [line for line in told if line.endswith("\n")]
 
 
+@pytest.mark.timeout(1200)
 def test_a_kill_loses_nothing_that_was_told(tmp_path: Path, is_full: bool) -> None:
     """After kill -9 at any moment the log has every event that was acknowledged, without a hole."""
     path = tmp_path / "log.db"

@@ -267,7 +267,6 @@ class Client(Protocol):
         if not self.reads:
             carrier = getattr(self.transport, "transport", self.transport)  # under TLS, if any
             carrier.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-            self.transport.pauseProducing()
         self.transport.write(self.request)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
@@ -385,6 +384,11 @@ class Rig:
         await connectProtocol(endpoint, client)
         self.clients.append(client)
         await self.until(lambda: self.hub.subscriber_count > count)
+        if not client.reads:
+            client.transport.pauseProducing()
+            # The system would take megabytes for it.
+            carrier = self.hub._subscribers()[-1]._sink._bottom
+            carrier.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         return client
 
     def held(self) -> list[int]:

@@ -22,7 +22,7 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface.verify import verifyObject
 
 from loki_twisted.web.gate import GatePolicy
-from loki_twisted.web.limits import DEFAULT_LIMITS, Limits, connections_for_files
+from loki_twisted.web.limits import MOST_CONNECTIONS, Limits, limits_of_process
 from loki_twisted.web.site import Request, Site
 from tests.fakes_web import LOOPBACK, NEIGHBOUR, TOKEN, Connection, Server, request_bytes
 
@@ -82,16 +82,37 @@ def test_the_files_of_a_process_are_enough_for_so_many() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
     try:
-        assert connections_for_files() == 400
+        assert limits_of_process() == Limits(connections=400)
+        assert Site(Resource(), reactor=Clock()).limits == Limits(connections=400)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_files_without_limit_give_the_usual_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is always some limit."""
-    infinite = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    monkeypatch.setattr(resource, "getrlimit", lambda _: infinite)
-    assert connections_for_files() == DEFAULT_LIMITS.connections
+@pytest.mark.parametrize("soft", [resource.RLIM_INFINITY, 1_000_000])
+def test_files_without_limit_give_some_limit(soft: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is not without end either."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+    assert limits_of_process() == Limits(connections=MOST_CONNECTIONS)
+
+
+class Sweeping(SynchronousTestCase):
+    """The look at all connections, once a second."""
+
+    def test_one_that_cannot_be_looked_at_disturbs_no_other(self) -> None:
+        """Whatever is wrong with a connection, the deadlines of the others hold."""
+        server = Server()
+        broken, sound = server.connect(), server.connect()
+        for connection in (broken, sound):
+            connection.send(b"G")
+
+        def fail(_: float) -> None:
+            raise ValueError
+
+        broken.protocol.check_deadline = fail
+        server.clock.pump([1] * 12)
+        assert sound.is_closed
+        assert len(self.flushLoggedErrors(ValueError)) == 12
+        broken.close()
 
 
 # The end
@@ -212,8 +233,8 @@ class Slow(Resource):
     isLeaf = True
 
     def render(self, request: Any) -> bytes:
-        """Give it back."""
-        return bytes(request.content.read())
+        """Give it back, and the names of what was taken for parameters."""
+        return bytes(request.content.read()) + b"".join(request.args)
 
 
 class OtherResources(SynchronousTestCase):

@@ -182,6 +182,18 @@ def test_what_is_no_json_for_everybody_is_not_understood(content: bytes) -> None
         read(content)
 
 
+def test_what_is_no_json_is_told_in_our_words() -> None:
+    """The message helps who wrote the body, and does not speak of our language."""
+    for content, words in (
+        (b"{'a': 1}", "not JSON: Expecting property name"),
+        (b'{"a": ' + b"9" * 4301 + b"}", "too many digits"),
+        (b'{"a": NaN}', "NaN is no number"),
+        (b'{"a": 1, "a": 1}', "names a field twice"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            read(content)
+
+
 @pytest.mark.parametrize("content", [b"[]", b"null", b'"x"', b"1", b"true", b"[{}]"])
 def test_what_is_no_object_is_not_understood(content: bytes) -> None:
     """A body is always an object."""

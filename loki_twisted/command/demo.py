@@ -223,7 +223,7 @@ def own_answer(question: Event) -> str:
     """Choose an answer: not the default where there is another, to show that it counts."""
     options = question.data.get("options")
     choices = [str(option) for option in options] if isinstance(options, list) else []
-    default = question.data.get("default")
+    default = str(question.data.get("default"))
     other = next((choice for choice in choices if choice != default), None)
     return other or next(iter(choices), None) or "yes"
 

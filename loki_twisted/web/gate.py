@@ -42,7 +42,7 @@ from loki_twisted.web.problems import problem
 from loki_twisted.web.targets import ALLOWED, fault_of_line
 
 OPEN_PATHS: Final = frozenset((b"/health/live", b"/health/ready"))
-"""What needs no token, as the path must stand there, byte for byte."""
+"""What needs no token: whole paths, as they are routed by."""
 
 TOKEN_PARAMETERS: Final = frozenset(("token", "access_token", "api_key", "apikey"))
 """Names in a query under which people put tokens, where logs and histories keep them."""

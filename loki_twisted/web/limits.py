@@ -10,6 +10,9 @@ import attrs
 _SHARE_OF_FILES: Final = 0.8
 """Of the file descriptors; the rest is for the log, for agents and for new connections' answers."""
 
+MOST_CONNECTIONS: Final = 10_000
+"""So many are taken at most unless somebody asks for more: each takes some kilobytes."""
+
 
 @attrs.frozen(slots=True, kw_only=True)
 class Limits:
@@ -44,9 +47,8 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 
 
-def connections_for_files() -> int:
-    """How many connections the file descriptors of this process are enough for."""
+def limits_of_process() -> Limits:
+    """The usual limits, with as many connections as this process has file descriptors for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return DEFAULT_LIMITS.connections
-    return int(soft * _SHARE_OF_FILES)
+    files = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else int(soft * _SHARE_OF_FILES)
+    return Limits(connections=min(files, MOST_CONNECTIONS))

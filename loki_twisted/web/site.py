@@ -20,7 +20,7 @@ from twisted.web.server import Site as BaseSite
 from loki_twisted.web.answers import Answer, IExchange, open_exchange, send
 from loki_twisted.web.channel import Channel
 from loki_twisted.web.entrance import Entrance
-from loki_twisted.web.limits import DEFAULT_LIMITS, Limits
+from loki_twisted.web.limits import Limits, limits_of_process
 from loki_twisted.web.problems import problem, problem_of
 from loki_twisted.web.targets import origin_form
 
@@ -86,6 +86,7 @@ class Site(BaseSite):
     :param root: Usually what :func:`~loki_twisted.web.api.make_api` made. If so, a request
         with a body passes the gate before its body is read.
     :param reactor: Runs the deadlines.
+    :param limits: None for those that this process can bear.
     :param log_requests: Whether each request is logged, at debug level, which takes
         a tenth of the time of a small one; None for whether the API is in debug mode.
     """
@@ -97,11 +98,11 @@ class Site(BaseSite):
         root: IResource,
         *,
         reactor: IReactorTime,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits | None = None,
         log_requests: bool | None = None,
     ) -> None:
         super().__init__(root, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
-        self.limits = limits
+        self.limits = limits or limits_of_process()
         self._entrance = root if isinstance(root, Entrance) else None
         if log_requests is None:
             log_requests = self._entrance is not None and self._entrance.debug
@@ -172,7 +173,8 @@ class Site(BaseSite):
     def _check_deadlines(self) -> None:
         now = self.reactor.seconds()
         for channel in list(self._channels):
-            channel.check_deadline(now)
+            with _log.failuresHandled("A connection could not be looked at"):
+                channel.check_deadline(now)
 
     # The access log: never a query, in which people put what is secret
 
