@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+from hypothesis import HealthCheck, settings
 from zope.interface import implementer
 
 from loki_twisted.log.interface import Batch
@@ -17,6 +18,9 @@ from loki_twisted.stream.interface import ISink, Progress
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.subscriber import Subscriber
 from tests.fakes_log import START_MS
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties: a machine that is busy with other things is no failure."""
 
 SESSION = "session_1763900000000_0badcafe"
 OTHER = "session_1763900000001_deadbeef"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -18,6 +19,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
 
+import loki_twisted
 from loki_twisted.client import LokiClient
 from loki_twisted.command.serve import hints, reason_not_started
 from loki_twisted.model.errors import StorageRefused
@@ -31,12 +33,12 @@ SECONDS = 60
 class Server:
     """A server as a process, in a directory of its own."""
 
-    def __init__(self, home: Path, *words: str) -> None:
+    def __init__(self, home: Path, *words: str, **variables: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LOKI_")}
         self.process = subprocess.Popen(
             [sys.executable, *words],
             cwd=home,
-            env={**clean, "LOKI_DIR": str(home)},
+            env={**clean, "LOKI_DIR": str(home), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -69,14 +71,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a server; what still runs after the test is killed."""
     servers: list[Server] = []
 
-    def start(*words: str) -> Server:
-        servers.append(Server(tmp_path, *words))
+    def start(*words: str, **variables: str) -> Server:
+        servers.append(Server(tmp_path, *words, **variables))
         return servers[-1]
 
     yield start
     for server in servers:
         if server.process.poll() is None:
-            server.process.kill()
+            server.process.terminate()
         server.process.communicate()
 
 
@@ -189,6 +191,30 @@ def test_twistd(start: Start, tmp_path: Path) -> None:
 
     assert is_alive(address)
     server.end(signal.SIGTERM)
+
+
+def test_twistd_generates_tokens(start: Start) -> None:
+    """A token is all that twistd prints when it is asked for one."""
+    code, said = start(*TWISTD, "--generate-token").end()
+
+    assert code == 0
+    assert re.fullmatch(r"[\w-]{43}\n", said)
+
+
+@pytest.mark.parametrize("program", [SERVE, TWISTD], ids=["loki serve", "twistd"])
+def test_reload(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
+    """With --reload the server is started anew when its own source changes, on the same data."""
+    package = tmp_path / "copy" / "loki_twisted"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(loki_twisted.__file__).parent, package, ignore=ignored)
+    server = start(*program, "--reload", "--port", "0", PYTHONPATH=str(package.parent))
+    assert is_alive(server.address())
+    with (package / "command" / "__init__.py").open("a") as source:
+        source.write("# changed\n")
+
+    assert is_alive(server.address())
+    server.process.send_signal(signal.SIGTERM)
+    server.end()
 
 
 def test_reasons() -> None:

@@ -2,8 +2,8 @@
 Each kind of install, from a directory where nothing of ours lies.
 
 In the checkout everything is found whether it is installed or not, so nothing is shown
-there. Each kind hides a fault that another shows: an editable install finds a plugin that is missing
-from the wheel, and a wheel finds one that an import hook would hide from Twisted.
+there. Each kind hides a fault that another shows: an editable install finds a plugin that is
+missing from the wheel, and a wheel finds one that an import hook would hide from Twisted.
 """
 
 from __future__ import annotations
@@ -223,6 +223,6 @@ def test_install(prepare: Callable[[Path, Path], list[str]], source: Path, tmp_p
 
 def test_nothing_shadows_twisted() -> None:
     """An __init__.py beside the plugin would replace Twisted's, and go with us when we go."""
-    files = [path for path in (CHECKOUT / "twisted").rglob("*.py")]
+    files = (CHECKOUT / "twisted").rglob("*.py")
 
     assert [path.name for path in files] == ["loki_plugin.py"]

@@ -222,3 +222,15 @@ def test_a_column_of_another_type_is_damage(log: Opened, column: str) -> None:
 
     with pytest.raises(Damaged):
         history.read(log.readers[0], 0, 1, EVERYTHING, 1000)
+
+
+def test_a_block_that_has_nothing_more_is_left_out(log: Opened) -> None:
+    """Where a read begins in the midst of a block with nothing wanted behind, that is not given."""
+    mixed = [fact("a", "task:created"), fact("b"), fact("c")]
+    put_blocks(log, [new_block(block_of_facts(1, MS, "s1", mixed), MS)])
+    put_blocks(log, [new_block(block_of_facts(4, MS, "s2", mixed), MS)])
+    wanted = EventFilter(None, mask_of_types(["task:created"]))
+
+    page = history.read(log.readers[0], 1, 6, wanted, 10**6)
+
+    assert [each.first_seq for each in page.blocks] == [4]

@@ -258,10 +258,13 @@ def test_what_waits_is_written_before_the_end(tmp_path: Path) -> None:
     for _ in range(3):
         desk.intake.append(lines(10)).addCallback(bounds.append)
 
+    drained = desk.intake.drain()
+    assert not drained.called
+    desk.clock.result(drained)
+    assert len(bounds) == 3
     desk.stop()
 
     assert bounds[-1] == Bounds(1, 30)
-    assert len(bounds) == 3
     with opened(tmp_path / "log.db") as log:
         assert log.bounds == Bounds(1, 30)
 

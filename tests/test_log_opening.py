@@ -157,6 +157,20 @@ def test_a_directory_is_refused(path: Path) -> None:
     assert path.is_dir()
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to everything")
+@pytest.mark.parametrize("mode", [0o400, 0o000])
+def test_a_file_that_we_may_not_write_to(path: Path, mode: int) -> None:
+    """A log that cannot be written to is refused and left alone."""
+    fill(path)
+    checkpoint(path)
+    path.chmod(mode)
+
+    with pytest.raises(StorageRefused, match=str(path)):
+        open_log(str(path), lambda: MS)
+
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def half(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 

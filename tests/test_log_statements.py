@@ -116,3 +116,31 @@ def test_a_task_keeps_its_place(tmp_path: Path) -> None:
         put(log, Batch(session_id="session_1", at_ms=MS, tasks=[changed]))
 
         assert records.tasks(log.readers[0], TaskQuery()).tasks == (changed, second)
+
+
+def test_rows_can_be_removed(tmp_path: Path) -> None:
+    """Cursors without a value and removed tasks go, and others of the same name elsewhere stay."""
+    with opened(tmp_path / "log.db") as log:
+        put(
+            log,
+            Batch(
+                session_id="session_1",
+                at_ms=MS,
+                tasks=[task("t1"), task("t2"), task("t1", "session_2")],
+                cursors={"a": "1", "b": "2"},
+            ),
+        )
+        put(
+            log,
+            Batch(
+                session_id="session_1",
+                at_ms=MS,
+                removed_tasks=["t1", "t9"],
+                cursors={"a": None, "z": None},
+            ),
+        )
+        reader = log.readers[0]
+
+        assert records.cursors(reader, "") == {"b": "2"}
+        left = records.tasks(reader, TaskQuery()).tasks
+        assert left == (task("t2"), task("t1", "session_2"))

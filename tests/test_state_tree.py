@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from loki_twisted.kernel.inotify import Inotify, Notice
+from loki_twisted.state import survey as survey_module
 from loki_twisted.state import tree as tree_module
 from loki_twisted.state.entries import Change, ChangeKind, Entry, entry_of
 from loki_twisted.state.tree import FULL_LOOK_PERIOD, POLL_PERIOD, TreeWatcher
-from loki_twisted.state.watches import InotifyFactory, Watches
+from loki_twisted.state.watches import Holder, InotifyFactory, Watches
 from tests.fakes_state import Limited, logged_failures, nothing_fails, opened, refusing, turn, until
 
 
@@ -216,6 +218,58 @@ async def test_a_root_that_comes_later_is_found(grove: Grove) -> None:
     await turn(0.03)
     grove.write("state.json")
     await until(lambda: "state.json" in grove.model.paths)
+    await until(lambda: len(grove.watches._holders) == 1)  # nothing above it any more
+
+
+class Sudden(Watches):
+    """Watches with which something happens just before one is placed."""
+
+    def __init__(self, happen: Callable[[str], None]) -> None:
+        super().__init__(opened)
+        self.happen = happen
+
+    def add(self, path: str, mask: int, holder: Holder) -> int:
+        self.happen(path)
+        return super().add(path, mask, holder)
+
+
+@pytest.mark.parametrize("depth", [".loki", "a/.loki", "a/b/c/.loki"])
+@pytest_twisted.ensureDeferred
+async def test_a_root_that_comes_just_before_it_is_awaited_is_found(
+    grove: Grove, depth: str
+) -> None:
+    """A root made in the moment between being missed and being awaited is found."""
+    grove.root = grove.base / depth
+
+    def happen(path: str) -> None:
+        if path == str(grove.base):
+            grove.root.mkdir(parents=True, exist_ok=True)
+
+    grove.watches = Sudden(happen)
+    await grove.watch().look()
+    grove.write("file")
+    await until(lambda: "file" in grove.model.paths)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_happens_while_a_directory_is_listed_is_seen(
+    grove: Grove, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file made just after its directory was listed for the first time is not missed."""
+    grove.write("a/file")
+    scandir = os.scandir
+
+    @contextmanager
+    def listed(descriptor: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with scandir(descriptor) as listing:
+            entries = list(listing)
+        grove.write("a/late")
+        yield iter(entries)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", listed)
+        await grove.watch().look()
+    await until(lambda: "a/late" in grove.model.paths)
 
 
 @pytest_twisted.ensureDeferred
@@ -297,6 +351,35 @@ async def test_a_write_that_leaves_no_trace_in_the_times_is_reported(grove: Grov
     grove.write("file", "two")
     os.utime(grove.root / "file", ns=(before.st_atime_ns, before.st_mtime_ns))
     await until(lambda: Change(ChangeKind.CHANGED, "file", False) in grove.model.heard)
+
+
+@pytest_twisted.ensureDeferred
+async def test_coarse_times_hide_no_write(grove: Grove, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the times of files do not tell two writes apart, a notice does."""
+    monkeypatch.setattr(survey_module, "entry_of", lambda status: entry_of(status)[:3] + (0, 0))
+    grove.write("file", "one")
+    await grove.watch().look()
+    grove.write("file", "two")
+    await until(lambda: Change(ChangeKind.CHANGED, "file", False) in grove.model.heard)
+
+
+def test_a_refusing_kernel_is_asked_once_a_look(grove: Grove) -> None:
+    """When there are no watches left, they are asked for once in each full look, not for each."""
+    asked: list[None] = []
+
+    def refuse(received: Callable[[Sequence[Notice]], None]) -> Inotify:
+        asked.append(None)
+        return refusing(errno.EMFILE)(received)
+
+    for number in range(50):
+        grove.write(f"d{number}/file")
+    clock = Clock()
+    grove.watch(clock, refuse).look()
+    clock.advance(0)
+    assert len(asked) == 1
+    clock.advance(POLL_PERIOD)
+    clock.advance(0)
+    assert len(asked) == 2
 
 
 @pytest_twisted.ensureDeferred

@@ -29,7 +29,7 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents, Start
 from loki_twisted.stream.states import State
 from tests.fakes_log import FakeLog
-from tests.fakes_stream import OTHER, SESSION, MemorySink, frames_of, mixed
+from tests.fakes_stream import OTHER, SESSION, MemorySink, calm, frames_of, mixed
 
 TYPES = ("log:info", "task:created", "agent:output")
 FILTERS = (
@@ -196,4 +196,4 @@ class World(RuleBasedStateMachine):
 
 
 TestExactlyOnce = World.TestCase
-TestExactlyOnce.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestExactlyOnce.settings = settings(calm, max_examples=40, stateful_step_count=40)

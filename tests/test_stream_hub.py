@@ -66,7 +66,8 @@ class PublishingTests(SynchronousTestCase):
 
     def test_only_the_live_are_in_the_round(self) -> None:
         """One whose transport is full is written nothing, however much is published."""
-        live, full = listen(self.hub), listen(self.hub, room=10)
+        live, full = listen(self.hub), listen(self.hub, room=100)
+        assert len(live.subscriber.group.live) == 2
         self.log.commit(batch(1))
         assert list(live.subscriber.group.live) == [live.subscriber]
         writes = len(full.writes)

@@ -21,7 +21,7 @@ from loki_twisted.stream.position import (
     resumption,
     start_of,
 )
-from tests.fakes_stream import SESSION
+from tests.fakes_stream import SESSION, calm
 
 BOUNDS = Bounds(10, 20)
 
@@ -71,6 +71,7 @@ def test_resumption_from_an_empty_log() -> None:
     assert resumption("earliest", Bounds(1, 0), None) == Resumption(0)
 
 
+@calm
 @given(st.integers(0, 40), st.integers(1, 30), st.integers(0, 30), st.integers(0, 2))
 def test_resumption_never_skips(seq: int, oldest: int, length: int, known: int) -> None:
     """Without a reset a client goes on behind its own event, and everything behind it is there."""
@@ -89,6 +90,7 @@ def test_number_in() -> None:
     assert number_in("earliest", BOUNDS) is None
 
 
+@calm
 @given(
     st.lists(st.lists(st.sampled_from(EVENT_TYPES[6:12]), min_size=1, max_size=5), max_size=5),
     st.integers(1, 12),

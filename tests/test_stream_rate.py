@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.stream.rate import WINDOW_SECONDS, Rate
+from tests.fakes_stream import calm
 
 
 def test_nothing() -> None:
@@ -22,6 +23,7 @@ def test_events_are_forgotten_after_a_minute() -> None:
     assert rate.mean(1060.0) == 0
 
 
+@calm
 @given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 9)), max_size=30), st.floats(0, 100))
 def test_mean_is_that_of_the_last_seconds(steps: list[tuple[float, int]], rest: float) -> None:
     """The mean is over what was counted in this second and the 59 before it."""

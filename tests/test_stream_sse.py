@@ -10,7 +10,7 @@ from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.events import Event, Fact
 from loki_twisted.stream import sse
 from tests.fakes_log import START_MS
-from tests.fakes_stream import SESSION, frames_of
+from tests.fakes_stream import SESSION, calm, frames_of
 
 
 def test_greeting() -> None:
@@ -60,6 +60,7 @@ def test_last_id() -> None:
     assert sse.last_id(block) == f"evt_13_{START_MS}"
 
 
+@calm
 @given(st.text(st.characters(codec=None)))
 def test_what_a_client_asked_for_cannot_break_the_stream(asked: str) -> None:
     """Whatever id a client sends, the reset that quotes it is one frame of bounded size."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.events import Fact
 from loki_twisted.stream.tail import Tail, pieces
-from tests.fakes_stream import SESSION
+from tests.fakes_stream import SESSION, calm
 
 
 def row(lengths: list[int]) -> list[Block]:
@@ -59,6 +59,7 @@ def test_a_block_that_is_too_big() -> None:
     assert tail.newest.first_seq == 102
 
 
+@calm
 @given(st.lists(st.integers(1, 6), max_size=9), st.integers(95, 160), st.integers(1, 20))
 def test_page_continues(lengths: list[int], after: int, frames: int) -> None:
     """A page begins where the reader stands, has no hole, and ends when it is big enough."""
@@ -78,6 +79,7 @@ def test_page_continues(lengths: list[int], after: int, frames: int) -> None:
     assert page.reached == newest or size > frames * FRAME
 
 
+@calm
 @given(st.lists(st.integers(1, 6), max_size=9), st.integers(1, 12))
 def test_pieces(lengths: list[int], frames: int) -> None:
     """Pieces together are the whole row, and each but the last is just big enough."""

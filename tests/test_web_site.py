@@ -128,6 +128,14 @@ def test_a_site_without_connections_is_drained() -> None:
     assert fired(Server().site.drain())
 
 
+def test_a_site_with_idle_connections_is_drained_at_once() -> None:
+    """They are closed, and nothing more is waited for."""
+    server = Server()
+    connections = [server.connect(), server.connect()]
+    assert fired(server.site.drain())
+    assert all(each.is_closed for each in connections)
+
+
 def test_draining_waits_for_answers_that_are_under_way() -> None:
     """Idle connections are closed at once, the others after their answer, and then it is over."""
     server = Server()

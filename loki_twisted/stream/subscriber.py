@@ -119,7 +119,7 @@ class Subscriber:
         return self._group
 
     def start(self) -> None:
-        """Begin to send. Whatever fails from now on ends the connection and is logged."""
+        """Begin to send. What fails after this ends the connection, and is logged."""
         self._sink.write(sse.GREETING)
         self._replay()
 
@@ -139,7 +139,7 @@ class Subscriber:
             self.cursor = last
             if data:
                 self._sink.write(data)
-        elif self.cursor < last and self._move(Cue.MISSED):
+        elif self._move(Cue.MISSED):
             self._replay()
 
     def announce(self, frame: bytes) -> None:

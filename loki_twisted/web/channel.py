@@ -80,7 +80,8 @@ class Channel(HTTPChannel):
         self._began = 0.0
         self._is_last = False
         self._head_bytes = 0
-        self._head_lines: list[bytes] = []
+        self._head_lines = 0
+        self._request_line = b""
 
     # Stages
 
@@ -149,7 +150,8 @@ class Channel(HTTPChannel):
         self._enter(Stage.HEAD, self.site.limits.head_seconds)
         self._began = self.site.reactor.seconds()
         self._head_bytes = 0
-        self._head_lines = []
+        self._head_lines = 0
+        self._request_line = b""
 
     # The head
 
@@ -165,9 +167,9 @@ class Channel(HTTPChannel):
         elif self._head_lines and line[:1] in {b" ", b"\t"}:
             self._refuse_syntax("a header is continued on a second line")
         else:
-            if line:
-                self._head_lines.append(line)
-            if len(self._head_lines) > self.site.limits.headers + 1:
+            self._request_line = self._request_line or line
+            self._head_lines += bool(line)
+            if self._head_lines > self.site.limits.headers + 1:
                 self.refuse(problem("HEADERS_TOO_LARGE", "The request has too many headers."))
             else:
                 super().lineReceived(line)
@@ -191,7 +193,7 @@ class Channel(HTTPChannel):
             return self._failChooseTransferDecoder()
         if header == b"Transfer-Encoding":
             # Only what everybody reads alike: not "identity", and not in HTTP/1.0.
-            ends_in_1_1 = self._head_lines[0].endswith(b"HTTP/1.1")
+            ends_in_1_1 = self._request_line.endswith(b"HTTP/1.1")
             if data.lower() != b"chunked" or not ends_in_1_1:
                 return self._failChooseTransferDecoder()
         return bool(super()._maybeChooseTransferDecoder(header, data))
@@ -205,7 +207,7 @@ class Channel(HTTPChannel):
             self.refuse_body()
             return
         if self.length != 0:
-            method, target, _ = self._head_lines[0].split(b" ")
+            method, target, _ = self._request_line.split(b" ")
             refusal = self.site.refusal(self.requests[-1], method, target)
             if refusal is not None:
                 self.refuse(refusal)
@@ -255,7 +257,7 @@ class Channel(HTTPChannel):
         request_id = request_id_for(headers.getRawHeaders(b"X-Request-ID"))
         seconds = self.site.reactor.seconds() - self._began
         self.transport.write(as_bytes(answer, request_id, seconds))
-        self.site.log_refusal(self._head_lines[:1], answer, request_id)
+        self.site.log_refusal(self._request_line, answer, request_id)
         if self._can_half_close:
             self.transport.unregisterProducer()  # which would keep it from closing
             self.transport.loseWriteConnection()

@@ -99,8 +99,9 @@ def document(operations: Iterable[Operation]) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": _SECURITY,
+            "responses": _problems_of_all(declared, refs[Problem]),
             "headers": _HEADERS,
+            "securitySchemes": _SECURITY,
         },
     }
 
@@ -146,10 +147,11 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
             "required": any(field.required for field in msgspec.structs.fields(declared.body)),
             "content": {_JSON: {"schema": refs[declared.body]}},
         }
-    described["responses"] = {
-        **_answers(declared, refs),
-        **_problems(declared, refs[Problem]),
+    problems = {
+        str(status): {"$ref": f"#/components/responses/{_name_of(codes)}"}
+        for status, codes in _codes(declared).items()
     }
+    described["responses"] = {**_answers(declared, refs), **problems}
     return described
 
 
@@ -191,23 +193,33 @@ def _answers(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     return answers
 
 
-def _problems(declared: Operation, schema: Json) -> Json:
+def _codes(declared: Operation) -> dict[int, list[str]]:
+    """The codes of all errors that an operation can be answered with, by status."""
     codes = [code for code in _ALWAYS if declared.needs_token or code not in _OPEN]
     if declared.method != "GET":
         codes += _WITH_BODY
     codes += [kind_of(error).code for error in declared.errors]
     by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+    for code in sorted(set(codes)):
+        if STATUS_OF_CODE[code] not in declared.also:
+            by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+    return dict(sorted(by_status.items()))
+
+
+def _problems_of_all(operations: Sequence[Operation], schema: Json) -> Json:
+    together = {_name_of(codes): codes for each in operations for codes in _codes(each).values()}
     return {
-        str(status): {
-            "description": " or ".join(names),
+        name: {
+            "description": " or ".join(codes),
             "headers": _HEADER_REFS,
             "content": {_JSON: {"schema": schema}},
         }
-        for status, names in sorted(by_status.items())
-        if status not in declared.also
+        for name, codes in sorted(together.items())
     }
+
+
+def _name_of(codes: Sequence[str]) -> str:
+    return ".".join(codes)
 
 
 def main() -> None:

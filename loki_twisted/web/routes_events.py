@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from loki_twisted.log.interface import Bounds, IEventLog, Page
-from loki_twisted.model.errors import InvalidRequest
+from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS, json_of_frame
 from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, mask_of_types
 from loki_twisted.model.identifiers import event_id, maybe_event_id
@@ -103,6 +103,7 @@ class EventRoutes:
                 argument="last_event_id_header",
             ),
         ),
+        errors=(Unavailable,),
     )
     def stream_events(
         self,

@@ -136,11 +136,12 @@ class Site(BaseSite):
         """
         if not self._channels:
             return succeed(None)
-        if self._drained is None:
-            self._drained = Deferred()
-            for channel in list(self._channels):
-                channel.close_when_done()
-        return self._drained
+        if self._drained is not None:
+            return self._drained
+        drained = self._drained = Deferred()
+        for channel in list(self._channels):
+            channel.close_when_done()
+        return drained
 
     def opened(self, channel: Channel) -> None:
         """A connection was made. It is refused if there are too many."""
@@ -192,14 +193,13 @@ class Site(BaseSite):
             id=_header(request, b"X-Request-ID"),
         )
 
-    def log_refusal(self, request_line: list[bytes], answer: Answer, request_id: bytes) -> None:
+    def log_refusal(self, request_line: bytes, answer: Answer, request_id: bytes) -> None:
         """Note what was refused before it became a request."""
         if not self._log_requests:
             return
-        line = request_line[0] if request_line else b"-"
         _log.debug(
             "{line} {status} {bytes}B {id}",
-            line=line.partition(b"?")[0].decode("ascii", "replace"),
+            line=request_line.partition(b"?")[0].decode("ascii", "replace") or "-",
             status=answer.status,
             bytes=len(answer.body),
             id=request_id.decode("ascii"),
