@@ -23,6 +23,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -52,6 +53,7 @@ from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
 
+_CHECK_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
 
@@ -82,15 +84,19 @@ class _Vitals:
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
-        return [*self._server.log.notices, *self._server.watcher.problems()]
+        trouble = [] if self._server.trouble is None else [self._server.trouble]
+        return [*trouble, *self._server.log.notices, *self._server.watcher.problems()]
+
+    def not_serving(self) -> str | None:
+        """See :class:`IVitals`."""
+        phase = self._server.phase
+        return None if phase == "serving" else f"The server is {phase}."
 
     def not_ready(self) -> str | None:
         """See :class:`IVitals`."""
-        if self._server.phase != "serving":
-            return f"The server is {self._server.phase}."
         if self._server.log.failure is not None:
             return "The log cannot be written."
-        return None
+        return self.not_serving() or self._server.trouble
 
     def system(self) -> System:
         """See :class:`IVitals`."""
@@ -115,6 +121,7 @@ class Service(BaseService):
         or with ``StorageRefused`` if the data directory cannot be used.
     :ivar stopped: Fires when it has ended.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
+    :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
 
     def __init__(self, settings: Settings, reactor: Any = None, *, listening: bool = True) -> None:
@@ -129,10 +136,15 @@ class Service(BaseService):
         self.ready: Deferred[list[str]] = Deferred()
         self.stopped: Deferred[None] = Deferred()
         self.phase = "starting"
+        self.trouble: str | None = None
         self._listening = listening
         self._ports: list[IListeningPort] = []
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
+        self._stopping: Deferred[None] | None = None
+        self._is_watched: bool | None = None
+        self._check = LoopingCall(self._check_place)
+        self._check.clock = reactor
         self._build()
 
     # Building
@@ -227,12 +239,32 @@ class Service(BaseService):
         await self.launcher.adopt_all()
         self._heartbeats.start()
         # What the state directory says at first may be much, and is told while we serve.
-        watched = ensureDeferred(self._watch())
-        watched.addErrback(lambda failure: _log.failure("The state is not watched", failure))
+        ensureDeferred(self._watch())
+        self._check.start(_CHECK_SECONDS, now=False)
 
     async def _watch(self) -> None:
+        """Watch our own project. While that cannot be begun, say so and try again."""
         directory = os.path.realpath(self.settings.loki_dir)
-        await self.watcher.watch(directory, await self.log.cursors(""))
+        try:
+            await self.watcher.watch(directory, await self.log.cursors(""))
+        except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)
+            _log.failure("The state directory is not watched")
+            self._is_watched = False
+        else:
+            self._is_watched = True
+
+    def _check_place(self) -> None:
+        """See whether what a server cannot be without is still there."""
+        if self._directory is not None and not self._directory.is_intact():
+            # What is written now goes into files that no server will ever find again.
+            self.trouble = "The data directory was removed. Start the server again."
+            self.launcher.refusal = self.trouble
+        elif self._is_watched is False:
+            self.trouble = "The state directory is not watched."
+            self._is_watched = None
+            ensureDeferred(self._watch())
+        elif self._is_watched:
+            self.trouble = None
 
     # Ending
 
@@ -243,7 +275,12 @@ class Service(BaseService):
         :returns: Fires when it has ended.
         """
         super().stopService()
-        return ensureDeferred(self._stop())
+        if self._stopping is None:
+            self._stopping = ensureDeferred(self._stop())
+        # Each caller gets a Deferred of its own.
+        waiting: Deferred[None] = Deferred()
+        self._stopping.addCallback(waiting.callback)
+        return waiting
 
     async def _stop(self) -> None:
         if self._started is not None:
@@ -255,6 +292,8 @@ class Service(BaseService):
 
     async def _close(self) -> None:
         self.launcher.close()
+        if self._check.running:
+            self._check.stop()
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()

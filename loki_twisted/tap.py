@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
@@ -85,14 +86,13 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
 
     use_monotonic_clock(reactor)
     service = Service(options.settings, reactor)
-    service.ready.addCallbacks(
-        announce,
-        _give_up,
-        callbackArgs=(options.settings,),
-        errbackArgs=(reactor,),
-    )
-    if options["reload"]:
-        service.ready.addCallback(lambda _: restart_after_change(reactor))
+
+    def begin(addresses: list[str]) -> None:
+        announce(addresses, options.settings)
+        if options["reload"]:
+            restart_after_change(reactor)
+
+    service.ready.addCallbacks(begin, _give_up, errbackArgs=(reactor,))
     return service
 
 
@@ -102,7 +102,8 @@ def _give_up(failure: Failure, reactor: Any) -> None:
         print(f"twistd loki: {reason_not_started(failure.value)}", file=sys.__stderr__, flush=True)
     else:
         _log.failure("The server could not be started", failure)
-    # twistd has no way to be told an exit code: it is 0 after a stop.
-    reactor.addSystemEventTrigger("after", "shutdown", os._exit, CANNOT_START_EXIT)
+    # twistd has no way to be told an exit code: it is 0 after a stop. This comes last of all,
+    # when twistd has removed its pidfile.
+    atexit.register(os._exit, CANNOT_START_EXIT)
     # twistd starts its services before its reactor.
     reactor.callWhenRunning(reactor.stop)

@@ -146,6 +146,34 @@ class AgentCase(TestCase):
         found.pop(self.note("pid.json", session_id)["keeper"]["pid"], None)
         return found
 
+    async def halted(self) -> None:
+        """
+        Wait until nothing of the tree runs any more.
+
+        A parent in vfork waits in the kernel (D) until its child goes on, which is halted (T).
+        """
+        seen: list[dict[int, str]] = []
+
+        def is_still() -> bool:
+            seen.append(self.tree())
+            states = set(seen[-1].values())
+            # One look alone can miss a process that is born meanwhile.
+            return "T" in states <= {"T", "D"} and seen[-3:] == [seen[-1]] * 3
+
+        await eventually(is_still, "all of it is halted")
+
+    async def keeper_rests(self, turns: int) -> None:
+        """Wait until the keeper has not had the processor for some turns of the reactor."""
+        path = Path(f"/proc/{self.note('pid.json')['keeper']['pid']}/status")
+        seen: list[list[str]] = []
+
+        def is_calm() -> bool:
+            lines = path.read_text().splitlines()
+            seen.append([line for line in lines if "ctxt_switches" in line])
+            return len(seen) > turns and seen[-1] == seen[-turns]
+
+        await eventually(is_calm, "the keeper rests")
+
     def order(self, line: bytes) -> None:
         """Give the keeper an order behind the server's back."""
         with open(Path(self.root, "session_1", "control"), "wb", buffering=0) as control:

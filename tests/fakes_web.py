@@ -287,6 +287,7 @@ class FakeVitals:
     found: Mapping[str, bool] = attrs.field(factory=lambda: {"claude": True, "demo": True})
     troubles: list[str] = attrs.field(factory=list)
     unready: str | None = None
+    closed: str | None = None
 
     def uptime_ms(self) -> int:
         """Since when."""
@@ -299,6 +300,10 @@ class FakeVitals:
     def problems(self) -> Sequence[str]:
         """What is wrong."""
         return self.troubles
+
+    def not_serving(self) -> str | None:
+        """Why not at all."""
+        return self.closed
 
     def not_ready(self) -> str | None:
         """Why not."""

@@ -47,7 +47,7 @@ class AdoptionTests(AgentCase):
         adopted.send(b"input\n")
         await eventually(lambda: after.stdout == ["got input"], "it has read it")
         adopted.pause()
-        await eventually(lambda: set(self.tree().values()) == {"T"}, "it is halted")
+        await self.halted()
         adopted.resume()
         await eventually(lambda: "T" not in self.tree().values(), "it goes on")
         adopted.stop()

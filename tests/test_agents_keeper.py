@@ -261,18 +261,7 @@ class OrderTests(AgentCase):
     async def test_it_does_nothing_while_nothing_happens(self) -> None:
         """A keeper uses no processor while it waits."""
         agent, recorder = await self.start(shell("echo; exec sleep 100"))
-        path = Path(f"/proc/{self.keeper_pid()}/status")
-
-        def switches() -> list[str]:
-            return [line for line in path.read_text().splitlines() if "ctxt_switches" in line]
-
-        seen: list[list[str]] = []
-
-        def is_calm() -> bool:
-            seen.append(switches())
-            return len(seen) > 20 and seen[-1] == seen[-20]
-
-        await eventually(is_calm, "it has not had the processor for twenty turns of ours")
+        await self.keeper_rests(turns=20)
         agent.stop()
         await recorder.ended_with
 

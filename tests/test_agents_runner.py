@@ -279,7 +279,7 @@ class LossTests(AgentCase):
         agent, recorder = await self.start(shell("trap '' TERM; echo; sleep 1000; sleep 1000"))
         await eventually(lambda: recorder.stdout, "it runs")
         agent.pause()
-        await eventually(lambda: set(self.tree().values()) == {"T"}, "it is halted")
+        await self.halted()
         os.kill(self.note("pid.json")["keeper"]["pid"], signal.SIGKILL)
         assert (await recorder.ended_with).problem
         assert carriers(self.note("spec.json")["cookie"]) == {}

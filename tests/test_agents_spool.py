@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 
 from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor
-from loki_twisted.agents.spool import READ_SIZE, Spool, Tail
+from loki_twisted.agents.spool import PIECE_LINES, READ_SIZE, Spool, Tail
 from tests.agents_support import Recorder
 
 
@@ -204,7 +204,7 @@ class TailTests(SpoolCase):
 
     def test_others_have_their_turn(self) -> None:
         """A listener that answers at once is given one piece in a turn of the reactor."""
-        self.write(b"x\n" * READ_SIZE)
+        self.write(b"x\n" * (PIECE_LINES + 1))
         self.follow()
         assert self.recorder.pieces == 1
         self.turn()

@@ -12,7 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from loki_twisted.agents.keeper.processes import children, process
-from tests.agents_support import AgentCase, carriers, eventually, shell
+from tests.agents_support import AgentCase, carriers, eventually, python, shell
 
 TREES = {
     "plain": "echo ready; exec sleep 1000",
@@ -80,6 +80,26 @@ class StoppingTests(AgentCase):
         assert (await recorder.ended_with).code == 5
         assert recorder.stdout == ["ready", "in order"]
 
+    async def test_helpers_of_the_last_moment_are_asked_to_end_too(self) -> None:
+        """What an agent starts while it ends, and leaves behind, is not just killed."""
+        script = (
+            "import os, signal, time\n"
+            "def leave(*_):\n"
+            "    time.sleep(0.05)\n"  # until everybody there was asked
+            "    ready, done = os.pipe()\n"
+            "    if os.fork():\n"
+            "        os.close(done)\n        os.read(ready, 1)\n        os._exit(5)\n"
+            "    signal.signal(signal.SIGTERM, lambda *_: (print('asked'), os._exit(0)))\n"
+            "    os.write(done, b'.')\n    time.sleep(1000)\n"
+            "signal.signal(signal.SIGTERM, leave)\n"
+            "print('ready')\ntime.sleep(1000)"
+        )
+        agent, recorder = await self.start(python(script))
+        await eventually(lambda: recorder.stdout, "it runs")
+        agent.stop()
+        assert (await recorder.ended_with).code == 5
+        assert recorder.stdout == ["ready", "asked"]
+
     async def test_orders_after_the_end_do_nothing(self) -> None:
         """Who has ended cannot be stopped, halted or let go on; that is no error."""
         agent, recorder = await self.start(shell("exit 0"))
@@ -140,11 +160,16 @@ class PausingTests(AgentCase):
 
     async def test_a_tree_that_grows_halts_wholly(self) -> None:
         """Processes that were born while the others were being halted are halted too."""
-        grow = "while :; do sh -c 'sleep 0.01 & wait' & sleep 0.001; done"
-        agent, recorder = await self.started(f"echo ready; {grow}")
+        script = (
+            "import os, time\n"
+            "for _ in range(8):\n    if os.fork() == 0: break\n"
+            "else:\n    print('ready')\n    time.sleep(1000)\n"
+            "while True:\n    if os.fork(): os._exit(0)\n    time.sleep(0.0005)"
+        )
+        agent, recorder = await self.start(python(script))
+        await eventually(lambda: recorder.stdout, "it runs")
         agent.pause()
-        # A parent in vfork waits in the kernel (D) until its child goes on, which is halted.
-        await eventually(lambda: self.states() <= {"T", "D"}, "all of it is halted")
+        await self.halted()
         tree = self.tree()
         for _ in range(10):
             await deferLater(reactor, 0.005)
@@ -154,12 +179,36 @@ class PausingTests(AgentCase):
         agent.stop()
         await recorder.ended_with
 
+    async def test_a_parent_that_waits_in_the_kernel_counts_as_halted(self) -> None:
+        """A parent in vfork cannot be stopped before its child goes on; the keeper rests then."""
+        gate = Path(self.root, "gate")
+        os.mkfifo(gate)
+        self.addCleanup(gate.unlink)
+        script = (
+            "import os, sys\n"
+            "action = (os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)\n"
+            "print('ready')\n"
+            "os.posix_spawn('/bin/cat', ['cat'], {}, file_actions=[action])\n"
+            "os.wait()"
+        )
+        agent, recorder = await self.start(python(script, str(gate)))
+        await eventually(lambda: sorted(self.tree().values()) == ["D", "S"], "it is in vfork")
+        agent.pause()
+        await eventually(lambda: sorted(self.tree().values()) == ["D", "T"], "the child is halted")
+        await self.keeper_rests(turns=100)
+        agent.resume()
+        await eventually(lambda: "T" not in self.tree().values(), "it goes on")
+        with gate.open("wb") as file:
+            file.write(b"through\n")
+        assert (await recorder.ended_with).code == 0
+        assert recorder.stdout == ["ready", "through"]
+
     async def test_a_halted_tree_can_be_stopped(self) -> None:
         """A program that was halted still ends by its own SIGTERM handler."""
         script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
         agent, recorder = await self.started(script)
         agent.pause()
-        await eventually(lambda: self.states() == {"T"}, "it is halted")
+        await self.halted()
         agent.stop()
         assert (await recorder.ended_with).code == 3
         assert recorder.stdout == ["ready", "bye"]
@@ -176,7 +225,7 @@ class PausingTests(AgentCase):
         """A kill from elsewhere ends a halted agent, and its helpers with it."""
         agent, recorder = await self.started("sleep 1000 & echo ready; wait")
         agent.pause()
-        await eventually(lambda: self.states() == {"T"}, "it is halted")
+        await self.halted()
         os.kill(agent.pid, signal.SIGKILL)
         assert (await recorder.ended_with).signal == signal.SIGKILL
         assert carriers(self.note("spec.json")["cookie"]) == {}

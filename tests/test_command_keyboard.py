@@ -53,15 +53,15 @@ async def test_lines_one_by_one(terminal: tuple[int, int]) -> None:
 async def test_giving_up(terminal: tuple[int, int]) -> None:
     """Who does not wait any longer leaves the line to the next who asks."""
     typist, program = terminal
-    read_line = maybe_keyboard(reactor, program)
-    assert read_line is not None
-    waiting = read_line()
+    keyboard = Keyboard(reactor, program)
+    waiting = keyboard.line()
     waiting.cancel()
     with pytest.raises(CancelledError):
         await waiting
+    assert keyboard not in reactor.getReaders()
     os.write(typist, b"late\n")
 
-    assert await read_line() == "late"
+    assert await keyboard.line() == "late"
 
 
 @pytest_twisted.ensureDeferred

@@ -224,6 +224,18 @@ def test_refusals(
     assert err.count("\n") == 1
 
 
+def test_tail_without_a_server(talking: Talking, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that refuses is not waited for; the stream that was begun is closed."""
+    refusal = {"error": "No.", "code": "X"}
+    talking.played.server.answers[("GET", "/health/live")] = (403, refusal)
+
+    main(["tail"])
+    talking.played.flush()
+    assert talking.exit_codes == [1]
+    assert all(stream.gone for stream in talking.played.server.streams)
+    assert capsys.readouterr().err == "lokictl: No.\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [

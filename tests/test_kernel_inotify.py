@@ -118,6 +118,16 @@ async def test_notices_come_in_order_with_their_names(watch: Watch) -> None:
     assert watch.notices[1].cookie != 0
 
 
+def test_reading_too_often_is_no_error(watch: Watch) -> None:
+    """A read that finds nothing tells nobody, and the next one works."""
+    instance = watch.open()
+    instance.doRead()
+    instance.add(str(watch.directory), EVERYTHING)
+    (watch.directory / "new").touch()
+    instance.doRead()
+    assert [notice.name for notice in watch.notices] == [b"new"]
+
+
 @pytest_twisted.ensureDeferred
 async def test_one_deleted_directory_does_not_end_the_others(watch: Watch) -> None:
     """When a watched directory is deleted that is told, and the others go on."""

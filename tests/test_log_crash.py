@@ -75,6 +75,23 @@ async def main(reactor):
 task.react(lambda reactor: ensureDeferred(main(reactor)))
 """
 
+HASTY = """
+import sys
+from twisted.internet import task
+from twisted.internet.defer import ensureDeferred
+from loki_twisted.log.interface import Batch
+from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.events import Fact
+
+async def main(reactor):
+    log = SQLiteEventLog(reactor, sys.argv[1])
+    await log.start()
+    await log.append(Batch(session_id="s", at_ms=1, facts=[Fact("log:info", {})]))
+    print(await log.time_of(1), await log.sessions())
+
+task.react(lambda reactor: ensureDeferred(main(reactor)))
+"""
+
 
 def integrity_of(path: Path) -> object:
     with closing(apsw.Connection(str(path))) as connection:
@@ -142,3 +159,22 @@ def test_no_room_and_room_again(tmp_path: Path) -> None:
     assert len(read_all(clock, log)) == log.bounds.newest == int(told[-1][1])
     clock.result(log.stop())
     assert integrity_of(path) == "ok"
+
+
+def test_nobody_waits_for_a_log_that_was_not_stopped(tmp_path: Path) -> None:
+    """A process that ends without stopping its log ends, and what was told is there."""
+    path = tmp_path / "log.db"
+    ran = subprocess.run(
+        [sys.executable, "-c", HASTY, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+
+    assert ran.stdout == "1 []\n"
+    clock = ThreadedClock()
+    log = SQLiteEventLog(clock, str(path))
+    clock.result(log.start())
+    assert log.bounds.newest == 1
+    clock.result(log.stop())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.messages import Closed, Committed, Entry, Failed, Recovered, Report
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.rows import NewBlock, new_block
+from loki_twisted.log.statements import commit
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed, StorageFull
 from loki_twisted.model.filters import EVERYTHING
@@ -184,25 +186,79 @@ def test_a_probe_that_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     assert desk.reports[-1] == Recovered()
 
 
-def test_a_failed_commit_is_not_found_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the write-ahead log holds of a commit whose sync failed is gone after the probe."""
+def fail_with_frames_left(desk: Desk, monkeypatch: pytest.MonkeyPatch, lost: Entry) -> None:
+    """Fail as a commit whose sync fails: it is in the write-ahead log, but does not count."""
+    with opened(crashed(desk)) as copy:
+        commit(copy.connection, [new.row for new in lost.blocks], NOTHING)
+        whole = Path(copy.connection.filename + "-wal").read_bytes()
 
-    def unsynced(connection: apsw.Connection, blocks: object, changes: object) -> None:
-        connection.execute("BEGIN")
-        connection.execute("UPDATE meta SET value = 'lost'")
+    def unsynced(*_: object) -> None:
+        before = Path(desk.path + "-wal").read_bytes()
+        assert whole.startswith(before)
+        assert len(whole) > len(before)
+        with open(desk.path + "-wal", "ab") as file:
+            file.write(whole[len(before) :])
         raise apsw.IOError("disk I/O error")
 
-    desk.commit(line(1))
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "commit", unsynced)
-        desk.commit(line(2))
-    assert desk.wal_size() > 0
+        assert isinstance(desk.commit(lost), Failed)
+
+
+def crashed(desk: Desk) -> Path:
+    """What a crash at this moment would leave."""
+    copy = Path(desk.path).with_name("crashed.db")
+    for ending in ("", "-wal"):
+        shutil.copy(desk.path + ending, f"{copy}{ending}")
+    Path(f"{copy}-shm").unlink(missing_ok=True)
+    return copy
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_a_failed_commit_is_not_found_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, has_room: bool
+) -> None:
+    """What the write-ahead log holds of a commit that failed is gone with the next probe."""
+    desk.commit(line(1))
+    lost = entry(new_block(block(2, ["lost"] * 200), MS))
+    fail_with_frames_left(desk, monkeypatch, lost)
+    with opened(crashed(desk)) as now:
+        assert now.bounds.newest == 201  # this is why the probe has to write
+    if not has_room:
+        monkeypatch.setattr(ledger, "_truncate", lambda connection: None)
 
     desk.ledger.probe()
 
     assert desk.reports[-1] == Recovered()
-    assert desk.wal_size() < 5_000  # the frame of the probe itself
+    with opened(crashed(desk)) as now:
+        assert now.bounds.newest == 1
     assert isinstance(desk.commit(line(2)), Committed)
+    assert len(desk.frames()) == 2
+
+
+def test_no_room_to_checkpoint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is room for commits, but none for copying them, commits go on."""
+    monkeypatch.setattr(ledger, "_CHECKPOINT_PAGES", 1)
+    asked: list[int] = []
+
+    class Cramped:
+        """A connection, but for its room."""
+
+        def __init__(self, connection: apsw.Connection) -> None:
+            self.connection = connection
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.connection, name)
+
+        def wal_checkpoint(self, mode: int) -> None:
+            asked.append(mode)
+            raise apsw.FullError("database or disk is full")
+
+    desk.ledger._connection = Cramped(desk.log.connection)  # type: ignore[assignment]
+
+    assert isinstance(desk.commit(line(1)), Committed)
+    assert isinstance(desk.commit(line(2)), Committed)
+    assert len(asked) == 2
 
 
 def test_a_log_that_holds_more_than_was_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,3 +160,18 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StorageRefused, match="cannot be used: "):
         DataDirectory(str(tmp_path / "file" / "server"))
+
+
+def test_a_place_that_somebody_takes_away(tmp_path: Path) -> None:
+    """Whether the lock is still the one that we hold can be asked at any time."""
+    directory = DataDirectory(str(tmp_path / "server"))
+    assert directory.is_intact()
+
+    (tmp_path / "server").rename(tmp_path / "aside")
+    assert not directory.is_intact()
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "lock").touch()
+    assert not directory.is_intact()
+
+    directory.release()
+    assert not directory.is_intact()

@@ -452,6 +452,16 @@ class AgentTests(SessionCase):
         assert self.world.sessions.get(session.id).task_count == 1
         assert self.world.log.types().count("task:started") == 1
 
+    def test_many_facts_at_once(self) -> None:
+        """Thousands of tasks and agents in one piece of output are counted right, and quickly."""
+        session = self.start()
+        lines = [f"task:{word} t{n}" for n in range(5000) for word in ("created", "completed")]
+        self.successResultOf(self.world.says(session.id, *lines))
+        now = self.world.sessions.get(session.id)
+        assert (now.task_count, now.completed_tasks) == (5000, 5000)
+        self.successResultOf(self.world.says(session.id, "task:started t7"))
+        assert self.world.sessions.get(session.id).completed_tasks == 4999
+
     def test_endings(self) -> None:
         """Code 0 is completed; another code, a signal or a loss is failed, and says why."""
         for code, signal, problem, status, exit_code in (
@@ -642,6 +652,7 @@ class ObservedTests(SessionCase):
         self.see(Unreadable("s2", "sessions/s2/tasks.json", "is no JSON"))
         name, fact = self.world.log.events[-1]
         assert (name, fact.type) == ("s2", "log:warn")
+        assert self.world.sessions.get("s2").origin is Origin.OBSERVED
 
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """The watcher learns of the failure, and the same look later tells it once."""

@@ -212,6 +212,32 @@ def test_a_deleted_log_without_successor_ends(log: Follower) -> None:
     assert log.follow() == []
 
 
+def test_a_deleted_log_is_followed_until_its_successor_has_content(log: Follower) -> None:
+    """Who still writes to a deleted log is heard, as long as its successor is empty."""
+    with open(log.path, "ab") as writer:
+        writer.write(b"one\nbeg")
+        writer.flush()
+        log.follow()
+        log.path.unlink()
+        log.append("")
+        assert log.follow() == []
+        writer.write(b"un\n")
+    assert log.follow() == ["begun"]
+    log.append("two\n")
+    assert log.follow() == ["two"]
+
+
+def test_much_that_is_left_of_a_renamed_log_is_read_first(log: Follower) -> None:
+    """However much was not read of a log before it was replaced, it comes first and whole."""
+    log.append("one\n")
+    log.follow()
+    lines = [f"{number} " + "x" * 90 for number in range(10_000)]
+    log.append("".join(line + "\n" for line in lines))
+    log.path.rename(log.root / "agent.log.1")
+    log.append("new\n")
+    assert log.follow() == [*lines, "new"]
+
+
 def test_reading_may_be_repeated(log: Follower) -> None:
     """What could not be stored is read again, also when a file has just come to its end."""
     log.append("one\n")
@@ -260,6 +286,8 @@ def test_what_is_no_file_is_no_log(log: Follower, kind: str) -> None:
             log.path.mkdir()
     assert log.follow() == []
     assert log.position is None
+    assert log.last is not None
+    assert log.last.problem is None
 
 
 def test_a_log_that_cannot_be_opened_now_keeps_its_place(

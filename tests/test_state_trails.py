@@ -56,16 +56,19 @@ def test_bytes_that_are_no_text_can_be_stored() -> None:
     assert NAMES.name("\udcff.log", None).encode() == rb"state:/home/me/project:\xff.log"
 
 
-def test_a_project_is_new_without_cursors() -> None:
-    """A project was watched before if anything of it is stored."""
-    found = Trails(NAMES, DocumentedLayout().session_of)
-    found.load({"state:/elsewhere:x.log": "1", "s1/stdout": "2"})
+def test_a_project_is_new_until_all_is_known() -> None:
+    """A project was watched before once that is on record, not if only some of its logs are."""
+    found = trails(agent=position(1))
     assert found.is_new
     assert found.seen() == {NAMES.seen(): "1"}
-    found.load({NAMES.seen(): "1"})
+    found.confirm([], {})
+    assert found.is_new
+    found.confirm([], found.seen())
     assert not found.is_new
     assert found.seen() == {}
-    assert not trails(agent=position(1)).is_new
+    again = Trails(NAMES, DocumentedLayout().session_of)
+    again.load(found.stored())
+    assert not again.is_new
 
 
 def test_what_is_stored_is_not_stored_again() -> None:
@@ -89,10 +92,7 @@ def test_a_position_follows_its_file() -> None:
     """When a log gets another log's name its position goes with it, in a whole chain."""
     found = trails(a=position(1), b=position(2))
     now = {"a.log": 3, "b.log": 1, "c.log": 2}
-    assert found.rename(["a.log", "b.log", "c.log"], now.get) == {
-        "b.log": "a.log",
-        "c.log": "b.log",
-    }
+    assert set(found.rename(["a.log", "b.log", "c.log"], now.get)) == {"b.log", "c.log"}
     assert found.position("b.log") == position(1)
     assert found.position("c.log") == position(2)
     assert found.position("a.log") is None
@@ -108,7 +108,7 @@ def test_names_may_be_exchanged() -> None:
 def test_a_second_name_is_another_log() -> None:
     """A hard link to a log that keeps its name is a log of its own."""
     found = trails(a=position(1))
-    assert found.rename(["b.log"], {"a.log": 1, "b.log": 1}.get) == {}
+    assert found.rename(["b.log"], {"a.log": 1, "b.log": 1}.get) == set()
     assert found.position("a.log") == position(1)
 
 
@@ -116,7 +116,7 @@ def test_a_file_that_lost_its_name_is_known_under_the_next() -> None:
     """A log read to its end under a name it had is not read again under a new one."""
     found = trails(a=position(1))
     found.confirm([LogReading("a.log", (), position(2), left=position(1, 90))], {})
-    assert found.rename(["b.log"], {"a.log": 2, "b.log": 1}.get) == {"b.log": None}
+    assert found.rename(["b.log"], {"a.log": 2, "b.log": 1}.get) == {"b.log"}
     assert found.position("b.log") == position(1, 90)
 
 
@@ -126,8 +126,8 @@ def test_only_some_files_without_names_are_remembered() -> None:
     for inode in range(1, 200):
         left = LogReading("a.log", (), position(inode + 1), left=position(inode))
         found.confirm([left], {})
-    assert found.rename(["b.log"], {"b.log": 1}.get) == {}
-    assert found.rename(["b.log"], {"b.log": 199}.get) == {"b.log": None}
+    assert found.rename(["b.log"], {"b.log": 1}.get) == set()
+    assert found.rename(["b.log"], {"b.log": 199}.get) == {"b.log"}
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", "nonsense"])
@@ -136,4 +136,3 @@ def test_a_cursor_that_says_nothing_is_passed_over(text: str) -> None:
     found = Trails(NAMES, DocumentedLayout().session_of)
     found.load({NAMES.name("a.log", None): text})
     assert found.position("a.log") is None
-    assert not found.is_new

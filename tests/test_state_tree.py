@@ -356,7 +356,11 @@ async def test_a_write_that_leaves_no_trace_in_the_times_is_reported(grove: Grov
 @pytest_twisted.ensureDeferred
 async def test_coarse_times_hide_no_write(grove: Grove, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the times of files do not tell two writes apart, a notice does."""
-    monkeypatch.setattr(survey_module, "entry_of", lambda status: entry_of(status)[:3] + (0, 0))
+
+    def coarse(status: os.stat_result) -> Entry:
+        return entry_of(status)._replace(modified_ns=0, changed_ns=0)
+
+    monkeypatch.setattr(survey_module, "entry_of", coarse)
     grove.write("file", "one")
     await grove.watch().look()
     grove.write("file", "two")

@@ -9,6 +9,7 @@ import random
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -105,6 +106,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     calls = set(reactor.getDelayedCalls())
     project = Project(tmp_path)
     yield project
+    project.listener.release()
     pytest_twisted.blockon(project.watcher.stop())
     assert [reader for reader in reactor.getReaders() if isinstance(reader, Inotify)] == []
     assert [call for call in reactor.getDelayedCalls() if call not in calls] == []
@@ -243,6 +245,60 @@ async def test_a_session_that_is_replaced_is_told_anew(project: Project) -> None
     gone_last = max(i for i, s in enumerate(project.listener.told) if isinstance(s, SessionGone))
     sessions = [s for s in project.listener.told[gone_last:] if isinstance(s, SessionSighting)]
     assert [(said.session_id, said.provider) for said in sessions] == [("s1", "x")]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_a_session_replaced_while_it_is_told_is_told_anew(project: Project) -> None:
+    """A session deleted and made again, just as before, while it is being told, is told again."""
+    await project.watch()
+    project.listener.holding = []
+    project.session()
+    await until(lambda: project.listener.holding)
+    (project.state / "sessions/s1").rename(project.dir / "away")
+    project.session()
+    await turn(0.05)
+    project.listener.release()
+    await project.settle()
+    assert [type(sighting) for sighting in project.listener.told] == [
+        *(SessionSighting, PhaseSighting, TasksSighting, AgentsSighting),
+        SessionGone,
+        *(SessionSighting, PhaseSighting, TasksSighting, AgentsSighting),
+    ]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_only_a_sessions_own_directory_is_the_session(project: Project) -> None:
+    """When a directory in a session's directory vanishes, the session is still there."""
+    project.session()
+    project.write("sessions/s1/artifacts/deep/file", "x")
+    await project.watch()
+    project.listener.told.clear()
+    shutil.rmtree(project.state / "sessions/s1/artifacts")
+    await project.settle()
+    assert project.listener.told == []
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_settling_does_not_wait_for_what_is_gone(project: Project) -> None:
+    """Who waits for files to be told does not wait for one that is removed meanwhile."""
+    project.session()
+    await project.watch()
+    project.listener.holding = []
+    project.write("sessions/s1/session.json", {"status": "paused"})
+    await until(lambda: project.listener.holding)
+    project.write("sessions/s1/phase.json", {"current": "other"})
+    over: list[None] = []
+    settled = project.settle().addCallback(over.append)
+    await turn(0.05)
+    os.unlink(project.state / "sessions/s1/phase.json")
+    await turn(0.05)
+    assert over == []
+    project.listener.release()
+    await settled
+    assert [said.phase for said in project.listener.of(PhaseSighting)] == ["testing"]
 
 
 @pytest.mark.usefixtures("calm")
@@ -404,6 +460,24 @@ async def test_much_is_told_in_portions(project: Project) -> None:
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_a_batch_is_bounded_by_what_it_says(project: Project) -> None:
+    """However large files are, what is told at once comes from little more than 256 KiB."""
+    for number in range(20):
+        project.session(f"s{number}")
+        tasks = [{"id": f"{task}", "title": "x" * 1000} for task in range(50)]
+        project.write(f"sessions/s{number}/tasks.json", tasks)
+    await project.watch()
+    assert len(project.listener.told) == 80
+    told = [
+        sum(len(said.tasks) for said in batch if isinstance(said, TasksSighting))
+        for batch in project.listener.batches
+    ]
+    assert sum(told) == 1000
+    assert max(told) <= 300
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_settling_tells_all_there_is(project: Project) -> None:
     """When settling is over, what files and logs said when it was asked for has been told."""
     project.session()
@@ -473,6 +547,56 @@ async def test_a_project_without_logs_is_known_after_a_restart(project: Project)
     project.append("agent.log", "one\n")
     await project.restart()
     assert project.listener.lines() == ["one"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_a_first_look_that_is_broken_off_is_a_first_look_again(project: Project) -> None:
+    """Logs that were there at first are old even if the server ended before it knew them all."""
+    for number in range(150):
+        project.append(f"logs/{number}.log", "old\n")
+    project.listener.holding = []
+    project.watch()
+    await until(lambda: project.listener.holding)
+    stopped = project.watcher.stop()
+    project.listener.release()
+    await stopped
+    assert 0 < len(project.listener.cursors) < 150
+    await project.restart()
+    assert project.listener.lines() == []
+    assert len(project.listener.cursors) == 151
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_a_deleted_log_is_let_go(project: Project) -> None:
+    """A log that is deleted is told to its end, and then holds no space on the disk."""
+    await project.watch()
+    project.append("agent.log", "one\n")
+    await until(project.listener.lines)
+    assert len(open_below(project.dir)) == 1
+    project.append("agent.log", "two\n")
+    os.unlink(project.state / "agent.log")
+    await until(lambda: len(project.listener.lines()) == 2)
+    await project.settle()
+    assert open_below(project.dir) == []
+    assert list(project.listener.cursors) == [f"state:{project.dir}:"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_a_rotated_log_that_becomes_a_log_again_is_old(project: Project) -> None:
+    """What was told of a log before it was rotated away is not told again under a later name."""
+    await project.watch()
+    project.append("agent.log", "one\n")
+    await project.settle()
+    (project.state / "agent.log").rename(project.state / "agent.log.1")
+    project.append("agent.log", "two\n")
+    await project.settle()
+    (project.state / "agent.log.1").rename(project.state / "older.log")
+    project.append("older.log", "three\n")
+    await project.settle()
+    assert project.listener.lines() == ["one", "two", "three"]
 
 
 @pytest.mark.usefixtures("calm")
@@ -580,8 +704,15 @@ async def test_a_flood_of_lines_comes_in_bounded_batches(project: Project) -> No
     project.append("agent.log", "".join(line + "\n" for line in lines))
     await project.settle()
     assert project.listener.lines() == lines
-    sizes = [sum(len(line) for line in said.lines) for said in project.listener.of(LogLines)]
-    assert max(sizes) <= 256 * 1024
+    for number in range(10):
+        project.append(f"{number}.log", "".join(line + "\n" for line in lines[:1000]))
+    await project.settle()
+    assert len(project.listener.lines()) == 30_000
+    sizes = [
+        sum(len(line) for said in batch if isinstance(said, LogLines) for line in said.lines)
+        for batch in project.listener.batches
+    ]
+    assert max(sizes) <= (256 + 64) * 1024
 
 
 # Several projects, and the server's own files
@@ -685,6 +816,28 @@ async def test_the_end_waits_for_what_is_being_told(project: Project) -> None:
     await settled
     await project.watch()
     assert len(project.listener.batches) == 1
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_what_is_read_at_the_end_is_not_told(project: Project) -> None:
+    """When the end comes while files are being read, they are not told any more."""
+    pool, wait = ThreadPool(0, 1), Event()
+    pool.start()
+    try:
+        pool.callInThread(wait.wait)
+        project.watcher = project.make(pool=pool)
+        project.session()
+        project.watch()
+        await until(lambda: project.watcher._directories[str(project.dir)]._in_flight)
+        stopped = project.watcher.stop()
+        assert not stopped.called
+        wait.set()
+        await stopped
+    finally:
+        wait.set()
+        pool.stop()
+    assert project.listener.batches == []
 
 
 @pytest.mark.usefixtures("hasty")

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.system import Server
+from tests.system import Server, StreamEvent
 from tests.test_system_sessions import HERE, install_runner
 
 AGENTS = 3
-COUNT = 400
+PAUSE = "0.05"
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_kill_9_again_and_again(tmp_path: Path, is_full: bool) -> None:
     """Through 20 crashes every line is one event, in order, and each exit code is known."""
     wanted = 200 if is_full else 20
     chance = random.Random(2026)
+    stop = tmp_path / "enough"
     program = HERE / "standins" / "counting.py"
-    install_runner(tmp_path, f"exec '{sys.executable}' '{program}' {COUNT} 0.02 7")
+    install_runner(tmp_path, f"exec '{sys.executable}' '{program}' '{stop}' {PAUSE} 7")
+    newest = 0
     with Server(tmp_path) as server:
         ids = []
         for number in range(AGENTS):
@@ -29,31 +33,51 @@ def test_kill_9_again_and_again(tmp_path: Path, is_full: bool) -> None:
             ids.append(server.start(projectDir=f"project{number}"))
         pids = [server.get(f"/api/sessions/{each}")["session"]["pid"] for each in ids]
         server.kill()
-    kills = 1
-    newest = 0
-    while kills < wanted:
+    for _ in range(1, wanted):
         with Server(tmp_path) as server:
-            sessions = server.get("/api/sessions")["sessions"]
-            assert {session["id"] for session in sessions} == set(ids)
-            same = [server.get(f"/api/sessions/{each}")["session"]["pid"] for each in ids]
-            assert all(now in (then, None) for now, then in zip(same, pids, strict=True))
+            sessions = [server.get(f"/api/sessions/{each}")["session"] for each in ids]
+            assert [session["pid"] for session in sessions] == pids
+            assert {session["status"] for session in sessions} == {"running"}
             newest = _read_a_little(server, newest, chance.randint(0, 40))
             server.kill()
-            kills += 1
+    # One of them ends while no server runs.
+    os.kill(pids[0], signal.SIGKILL)
+    stop.touch()
     with Server(tmp_path) as server:
-        for session_id in ids:
+        events = server.until_end(ids[0])
+        _check_lines(events)
+        assert events[-1].data["exitCode"] == 128 + signal.SIGKILL
+        for session_id in ids[1:]:
             events = server.until_end(session_id)
-            for kind, word, step in (("log:info", "count", 1), ("log:error", "error", 10)):
-                lines = [e.data["message"] for e in events if e.type == kind]
-                assert lines == [f"{word} {n}" for n in range(step, COUNT + 1, step)]
-            assert [e.type for e in events if e.type.startswith("session:")] == [
-                "session:started",
-                "session:failed",
-            ]
+            last = _check_lines(events)
+            assert events[-1].type == "session:failed"
             assert events[-1].data["exitCode"] == 7
-        everything = server.get("/api/events/history?after=earliest&limit=1000")["events"]
-        numbers = [int(event["id"].split("_")[1]) for event in everything]
-        assert numbers == list(range(1, len(numbers) + 1))
+            assert last > 2 * wanted
+        _check_history(server)
+
+
+def _check_lines(events: list[StreamEvent]) -> int:
+    """Each stream's lines are there once, in order, between one start and one end."""
+    counted = [e.data["message"] for e in events if e.type == "log:info"]
+    assert counted == [f"count {n}" for n in range(1, len(counted) + 1)]
+    errors = [e.data["message"] for e in events if e.type == "log:error"]
+    assert errors == [f"error {n}" for n in range(10, 10 * len(errors) + 1, 10)]
+    assert abs(len(counted) - 10 * len(errors)) <= 10
+    assert [e.type for e in events if e.type.startswith("session:")] == [
+        "session:started",
+        "session:failed",
+    ]
+    return len(counted)
+
+
+def _check_history(server: Server) -> None:
+    """The numbers of all events are consecutive, from 1."""
+    numbers: list[int] = []
+    after = "earliest"
+    while page := server.get(f"/api/events/history?after={after}&limit=1000")["events"]:
+        numbers += [int(event["id"].split("_")[1]) for event in page]
+        after = page[-1]["id"]
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def _read_a_little(server: Server, newest: int, count: int) -> int:
@@ -74,8 +98,10 @@ def _read_a_little(server: Server, newest: int, count: int) -> int:
 
 
 def _id_of(server: Server, number: int) -> str:
-    events = server.get("/api/events/history?after=earliest&limit=1000")["events"]
-    if number <= len(events):
-        return str(events[number - 1]["id"])
-    page = server.get(f"/api/events/history?after={events[-1]['id']}&limit=1000")["events"]
-    return str(page[number - len(events) - 1]["id"])
+    after, passed = "earliest", 0
+    while True:
+        page = server.get(f"/api/events/history?after={after}&limit=1000")["events"]
+        if number <= passed + len(page):
+            return str(page[number - passed - 1]["id"])
+        passed += len(page)
+        after = page[-1]["id"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import gzip
 import socket
+import struct
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
@@ -38,8 +41,8 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
-from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
+from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request, Site
 from zope.interface.verify import verifyClass, verifyObject
 
 from loki_twisted.model.errors import Unavailable
@@ -229,6 +232,19 @@ class InMemoryTests(SynchronousTestCase):
         self.hub.close()
         assert transport.disconnecting
         self.clock.advance(1)
+
+    def test_behind_an_encoder(self) -> None:
+        """Where a program that mounts us compresses what it sends, the stream is compressed too."""
+        site = Site(EncodingResourceWrapper(self.root, [GzipEncoderFactory()]))
+        channel = site.buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+        (block,) = self.log.commit(batch(2))
+        self.hub.close()
+        self.clock.advance(1)
+        _, _, body = transport.value().partition(b"\r\n\r\n")
+        assert gzip.decompress(dechunked(body)).startswith(GREETING + block.body)
 
     def test_access_log(self) -> None:
         """What was sent is counted for the access log, whichever way it was written."""
@@ -490,6 +506,44 @@ async def test_straight_to_the_socket(rig: Rig) -> None:
     await rig.until(lambda: client.ends_with(b"id: evt_10004_"))
     await rig.until(lambda: rig.held() == [0])
     assert numbers_of(client.body) == list(range(1, 10_005))
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_held_goes_first(rig: Rig) -> None:
+    """While the transport holds something, nothing overtakes it on its way to the socket."""
+    endpoint = await rig.tcp()
+    client = await rig.connect(endpoint, Client(reads=False))
+    handle = client.transport.getHandle()
+    carrier = rig.hub._subscribers()[0]._sink._bottom
+    # Until the reactor has tried to send what was held, and could send a part of it.
+    while not carrier.dataBuffer or carrier._tempDataLen:
+        while rig.held()[0] < 50_000:
+            rig.log.commit(batch(10, padding="x" * 1000))
+        client.raw.append(handle.recv(20_000))
+        await deferLater(reactor, 0.005)
+    assert rig.hub.lag() == 0
+    # Now the socket has room before the reactor sees it.
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.raw.append(handle.recv(1_000_000))
+    rig.log.commit(batch(1))
+    client.transport.resumeProducing()
+    newest = rig.log.bounds.newest
+    await rig.until(lambda: client.ends_with(b"id: evt_%d_" % newest) and not rig.held()[0])
+    assert numbers_of(client.body) == list(range(1, newest + 1))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connection_that_broke_unnoticed(rig: Rig) -> None:
+    """Writing to a connection that is gone is the end of a subscription, and no trouble."""
+    await rig.tcp()
+    with socket.create_connection(("127.0.0.1", rig.ports[0].getHost().port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await rig.until(lambda: rig.hub.subscriber_count and not rig.held()[0])
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    rig.log.commit(batch(1))
+    rig.log.commit(batch(1))
+    await rig.until(lambda: not rig.hub.subscriber_count)
 
 
 @pytest_twisted.ensureDeferred

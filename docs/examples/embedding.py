@@ -32,7 +32,7 @@ async def main(reactor, directory, port="0"):
     root.putChild(b"hello", Hello())
     root.putChild(b"agents", agents.resource)
     endpoint = endpoints.TCP4ServerEndpoint(reactor, int(port), interface="127.0.0.1")
-    listening = await endpoint.listen(Site(root))
+    listening = await endpoint.listen(Site(root, parsePOSTFormSubmission=False))
     agents.startService()
     reactor.addSystemEventTrigger("before", "shutdown", agents.stopService)
     await agents.ready

@@ -21,10 +21,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.agents.interface import IAgentListener
-from loki_twisted.agents.lines import Cursor, cut_lines
+from loki_twisted.agents.lines import Cursor, cut_lines, first_lines
 
 READ_SIZE: Final = 256 * 1024
 """Bytes of one read: more than a line may have, so that each full read yields something."""
+
+PIECE_LINES: Final = 2000
+"""At most so many lines are given at a time: what becomes of them holds the reactor."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -88,7 +91,10 @@ class Spool:
             self._cursor, self._last_bytes = Cursor(), b""
             return self.read(is_last=is_last)
         is_last = is_last and len(data) < len(before) + READ_SIZE
-        lines, cursor = cut_lines(self._cursor, data[len(before) :], is_last=is_last)
+        fresh = data[len(before) :]
+        few = first_lines(fresh, PIECE_LINES)
+        is_last = is_last and len(few) == len(fresh)
+        lines, cursor = cut_lines(self._cursor, few, is_last=is_last)
         if cursor == self._cursor:
             return None
         end = len(before) + cursor.offset - self._cursor.offset

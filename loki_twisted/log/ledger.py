@@ -4,8 +4,9 @@ The log as its writer works with it.
 - There is one connection that writes and checkpoints. When something fails with it, it is closed
   and never used again, because what it wrote may or may not be on disk. Until a probe has
   written with another one, whatever is asked for fails.
-- The connections for reading stay open as long as this one. So SQLite keeps in mind what was
-  committed, and what a failed commit left in the write-ahead log is written over, not replayed.
+- The connections for reading stay open as long as the log. So SQLite keeps in mind what was
+  committed, and the probe writes over what a failed commit left in the write-ahead log. (Its
+  checksums follow from one another, so nothing behind the probe counts any more.)
 - The write-ahead log is copied into the database when there is nothing else to do, or when it has
   become too long. Nobody else does that.
 """
@@ -32,6 +33,13 @@ _CHECKPOINT_PAGES: Final = 1_000
 _OVERDUE_PAGES: Final = 4_000
 _OVERLONG_PAGES: Final = 16_000
 _WAIT_FOR_READERS_MS: Final = 100
+
+# Another value each time: what is as it was SQLite does not write.
+_PROBE: Final = """INSERT INTO meta VALUES ('probe', hex(randomblob(8)))
+ON CONFLICT(name) DO UPDATE SET value = excluded.value"""
+
+# Another program may hold the database; or there is room left for commits and not for copying them.
+_NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
 
 
 class Ledger:
@@ -81,13 +89,12 @@ class Ledger:
             return
         try:
             self._connection = connect_writer(self._path)
-            # What a failed commit left behind is cut off here.
             _truncate(self._connection)
             newest = bounds_of(self._connection).newest
             if newest != self._newest:
                 msg = f"its newest event is number {newest}, not {self._newest}"
                 raise Damaged(msg)
-            self._connection.execute("UPDATE meta SET value = value WHERE name = 'log_id'")
+            self._connection.execute(_PROBE)
         except Exception as error:  # noqa: BLE001 - it is told, and tried again
             self._fail((), error)
             return
@@ -129,8 +136,7 @@ class Ledger:
         if self._pages < (_CHECKPOINT_PAGES if is_idle() else _OVERDUE_PAGES):
             return
         self._pages = 0
-        # Another program may be at it. There is a next time.
-        with contextlib.suppress(apsw.BusyError):
+        with contextlib.suppress(*_NEXT_TIME):
             length, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if length > _OVERLONG_PAGES:
                 # Somebody was always reading. Now they wait, until it begins from the front again.
@@ -140,8 +146,7 @@ class Ledger:
 def _truncate(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
     try:
-        # Somebody may read for longer than that.
-        with contextlib.suppress(apsw.BusyError):
+        with contextlib.suppress(*_NEXT_TIME):
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.set_busy_timeout(BUSY_MS)

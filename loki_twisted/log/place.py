@@ -37,6 +37,14 @@ class DataDirectory:
                 f"The data directory {self.path} cannot be used: {error.strerror}."
             ) from error
 
+    def is_intact(self) -> bool:
+        """Whether the lock lies where it did: nobody has removed or replaced the directory."""
+        try:
+            there = os.stat(os.path.join(self.path, _LOCK))
+        except OSError:
+            return False
+        return self._lock is not None and os.path.samestat(there, os.fstat(self._lock))
+
     def release(self) -> None:
         """Let another server have it. May be repeated."""
         if self._lock is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 import apsw
@@ -19,6 +20,17 @@ from loki_twisted.log.opening import suspect
 from loki_twisted.model.errors import Unavailable
 
 Value = TypeVar("Value")
+
+
+class _DaemonThread(Thread):
+    """A thread for which a process that has to end at once does not wait."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, daemon=True, **kwargs)
+
+
+class _Pool(ThreadPool):
+    threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
 
 
 class Readers:
@@ -41,7 +53,7 @@ class Readers:
         """Begin to work with connections; they stay the caller's to close."""
         for connection in connections:
             self._free.put(connection)
-        self._pool = ThreadPool(0, len(connections), "log-reader")
+        self._pool = _Pool(0, len(connections), "log-reader")
         self._pool.start()
 
     def ask(self, query: Callable[[apsw.Connection], Value]) -> Deferred[Value]:

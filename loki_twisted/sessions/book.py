@@ -222,6 +222,10 @@ class SessionBook:
         def gone(_: Bounds) -> None:
             self._records.pop(record.id, None)
 
+        def stays(failure: Failure) -> Failure:
+            self._deleted.discard(record.id)
+            return failure
+
         self._deleted.add(record.id)
         batch = Batch(
             session_id=record.id,
@@ -229,7 +233,7 @@ class SessionBook:
             cursors={_DELETED_CURSOR + record.id: "1"},
             forget=True,
         )
-        return self._log.append(batch).addCallback(gone)
+        return self._log.append(batch).addCallbacks(gone, stays)
 
     def is_deleted(self, session_id: str) -> bool:
         """Whether a session's record was deleted while its files may have stayed."""
@@ -254,5 +258,9 @@ def _task_rows(
 ) -> tuple[list[Task], list[str]]:
     if before is after:
         return [], []
-    changed = [task for name, task in after.items() if before.get(name) != task]
+    changed = [
+        task
+        for name, task in after.items()
+        if (known := before.get(name)) is not task and known != task
+    ]
     return changed, [name for name in before if name not in after]

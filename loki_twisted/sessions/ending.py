@@ -8,7 +8,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState
@@ -41,7 +41,7 @@ async def commit_end(
     facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
     try:
         await book.commit(record, state, facts)
-    except StorageFailed as error:
+    except (StorageFailed, Unavailable) as error:
         _log.warn("The end of {id} is not on record yet: {error}", id=record.id, error=str(error))
         reactor.callLater(_RETRY_SECONDS, _again, reactor, book, record, decide, after)
     else:

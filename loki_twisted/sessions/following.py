@@ -15,7 +15,7 @@ from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
 from loki_twisted.model.events import Fact
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.state import after_end, after_fact
+from loki_twisted.sessions.state import after_end, after_facts
 
 _log = Logger()
 
@@ -45,12 +45,18 @@ class AgentFollower:
         """See :class:`IAgentListener`."""
         facts: list[Fact] = []
         for line in lines:
-            facts += self.driver.line(stream, line)
-        at = self.book.now()
-        state = self.record.state
-        for fact in facts:
-            state = after_fact(state, fact, at)
+            facts += self._facts_of(stream, line)
+        state = after_facts(self.record.state, facts, self.book.now())
         return self.book.commit(self.record, state, facts, cursors)
+
+    def _facts_of(self, stream: str, line: str) -> Sequence[Fact]:
+        """Ask the driver; a line that it cannot bear is a log line, and holds up no others."""
+        try:
+            return self.driver.line(stream, line)
+        except Exception:  # noqa: BLE001 (a driver may be anybody's)
+            _log.failure("The driver of {session} failed on a line.", session=self.record.id)
+            level = "info" if stream == "stdout" else "error"
+            return [Fact(f"log:{level}", {"level": level, "message": line})]
 
     def ended(self, end: AgentEnd) -> None:
         """See :class:`IAgentListener`."""

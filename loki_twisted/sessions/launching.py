@@ -44,6 +44,7 @@ _log = Logger()
 DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
 _DEADLINE = "deadline"
+_RETRY_SECONDS = 1.0
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Launcher:
 
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar entropy: Gives that many random bytes.
+    :ivar refusal: Why no session can be started, in a sentence, or None.
     """
 
     reactor: IReactorTime
@@ -82,14 +84,13 @@ class Launcher:
     policy: LaunchPolicy
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
-    is_closing: bool = False
+    refusal: str | None = None
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
 
     async def start(self, wanted: StartSession) -> Session:
         """See :meth:`ISessions.start`."""
-        if self.is_closing:
-            msg = "The server is shutting down."
-            raise Unavailable(msg)
+        if self.refusal is not None:
+            raise Unavailable(self.refusal)
         policy = self.policy
         place = find_place(
             wanted.project_dir, wanted.prd_path, policy.loki_dir, policy.project_roots
@@ -120,14 +121,13 @@ class Launcher:
         except LokiError:
             self.book.remove(record)
             raise
-        return session if obstacle is not None else await self._launch(record, plan)
+        if obstacle is not None:
+            return session
+        return await self._launch(record, plan, wanted.options.timeout)
 
     def _put_on_record(self, record: Record, wanted: StartSession) -> Deferred[Session]:
         asked = msgspec.json.encode(wanted).decode()
-        cursors: dict[str, str | None] = {f"{record.id}/{_REQUEST}": asked}
-        if wanted.options.timeout is not None:
-            cursors[f"{record.id}/{_DEADLINE}"] = str(self.now_ms() + wanted.options.timeout)
-        return self.book.commit(record, record.state, (), cursors)
+        return self.book.commit(record, record.state, (), {f"{record.id}/{_REQUEST}": asked})
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
         return self.providers.plan(
@@ -165,29 +165,42 @@ class Launcher:
             return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
         return None
 
-    async def _launch(self, record: Record, plan: LaunchPlan) -> Session:
+    async def _launch(self, record: Record, plan: LaunchPlan, timeout_ms: int | None) -> Session:
         self._watch(record)
         try:
             agent = await self.runner.start(record.id, plan)
         except AgentNotStarted as error:
             await self._fail(record, str(error))
             raise
+        except Exception as error:
+            # Whatever went wrong, it may run. Nobody was told so, so it must not.
+            record.note_stop()
+            self._take_over_later(record)
+            msg = f"The agent could not be taken in charge: {error}"
+            raise AgentNotStarted(msg) from error
         record.agent = agent
         try:
-            return await self._launched(record, agent)
-        except StorageFailed:
+            return await self._launched(record, agent, timeout_ms)
+        except (StorageFailed, Unavailable):
             # Nobody was told that it runs, so it must not.
             record.note_stop()
             raise
         finally:
             await self._follow(record, agent)
 
-    def _launched(self, record: Record, agent: IAgent) -> Deferred[Session]:
+    def _launched(
+        self, record: Record, agent: IAgent, timeout_ms: int | None = None
+    ) -> Deferred[Session]:
         status = next_status(record.status, Step.LAUNCH)
         state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
         message = f"Started with provider {state.session.provider}."
         fact = Fact("session:started", {"status": str(status), "message": message})
-        return self.book.commit(record, state, [fact])
+        limit = (
+            {}
+            if timeout_ms is None
+            else {f"{record.id}/{_DEADLINE}": str(self.now_ms() + timeout_ms)}
+        )
+        return self.book.commit(record, state, [fact], limit)
 
     async def _fail(self, record: Record, reason: str) -> None:
         def failed(state: SessionState) -> SessionState:
@@ -246,7 +259,7 @@ class Launcher:
             return await self.book.commit(
                 record, with_status(record.state, status, reason=reason), facts
             )
-        except StorageFailed as error:
+        except (StorageFailed, Unavailable) as error:
             if status.is_final:
                 raise
             _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
@@ -264,7 +277,7 @@ class Launcher:
 
     def give_turns(self) -> None:
         """Launch the sessions that wait, first come first served, as far as there are places."""
-        if self.is_closing:
+        if self.refusal is not None:
             return
         waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
         for record in sorted(waiting, key=lambda r: r.state.session.started_at):
@@ -286,27 +299,38 @@ class Launcher:
             await self._fail(record, str(error))
             return
         try:
-            await self._launch(record, plan)
+            await self._launch(record, plan, asked.options.timeout)
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
         for record in self._at_work():
+            await self._take_over(record)
+        self.give_turns()
+
+    async def _take_over(self, record: Record) -> None:
+        """Find the agent of a session that is on record. One that makes trouble is tried again."""
+        try:
             agent = self.runner.adopt(record.id)
             if agent is None:
                 await self._fail(record, "The server ended before its agent was started.")
-                continue
+                return
             record.agent = agent
             self._watch(record)
-            try:
-                if record.status is SessionStatus.STARTING:
-                    await self._launched(record, agent)
-            except StorageFailed as error:
-                # It is followed all the same; what it prints waits in its spool.
-                _log.warn("{id} is not on record: {error}", id=record.id, error=str(error))
+            if record.status is SessionStatus.STARTING:
+                await self._launched(record, agent)
             await self._follow(record, agent)
-        self.give_turns()
+        except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
+            _log.failure("The agent of {id} could not be found again.", id=record.id)
+            self._take_over_later(record)
+
+    def _take_over_later(self, record: Record) -> None:
+        def again() -> None:
+            if self.refusal is None:
+                ensureDeferred(self._take_over(record))
+
+        self.reactor.callLater(_RETRY_SECONDS, again)
 
     def _watch(self, record: Record) -> None:
         directory = record.state.session.project_dir
@@ -318,7 +342,7 @@ class Launcher:
 
     def close(self) -> None:
         """Start nothing any more, and forget the deadlines: the next server keeps them."""
-        self.is_closing = True
+        self.refusal = "The server is shutting down."
         for deadline in self._deadlines.values():
             deadline.cancel()
         self._deadlines.clear()

@@ -7,15 +7,16 @@ from typing import Any
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from zope.interface import implementer
 
+from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
-from loki_twisted.sessions.state import SessionState, after_fact, with_status, with_tasks
+from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
     CurrentSession,
@@ -46,6 +47,8 @@ class StateObserver:
 
     book: SessionBook
     current: dict[str, str | None] = attrs.field(factory=dict)
+    _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
+    """By project, of the portion that is being told: what is stored, come what may."""
 
     def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """See :class:`ISightingListener`."""
@@ -60,7 +63,14 @@ class StateObserver:
             if told is not None:
                 waiting.append(told)
         # Each has begun, in order; all of them must end before more is told.
-        return gatherResults(waiting, consumeErrors=True)
+        return DeferredList(waiting, consumeErrors=True).addCallback(self._all_told, project_dir)
+
+    def _all_told(self, results: list[tuple[bool, Any]], project_dir: str) -> None:
+        """Fail if one of them failed: then all of them will be told again."""
+        for succeeded, result in results:
+            if not succeeded:
+                result.raiseException()
+        self._stored.pop(project_dir, None)
 
     def _take(self, project_dir: str, sighting: Sighting) -> Deferred[Any] | None:
         match sighting:
@@ -103,18 +113,36 @@ class StateObserver:
         facts = facts_between(record.status, SessionStatus.STOPPED, reason)
         return self.book.commit(record, state, facts)
 
-    def _log_lines(self, project_dir: str, lines: LogLines) -> Deferred[Any]:
+    def _log_lines(self, project_dir: str, lines: LogLines) -> Deferred[Any] | None:
+        stored = self._stored.setdefault(project_dir, [])
+        if lines in stored:
+            return None
+        if lines.session_id is not None and self.book.is_deleted(lines.session_id):
+            return self.book.tell("", (), lines.cursors)
         session_id = self._session_of(project_dir, lines.session_id)
+        self._add_folder(project_dir, lines.session_id)
         facts = [
             Fact("log:info", {"level": "info", "message": line, "source": lines.source})
             for line in lines.lines
         ]
-        return self.book.tell(session_id, facts, lines.cursors)
+        told = self.book.tell(session_id, facts, lines.cursors)
+        return told.addCallback(lambda _: stored.append(lines))
 
-    def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any]:
+    def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:
+        if sighting.session_id is not None and self.book.is_deleted(sighting.session_id):
+            return None
+        self._add_folder(project_dir, sighting.session_id)
         message = f"{sighting.path}: {sighting.reason}"
         fact = Fact("log:warn", {"level": "warn", "message": message, "source": "state"})
         return self.book.tell(self._session_of(project_dir, sighting.session_id), [fact], {})
+
+    def _add_folder(self, project_dir: str, session_id: str | None) -> None:
+        """List a session of which there is no more than a folder, before its first event."""
+        if session_id is None or self.book.find(session_id) or self.book.is_deleted(session_id):
+            return
+        record = self.book.add(_unknown_session(session_id, project_dir, self.book))
+        stored = self.book.commit(record, record.state)
+        stored.addErrback(lambda failure: failure.trap(LokiError))  # its lines fail as well
 
     def _session_of(self, project_dir: str, session_id: str | None) -> str:
         """Find whom a log belongs to that names no session: the one at work there."""
@@ -158,9 +186,7 @@ def changes(
         case TasksSighting():
             difference = task_difference(state.tasks, sighting.tasks, at)
             return with_tasks(state, difference.changed, difference.gone), list(difference.facts)
-    for fact in facts:
-        state = after_fact(state, fact, at)
-    return state, facts
+    return after_facts(state, facts, at), facts
 
 
 def _session_changes(
@@ -184,8 +210,7 @@ def _session_changes(
     state = attrs.evolve(state, session=session)
     if sighting.current_phase is not None:
         phases = phase_facts(before.current_phase, sighting.current_phase, None, None)
-        for fact in phases:
-            state = after_fact(state, fact, at)
+        state = after_facts(state, phases, at)
         # A phase is told while its session is at work, so before its end.
         facts = [*phases, *facts] if status.is_final else [*facts, *phases]
     return state, facts

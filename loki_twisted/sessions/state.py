@@ -72,39 +72,26 @@ def words_of_end(end: AgentEnd) -> str:
     return f"The agent ended with exit code {end.code}."
 
 
-def after_fact(state: SessionState, fact: Fact, at: str) -> SessionState:
+def after_facts(state: SessionState, facts: Iterable[Fact], at: str) -> SessionState:
     """
-    Take one fact into account.
+    Take facts into account, in their order.
 
-    :param at: When it was said, ISO 8601.
+    :param at: When they were said, ISO 8601.
     """
-    kind, _, word = fact.type.partition(":")
-    if kind == "log":
-        return state
-    if kind == "task":
-        return _after_task(state, fact.data, word, at)
-    if kind == "agent":
-        return _after_agent(state, fact.data, word)
-    if kind == "phase" and word == "started":
-        session = msgspec.structs.replace(state.session, current_phase=str(fact.data["phase"]))
-        return attrs.evolve(state, session=session)
-    if kind == "metrics":
-        usage = _after_metrics(state.session.usage, fact.data)
-        return attrs.evolve(state, session=msgspec.structs.replace(state.session, usage=usage))
-    return state
+    draft = _Draft(state)
+    for fact in facts:
+        draft.take(fact, at)
+    return draft.finish()
 
 
 def with_tasks(state: SessionState, tasks: Iterable[Task], gone: Iterable[str]) -> SessionState:
-    """Replace some tasks, drop others, and count them again."""
-    known = {**state.tasks, **{task.id: task for task in tasks}}
+    """Replace some tasks and drop others."""
+    draft = _Draft(state)
+    for task in tasks:
+        draft.put_task(task)
     for task_id in gone:
-        known.pop(task_id, None)
-    session = msgspec.structs.replace(
-        state.session,
-        task_count=len(known),
-        completed_tasks=sum(task.status is TaskStatus.COMPLETED for task in known.values()),
-    )
-    return attrs.evolve(state, session=session, tasks=known)
+        draft.drop_task(task_id)
+    return draft.finish()
 
 
 _STATUS_OF_EVENT: Mapping[str, TaskStatus] = {
@@ -116,17 +103,105 @@ _STATUS_OF_EVENT: Mapping[str, TaskStatus] = {
 }
 
 
-def _after_task(state: SessionState, data: Mapping[str, Any], word: str, at: str) -> SessionState:
-    task_id = data.get("taskId")
-    if not isinstance(task_id, str) or not task_id:
-        return state  # An agent may speak of a task without naming it; there is no row for that.
+_ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED})
+
+
+class _Draft:
+    """
+    The next state of a session, while it is being made.
+
+    An agent can print thousands of facts at a time, and have thousands of tasks:
+    so these are copied once for all of the facts, and counted as they change.
+    """
+
+    def __init__(self, state: SessionState) -> None:
+        self._before = state
+        self._tasks: dict[str, Task] | None = None
+        self._agents: dict[str, str] | None = None
+        self._completed = state.session.completed_tasks
+        self._counts = state.session.agents
+        self._phase = state.session.current_phase
+        self._usage = state.session.usage
+
+    def take(self, fact: Fact, at: str) -> None:
+        """Take one fact into account."""
+        kind, _, word = fact.type.partition(":")
+        match kind:
+            case "task":
+                self._take_task(fact.data, word, at)
+            case "agent":
+                self._take_agent(fact.data, word)
+            case "phase" if word == "started":
+                self._phase = str(fact.data["phase"])
+            case "metrics":
+                self._usage = _after_metrics(self._usage, fact.data)
+
+    def finish(self) -> SessionState:
+        """Give the state that it has come to."""
+        before = self._before
+        tasks = before.tasks if self._tasks is None else self._tasks
+        session = msgspec.structs.replace(
+            before.session,
+            task_count=len(tasks),
+            completed_tasks=self._completed,
+            agents=self._counts,
+            current_phase=self._phase,
+            usage=self._usage,
+        )
+        agents = before.active_agents if self._agents is None else self._agents
+        return SessionState(session, tasks, agents)
+
+    def put_task(self, task: Task) -> None:
+        """Replace a task, or add it."""
+        if self._tasks is None:
+            self._tasks = dict(self._before.tasks)
+        self._completed += _is_completed(task) - _is_completed(self._tasks.get(task.id))
+        self._tasks[task.id] = task
+
+    def drop_task(self, task_id: str) -> None:
+        """Take a task out."""
+        if self._tasks is None:
+            self._tasks = dict(self._before.tasks)
+        self._completed -= _is_completed(self._tasks.pop(task_id, None))
+
+    def _take_task(self, data: Mapping[str, Any], word: str, at: str) -> None:
+        task_id = data.get("taskId")
+        if not isinstance(task_id, str) or not task_id:
+            return  # An agent may speak of a task without naming it; there is no row for that.
+        known = self._before.tasks if self._tasks is None else self._tasks
+        session_id = self._before.session.id
+        self.put_task(_after_task(known.get(task_id), session_id, task_id, data, word, at))
+
+    def _take_agent(self, data: Mapping[str, Any], word: str) -> None:
+        agent_id = str(data.get("agentId") or data.get("type") or "")
+        known = self._before.active_agents if self._agents is None else self._agents
+        if (word == "spawned") == (agent_id in known) or word == "output":
+            return  # It is there already, or was not there.
+        if self._agents is None:
+            self._agents = dict(known)
+        spawned, completed = self._counts.spawned, self._counts.completed
+        if word == "spawned":
+            self._agents[agent_id] = str(data.get("type") or "agent")
+            spawned += 1
+        else:
+            del self._agents[agent_id]
+            completed += 1
+        self._counts = AgentCounts(active=len(self._agents), spawned=spawned, completed=completed)
+
+
+def _is_completed(task: Task | None) -> bool:
+    return task is not None and task.status is TaskStatus.COMPLETED
+
+
+def _after_task(
+    before: Task | None, session_id: str, task_id: str, data: Mapping[str, Any], word: str, at: str
+) -> Task:
     said = data.get("status")
     status = TaskStatus(said) if said in set(TaskStatus) else _STATUS_OF_EVENT[word]
-    before = state.tasks.get(task_id)
     if before is None:
         before = Task(
             id=task_id,
-            session_id=state.session.id,
+            session_id=session_id,
             title=str(data.get("title") or task_id),
             status=status,
             created_at=at,
@@ -141,24 +216,7 @@ def _after_task(state: SessionState, data: Mapping[str, Any], word: str, at: str
         changes["started_at"] = at
     if status in _ENDED and before.completed_at is None:
         changes["completed_at"] = at
-    return with_tasks(state, [msgspec.structs.replace(before, **changes)], ())
-
-
-_ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED})
-
-
-def _after_agent(state: SessionState, data: Mapping[str, Any], word: str) -> SessionState:
-    agent_id = str(data.get("agentId") or data.get("type") or "")
-    counts, active = state.session.agents, dict(state.active_agents)
-    if word == "spawned" and agent_id not in active:
-        active[agent_id] = str(data.get("type") or "agent")
-        counts = msgspec.structs.replace(counts, spawned=counts.spawned + 1)
-    elif word in ("completed", "failed") and agent_id in active:
-        del active[agent_id]
-        counts = msgspec.structs.replace(counts, completed=counts.completed + 1)
-    counts = AgentCounts(active=len(active), spawned=counts.spawned, completed=counts.completed)
-    session = msgspec.structs.replace(state.session, agents=counts)
-    return attrs.evolve(state, session=session, active_agents=active)
+    return msgspec.structs.replace(before, **changes)
 
 
 def _after_metrics(usage: Usage, data: Mapping[str, Any]) -> Usage:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Mapping
 from threading import Lock
 from typing import Final
 
@@ -90,7 +89,7 @@ class LogFile:
 
         Devices are not compared: some have another number after each start of the machine.
         """
-        if self.ino != position.ino or self.size < position.offset:
+        if self.ino != position.ino:
             return False
         here = self.position_at(position.offset)
         return (here.head, here.tail) == (position.head, position.tail)
@@ -160,17 +159,6 @@ class HeldLogs:
         file = self.take(root, path)
         if file is not None:
             file.close()
-
-    def rename(self, root: str, renamed: Mapping[str, str | None]) -> None:
-        """
-        Keep files for other logs than before.
-
-        :param renamed: The old path of each new one; None if it had none.
-        """
-        taken = {new: self.take(root, old) for new, old in renamed.items() if old is not None}
-        for new, file in taken.items():
-            if file is not None:
-                self.keep(root, new, file)
 
     def drop(self, root: str) -> None:
         """Let all files of a state directory go."""

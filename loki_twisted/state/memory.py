@@ -104,7 +104,6 @@ class Memory:
         """Say what is to be read for a portion of the backlog."""
         self._changed.clear()
         renamed = self._trails.rename(portion.logs, self._inode_of)
-        self._held.rename(self._tree.root, renamed)
         # Names that files have left come after those that they have got.
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])

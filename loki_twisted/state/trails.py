@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -53,7 +53,8 @@ class Trails:
     """
     The positions in all logs of a project.
 
-    :ivar is_new: Whether the project was never watched before.
+    :ivar is_new: Whether the project was never watched before, or not until all logs that
+        were there at first had a position.
     """
 
     def __init__(self, names: CursorNames, session_of: Callable[[str], str | None]) -> None:
@@ -75,11 +76,11 @@ class Trails:
 
         :param cursors: As stored; those of others are passed over.
         """
+        self.is_new = self._names.seen() not in cursors
         for name, text in cursors.items():
             path = self._names.maybe_path(name)
             if path is None and name != self._names.seen():
                 continue
-            self.is_new = False
             self._stored[name] = text
             position = maybe_position(text)
             if path is not None and position is not None:
@@ -95,33 +96,33 @@ class Trails:
 
     def rename(
         self, paths: Iterable[str], inode_of: Callable[[str], int | None]
-    ) -> dict[str, str | None]:
+    ) -> Collection[str]:
         """
         Let positions follow files that have got other names.
 
         :param paths: Logs that have changed.
         :param inode_of: Of a path, the inode that it has now; None if it is not there.
-        :returns: The old name of each that was renamed; None for one that had lost its
-            name before.
+        :returns: Those whose files had other names before, or none.
         """
         by_inode = {position.ino: path for path, position in self._positions.items()}
-        renamed: dict[str, str | None] = {}
-        positions: dict[str, Position] = {}
+        left: list[str] = []
+        renamed: dict[str, Position] = {}
         for path in paths:
             inode = inode_of(path)
             own = self._positions.get(path)
             if inode is None or (own is not None and own.ino == inode):
                 continue
             old = by_inode.get(inode)
-            if old is not None and inode_of(old) != inode:
-                renamed[path], positions[path] = old, self._positions[old]
-            elif old is None and inode in self._left:
-                renamed[path], positions[path] = None, self._left.pop(inode)
-        for old in renamed.values():
-            if old is not None:
-                self._positions.pop(old, None)
-        self._positions.update(positions)
-        return renamed
+            if old is None:
+                if inode in self._left:
+                    renamed[path] = self._left.pop(inode)
+            elif inode_of(old) != inode:
+                renamed[path] = self._positions[old]
+                left.append(old)
+        for old in left:
+            del self._positions[old]
+        self._positions.update(renamed)
+        return renamed.keys()
 
     def after(self, readings: Iterable[LogReading]) -> dict[str, dict[str, str | None]]:
         """

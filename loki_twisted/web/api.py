@@ -59,4 +59,4 @@ def make_api(
     ]
     router = Router(executions, klein_app(executions, debug=policy.debug))
     gate = Gate(policy, FailedAttempts(reactor))
-    return Entrance(gate, router, Neighbours(peer_check), reactor)
+    return Entrance(gate, router, Neighbours(peer_check), reactor, vitals.not_serving)

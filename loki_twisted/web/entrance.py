@@ -17,7 +17,10 @@ from loki_twisted.kernel.peer import SocketAddress
 from loki_twisted.web.answers import Answer, Clock, open_exchange, send
 from loki_twisted.web.arrivals import arrival_of
 from loki_twisted.web.gate import Gate, Verdict
-from loki_twisted.web.problems import problem_of
+from loki_twisted.web.problems import problem, problem_of
+
+_ALWAYS_OPEN: Final = frozenset((b"/health", b"/health/live", b"/health/ready", b"/openapi.json"))
+"""What is answered also before a server serves, and while it ends."""
 
 PeerCheck = Callable[[SocketAddress, SocketAddress], bool]
 """Given our end and the other end of a connection: whether that is our user's."""
@@ -62,13 +65,21 @@ class Entrance(Resource):
     isLeaf = True  # noqa: N815  # Twisted's name
     _log: Final = Logger()
 
-    def __init__(self, gate: Gate, inner: IResource, neighbours: Neighbours, clock: Clock) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        inner: IResource,
+        neighbours: Neighbours,
+        clock: Clock,
+        not_serving: Callable[[], str | None] = lambda: None,
+    ) -> None:
         super().__init__()
         self.debug = gate.policy.debug
         self._gate = gate
         self._inner = inner
         self._neighbours = neighbours
         self._clock = clock
+        self._not_serving = not_serving
 
     def render(self, request: Request) -> int:
         """Answer a request, or have it answered."""
@@ -78,10 +89,11 @@ class Entrance(Resource):
             verdict = self.judge(request, request.method, request.uri, path)
             for name, value in verdict.headers:
                 request.responseHeaders.setRawHeaders(name, [value])
-            if verdict.answer is None:
+            answer = verdict.answer or self._answer_while_closed(path)
+            if answer is None:
                 self._inner.render(request)
             else:
-                send(request, verdict.answer)
+                send(request, answer)
         except Exception:  # noqa: BLE001  # whatever it is, the client gets our envelope
             failure = Failure()
             self._log.failure("Request {id} failed", failure, id=exchange.request_id.decode())
@@ -90,6 +102,13 @@ class Entrance(Resource):
                 problem_of(failure, exchange.request_id, debug=self.debug),
             )
         return NOT_DONE_YET
+
+    def _answer_while_closed(self, path: bytes) -> Answer | None:
+        """What a server that has not begun to serve, or has ended, answers to all but probes."""
+        reason = None if path in _ALWAYS_OPEN else self._not_serving()
+        if reason is None:
+            return None
+        return problem("SERVICE_UNAVAILABLE", reason, headers=((b"Retry-After", b"1"),))
 
     def judge(self, request: Request, method: bytes, target: bytes, path: bytes) -> Verdict:
         """

@@ -94,18 +94,27 @@ class ResponseSink:
             self._plain = transport
 
     def write(self, data: bytes) -> None:  # noqa: D102  # the interface says it
-        if not self._chunked:
-            self._request.write(data)
+        plain = self._plain
+        if plain is None:
+            self._write_through_channel(data)
             return
         self._request.sentLength += len(data)  # for the access log, as request.write does
         chunk = _chunks.of(data)
-        plain = self._plain
-        if plain is None:
-            self._channel.write(chunk)
-        elif plain.dataBuffer or plain._tempDataLen:  # noqa: SLF001  # the second half of its buffer
+        if plain.dataBuffer or plain._tempDataLen:  # noqa: SLF001  # the second half of its buffer
             plain.write(chunk)
+            return
+        taken = plain.writeSomeData(chunk)
+        if taken != len(chunk):
+            # What is no number is the news that the connection is lost; the
+            # reactor will find that out, and tell it, when it tries to write.
+            plain.write(chunk[taken:] if isinstance(taken, int) else chunk)
+
+    def _write_through_channel(self, data: bytes) -> None:
+        if self._chunked:
+            self._request.sentLength += len(data)
+            self._channel.write(_chunks.of(data))
         else:
-            _write_now(plain, chunk)
+            self._request.write(data)
 
     def progress(self) -> Progress:  # noqa: D102  # the interface says it
         bottom = self._bottom
@@ -135,15 +144,6 @@ def _bottom_of(channel: object) -> FileDescriptor | None:
     while carrier is not None and not isinstance(carrier, FileDescriptor):
         carrier = getattr(carrier, "transport", None)
     return carrier
-
-
-def _write_now(transport: Connection, data: bytes) -> None:
-    """Write to the socket of a transport that holds nothing; leave the rest to the transport."""
-    taken = transport.writeSomeData(data)
-    if not isinstance(taken, int):
-        transport.write(data)  # the connection is lost, as the reactor will find and tell
-    elif taken < len(data):
-        transport.write(data[taken:])
 
 
 class EventStream(Resource):

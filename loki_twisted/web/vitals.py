@@ -34,6 +34,13 @@ class IVitals(Interface):
         Only those who may use the API read them.
         """
 
+    def not_serving() -> str | None:
+        """
+        Why nothing but the state of health can be told yet, or any more, or None.
+
+        Anybody may read it, like the next.
+        """
+
     def not_ready() -> str | None:
         """
         Why no work can be taken now (the log cannot be written, the watcher does not

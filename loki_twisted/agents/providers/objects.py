@@ -13,7 +13,6 @@ Only the server says ``session:*`` and ``heartbeat``, so there are no readers fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -267,4 +266,5 @@ def _maybe_number(value: Any) -> int | float | None:
             return None
     if isinstance(number, bool) or not isinstance(number, int | float):
         return None
-    return number if math.isfinite(number) and abs(number) < MAX_NUMBER else None
+    # Integers may be beyond all floats; NaN is below nothing.
+    return number if abs(number) < MAX_NUMBER else None
