@@ -161,6 +161,7 @@ class FakeRunner:
         self.starting: list[Deferred[IAgent]] = []
         self.forgotten: list[str] = []
         self.plans: list[LaunchPlan] = []
+        self.trouble: set[str] = set()
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
         self.plans.append(plan)
@@ -174,6 +175,8 @@ class FakeRunner:
         return waiting
 
     def adopt(self, session_id: str) -> IAgent | None:
+        if session_id in self.trouble:
+            raise OSError(24, "Too many open files")
         return self.agents.get(session_id)
 
     def forget(self, session_id: str) -> None:
@@ -189,6 +192,8 @@ class FakeDriver:
 
     def line(self, stream: str, text: str) -> Sequence[Fact]:
         head, _, rest = text.partition(" ")
+        if text == "unbearable":
+            raise OverflowError(text)
         if head.startswith("phase:"):
             return [Fact(head, {"phase": rest})]
         if head.startswith("task:"):

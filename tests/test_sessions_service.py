@@ -241,6 +241,21 @@ class StartTests(SessionCase):
         self.world.ends(session_id, None, 15)
         assert self.status(session_id) is SessionStatus.STOPPED
 
+    def test_an_agent_that_could_not_be_taken_in_charge_is_ended(self) -> None:
+        """Whatever goes wrong after the spawn, what may run is found again and stopped."""
+        self.world.runner.automatic = False
+        started = self.world.sessions.start(StartSession())
+        (session_id,) = self.world.runner.agents
+        self.world.runner.starting[0].errback(OSError(24, "Too many open files"))
+        self.refused(started, AgentNotStarted)
+        assert self.world.agent(session_id).orders == []
+        self.world.clock.advance(1)
+        assert "stop" in self.world.agent(session_id).orders
+        self.world.ends(session_id, None, 15)
+        assert self.status(session_id) is SessionStatus.STOPPED
+        self.world.runner.automatic = True
+        self.start()
+
     def test_paths_outside_the_roots(self) -> None:
         """Neither by dots nor by links nor absolutely can a request leave the roots."""
         os.symlink("/etc", os.path.join(self.home, "link"))
@@ -305,6 +320,18 @@ class QueueTests(SessionCase):
         self.world.ends(first.id, 0)
         assert self.status(third.id) is SessionStatus.RUNNING
         assert self.status(fourth.id) is SessionStatus.QUEUED
+
+    def test_waiting_does_not_count_towards_the_time_limit(self) -> None:
+        """The limit of a session that waited begins when it starts."""
+        first = self.start("one")
+        waiting = self.start("one", queue=True, options=StartOptions(timeout=5000))
+        self.world.clock.advance(60)
+        self.world.ends(first.id, 0)
+        agent = self.world.agent(waiting.id)
+        self.world.clock.advance(4)
+        assert "stop" not in agent.orders
+        self.world.clock.advance(2)
+        assert "stop" in agent.orders
 
     def test_a_queued_session_can_be_stopped(self) -> None:
         """It ends at once, and never starts."""
@@ -452,6 +479,14 @@ class AgentTests(SessionCase):
         assert self.world.sessions.get(session.id).task_count == 1
         assert self.world.log.types().count("task:started") == 1
 
+    def test_a_line_that_the_driver_cannot_bear(self) -> None:
+        """It is a log line like any other, and those around it are told."""
+        session = self.start()
+        self.successResultOf(self.world.says(session.id, "before", "unbearable", "after"))
+        said = [fact.data["message"] for _, fact in self.world.log.events[1:]]
+        assert said == ["before", "unbearable", "after"]
+        assert len(self.flushLoggedErrors(OverflowError)) == 1
+
     def test_many_facts_at_once(self) -> None:
         """Thousands of tasks and agents in one piece of output are counted right, and quickly."""
         session = self.start()
@@ -535,6 +570,20 @@ class RestartTests(SessionCase):
         self.restart()
         assert self.world.agent(stopping.id).orders == ["stop"]
         assert self.world.agent(paused.id).orders == ["pause"]
+
+    def test_an_agent_that_makes_trouble_holds_up_no_other(self) -> None:
+        """One that cannot be read is tried again, while the others are followed."""
+        one, two = self.start("one"), self.start("two")
+        self.world.runner.trouble.add(one.id)
+        for session in (one, two):
+            self.world.agent(session.id).listener = None
+        self.restart()
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        assert self.world.agent(one.id).listener is None
+        assert self.world.agent(two.id).listener is not None
+        self.world.runner.trouble.clear()
+        self.world.clock.advance(1)
+        assert self.world.agent(one.id).listener is not None
 
     def test_a_time_limit_goes_on(self) -> None:
         """The limit counts from the first start, not from the last server's."""
@@ -630,6 +679,44 @@ class ObservedTests(SessionCase):
         self.see(SessionGone("s1"))
         self.see(sighting)
         assert self.world.sessions.list(SessionQuery()).total == 1
+
+    def test_logs_of_a_deleted_session_are_passed_over(self) -> None:
+        """Its lines are not told again by the next server, which begins without its cursors."""
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.COMPLETED))
+        lines = LogLines(session_id="s1", source="x", lines=["one"], cursors={"s1/log:x": "1"})
+        self.see(lines)
+        told = len(self.world.log.events)
+        self.successResultOf(self.world.sessions.delete("s1"))
+        self.restart()
+        self.see(lines, Unreadable("s1", "sessions/s1/tasks.json", "is no JSON"))
+        assert len(self.world.log.events) == told
+        assert self.world.log.kept["s1/log:x"] == "1"
+
+    def test_a_delete_that_could_not_be_stored_changes_nothing(self) -> None:
+        """The session is still there, and its files are still believed."""
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.COMPLETED))
+        self.world.log.broken = True
+        self.refused(self.world.sessions.delete("s1"), StorageFailed)
+        self.world.log.broken = False
+        self.see(SessionSighting(session_id="s1", status=SessionStatus.RUNNING))
+        assert self.status("s1") is SessionStatus.RUNNING
+
+    def test_what_was_stored_of_a_portion_is_not_told_again(self) -> None:
+        """When a portion fails in its middle, only the rest of it is told the next time."""
+        log = self.world.log
+        log.automatic = False
+        both = [
+            LogLines(session_id=None, source=name, lines=[name], cursors={f"state:{name}": "1"})
+            for name in ("a", "b")
+        ]
+        first = self.world.observer.seen(self.home, both)
+        kept = log._waiting.pop()
+        log.commit()
+        kept[1].errback(StorageFailed("The disk is gone."))
+        self.failureResultOf(first, StorageFailed)
+        log.automatic = True
+        self.see(*both)
+        assert [fact.data["message"] for _, fact in log.events] == ["a", "b"]
 
     def test_a_directory_that_vanishes(self) -> None:
         """A session at work whose directory is gone is over."""

@@ -309,7 +309,7 @@ TEXT = st.one_of(WORDS, st.text(st.characters(codec="utf-8")))
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXT),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=6)),
-    max_leaves=30,
+    max_leaves=10,
 )
 FILES = [
     "sessions/s1/session.json",

@@ -16,7 +16,9 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from loki_twisted.kernel.inotify import Inotify
@@ -888,6 +890,25 @@ async def test_without_notices_everything_is_told_too(project: Project, number: 
     project.append("sessions/s1/agent.log", "line\n")
     await until(project.listener.lines)
     await until(lambda: project.listener.of(SessionSighting)[-1].provider == "later")
+
+
+@implementer(IReactorTime, IReactorFromThreads)
+class Bare:
+    """A reactor that knows time and threads, and no descriptors."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+
+@pytest.mark.usefixtures("calm", "hasty")
+@pytest_twisted.ensureDeferred
+async def test_a_reactor_without_readers_is_enough(project: Project) -> None:
+    """On a reactor that cannot read descriptors everything is found by looking again."""
+    project.watcher = StateWatcher(Bare(), project.listener)
+    await project.watch()
+    assert "this reactor reads no descriptors" in project.watcher.problems()[0]
+    project.session()
+    await until(lambda: len(project.listener.told) == 4)
 
 
 @pytest.mark.usefixtures("calm")

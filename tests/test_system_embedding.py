@@ -10,6 +10,13 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest_twisted
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet import reactor
+
+from loki_twisted.service import Service
+from loki_twisted.settings import Settings
 from tests.system import TIMEOUT
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "embedding.py"
@@ -25,6 +32,34 @@ def ask(address: str, method: str, path: str, body: object = None) -> tuple[int,
         return response.status, response.read()
     finally:
         connection.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_is_told_before_it_is_known(tmp_path: Path) -> None:
+    """A resource that is mounted before the service is ready answers 503, and probes honestly."""
+    settings = Settings(loki_dir=str(tmp_path), tokens=("a-token-of-this-test",))
+    service = Service(settings, reactor, listening=False)
+    agent = RequestTraversalAgent(service.resource)
+    client = HTTPClient(agent)
+
+    async def status_of(path: str) -> int:
+        token = {"Authorization": f"Bearer {settings.tokens[0]}"}
+        asked = client.get(f"http://localhost{path}", headers=token)
+        agent.flush()
+        return (await asked).code
+
+    assert await status_of("/api/sessions") == 503
+    assert await status_of("/api/events") == 503
+    assert await status_of("/health/ready") == 503
+    assert await status_of("/health/live") == 200
+    service.startService()
+    await service.ready
+    assert await status_of("/api/sessions") == 200
+    assert await status_of("/health/ready") == 200
+    both = [service.stopService(), service.stopService()]
+    for each in both:
+        await each
+    assert await status_of("/api/sessions") == 503
 
 
 def test_the_example_of_the_documentation(tmp_path: Path) -> None:

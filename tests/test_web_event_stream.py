@@ -31,12 +31,16 @@ from twisted.internet.endpoints import (
     connectProtocol,
     wrapClientTLS,
 )
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
 from twisted.internet.task import Clock, deferLater
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -99,6 +103,14 @@ class InMemoryTests(SynchronousTestCase):
         self.agent.flush()
         return response
 
+    def connect(self, resource: IResource) -> tuple[IProtocol, StringTransport]:
+        """Make a connection to a server of a resource, to write to it what a client would."""
+        # With a clock of its own, because it waits for the next request.
+        channel = Site(resource, reactor=MemoryReactorClock()).buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        return channel, transport
+
     @property
     def body(self) -> bytes:
         """What the client has of the stream."""
@@ -138,9 +150,7 @@ class InMemoryTests(SynchronousTestCase):
 
     def test_head(self) -> None:
         """HEAD answers the headers and begins no stream, however long the client stays."""
-        channel = Site(self.root).buildProtocol(None)
-        transport = StringTransport()
-        channel.makeConnection(transport)
+        channel, transport = self.connect(self.root)
         channel.dataReceived(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
         head, *answers = transport.value().split(b"HTTP/1.1 200 OK\r\n")
         assert head == b""
@@ -149,7 +159,6 @@ class InMemoryTests(SynchronousTestCase):
             assert b"Content-Type: text/event-stream\r\n" in answer
             assert answer.endswith(b"\r\n\r\n")
         assert self.hub.subscriber_count == 0
-        channel.connectionLost(Failure(ConnectionDone()))
 
     def test_disconnect(self) -> None:
         """When the client leaves, its subscription ends at once."""
@@ -210,9 +219,7 @@ class InMemoryTests(SynchronousTestCase):
 
         late = Resource()
         late.putChild(b"", Late())
-        channel = Site(late).buildProtocol(None)
-        transport = StringTransport()
-        channel.makeConnection(transport)
+        channel, transport = self.connect(late)
         channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         channel.connectionLost(Failure(ConnectionError()))
         assert EventStream(self.hub, EVERYTHING).render(requests[0]) == NOT_DONE_YET
@@ -221,9 +228,7 @@ class InMemoryTests(SynchronousTestCase):
 
     def test_http_1_0(self) -> None:
         """A client of HTTP/1.0 gets the stream as it is, until the connection ends."""
-        channel = Site(self.root).buildProtocol(None)
-        transport = StringTransport()
-        channel.makeConnection(transport)
+        channel, transport = self.connect(self.root)
         channel.dataReceived(b"GET / HTTP/1.0\r\n\r\n")
         (block,) = self.log.commit(batch(2))
         head, _, body = transport.value().partition(b"\r\n\r\n")
@@ -235,10 +240,8 @@ class InMemoryTests(SynchronousTestCase):
 
     def test_behind_an_encoder(self) -> None:
         """Where a program that mounts us compresses what it sends, the stream is compressed too."""
-        site = Site(EncodingResourceWrapper(self.root, [GzipEncoderFactory()]))
-        channel = site.buildProtocol(None)
-        transport = StringTransport()
-        channel.makeConnection(transport)
+        encoding = EncodingResourceWrapper(self.root, [GzipEncoderFactory()])
+        channel, transport = self.connect(encoding)
         channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
         (block,) = self.log.commit(batch(2))
         self.hub.close()

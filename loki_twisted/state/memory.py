@@ -94,7 +94,8 @@ class Memory:
             self.flaws.told(path, mark)
         self._trails.confirm(message.logs, message.cursors)
         for reading in message.logs:
-            self._from_end.discard(reading.path)
+            if reading.problem is None:
+                self._from_end.discard(reading.path)
             if reading.position is None:
                 self._held.forget(self._tree.root, reading.path)
 

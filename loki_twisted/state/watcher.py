@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -141,7 +142,10 @@ class StateWatcher:
         return frozenset(inside | {_SERVER_DIRECTORY}).__contains__
 
     def _open_inotify(self, received: Callable[[Sequence[Notice]], None]) -> Inotify:
-        return Inotify(IReactorFDSet(self._reactor), received)
+        readers = IReactorFDSet(self._reactor, None)
+        if readers is None:
+            raise OSError(errno.ENOSYS, "this reactor reads no descriptors")
+        return Inotify(readers, received)
 
     def _read(self, errand: Errand) -> Deferred[Harvest]:
         pool = self._pool or self._own_pool()
