@@ -1,22 +1,26 @@
-"""What tests of the stream share: a sink in memory, batches of events, a reader of frames."""
+"""What tests of the stream share: sinks, batches of events, readers of what was sent."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 from hypothesis import HealthCheck, settings
+from twisted.web.resource import Resource
+from twisted.web.server import Request
 from zope.interface import implementer
 
 from loki_twisted.log.interface import Batch
+from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.subscriber import Subscriber
+from loki_twisted.web.event_stream import EventStream
 from tests.fakes_log import START_MS
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -161,3 +165,40 @@ def listen(
     sink.subscriber = hub.subscribe(sink, wanted, start)
     sink.subscriber.start()
     return sink
+
+
+class Root(Resource):
+    """Answers as the routes do: parameters become a filter and a start, errors a status."""
+
+    isLeaf = True  # noqa: N815  # Twisted's name
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub = hub
+        self.before: Callable[[Request], object] = lambda request: None
+
+    def render(self, request: Request) -> object:
+        """Make the stream that the request asks for."""
+        self.before(request)
+        history = request.args.get(b"history", [b"0"])[0]
+        asked = request.getHeader("last-event-id")
+        stream = EventStream(self.hub, EVERYTHING, history=int(history), last_event_id=asked)
+        try:
+            return stream.render(request)
+        except Unavailable:
+            request.setResponseCode(503)
+            return b"closing"
+
+
+def dechunked(body: bytes) -> bytes:
+    """Take the whole chunks out of a body; fail if anything but a part of one is left."""
+    data, position = [], 0
+    while (end := body.find(b"\r\n", position)) >= 0:
+        length = int(body[position:end], 16)
+        chunk = body[end + 2 : end + 2 + length]
+        position = end + 2 + length + 2
+        if position > len(body):
+            break
+        assert body[position - 2 : position] == b"\r\n"
+        data.append(chunk)
+    return b"".join(data)

@@ -17,7 +17,6 @@ from loki_twisted.agents.presence import (
     POLL_SECONDS,
     LockPresence,
     PidfdPresence,
-    watch_child,
     watch_stranger,
 )
 from loki_twisted.kernel.procfs import stat_of
@@ -134,16 +133,11 @@ class ProcessTests(TestCase):
             assert isinstance(presence, LockPresence)
             presence.close()
 
-    async def test_a_child_is_watched_by_its_number(self) -> None:
-        """A child of ours keeps its number until it is reaped."""
-        presence = watch_child(reactor, self.files, self.child.pid)
-        self.child.kill()
-        await presence.gone()
-
-    def test_without_descriptors_a_child_is_watched_by_its_lock(self) -> None:
+    def test_without_descriptors_there_is_the_lock(self) -> None:
         """On a system without pidfd the lock says it."""
         self.patch(os, "pidfd_open", None)
         del os.pidfd_open
-        presence = watch_child(reactor, self.files, self.child.pid)
+        keeper = ProcessIdentity(pid=self.child.pid, start_ticks=self.ticks)
+        presence = watch_stranger(reactor, self.files, keeper)
         assert isinstance(presence, LockPresence)
         presence.close()

@@ -19,7 +19,6 @@ from loki_twisted.agents import runner as runner_module
 from loki_twisted.agents.bell import PollingBell
 from loki_twisted.agents.interface import AgentEnd, IAgentRunner, LaunchPlan
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT
-from loki_twisted.agents.presence import LockPresence
 from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.model.errors import AgentNotStarted, Conflict
 from tests.agents_support import (
@@ -195,7 +194,8 @@ class ReadingTests(AgentCase):
     async def test_without_inotify_and_pidfd_it_works_by_polling(self) -> None:
         """Where the kernel offers neither, output and end are told a little later."""
         self.patch(runner_module, "make_bell", PollingBell)
-        self.patch(launch, "watch_child", lambda _, files, pid: LockPresence(reactor, files))
+        self.patch(os, "pidfd_open", None)
+        del os.pidfd_open
         agent, recorder = await self.start(shell("echo one; read go; exit 3", accepts_input=True))
         await eventually(lambda: recorder.stdout, "it is read")
         agent.send(b"\n")
@@ -303,6 +303,14 @@ class ForgetTests(AgentCase):
         """An agent need not be adopted to be forgotten."""
         _, recorder = await self.start(shell("exit"))
         await recorder.ended_with
+        self.new_runner().forget("session_1")
+        assert os.listdir(self.root) == []
+
+    async def test_one_whose_end_could_not_be_written_too(self) -> None:
+        """An agent that is known to have ended by its lock alone can be forgotten."""
+        _, recorder = await self.start(shell("exit"))
+        await recorder.ended_with
+        Path(self.root, "session_1", "exit.json").unlink()
         self.new_runner().forget("session_1")
         assert os.listdir(self.root) == []
 

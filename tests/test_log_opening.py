@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
@@ -157,18 +158,42 @@ def test_a_directory_is_refused(path: Path) -> None:
     assert path.is_dir()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to everything")
-@pytest.mark.parametrize("mode", [0o400, 0o000])
-def test_a_file_that_we_may_not_write_to(path: Path, mode: int) -> None:
+def as_nobody(check: Callable[[], None]) -> None:
+    """Run a check in a process that may not write to everything, as root may."""
+    if os.geteuid() != 0:
+        check()
+        return
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            check()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000])
+def test_a_file_that_we_may_not_write_to(mode: int) -> None:
     """A log that cannot be written to is refused and left alone."""
-    fill(path)
-    checkpoint(path)
-    path.chmod(mode)
+    with TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        path = Path(directory, "log.db")
+        fill(path)
+        checkpoint(path)
+        path.chmod(mode)
 
-    with pytest.raises(StorageRefused, match=str(path)):
-        open_log(str(path), lambda: MS)
+        def refused() -> None:
+            with pytest.raises(StorageRefused, match=str(path)):
+                open_log(str(path), lambda: MS)
 
-    assert stat.S_IMODE(path.stat().st_mode) == mode
+        as_nobody(refused)
+
+        assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 def half(path: Path) -> None:

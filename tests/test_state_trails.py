@@ -112,6 +112,13 @@ def test_a_second_name_is_another_log() -> None:
     assert found.position("a.log") == position(1)
 
 
+def test_of_two_new_names_one_is_the_log() -> None:
+    """A log that got two new names at once is read on under one of them."""
+    found = trails(a=position(1))
+    assert set(found.rename(["b.log", "c.log"], {"b.log": 1, "c.log": 1}.get)) == {"b.log"}
+    assert found.position("c.log") is None
+
+
 def test_a_file_that_lost_its_name_is_known_under_the_next() -> None:
     """A log read to its end under a name it had is not read again under a new one."""
     found = trails(a=position(1))

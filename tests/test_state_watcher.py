@@ -284,6 +284,28 @@ async def test_only_a_sessions_own_directory_is_the_session(project: Project) ->
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_settling_waits_for_the_newest(project: Project) -> None:
+    """A file that has changed while it was told must be told again before all is settled."""
+    project.session()
+    await project.watch()
+    project.listener.holding = []
+    project.write("sessions/s1/phase.json", {"current": "old"})
+    await until(lambda: project.listener.holding)
+    project.write("sessions/s1/phase.json", {"current": "new"})
+    over: list[None] = []
+    settled = project.settle().addCallback(over.append)
+    await turn(0.05)
+    project.listener.holding.pop()()
+    await until(lambda: project.listener.holding)
+    assert over == []
+    project.listener.release()
+    await settled
+    phases = [said.phase for said in project.listener.of(PhaseSighting)]
+    assert phases == ["testing", "old", "new"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_settling_does_not_wait_for_what_is_gone(project: Project) -> None:
     """Who waits for files to be told does not wait for one that is removed meanwhile."""
     project.session()

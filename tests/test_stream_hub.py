@@ -10,9 +10,7 @@ from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
-from loki_twisted.stream.interface import Progress
 from loki_twisted.stream.position import Behind
-from loki_twisted.stream.sse import GREETING, KEEP_ALIVE
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
     OTHER,
@@ -202,128 +200,6 @@ class PublishingTests(SynchronousTestCase):
         first.subscriber.lost()
         second.subscriber.lost()
         assert self.clock.getDelayedCalls() == []
-
-
-class PatienceTests(SynchronousTestCase):
-    """Keeping awake, and cutting off."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.log = FakeLog()
-        self.hub = Hub(self.clock, self.log)
-
-    def pass_time(self, seconds: float) -> None:
-        """Let the clock go on in small steps."""
-        for _ in range(int(seconds * 2)):
-            self.clock.advance(0.5)
-
-    def test_keep_alive(self) -> None:
-        """An idle stream carries a comment every 15 seconds."""
-        sink = listen(self.hub)
-        self.pass_time(15)
-        assert sink.received == GREETING + KEEP_ALIVE
-        self.pass_time(14)
-        assert sink.received == GREETING + KEEP_ALIVE
-        self.pass_time(46)
-        assert sink.received == GREETING + KEEP_ALIVE * 5
-
-    def test_keep_alive_is_for_the_silent(self) -> None:
-        """A stream that carries events carries no comments, and is never silent for 15 seconds."""
-        sink = listen(self.hub)
-        for _ in range(10):
-            self.pass_time(11)
-            self.log.commit(batch(1))
-        assert KEEP_ALIVE not in sink.received
-        self.pass_time(15)
-        assert sink.received.endswith(KEEP_ALIVE)
-
-    def test_full_streams_are_not_kept_awake(self) -> None:
-        """To a transport that is full no comment is added."""
-        sink = listen(self.hub, room=10)
-        self.log.commit(batch(1))
-        self.pass_time(50)
-        assert KEEP_ALIVE not in sink.held
-
-    def test_stalled(self) -> None:
-        """A client that takes nothing for 60 seconds while there is something is cut."""
-        sink, other = listen(self.hub, room=100), listen(self.hub)
-        sink.take_all()
-        for _ in range(10):
-            self.pass_time(10)
-            sink.take_all()
-        self.log.commit(batch(1))
-        self.pass_time(60)
-        assert not sink.aborted
-        self.pass_time(5)
-        assert sink.aborted
-        assert not other.aborted
-        assert self.hub.subscriber_count == 1
-
-    def test_stalled_before_it_is_full(self) -> None:
-        """What the transport holds counts, also while the subscriber is still live."""
-        sink = listen(self.hub, room=10**6)
-        self.log.commit(batch(1))
-        self.pass_time(66)
-        assert sink.aborted
-
-    def test_stalled_on_a_transport_that_tells_nothing(self) -> None:
-        """Where it is not known what the transport holds, being full for 60 seconds counts."""
-
-        class Silent(MemorySink):
-            def progress(self) -> Progress:
-                return Progress(super().progress().written, 0)
-
-        sink = Silent(room=10)
-        sink.subscriber = self.hub.subscribe(sink)
-        sink.subscriber.start()
-        self.pass_time(50)
-        sink.take_all()
-        self.pass_time(20)
-        assert not sink.aborted
-        self.log.commit(batch(1))
-        self.pass_time(66)
-        assert sink.aborted
-
-    def test_slow_is_not_stalled(self) -> None:
-        """A client that takes a byte now and then is never cut."""
-        sink = listen(self.hub, room=10)
-        self.log.commit(batch(1))
-        for _ in range(10):
-            self.pass_time(50)
-            sink.take(1)
-        assert not sink.aborted
-
-    def test_slow_and_live_is_not_stalled(self) -> None:
-        """A client that takes as much as it is given, while some is always held, is not cut."""
-        sink = listen(self.hub, room=10**6)
-        self.log.commit(batch(9))
-        for _ in range(10):
-            self.pass_time(20)
-            size = sum(map(len, sink.writes))
-            self.log.commit(batch(1))
-            sink.take(sum(map(len, sink.writes)) - size)
-        assert not sink.aborted
-
-    def test_waiting_for_the_log_is_not_stalling(self) -> None:
-        """A subscriber that waits for a slow read is kept awake, and not cut."""
-        self.log.commit(batch(1))
-        self.hub = Hub(self.clock, self.log, tail_bytes=0)
-        self.log.holding = True
-        sink = listen(self.hub, start=EARLIEST)
-        self.pass_time(200)
-        assert not sink.aborted
-        assert KEEP_ALIVE in sink.received
-        self.log.answer()
-        assert numbers_of(sink.received) == [1]
-
-    def test_a_broken_subscriber_when_looked_at(self) -> None:
-        """One that breaks when it is kept awake is cut and reported; the others are kept awake."""
-        broken, sound = listen(self.hub), listen(self.hub)
-        broken.broken = ZeroDivisionError("broken")
-        self.pass_time(15)
-        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
-        assert broken.aborted
-        assert sound.received.endswith(KEEP_ALIVE)
 
 
 class ClosingTests(SynchronousTestCase):

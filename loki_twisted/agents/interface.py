@@ -168,6 +168,8 @@ class IAgent(Interface):
         Write to its standard input. Safe on disk when this returns.
 
         :raises Unavailable: if it has ended.
+        :raises Conflict: if it was started without input.
+        :raises StorageFailed: if it could not be stored; then the agent reads none of it.
         """
 
 
@@ -191,7 +193,11 @@ class IAgentRunner(Interface):
         """
 
     def forget(session_id: str) -> None:
-        """Remove the files of an agent that has ended."""
+        """
+        Remove the files of an agent that has ended. Does nothing if there are none.
+
+        :raises Conflict: if it has not ended.
+        """
 
     def detach() -> Deferred[None]:
         """

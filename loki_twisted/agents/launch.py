@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.process import reapAllProcesses
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
@@ -18,7 +20,7 @@ from loki_twisted.agents.bell import Bell
 from loki_twisted.agents.files import AgentFiles, Started
 from loki_twisted.agents.interface import LaunchPlan
 from loki_twisted.agents.keeper.layout import COOKIE, LOG
-from loki_twisted.agents.presence import Presence, watch_child
+from loki_twisted.agents.presence import OneTimeEvent, PidfdPresence, Presence
 from loki_twisted.agents.reactors import IAgentReactor
 
 START_SECONDS: Final = 30.0
@@ -28,14 +30,41 @@ _PROGRAM = os.path.join(os.path.dirname(keeper.__file__), "__main__.py")
 
 
 class KeeperChild(ProcessProtocol):
-    """Learns how a keeper of ours ended."""
+    """
+    A keeper that is our child: learns how it ended, by being its parent.
+
+    It is a :class:`Presence` too, for systems that have no better one. Its lock would not do:
+    that is free before the keeper has taken it as well.
+    """
+
+    transport: IProcessTransport
+    _log = Logger()
 
     def __init__(self) -> None:
         self._end: BaseException | None = None
+        self._ended = OneTimeEvent()
+        self._is_closed = False
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802  # Twisted's name
         """Take note, when it has been reaped."""
         self._end = reason.value
+        if not self._is_closed:
+            self._ended.happen()
+
+    def gone(self) -> Deferred[None]:
+        """See :class:`Presence`."""
+        return self._ended.wait()
+
+    def send(self, number: int) -> None:
+        """See :class:`Presence`."""
+        try:
+            self.transport.signalProcess(number)
+        except ProcessExitedAlready:
+            self._log.debug("A signal {number} came too late.", number=number)
+
+    def close(self) -> None:
+        """See :class:`Presence`."""
+        self._is_closed = True
 
     @property
     def words(self) -> str:
@@ -72,7 +101,7 @@ class Launch:
         log = os.open(files.path(LOG), os.O_WRONLY | os.O_APPEND)
         try:
             # Without a path Twisted need not fork, which costs the more the larger we are.
-            self._transport: Any = reactor.spawnProcess(
+            transport: Any = reactor.spawnProcess(
                 self._child,
                 sys.executable,
                 [sys.executable, "-I", "-S", _PROGRAM, files.directory, "--", *plan.argv],
@@ -82,9 +111,7 @@ class Launch:
         finally:
             os.close(null)
             os.close(log)
-        self.presence: Presence = watch_child(reactor, files, self._transport.pid)
-        # A reactor that is not told of SIGCHLD would leave it a zombie.
-        self.presence.gone().addCallback(lambda _: reapAllProcesses())
+        self.presence = self._watch(transport.pid)
         self._runs: Deferred[Started | None] = Deferred()
         self._stop_listening = bell.listen(files.directory, self._look)
         self._deadline = reactor.callLater(START_SECONDS, self._give_up)
@@ -119,7 +146,13 @@ class Launch:
 
     def _give_up(self) -> None:
         self._log.error("{path}: the keeper hangs, and is killed", path=self._files.directory)
+        self._child.send(signal.SIGKILL)
+
+    def _watch(self, pid: int) -> Presence:
         try:
-            self._transport.signalProcess("KILL")
-        except ProcessExitedAlready:
-            self._log.debug("{path}: the keeper has ended", path=self._files.directory)
+            presence = PidfdPresence(self._reactor, pid)
+        except OSError:
+            return self._child
+        # A reactor that is not told of SIGCHLD would leave it a zombie.
+        presence.gone().addCallback(lambda _: reapAllProcesses())
+        return presence

@@ -37,14 +37,15 @@ class Presence(Protocol):
         """Watch it no longer."""
 
 
-class _Waiting:
-    """Those who wait for one event that happens once."""
+class OneTimeEvent:
+    """Those who wait for something that happens once."""
 
     def __init__(self) -> None:
         self._has_happened = False
         self._waiting: list[Deferred[None]] = []
 
     def wait(self) -> Deferred[None]:
+        """Wait for it; the Deferred has fired already if it has happened."""
         done: Deferred[None] = Deferred()
         if self._has_happened:
             done.callback(None)
@@ -53,6 +54,7 @@ class _Waiting:
         return done
 
     def happen(self) -> None:
+        """Tell all who wait."""
         self._has_happened = True
         waiting, self._waiting = self._waiting, []
         for done in waiting:
@@ -68,7 +70,7 @@ class PidfdPresence:
 
         :raises OSError: if it is not there, or there are no such descriptors.
         """
-        self._end = _Waiting()
+        self._end = OneTimeEvent()
         self._pidfd = Pidfd(reactor, pid, self._end.happen)
 
     def gone(self) -> Deferred[None]:
@@ -89,7 +91,7 @@ class LockPresence:
 
     def __init__(self, clock: IReactorTime, files: AgentFiles) -> None:
         self._files = files
-        self._end = _Waiting()
+        self._end = OneTimeEvent()
         self._rounds = LoopingCall(self._try)
         self._rounds.clock = clock
         self._rounds.start(POLL_SECONDS, now=False)
@@ -122,14 +124,6 @@ class LockPresence:
             os.close(lock)
         self.close()
         self._end.happen()
-
-
-def watch_child(reactor: IWatchingReactor, files: AgentFiles, pid: int) -> Presence:
-    """Watch a keeper that is our child and was not reaped yet."""
-    try:
-        return PidfdPresence(reactor, pid)
-    except OSError:
-        return LockPresence(reactor, files)
 
 
 def watch_stranger(

@@ -85,22 +85,21 @@ class KeeperRunner:
         return agent
 
     def forget(self, session_id: str) -> None:
-        """
-        See :class:`IAgentRunner`.
-
-        :raises Conflict: if the agent has not ended.
-        """
+        """See :class:`IAgentRunner`."""
         files = AgentFiles.of(self._directory, session_id)
         if not files.exist:
             return
-        agent = self._agents.get(session_id)
-        if files.end() is None if agent is None else not agent.has_ended:
+        lock = files.lock()
+        # A keeper that has written the end has nothing more to do than to go.
+        if lock is None and files.end() is None:
             msg = f"The agent of session {session_id} has not ended."
             raise Conflict(msg)
+        agent = self._agents.pop(session_id, None)
         if agent is not None:
             agent.detach()
-            del self._agents[session_id]
-        files.remove()
+        _discard(files)
+        if lock is not None:
+            os.close(lock)
 
     def detach(self) -> Deferred[None]:
         """See :class:`IAgentRunner`."""
@@ -172,7 +171,7 @@ def _not_started(plan: LaunchPlan, reason: object) -> AgentNotStarted:
 
 
 def _discard(files: AgentFiles) -> None:
-    """Remove the files of an agent that never ran. They disturb nobody if that fails."""
+    """Remove the files of an agent that nobody asks for any more, as far as that can be done."""
     try:
         files.remove()
     except OSError as error:

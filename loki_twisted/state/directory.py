@@ -9,10 +9,10 @@ is read and told again. So nothing is out of order, and a slow listener slows us
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from typing import Final
 
-import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -22,10 +22,11 @@ from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX
-from loki_twisted.state.memory import Memory, Message
+from loki_twisted.state.memory import Memory
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import CursorNames, Trails
 from loki_twisted.state.tree import TreeWatcher
+from loki_twisted.state.waits import Waits
 from loki_twisted.state.watches import Watches
 
 STATE_DIRECTORY: Final = ".loki"
@@ -43,36 +44,16 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
 
-@attrs.define(eq=False)
-class _Wait:
-    """
-    Somebody who waits until certain things are told.
+class _Phase(Enum):
+    """How far the watching has come; each comes after the one before, or the last at once."""
 
-    :ivar logs: How far each log must be read, unless its end is reached before.
-    :ivar is_new: Whether the project is still to be put on record.
-    """
-
-    done: Deferred[None]
-    gone: set[str]
-    files: set[str]
-    logs: dict[str, int]
-    is_new: bool
-
-    def note(self, portion: Portion, message: Message, *, is_new: bool) -> None:
-        """Note what was taken."""
-        self.is_new = is_new
-        self.gone.difference_update(portion.gone)
-        self.files.difference_update(set(portion.files) - set(message.left.files))
-        for log in message.logs:
-            target = self.logs.get(log.path)
-            reached = log.position is None or target is None or log.position.offset >= target
-            if reached or not log.has_more:
-                self.logs.pop(log.path, None)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to wait for."""
-        return not (self.gone or self.files or self.logs or self.is_new)
+    NEW = auto()
+    LOOKING = auto()
+    """What is there at first is being found."""
+    TELLING = auto()
+    """What was there at first is being told, and what has changed since."""
+    WATCHING = auto()
+    STOPPED = auto()
 
 
 class StateDirectory:
@@ -115,13 +96,11 @@ class StateDirectory:
         self._layout = layout
         self._backlog = Backlog(layout)
         self._in_flight = Portion()
-        self._waits: list[_Wait] = []
-        self._has_looked = False
-        self._has_told = False
+        self._waits = Waits()
+        self._phase = _Phase.NEW
         self._first: list[Deferred[None]] = []
-        self._is_telling = False
-        self._is_stopped = False
         self._stopped: list[Deferred[None]] = []
+        self._is_telling = False
         self._retry: IDelayedCall | None = None
         self._pause: tuple[IDelayedCall, Deferred[None]] | None = None
         self._next_pause = _FIRST_PAUSE
@@ -133,29 +112,30 @@ class StateDirectory:
         :param cursors: As stored.
         """
 
-        def looked(_: None) -> None:
-            self._has_looked = True
-            self._backlog.add_logs(self._trails.paths())
-            if self._trails.is_new:
-                self._memory.begin_logs_at_end(self._backlog.everything().logs)
+        def looked(_: None) -> Deferred[None]:
+            if self._phase is _Phase.LOOKING:
+                self._phase = _Phase.TELLING
+                self._backlog.add_logs(self._trails.paths())
+                if self._trails.is_new:
+                    self._memory.begin_logs_at_end(self._backlog.everything().logs)
+            return self._wait()
 
         def told(_: None) -> None:
-            self._has_told = True
-            waiting, self._first = self._first, []
-            for done in waiting:
-                done.callback(None)
+            if self._phase is _Phase.TELLING:
+                self._phase = _Phase.WATCHING
+            self._answer_first()
 
-        if not self._is_stopped:
+        if self._phase is _Phase.NEW:
+            self._phase = _Phase.LOOKING
             self._trails.load(cursors)
-            self._tree.look().addCallback(looked).addCallback(self._wait).addCallback(told)
+            self._tree.look().addCallback(looked).addCallback(told)
 
     def told_first(self) -> Deferred[None]:
         """Fires when what was there at first has been told and taken, or it is stopped."""
         done: Deferred[None] = Deferred()
-        if self._has_told or self._is_stopped:
-            done.callback(None)
-        else:
-            self._first.append(done)
+        self._first.append(done)
+        if self._phase in {_Phase.WATCHING, _Phase.STOPPED}:
+            self._answer_first()
         return done
 
     def settle(self) -> Deferred[None]:
@@ -164,7 +144,9 @@ class StateDirectory:
 
         :returns: Fires when what it says now has been told and taken, or it is stopped.
         """
-        return self._tree.look().addCallback(self._wait)
+        if self._phase in {_Phase.NEW, _Phase.LOOKING}:
+            return self.told_first()
+        return self._tree.look().addCallback(lambda _: self._wait())
 
     def problems(self) -> Sequence[str]:
         """What keeps it from watching as well as it should, in sentences."""
@@ -181,7 +163,7 @@ class StateDirectory:
         :returns: Fires when what was being told has been taken or refused. Nothing is told
             after that.
         """
-        self._is_stopped = True
+        self._phase = _Phase.STOPPED
         self._tree.stop()
         if self._retry is not None:
             self._retry.cancel()
@@ -195,10 +177,15 @@ class StateDirectory:
 
     def _end(self) -> None:
         self._held.drop(self._tree.root)
+        self._waits.end()
+        self._answer_first()
         stopped, self._stopped = self._stopped, []
-        waits, self._waits = self._waits, []
+        for done in stopped:
+            done.callback(None)
+
+    def _answer_first(self) -> None:
         first, self._first = self._first, []
-        for done in [*stopped, *first, *(wait.done for wait in waits)]:
+        for done in first:
             done.callback(None)
 
     # What has changed
@@ -206,8 +193,7 @@ class StateDirectory:
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
             self._note(change.path, change.kind, is_directory=change.is_directory)
-        if self._has_looked:
-            self._release()
+        if self._phase is not _Phase.LOOKING:
             self._tell()
 
     def _note(self, path: str, kind: ChangeKind, *, is_directory: bool) -> None:
@@ -223,8 +209,7 @@ class StateDirectory:
         elif is_removed:
             self._backlog.drop_file(path)
             self._memory.removed(path)
-            for wait in self._waits:
-                wait.files.discard(path)
+            self._waits.removed(path)
         else:
             self._backlog.add_files([path])
             self._memory.changed(path)
@@ -232,12 +217,12 @@ class StateDirectory:
     # Telling
 
     def _tell(self) -> None:
-        if not self._is_telling and not self._is_stopped:
+        if not self._is_telling and self._phase is not _Phase.STOPPED:
             self._is_telling = True
             ensureDeferred(self._tell_all())
 
     async def _tell_all(self) -> None:
-        while not self._is_stopped and (self._backlog or self._memory.must_introduce):
+        while self._has_news():
             portion = self._in_flight = self._backlog.take(_SESSIONS, _LOGS)
             with self._log.failuresHandled(
                 "telling what {dir} says failed; it will be told again", dir=self._tree.root
@@ -247,27 +232,31 @@ class StateDirectory:
             self._in_flight = Portion()
             if telling.failed:
                 self._backlog.put_back(portion)
+                self._waits.refused()
                 await self._wait_a_while()
         self._is_telling = False
-        if self._is_stopped:
+        if self._phase is _Phase.STOPPED:
             self._end()
+
+    def _has_news(self) -> bool:
+        if self._phase is _Phase.STOPPED:
+            return False
+        return bool(self._backlog) or self._memory.must_introduce
 
     async def _tell_portion(self, portion: Portion) -> None:
         harvest = await self._read(self._memory.errand(portion))
-        if self._is_stopped:
+        if self._phase is _Phase.STOPPED:
             return
         message = self._memory.message(portion, harvest, self._reactor.seconds())
         if message.sightings:
             await self._listener.seen(self.project_dir, message.sightings)
         self._memory.confirm(message)
         self._backlog.put_back(message.left)
-        for wait in self._waits:
-            wait.note(portion, message, is_new=self._trails.is_new)
-        self._release()
+        self._waits.taken(portion, message.left, message.logs, is_new=self._trails.is_new)
         self._plan_retry()
 
     async def _wait_a_while(self) -> None:
-        if self._is_stopped:
+        if self._phase is _Phase.STOPPED:
             return
         done: Deferred[None] = Deferred()
         self._pause = self._reactor.callLater(self._next_pause, done.callback, None), done
@@ -285,7 +274,7 @@ class StateDirectory:
 
     def _plan_retry(self) -> None:
         delay = self._memory.flaws.delay()
-        if delay is None or self._is_stopped:
+        if delay is None or self._phase is _Phase.STOPPED:
             return
         if self._retry is None:
             self._retry = self._reactor.callLater(delay, self._read_again)
@@ -300,23 +289,12 @@ class StateDirectory:
 
     # Waiting
 
-    def _wait(self, _: None) -> Deferred[None]:
-        done: Deferred[None] = Deferred()
-        if self._is_stopped:
-            done.callback(None)
-            return done
-        portions = (self._in_flight, self._backlog.everything())
-        logs = [path for portion in portions for path in portion.logs]
-        self._waits.append(
-            _Wait(
-                done,
-                {session_id for portion in portions for session_id in portion.gone},
-                {path for portion in portions for path in portion.files},
-                {path: self._size_of(path) for path in logs},
-                self._trails.is_new,
-            )
+    def _wait(self) -> Deferred[None]:
+        if self._phase is _Phase.STOPPED:
+            return succeed(None)
+        done = self._waits.add(
+            self._in_flight, self._backlog.everything(), self._size_of, is_new=self._trails.is_new
         )
-        self._release()
         self._tell()
         return done
 
@@ -324,9 +302,3 @@ class StateDirectory:
         directory, name = split(path)
         entry = self._tree.entries(directory).get(name)
         return 0 if entry is None else entry.size
-
-    def _release(self) -> None:
-        over = [wait for wait in self._waits if wait.is_over]
-        self._waits = [wait for wait in self._waits if not wait.is_over]
-        for wait in over:
-            wait.done.callback(None)

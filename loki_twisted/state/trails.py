@@ -119,6 +119,7 @@ class Trails:
             elif inode_of(old) != inode:
                 renamed[path] = self._positions[old]
                 left.append(old)
+                del by_inode[inode]  # a second new name is another log
         for old in left:
             del self._positions[old]
         self._positions.update(renamed)

@@ -1,0 +1,116 @@
+"""Those who wait until what a state directory says has been told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from loki_twisted.state.backlog import Portion
+from loki_twisted.state.logs import LogReading
+
+
+@attrs.define(eq=False)
+class _Wait:
+    """
+    Somebody who waits for some things.
+
+    :ivar logs: How far each log must be read, unless its end is reached before.
+    :ivar is_new: Whether it is still to be put on record that the project was seen.
+    :ivar again: What the batch that is being told does not settle, because it has changed
+        since; None when that batch is over.
+    """
+
+    done: Deferred[None]
+    gone: set[str]
+    files: set[str]
+    logs: dict[str, int]
+    is_new: bool
+    again: Portion | None
+
+    def taken(self, told: Portion, logs: Collection[LogReading], *, is_new: bool) -> None:
+        """Note what was told."""
+        again = self.again or Portion()
+        self.again = None
+        self.is_new = is_new
+        self.gone.difference_update(set(told.gone) - set(again.gone))
+        self.files.difference_update(set(told.files) - set(again.files))
+        for log in logs:
+            target = self.logs.get(log.path)
+            if target is None or log.path in again.logs:
+                continue
+            if not log.has_more or log.position is None or log.position.offset >= target:
+                del self.logs[log.path]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return not (self.gone or self.files or self.logs or self.is_new)
+
+
+class Waits:
+    """All who wait for one state directory."""
+
+    def __init__(self) -> None:
+        self._waits: list[_Wait] = []
+
+    def add(
+        self, in_flight: Portion, backlog: Portion, size_of: Callable[[str], int], *, is_new: bool
+    ) -> Deferred[None]:
+        """
+        Wait for what is being told and what is still to be told.
+
+        :param in_flight: What is being told, empty if nothing is.
+        :param size_of: Of a log, how far it must be read.
+        :returns: Fires when all of that has been taken.
+        """
+        wait = _Wait(
+            Deferred(),
+            {*in_flight.gone, *backlog.gone},
+            {*in_flight.files, *backlog.files},
+            {path: size_of(path) for path in (*in_flight.logs, *backlog.logs)},
+            is_new,
+            backlog if in_flight else None,
+        )
+        self._waits.append(wait)
+        self._release()
+        return wait.done
+
+    def taken(
+        self, portion: Portion, left: Portion, logs: Collection[LogReading], *, is_new: bool
+    ) -> None:
+        """
+        Note that a batch was taken.
+
+        :param portion: What it was about.
+        :param left: What of it was not reached.
+        :param logs: What was read of logs.
+        """
+        files = [path for path in portion.files if path not in set(left.files)]
+        for wait in self._waits:
+            wait.taken(Portion(portion.gone, files), logs, is_new=is_new)
+        self._release()
+
+    def refused(self) -> None:
+        """Note that a batch was not taken: all of it will be read anew."""
+        for wait in self._waits:
+            wait.again = None
+
+    def removed(self, path: str) -> None:
+        """Note that a file is not there any more, so nothing of it will be told."""
+        for wait in self._waits:
+            wait.files.discard(path)
+        self._release()
+
+    def end(self) -> None:
+        """Answer everybody: nothing will be told any more."""
+        for wait in self._waits:
+            wait.done.callback(None)
+        self._waits = []
+
+    def _release(self) -> None:
+        over = [wait for wait in self._waits if wait.is_over]
+        self._waits = [wait for wait in self._waits if not wait.is_over]
+        for wait in over:
+            wait.done.callback(None)
