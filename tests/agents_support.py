@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, LaunchPlan
 from loki_twisted.agents.runner import KeeperRunner
 
@@ -185,12 +186,30 @@ class AgentCase(TestCase):
         for session_id in os.listdir(self.root):
             if not Path(self.root, session_id, "spec.json").exists():
                 continue
-            cookie = self.note("spec.json", session_id)["cookie"]
+            await self._end(session_id)
 
-            def end(cookie: str = cookie) -> bool:
-                left = carriers(cookie)
-                for pid in left:
-                    os.kill(pid, signal.SIGKILL)
-                return not left
+    async def _end(self, session_id: str) -> None:
+        """End an agent by its keeper, which alone is sure to find everybody; then what it left."""
+        files = AgentFiles.of(self.root, session_id)
+        cookie = self.note("spec.json", session_id)["cookie"]
 
-            await eventually(end, "all of its processes have ended")
+        def is_gone() -> bool:
+            lock = files.lock()
+            if lock is not None:
+                os.close(lock)
+            return lock is not None
+
+        def nobody_left() -> bool:
+            left = carriers(cookie)
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            return not left
+
+        if not is_gone():
+            for pid in carriers(cookie):
+                os.kill(pid, signal.SIGCONT)
+            control = files.open_control()
+            os.write(control, b"stop 0\n")
+            await eventually(is_gone, "the keeper has ended")
+            os.close(control)
+        await eventually(nobody_left, "all of its processes have ended")

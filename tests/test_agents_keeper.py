@@ -272,7 +272,9 @@ class OrderTests(AgentCase):
             "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
             "print(flush=True)\n"
             "for _ in range(3):\n    if os.fork() == 0: break\nelse: time.sleep(100)\n"
-            "while True:\n    if os.fork(): os._exit(0)\n    os.setsid()\n    time.sleep(0.002)"
+            "end = time.monotonic() + 60\n"
+            "while time.monotonic() < end:\n"
+            "    if os.fork(): os._exit(0)\n    os.setsid()\n    time.sleep(0.002)"
         )
         agent, recorder = await self.start(python(script))
         await eventually(lambda: recorder.stdout, "it runs")

@@ -56,6 +56,10 @@ class OrphanCase(SynchronousTestCase):
     def make_files(self, cookie: str = "cookie-of-nobody", boot: str | None = None) -> None:
         self.files.make(plan("/bin/true"), cookie, boot or boot_id(), 1)
 
+    def rest(self) -> None:
+        """Let the rounds pass in which nobody is found any more."""
+        self.clock.pump([ROUND_SECONDS] * orphans.CALM_ROUNDS)
+
     def settle(self, problem: str = "It is lost.") -> Deferred[AgentEnd]:
         return ensureDeferred(settle_lost(self.clock, self.files, problem))
 
@@ -69,6 +73,7 @@ class SweepTests(OrphanCase):
         done = ensureDeferred(sweep(self.clock, "cookie-1"))
         assert plain.wait() == stopped.wait() == -signal.SIGTERM
         self.clock.advance(GRACE_SECONDS)
+        self.rest()
         assert self.successResultOf(done) == 0
 
     def test_who_does_not_end_is_killed(self) -> None:
@@ -79,13 +84,14 @@ class SweepTests(OrphanCase):
         assert child.poll() is None
         self.clock.advance(0.01)
         assert child.wait() == -signal.SIGKILL
-        self.clock.advance(ROUND_SECONDS)
+        self.rest()
         assert self.successResultOf(done) == 0
 
     def test_others_are_not_touched(self) -> None:
         """A process with another cookie, even a similar one, or the variable in no way, goes on."""
         others = [self.orphan(PLAIN, cookie) for cookie in ("cookie-33", "cookie-", "x-cookie-3")]
         done = ensureDeferred(sweep(self.clock, "cookie-3"))
+        self.rest()
         assert self.successResultOf(done) == 0
         assert [other.poll() for other in others] == [None] * 3
 
@@ -115,6 +121,15 @@ class SweepTests(OrphanCase):
         assert tell_all("cookie-6", signal.SIGKILL) == 1
         assert child.wait() == -signal.SIGKILL
 
+    def test_one_that_is_missed_once_is_found(self) -> None:
+        """One round in which nobody is found is not the end."""
+        answers = [1, 0, 0, 1, 0, 0, 0, 9]
+        self.patch(orphans, "tell_all", lambda *_: answers.pop(0))
+        done = ensureDeferred(sweep(self.clock, "cookie-0"))
+        self.clock.pump([GRACE_SECONDS] * 10)
+        assert self.successResultOf(done) == 0
+        assert answers == [9]
+
 
 class SettleTests(OrphanCase):
     """From the lost keeper to the end of the agent."""
@@ -127,6 +142,7 @@ class SettleTests(OrphanCase):
         child.wait()
         assert not os.path.exists(self.files.path(ENDED))
         self.clock.advance(GRACE_SECONDS)
+        self.rest()
         end = AgentEnd(None, None, "The keeper was ended by signal 9.")
         assert self.successResultOf(done) == end
         assert self.files.end() == end
@@ -158,6 +174,7 @@ class SettleTests(OrphanCase):
         self.assertNoResult(done)
         os.close(lock)
         self.clock.advance(ROUND_SECONDS)
+        self.rest()
         assert self.successResultOf(done).problem == "It is lost."
 
     def test_a_keeper_that_comes_late_finds_the_end(self) -> None:
@@ -168,7 +185,7 @@ class SettleTests(OrphanCase):
         assert self.files.lock() is None
         self.clock.advance(GRACE_SECONDS)
         child.wait()
-        self.clock.advance(ROUND_SECONDS)
+        self.rest()
         self.successResultOf(done)
         assert self.files.end() is not None
 
@@ -180,7 +197,9 @@ class SettleTests(OrphanCase):
     def test_half_a_directory(self) -> None:
         """A server that was killed while it made the files leaves an end, too."""
         Path(self.files.directory).mkdir(parents=True)
-        assert self.successResultOf(self.settle()).problem == "It is lost."
+        done = self.settle()
+        self.rest()
+        assert self.successResultOf(done).problem == "It is lost."
 
     def test_giving_up_frees_the_lock(self) -> None:
         """A server that ends in the middle leaves it all to the next."""
@@ -203,4 +222,6 @@ class SettleTests(OrphanCase):
             raise OSError
 
         self.patch(os, "posix_fallocate", refuse)
-        assert self.successResultOf(self.settle()).problem == "It is lost."
+        done = self.settle()
+        self.rest()
+        assert self.successResultOf(done).problem == "It is lost."

@@ -198,7 +198,7 @@ class AgentTests(SynchronousTestCase):
         self.agent.follow({}, self.recorder)
         self.write(b"one\n")
         self.end()
-        self.clock.advance(GRACE_SECONDS)
+        self.clock.pump([GRACE_SECONDS] * 5)
         self.turn()
         assert self.recorder.stdout == ["one"]
         assert self.recorder.ends == [AgentEnd(None, None, "It was lost.")]

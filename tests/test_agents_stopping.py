@@ -164,7 +164,8 @@ class PausingTests(AgentCase):
             "import os, time\n"
             "for _ in range(8):\n    if os.fork() == 0: break\n"
             "else:\n    print('ready')\n    time.sleep(1000)\n"
-            "while True:\n    if os.fork(): os._exit(0)\n    time.sleep(0.0005)"
+            "end = time.monotonic() + 60\n"
+            "while time.monotonic() < end:\n    if os.fork(): os._exit(0)\n    time.sleep(0.0005)"
         )
         agent, recorder = await self.start(python(script))
         await eventually(lambda: recorder.stdout, "it runs")

@@ -24,6 +24,8 @@ from loki_twisted.kernel.procfs import boot_id, has_variable, process_ids
 GRACE_SECONDS: Final = 0.15
 ROUND_SECONDS: Final = 0.05
 MOST_ROUNDS: Final = 100
+CALM_ROUNDS: Final = 3
+"""So many times nobody must be found: one that is born meanwhile can be missed once."""
 
 _log = Logger()
 
@@ -79,9 +81,11 @@ async def sweep(clock: IReactorTime, cookie: str) -> int:
     left = tell_all(cookie, signal.SIGTERM, signal.SIGCONT)
     if left:
         await deferLater(clock, GRACE_SECONDS)
+    calm_rounds = 0
     for _ in range(MOST_ROUNDS):
         left = tell_all(cookie, signal.SIGKILL)
-        if not left:
+        calm_rounds = 0 if left else calm_rounds + 1
+        if calm_rounds == CALM_ROUNDS:
             break
         await deferLater(clock, ROUND_SECONDS)
     return left
