@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
@@ -164,7 +164,7 @@ def test_one_session_is_found_by_index(log: Opened) -> None:
     """Reading one session passes nothing of others, however many events of others there are."""
     put_blocks(log, [new_block(block(1 + n, ["x"], "busy"), MS) for n in range(50)])
     put_blocks(log, [new_block(block(51, ["y"], "quiet"), MS)])
-    statement, _ = history._statement(EventFilter("quiet", 1 << 19), "ASC")
+    statement, _ = history._statement(EventFilter("quiet", 1 << 19), history._LOW)
     limits = {"low": 1, "high": 99, "rows": 9, "bytes": 9, "session": "quiet", "mask": 1 << 19}
 
     plan = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", limits).fetchall()
@@ -234,3 +234,39 @@ def test_a_block_that_has_nothing_more_is_left_out(log: Opened) -> None:
     page = history.read(log.readers[0], 1, 6, wanted, 10**6)
 
     assert [each.first_seq for each in page.blocks] == [4]
+
+
+def steps_of(connection: apsw.Connection, read: Callable[[], object]) -> int:
+    """How many hundreds of instructions SQLite runs for a read."""
+    count = 0
+
+    def progress() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    connection.set_progress_handler(progress, 100)
+    read()
+    connection.set_progress_handler(None)
+    return count
+
+
+@pytest.mark.parametrize("session_id", [None, "session_1"])
+def test_a_page_costs_the_same_in_a_long_log(log: Opened, session_id: str | None) -> None:
+    """What is done for a page does not depend on how much there is beside it."""
+    reader = log.readers[0]
+    wanted = EventFilter(session_id)
+    costs = []
+    for count in (300, 6000):
+        refill(log, [new_block(block(1 + n, ["x"]), MS) for n in range(count)])
+        costs.append(
+            (
+                steps_of(reader, lambda n=count: history.read(reader, 0, n, wanted, 10_000)),
+                steps_of(reader, lambda n=count: history.read_back(reader, n + 1, wanted, 50)),
+            )
+        )
+
+    assert costs[0][0] > 10
+    assert costs[0][1] > 10
+    assert costs[1][0] < 1.5 * costs[0][0]
+    assert costs[1][1] < 1.5 * costs[0][1]

@@ -37,10 +37,10 @@ _TYPICAL_BYTES: Final = 512
 _FETCH = """
 WITH
 wanted AS NOT MATERIALIZED (
-    SELECT first_seq, length(body) AS size FROM {blocks} WHERE {condition}
+    SELECT first_seq, length(body) AS size FROM {blocks} WHERE {first} AND {last} {condition}
 ),
 -- A window over more rows than the page can have would cost more than the page.
-guess(rows) AS MATERIALIZED (
+guess(rows) AS (
     SELECT min(:rows, 1 + :bytes / max(1, size)) FROM wanted ORDER BY first_seq {order} LIMIT 1
 ),
 nearest AS (
@@ -52,8 +52,8 @@ measured AS (
         ORDER BY first_seq {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS size_before FROM nearest
 ),
-edges(low, high) AS MATERIALIZED (
-    SELECT min(first_seq), max(first_seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
+edge(seq) AS (
+    SELECT {outermost}(first_seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
 )
 SELECT
     CAST(json_group_array(
@@ -61,16 +61,36 @@ SELECT
     ) AS BLOB),
     CAST(group_concat(kinds, '') AS BLOB),
     CAST(group_concat(ends, '') AS BLOB),
-    CAST(group_concat(body, '') AS BLOB),
-    (SELECT rows FROM guess)
+    CAST(group_concat(body, '') AS BLOB)
 FROM (
     SELECT first_seq, session_id, kinds, ends, body, sum FROM {blocks}
-    WHERE {condition} AND first_seq BETWEEN (SELECT low FROM edges) AND (SELECT high FROM edges)
-    ORDER BY first_seq
+    WHERE {page_first} AND {page_last} {condition} ORDER BY first_seq
 )
 """
 
-_CONTAINING = "ifnull((SELECT max(first_seq) FROM blocks WHERE first_seq <= :low), :low)"
+_FIRST: Final = (
+    "first_seq >= ifnull((SELECT max(first_seq) FROM blocks WHERE first_seq <= :low), :low)"
+)
+_LAST: Final = "first_seq <= :high"
+
+
+@attrs.frozen(slots=True)
+class _End:
+    """
+    From which end of a range blocks are fetched, as parts of the statement.
+
+    The page has one limit of the range and one of its own. With both at both ends
+    SQLite may look at all that is between the page and the limit of the range.
+    """
+
+    order: str
+    outermost: str
+    page_first: str
+    page_last: str
+
+
+_LOW: Final = _End("ASC", "max", _FIRST, "first_seq <= (SELECT seq FROM edge)")
+_HIGH: Final = _End("DESC", "min", "first_seq >= (SELECT seq FROM edge)", _LAST)
 
 
 @attrs.frozen(slots=True)
@@ -97,7 +117,7 @@ def read(
     :raises Damaged: if what is there is not what was written.
     """
     passed = newest if wanted.mask == EVERY_KIND else min(newest, after + MAX_EVENTS_PASSED)
-    stretch = _fetch(connection, after + 1, passed, wanted, max_bytes, "ASC")
+    stretch = _fetch(connection, after + 1, passed, wanted, max_bytes, _LOW)
     blocks = stretch.blocks
     if blocks and not any(True for _ in blocks[0].wanted(wanted, after)):
         blocks = blocks[1:]
@@ -118,7 +138,7 @@ def read_back(connection: apsw.Connection, before: int, wanted: EventFilter, cou
     high, missing = before - 1, count
     while missing > 0:
         step = min(_STEP_BACK_BYTES, missing * _TYPICAL_BYTES)
-        stretch = _fetch(connection, 0, high, wanted, step, "DESC")
+        stretch = _fetch(connection, 0, high, wanted, step, _HIGH)
         for block in reversed(stretch.blocks):
             part = until(block, before)
             events = sum(1 for _ in part.wanted(wanted))
@@ -148,33 +168,43 @@ def _fetch(
     high: int,
     wanted: EventFilter,
     max_bytes: int,
-    order: str,
+    end: _End,
 ) -> _Stretch:
     """
     Fetch wanted blocks from one end of a range of numbers, ascending.
 
-    :param low: The block with this number is the first.
-    :param order: ``ASC`` for those next to ``low``, ``DESC`` for those next to ``high``.
+    :param low: The block with this number is the first of the range.
+    :param high: The last is the one that begins with this number or before.
     """
     limits = {"low": low, "high": high, "rows": MAX_ROWS, "bytes": max_bytes}
-    statement, values = _statement(wanted, order)
-    [(heads_json, kinds, ends, body, rows)] = rows_of(connection, statement, {**limits, **values})
+    statement, values = _statement(wanted, end)
+    [(heads_json, kinds, ends, body)] = rows_of(connection, statement, {**limits, **values})
     heads = decoded(heads_from_json, heads_json)
-    blocks = list(blocks_from_columns(heads, kinds or b"", ends or b"", body or b""))
-    is_cut = bool(heads) and (len(heads) >= rows or sum(head.size for head in heads) > max_bytes)
-    return _Stretch(heads, blocks, is_cut)
+    if not heads:
+        return _Stretch([], [], is_cut=False)
+    nearest = heads[0] if end is _LOW else heads[-1]
+    has_all_rows = len(heads) < min(MAX_ROWS, 1 + max_bytes // max(1, nearest.size))
+    has_room = sum(head.size for head in heads) <= max_bytes
+    blocks = list(blocks_from_columns(heads, kinds, ends, body))
+    return _Stretch(heads, blocks, is_cut=not (has_all_rows and has_room))
 
 
-def _statement(wanted: EventFilter, order: str) -> tuple[str, Mapping[str, int | str]]:
-    conditions = [f"first_seq >= {_CONTAINING}", "first_seq <= :high"]
+def _statement(wanted: EventFilter, end: _End) -> tuple[str, Mapping[str, int | str]]:
+    condition = ""
     values: dict[str, int | str] = {}
     blocks = "blocks NOT INDEXED"
     if wanted.session_id is not None:
         blocks = "blocks INDEXED BY blocks_by_session"
-        conditions.append("session_id = :session")
+        condition += "AND session_id = :session "
         values["session"] = wanted.session_id
     if wanted.mask != EVERY_KIND:
-        conditions.append("mask & :mask")
+        condition += "AND mask & :mask"
         values["mask"] = wanted.mask
-    statement = _FETCH.format(blocks=blocks, condition=" AND ".join(conditions), order=order)
+    statement = _FETCH.format(
+        blocks=blocks,
+        first=_FIRST,
+        last=_LAST,
+        condition=condition,
+        **attrs.asdict(end),
+    )
     return statement, values

@@ -142,7 +142,10 @@ def blocks_from_columns(
     for head in heads:
         next_event, next_byte = event + head.count, byte + head.size
         own_ends = ends[4 * event : 4 * next_event]
-        _check(head, kinds[event:next_event], own_ends, body[byte:next_byte])
+        own_kinds, own_body = kinds[event:next_event], body[byte:next_byte]
+        if head.sum != checksum(head.first_seq, head.session_id, own_kinds, own_ends, own_body):
+            msg = f"the events from number {head.first_seq} on are not what was written"
+            raise Damaged(msg)
         numbers = _little_endian(array("I", own_ends))
         if head.session_id == session_id and head.first_seq == first_seq + event - first_event:
             shift = byte - first_byte
@@ -161,12 +164,6 @@ def blocks_from_columns(
         event, byte = next_event, next_byte
     if joined_ends:
         yield Block(first_seq, session_id, kinds[first_event:], joined_ends, body[first_byte:])
-
-
-def _check(head: Head, kinds: bytes, ends: bytes, body: bytes) -> None:
-    if checksum(head.first_seq, head.session_id, kinds, ends, body) != head.sum:
-        msg = f"the events from number {head.first_seq} on are not what was written"
-        raise Damaged(msg)
 
 
 def _little_endian(numbers: array[int]) -> array[int]:
