@@ -348,7 +348,7 @@ FIELDS = (
 TASK = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, VALUES))
 
 
-@given(st.lists(st.one_of(TASK, VALUES), max_size=5))
+@given(st.lists(st.one_of(TASK, VALUES), max_size=3))
 def test_any_task_is_survived(items: list[Any]) -> None:
     """Whatever tasks and no tasks a list holds, the rest can be stored, each id once."""
     for sighting in LAYOUT.sightings(FILES[2], json.dumps(items).encode()):

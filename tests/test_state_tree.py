@@ -140,7 +140,7 @@ def scribble(root: Path, directories: list[str], rng: random.Random) -> None:
                 os.unlink(f"{where}/{name}")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest_twisted.ensureDeferred
 async def test_it_converges(grove: Grove, seed: int, is_full: bool) -> None:
     """After 1,000 random operations everything that is there is known and watched."""
@@ -543,7 +543,7 @@ def test_a_look_is_done_in_slices(grove: Grove) -> None:
     """A big tree is looked at in many turns of the reactor, also one big directory."""
     for number in range(30):
         grove.write(f"d{number}/file")
-    for number in range(2000):
+    for number in range(1000):
         grove.write(f"big/file{number}")
     clock = Busy()
     done = grove.watch(clock, refusing(errno.ENOSYS)).look()
@@ -551,7 +551,7 @@ def test_a_look_is_done_in_slices(grove: Grove) -> None:
     assert done.called
     assert grove.is_true()
     # At least a millisecond for each directory, and for each 128 entries of the big one twice.
-    assert clock.turns >= (30 + 2 * 2000 // 128) // 10
+    assert clock.turns >= (30 + 2 * 1000 // 128) // 10
 
 
 @pytest_twisted.ensureDeferred

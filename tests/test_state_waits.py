@@ -33,44 +33,28 @@ def test_all_must_be_told() -> None:
     """Sessions that are gone, files and logs must all have been told."""
     waits = Waits()
     done = wait(waits, Portion(("s1",), ("a", "b"), ("x.log",)), Portion((), ("c",), ("y.log",)))
-    waits.refused()
-    waits.taken(Portion(("s1",), ("a", "b")), Portion(), [], is_new=False)
-    waits.taken(Portion((), ("c",)), Portion(), [], is_new=False)
-    logs = [reading("x.log", 5, has_more=False), reading("y.log", 5, has_more=True)]
-    waits.taken(Portion(), Portion(), logs, is_new=False)
+    waits.taken(Portion(("s1",), ("a",)), [], is_new=False)
+    waits.taken(Portion((), ("b",)), [], is_new=False)
+    waits.next()
+    waits.taken(Portion((), ("c",)), [], is_new=False)
+    waits.taken(Portion(), [reading("x.log", 5, has_more=False)], is_new=False)
+    waits.taken(Portion(), [reading("y.log", 5, has_more=True)], is_new=False)
     assert not done.called
-    waits.taken(Portion(), Portion(), [reading("y.log", 100, has_more=True)], is_new=False)
-    assert done.called
-
-
-def test_what_was_not_reached_is_not_told() -> None:
-    """A file that a batch had no room for is waited for."""
-    waits = Waits()
-    done = wait(waits, backlog=Portion((), ("a", "b")))
-    waits.taken(Portion((), ("a", "b")), Portion((), ("b",)), [], is_new=False)
-    assert not done.called
-    waits.taken(Portion((), ("b",)), Portion(), [], is_new=False)
+    waits.taken(Portion(), [reading("y.log", 100, has_more=True)], is_new=False)
     assert done.called
 
 
 def test_what_has_changed_since_must_be_told_again() -> None:
-    """A batch that was read before a change does not count for what has changed."""
+    """What was read before a change does not count for what has changed."""
     waits = Waits()
     both = Portion(("s1",), ("a",), ("x.log",))
     done = wait(waits, both, both)
     log = [reading("x.log", 100, has_more=False)]
-    waits.taken(both, Portion(), log, is_new=False)
+    for _ in range(2):  # as two messages of one batch
+        waits.taken(both, log, is_new=False)
     assert not done.called
-    waits.taken(both, Portion(), log, is_new=False)
-    assert done.called
-
-
-def test_a_batch_that_was_refused_is_read_anew() -> None:
-    """After a refusal the next batch has what has changed in it."""
-    waits = Waits()
-    done = wait(waits, Portion((), ("a",)), Portion((), ("a",)))
-    waits.refused()
-    waits.taken(Portion((), ("a",)), Portion(), [], is_new=False)
+    waits.next()
+    waits.taken(both, log, is_new=False)
     assert done.called
 
 
@@ -81,7 +65,7 @@ def test_what_is_gone_is_not_waited_for() -> None:
     waits.removed("a")
     assert not done.called
     gone = LogReading("x.log", (), None, has_more=True)
-    waits.taken(Portion(), Portion(), [gone], is_new=False)
+    waits.taken(Portion(), [gone], is_new=False)
     assert done.called
 
 
@@ -89,9 +73,9 @@ def test_a_new_project_must_be_on_record() -> None:
     """A project that is watched for the first time is waited for until that is stored."""
     waits = Waits()
     done = wait(waits, is_new=True)
-    waits.taken(Portion(), Portion(), [], is_new=True)
+    waits.taken(Portion(), [], is_new=True)
     assert not done.called
-    waits.taken(Portion(), Portion(), [], is_new=False)
+    waits.taken(Portion(), [], is_new=False)
     assert done.called
 
 

@@ -22,7 +22,7 @@ from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX
-from loki_twisted.state.memory import Memory
+from loki_twisted.state.memory import Memory, Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import CursorNames, Trails
 from loki_twisted.state.tree import TreeWatcher
@@ -230,9 +230,8 @@ class StateDirectory:
                 await self._tell_portion(portion)
                 self._next_pause = _FIRST_PAUSE
             self._in_flight = Portion()
+            self._waits.next()
             if telling.failed:
-                self._backlog.put_back(portion)
-                self._waits.refused()
                 await self._wait_a_while()
         self._is_telling = False
         if self._phase is _Phase.STOPPED:
@@ -244,16 +243,28 @@ class StateDirectory:
         return bool(self._backlog) or self._memory.must_introduce
 
     async def _tell_portion(self, portion: Portion) -> None:
-        harvest = await self._read(self._memory.errand(portion))
-        if self._phase is _Phase.STOPPED:
-            return
-        message = self._memory.message(portion, harvest, self._reactor.seconds())
+        untold = [portion]
+        try:
+            harvest = await self._read(self._memory.errand(portion))
+            messages = self._memory.messages(portion, harvest, self._reactor.seconds())
+            untold = [self._memory.unread(portion, harvest)]
+            untold += [message.portion for message in messages]
+            for message in messages:
+                if self._phase is _Phase.STOPPED:
+                    return
+                await self._tell_message(message)
+                untold.remove(message.portion)
+        finally:
+            for each in untold:
+                self._backlog.put_back(each)
+        self._plan_retry()
+
+    async def _tell_message(self, message: Message) -> None:
         if message.sightings:
             await self._listener.seen(self.project_dir, message.sightings)
         self._memory.confirm(message)
-        self._backlog.put_back(message.left)
-        self._waits.taken(portion, message.left, message.logs, is_new=self._trails.is_new)
-        self._plan_retry()
+        self._backlog.add_logs(log.path for log in message.logs if log.has_more)
+        self._waits.taken(message.portion, message.logs, is_new=self._trails.is_new)
 
     async def _wait_a_while(self) -> None:
         if self._phase is _Phase.STOPPED:

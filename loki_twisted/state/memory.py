@@ -30,20 +30,20 @@ class Message:
     """
     What is told at once, and what is known when it was taken.
 
+    :ivar portion: What it is about: told again if it is not taken.
     :ivar sightings: In the order in which they are told; may be empty.
     :ivar marks: By path, the content of each state file that is told or was told before.
     :ivar warned: Paths and marks of flawed files that are told of.
     :ivar logs: What was read of logs.
-    :ivar cursors: All that is stored with it.
-    :ivar left: What is to be read again, or still.
+    :ivar cursors: What is stored with it.
     """
 
-    sightings: Sequence[Sighting]
-    marks: Mapping[str, str]
-    warned: Sequence[tuple[str, str]]
-    logs: Sequence[LogReading]
-    cursors: Mapping[str, str | None]
-    left: Portion
+    portion: Portion
+    sightings: Sequence[Sighting] = ()
+    marks: Mapping[str, str] = attrs.field(factory=dict)
+    warned: Sequence[tuple[str, str]] = ()
+    logs: Sequence[LogReading] = ()
+    cursors: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
 class Memory:
@@ -109,41 +109,55 @@ class Memory:
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
 
-    def message(self, portion: Portion, harvest: Harvest, now: float) -> Message:
+    def messages(self, portion: Portion, harvest: Harvest, now: float) -> Sequence[Message]:
         """
-        Say what there is to tell of a portion after it was read.
+        Say what there is to tell of a portion after it was read, and in which order.
+
+        Each log that has new lines is told by itself: lines have no second chance to be told
+        only once, unlike what files say.
 
         :param now: The reactor's time.
         """
-        sightings: list[Sighting] = [SessionGone(session_id) for session_id in portion.gone]
-        marks: dict[str, str] = {}
-        warned: list[tuple[str, str]] = []
-        for reading in harvest.files:
-            said = self._said(reading, now)
-            sightings += said
-            if reading.flaw is None:
-                marks[reading.path] = reading.mark
-            if any(isinstance(sighting, Unreadable) for sighting in said):
-                warned.append((reading.path, reading.mark))
         cursors = self._trails.after(harvest.logs)
-        for log in harvest.logs:
-            lines = self._lines(log, cursors, now)
-            sightings += lines
-            if log.problem is not None and lines:
-                warned.append((log.path, log.problem))
-        rest = {name: text for some in cursors.values() for name, text in some.items()}
+        logs = [self._of_log(log, cursors.pop(log.path, {}), now) for log in harvest.logs]
+        quiet = [message for message in logs if not message.sightings]
+        rest = {name: text for message in quiet for name, text in message.cursors.items()}
         if self._from_end <= {reading.path for reading in harvest.logs}:
             rest.update(self._trails.seen())
-        told = {n for s in sightings if isinstance(s, LogLines) for n in s.cursors}
-        untold = {name: text for name, text in rest.items() if name not in told}
-        if untold:
-            sightings.append(LogLines(session_id=None, source="", lines=(), cursors=untold))
-        return Message(sightings, marks, warned, harvest.logs, rest, _left(portion, harvest))
+        last = Message(
+            Portion(logs=[log.path for message in quiet for log in message.logs]),
+            [LogLines(session_id=None, source="", lines=(), cursors=rest)] if rest else (),
+            logs=[log for message in quiet for log in message.logs],
+            cursors=rest,
+        )
+        told = [message for message in logs if message.sightings]
+        return [self._of_files(portion, harvest.files, now), *told, last]
+
+    def unread(self, portion: Portion, harvest: Harvest) -> Portion:
+        """Say what of a portion was not reached."""
+        reached = {log.path for log in harvest.logs}
+        logs = [path for path in portion.logs if path not in reached]
+        return Portion(files=portion.files[len(harvest.files) :], logs=logs)
 
     @property
     def must_introduce(self) -> bool:
         """Whether there is something to tell even if no file says anything."""
         return self._trails.is_new and not self._from_end
+
+    def _of_files(self, portion: Portion, files: Sequence[Reading], now: float) -> Message:
+        sightings: list[Sighting] = [SessionGone(session_id) for session_id in portion.gone]
+        warned: list[tuple[str, str]] = []
+        for reading in files:
+            said = self._said(reading, now)
+            sightings += said
+            if any(isinstance(sighting, Unreadable) for sighting in said):
+                warned.append((reading.path, reading.mark))
+        return Message(
+            Portion(portion.gone, [reading.path for reading in files]),
+            sightings,
+            marks={reading.path: reading.mark for reading in files if reading.flaw is None},
+            warned=warned,
+        )
 
     def _said(self, reading: Reading, now: float) -> Sequence[Sighting]:
         """What is new about a state file."""
@@ -161,25 +175,23 @@ class Memory:
             return ()
         return [self._unreadable(reading.path, reading.reason)]
 
-    def _lines(
-        self, log: LogReading, cursors: Mapping[str, Mapping[str, str | None]], now: float
-    ) -> Sequence[Sighting]:
-        """What is new in a log."""
+    def _of_log(self, log: LogReading, cursors: Mapping[str, str | None], now: float) -> Message:
+        portion = Portion(logs=[log.path])
         if log.problem is not None:
-            if self.flaws.note(log.path, log.problem, now):
-                return [self._unreadable(log.path, log.problem)]
-            return ()
+            if not self.flaws.note(log.path, log.problem, now):
+                return Message(portion, logs=[log])
+            said = self._unreadable(log.path, log.problem)
+            return Message(portion, [said], warned=[(log.path, log.problem)], logs=[log])
         self.flaws.heal(log.path)
         if not log.lines:
-            return ()
-        return [
-            LogLines(
-                session_id=self._layout.session_of(log.path),
-                source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
-                lines=log.lines,
-                cursors=cursors.get(log.path, {}),
-            )
-        ]
+            return Message(portion, logs=[log], cursors=cursors)
+        lines = LogLines(
+            session_id=self._layout.session_of(log.path),
+            source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
+            lines=log.lines,
+            cursors=cursors,
+        )
+        return Message(portion, [lines], logs=[log], cursors=cursors)
 
     def _unreadable(self, path: str, reason: str) -> Unreadable:
         return Unreadable(self._layout.session_of(path), text_of(path), reason)
@@ -207,11 +219,3 @@ class Memory:
         except OSError:
             return None
         return status.st_ino if stat.S_ISREG(status.st_mode) else None
-
-
-def _left(portion: Portion, harvest: Harvest) -> Portion:
-    """What was not reached, and logs of which there is more."""
-    reached = {log.path for log in harvest.logs}
-    logs = [path for path in portion.logs if path not in reached]
-    logs += [log.path for log in harvest.logs if log.has_more]
-    return Portion(files=portion.files[len(harvest.files) :], logs=logs)

@@ -249,9 +249,11 @@ class Survey:
                 self._forget(wd, directory)
                 self._watches.remove(wd, self._holder)
             self.unreadable.pop(directory, None)
-            for name, entry in self._known.pop(directory, {}).items():
+            for count, (name, entry) in enumerate(self._known.pop(directory, {}).items(), 1):
                 path = join(directory, name)
                 self.changes.append(Change(ChangeKind.REMOVED, path, entry.is_directory))
+                if count % _PIECE == 0:
+                    yield
             yield
 
     def _lost(self, directory: str, found: list[str]) -> Iterator[None]:

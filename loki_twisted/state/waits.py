@@ -32,7 +32,6 @@ class _Wait:
     def taken(self, told: Portion, logs: Collection[LogReading], *, is_new: bool) -> None:
         """Note what was told."""
         again = self.again or Portion()
-        self.again = None
         self.is_new = is_new
         self.gone.difference_update(set(told.gone) - set(again.gone))
         self.files.difference_update(set(told.files) - set(again.files))
@@ -77,23 +76,20 @@ class Waits:
         self._release()
         return wait.done
 
-    def taken(
-        self, portion: Portion, left: Portion, logs: Collection[LogReading], *, is_new: bool
-    ) -> None:
+    def taken(self, told: Portion, logs: Collection[LogReading], *, is_new: bool) -> None:
         """
-        Note that a batch was taken.
+        Note that something of what is being told was taken.
 
-        :param portion: What it was about.
-        :param left: What of it was not reached.
+        :param told: What it was.
         :param logs: What was read of logs.
+        :param is_new: Whether it is still to be put on record that the project was seen.
         """
-        files = [path for path in portion.files if path not in set(left.files)]
         for wait in self._waits:
-            wait.taken(Portion(portion.gone, files), logs, is_new=is_new)
+            wait.taken(told, logs, is_new=is_new)
         self._release()
 
-    def refused(self) -> None:
-        """Note that a batch was not taken: all of it will be read anew."""
+    def next(self) -> None:
+        """Note that what is told next is read anew."""
         for wait in self._waits:
             wait.again = None
 
