@@ -29,6 +29,16 @@ STATE_DIRECTORY: Final = ".loki"
 _LOOPBACK_ADDRESSES: Final = ("127.0.0.1", "::1")
 _PRIVATE_MODE: Final = "600"
 
+_BACKLOG: Final = 1024
+"""
+How many connections may wait to be accepted.
+
+Twisted's 50 are too few for a thousand clients that all come back at once after a restart: the
+kernel drops the rest, and they try again after seconds.
+"""
+
+_TAKES_BACKLOG: Final = frozenset({"tcp", "tcp6", "ssl", "unix"})
+
 
 class InvalidSettings(LokiError):
     """The server cannot be started with these settings. The message is one line."""
@@ -129,18 +139,17 @@ def endpoint_descriptions(settings: Settings, *, ipv6_loopback: bool) -> tuple[s
 
     :param ipv6_loopback: Whether this machine has the address ``::1``.
     :returns: What ``listen`` names, with unix sockets closed to other users unless a mode is
-        named; else one endpoint for ``host``, or two for ``localhost``. With
-        port 0 ``localhost`` is only 127.0.0.1, because two sockets would get two ports.
+        named, and with room for many clients that come at once; else one endpoint for
+        ``host``, or two for ``localhost``. With port 0 ``localhost`` is only 127.0.0.1, because
+        two sockets would get two ports.
     """
     if settings.listen:
-        return tuple(_with_private_mode(description) for description in settings.listen)
-    if settings.host != LOCALHOST:
-        return (_tcp_description(settings.host, settings.port),)
-    both = ipv6_loopback and settings.port
-    return tuple(
-        _tcp_description(address, settings.port)
-        for address in (_LOOPBACK_ADDRESSES if both else _LOOPBACK_ADDRESSES[:1])
-    )
+        return tuple(_with_backlog(_with_private_mode(each)) for each in settings.listen)
+    hosts: tuple[str, ...] = (settings.host,)
+    if settings.host == LOCALHOST:
+        both = ipv6_loopback and settings.port
+        hosts = _LOOPBACK_ADDRESSES if both else _LOOPBACK_ADDRESSES[:1]
+    return tuple(_with_backlog(_tcp_description(host, settings.port)) for host in hosts)
 
 
 def has_ipv6_loopback(table: Path = Path("/proc/net/if_inet6")) -> bool:
@@ -219,6 +228,14 @@ def _with_private_mode(description: str) -> str:
     if kind != "unix" or "mode" in options or len(arguments) > 1:
         return description
     return f"{description}:mode={_PRIVATE_MODE}"
+
+
+def _with_backlog(description: str) -> str:
+    kind, arguments, options = _parse_description(description)
+    # Who gives more than one argument without a name may have given it among them.
+    if kind not in _TAKES_BACKLOG or "backlog" in options or len(arguments) > 1:
+        return description
+    return f"{description}:backlog={_BACKLOG}"
 
 
 def _is_private_mode(mode: str) -> bool:

@@ -93,22 +93,28 @@ def test_tokens_are_not_printed() -> None:
 @pytest.mark.parametrize(
     ("chosen", "ipv6", "descriptions"),
     [
-        ({}, False, ("tcp:57374:interface=127.0.0.1",)),
-        ({}, True, ("tcp:57374:interface=127.0.0.1", "tcp6:57374:interface=\\:\\:1")),
-        ({"port": 0}, True, ("tcp:0:interface=127.0.0.1",)),
-        ({"host": "127.0.0.1"}, True, ("tcp:57374:interface=127.0.0.1",)),
-        ({"host": "::"}, True, ("tcp6:57374:interface=\\:\\:",)),
-        ({"host": "0.0.0.0", "port": 80}, True, ("tcp:80:interface=0.0.0.0",)),
-        ({"listen": ("tcp:1", "unix:/s")}, True, ("tcp:1", "unix:/s:mode=600")),
-        ({"listen": ("unix:/s:mode=660",)}, True, ("unix:/s:mode=660",)),
+        ({}, False, ("tcp:57374:interface=127.0.0.1:B",)),
+        ({}, True, ("tcp:57374:interface=127.0.0.1:B", "tcp6:57374:interface=\\:\\:1:B")),
+        ({"port": 0}, True, ("tcp:0:interface=127.0.0.1:B",)),
+        ({"host": "127.0.0.1"}, True, ("tcp:57374:interface=127.0.0.1:B",)),
+        ({"host": "::"}, True, ("tcp6:57374:interface=\\:\\::B",)),
+        ({"host": "0.0.0.0", "port": 80}, True, ("tcp:80:interface=0.0.0.0:B",)),
+        ({"listen": ("tcp:1", "unix:/s")}, True, ("tcp:1:B", "unix:/s:mode=600:B")),
+        ({"listen": ("unix:/s:mode=660",)}, True, ("unix:/s:mode=660:B",)),
         ({"listen": ("unix:/s:640",)}, True, ("unix:/s:640",)),
+        ({"listen": ("tcp:1:backlog=7", "tls:/c:1")}, True, ("tcp:1:backlog=7", "tls:/c:1")),
     ],
 )
 def test_endpoints(chosen: dict, ipv6: bool, descriptions: tuple[str, ...]) -> None:
-    """Host and port, or what is listed, become descriptions; sockets are private unless said."""
+    """
+    Host and port, or what is listed, become descriptions.
+
+    Sockets are private, and many clients may wait to be accepted, unless it is said otherwise.
+    """
     settings = Settings(loki_dir="/", **chosen)
 
-    assert endpoint_descriptions(settings, ipv6_loopback=ipv6) == descriptions
+    wanted = tuple(text.replace(":B", ":backlog=1024") for text in descriptions)
+    assert endpoint_descriptions(settings, ipv6_loopback=ipv6) == wanted
 
 
 @given(st.ip_addresses(v=6))
