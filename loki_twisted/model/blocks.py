@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 
 import attrs
 
@@ -17,7 +18,7 @@ from loki_twisted.model.events import (
     KIND_OF_TYPE,
     Event,
     Fact,
-    event_as_frame,
+    FrameWriter,
     event_from_frame,
 )
 from loki_twisted.model.filters import EventFilter
@@ -102,13 +103,8 @@ def block_of_facts(
     :param milliseconds: The time of all of them, since the Unix epoch.
     :param facts: At least one.
     """
-    frames = [
-        event_as_frame(first_seq + index, milliseconds, session_id, fact)
-        for index, fact in enumerate(facts)
-    ]
-    ends, end = [], 0
-    for frame in frames:
-        end += len(frame)
-        ends.append(end)
+    frame = FrameWriter(milliseconds, session_id).frame
+    frames = [frame(seq, fact) for seq, fact in enumerate(facts, first_seq)]
+    ends = list(accumulate(map(len, frames)))
     kinds = bytes(KIND_OF_TYPE[fact.type] for fact in facts)
     return Block(first_seq, session_id, kinds, ends, b"".join(frames))
