@@ -118,6 +118,55 @@ class PublishingTests(SynchronousTestCase):
         full.take_all()
         assert numbers_of(full.received) == list(range(1, 1001))
 
+    def test_after_a_long_round_little_things_go_out_together(self) -> None:
+        """Commits that come while the hub rests are one write, in order, when it has rested."""
+        clock = self.clock
+
+        class Slow(MemorySink):
+            def write(self, data: bytes) -> None:
+                super().write(data)
+                clock.advance(0.005)
+
+        slow, quick = Slow(), listen(self.hub)
+        slow.subscriber = self.hub.subscribe(slow)
+        slow.subscriber.start()
+        self.log.commit(batch(1))
+        written = len(quick.writes)
+        for _ in range(3):
+            self.log.commit(batch(1))
+        joined = listen(self.hub)
+        assert len(quick.writes) == written
+        clock.advance(0.01)
+        assert len(quick.writes) == written + 1
+        assert numbers_of(quick.received) == numbers_of(slow.received) == [1, 2, 3, 4]
+        self.log.commit(batch(1))
+        clock.advance(0.01)
+        for sink in (slow, quick):
+            assert numbers_of(sink.received) == [1, 2, 3, 4, 5]
+        # It came after the round that it could have missed something of.
+        assert numbers_of(joined.received) == [2, 3, 4, 5]
+
+    def test_what_waits_at_the_end_is_still_told(self) -> None:
+        """A hub that closes while it rests hands over what waits before it says goodbye."""
+        clock = self.clock
+
+        class Slow(MemorySink):
+            def write(self, data: bytes) -> None:
+                super().write(data)
+                clock.advance(0.005)
+
+        slow = Slow()
+        slow.subscriber = self.hub.subscribe(slow)
+        slow.subscriber.start()
+        self.log.commit(batch(1))
+        self.log.commit(batch(1))
+        done = self.hub.close()
+        clock.advance(0.1)
+        self.successResultOf(done)
+        assert numbers_of(slow.received) == [1, 2]
+        assert b"stream:bye" in slow.received
+        assert clock.getDelayedCalls() == []
+
     def test_a_little_behind_needs_no_read(self) -> None:
         """One whose transport was full for a moment goes on from memory."""
         sink = listen(self.hub, room=10)
