@@ -159,6 +159,21 @@ class EntranceTests(SynchronousTestCase):
             connection.send(request_bytes("GET", "/api/status"))
             assert connection.response().status == status
 
+    def test_a_stream_while_nothing_is_served(self) -> None:
+        """Who wants an event stream is given an empty one: a browser never returns from a 503."""
+        server = Server()
+        server.vitals.closed = "The server is shutting down."
+        response = server.ask("GET", "/api/events", headers={"Accept": "text/event-stream"})
+        assert response.status == 200
+        check_common_headers(response)
+        assert response.header("content-type") == "text/event-stream"
+        assert response.body == b": The server is shutting down.\n\nretry: 2000\n\n"
+        assert server.hub.subscriber_count == 0
+        for target, accept in (("/api/events", "*/*"), ("/api/status", "text/event-stream")):
+            response = server.ask("GET", target, headers={"Accept": accept})
+            assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
+            assert response.header("retry-after") == "1"
+
 
 class ForeignTests(SynchronousTestCase):
     """The API as a child of a foreign resource, in a foreign site."""

@@ -14,6 +14,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from loki_twisted.kernel.peer import SocketAddress
+from loki_twisted.stream import sse
 from loki_twisted.web.answers import Answer, Clock, open_exchange, send
 from loki_twisted.web.arrivals import arrival_of
 from loki_twisted.web.gate import Gate, Verdict
@@ -21,6 +22,8 @@ from loki_twisted.web.problems import problem, problem_of
 
 _ALWAYS_OPEN: Final = frozenset((b"/health", b"/health/live", b"/health/ready", b"/openapi.json"))
 """What is answered also before a server serves, and while it ends."""
+
+_STREAM: Final = b"/api/events"
 
 PeerCheck = Callable[[SocketAddress, SocketAddress], bool]
 """Given our end and the other end of a connection: whether that is our user's."""
@@ -89,7 +92,7 @@ class Entrance(Resource):
             verdict = self.judge(request, request.method, request.uri, path)
             for name, value in verdict.headers:
                 request.responseHeaders.setRawHeaders(name, [value])
-            answer = verdict.answer or self._answer_while_closed(path)
+            answer = verdict.answer or self._answer_while_closed(request, path)
             if answer is None:
                 self._inner.render(request)
             else:
@@ -103,11 +106,15 @@ class Entrance(Resource):
             )
         return NOT_DONE_YET
 
-    def _answer_while_closed(self, path: bytes) -> Answer | None:
+    def _answer_while_closed(self, request: Request, path: bytes) -> Answer | None:
         """What a server that has not begun to serve, or has ended, answers to all but probes."""
         reason = None if path in _ALWAYS_OPEN else self._not_serving()
         if reason is None:
             return None
+        if path == _STREAM and sse.CONTENT_TYPE in (request.getHeader(b"Accept") or b""):
+            # A browser comes back from a stream that has ended, and never from an error.
+            headers = ((b"Content-Type", sse.CONTENT_TYPE),)
+            return Answer(200, sse.comment(reason) + sse.retry(sse.RETRY_MS), headers)
         return problem("SERVICE_UNAVAILABLE", reason, headers=((b"Retry-After", b"1"),))
 
     def judge(self, request: Request, method: bytes, target: bytes, path: bytes) -> Verdict:

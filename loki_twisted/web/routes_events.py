@@ -94,13 +94,14 @@ class EventRoutes:
                 pattern="[ -~]{1,256}",
                 expected="the id of an event",
             ),
-            text(
-                "Last-Event-ID",
-                "The same, as browsers send it when they come back. It beats the parameter.",
-                pattern="[ -~]{1,256}",
-                expected="the id of an event",
-                place="header",
+            Parameter(
+                name="Last-Event-ID",
                 argument="last_event_id_header",
+                description="The same, as browsers send it when they come back. It beats the "
+                "parameter, and is never an error: whatever it is, it is answered with a stream.",
+                read=str,
+                schema={"type": "string"},
+                place="header",
             ),
         ),
         errors=(Unavailable,),
