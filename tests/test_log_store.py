@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import LokiError, StorageFailed, StorageRefused, Unavailable
@@ -119,11 +119,8 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         again.start()
         assert again.log.bounds == Bounds(1, count)
         assert read_all(again.clock, again.log, chosen, after, size) == expected
-        page = again.clock.result(again.log.read_back(count + 1, chosen, 3))
-        back = frames(page.blocks, chosen)
-        everything = wanted_of(events, chosen)
-        assert back == everything[len(everything) - len(back) :]
-        assert len(back) >= min(3, len(everything))
+        behind = again.clock.result(again.log.behind_last(count + 1, chosen, 3))
+        assert wanted_of(events, chosen, behind) == wanted_of(events, chosen)[-3:]
         again.stop()
 
     law()
@@ -138,12 +135,14 @@ def test_what_was_not_told_is_not_read(desk: Desk) -> None:
         assert other.execute("SELECT count(*) FROM blocks").fetchall() == [(2,)]
 
     before = desk.clock.result(desk.log.read(0, EVERYTHING, 10**6))
-    back = desk.clock.result(desk.log.read_back(99, EVERYTHING, 10))
+    back = desk.clock.result(desk.log.behind_last(99, EVERYTHING, 1))
+    ends = desk.clock.result(desk.log.ends())
     time = desk.clock.result(desk.log.time_of(2))
     tell()
 
-    assert len(frames(before.blocks, EVERYTHING)) == len(frames(back.blocks, EVERYTHING)) == 1
-    assert (before.reached, back.reached, time) == (1, 1, None)
+    assert len(frames(before.blocks, EVERYTHING)) == 1
+    assert (before.reached, back, time) == (1, 0, None)
+    assert ends == Ends(f"evt_1_{MS}", f"evt_1_{MS}")
     assert desk.clock.result(waiting) == Bounds(1, 2)
     assert len(read_all(desk.clock, desk.log)) == 2
 
@@ -226,7 +225,7 @@ def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
     log = desk.log
     asked: list[Callable] = [
         lambda: log.append(Batch(session_id="s", at_ms=MS, facts=[fact()])),
-        lambda: log.read_back(1, EVERYTHING, 1),
+        lambda: log.behind_last(1, EVERYTHING, 1),
         log.sessions,
         lambda: log.cursors(""),
     ]

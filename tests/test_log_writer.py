@@ -15,6 +15,7 @@ from loki_twisted.log import writer as writer_module
 from loki_twisted.log.changes import NOTHING
 from loki_twisted.log.messages import Closed, Committed, Entry, NotOpened, Order, Report
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.retention import KEEP_ALL
 from loki_twisted.log.rows import new_block
 from loki_twisted.log.writer import Writer
 from tests.log_support import MS, block, opened
@@ -33,7 +34,7 @@ class Desk:
         self.path = str(path)
         self.gate = threading.Event()
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self.writer = Writer(self.path, self._open, self.reports.put)
+        self.writer = Writer(self.path, self._open, self.reports.put, KEEP_ALL, lambda: MS)
 
     def _open(self) -> Opened:
         self.gate.wait(TIMEOUT)
