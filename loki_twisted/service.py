@@ -31,6 +31,7 @@ from loki_twisted import __version__
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.place import DataDirectory
+from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.wire import System
 from loki_twisted.sessions.book import SessionBook
@@ -54,6 +55,8 @@ from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
 
 _CHECK_SECONDS: Final = 1.0
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_MEGABYTE: Final = 1_000_000
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
 
@@ -151,7 +154,12 @@ class Service(BaseService):
 
     def _build(self) -> None:
         settings, reactor = self.settings, self.reactor
-        self.log = SQLiteEventLog(reactor, os.path.join(settings.data_dir, "log.db"))
+        self.log = SQLiteEventLog(
+            reactor,
+            os.path.join(settings.data_dir, "log.db"),
+            now_ms=_now_ms,
+            retention=_retention_of(settings),
+        )
         self.hub = Hub(reactor, self.log)
         self.book = SessionBook(self.log, self.log, _now_ms)
         self.watcher = StateWatcher(reactor, StateObserver(self.book), excluded=[settings.data_dir])
@@ -313,6 +321,16 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _retention_of(settings: Settings) -> Retention:
+    """Say it in the units of the log."""
+    days, megabytes = settings.retain_days, settings.retain_mb
+    return Retention(
+        events=settings.retain_events,
+        age_ms=None if days is None else int(days * _DAY_MS),
+        size=None if megabytes is None else megabytes * _MEGABYTE,
+    )
 
 
 def _accept(port: Any, accepting: bool) -> None:

@@ -65,6 +65,10 @@ class Settings:
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
+    :ivar retain_events: How many events the log keeps; None for all. A session that runs keeps
+        its last 1,000 beyond this and the next two.
+    :ivar retain_days: How many days it keeps them; None for ever.
+    :ivar retain_mb: How many megabytes (of 1,000,000 bytes) its database may have; None for any.
     """
 
     loki_dir: str
@@ -81,6 +85,9 @@ class Settings:
     project_roots: tuple[str, ...] = attrs.field()
     debug: bool = False
     grace_seconds: float = 5.0
+    retain_events: int | None = 1_000_000
+    retain_days: float | None = None
+    retain_mb: int | None = None
 
     @data_dir.default
     def _default_data_dir(self) -> str:

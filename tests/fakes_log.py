@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.log.interface import Batch, Bounds, IEventLog, Page
+from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, Page
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import event_id
 
 START_MS = 1_763_900_000_000
 
@@ -32,7 +34,7 @@ class FakeLog:
         self.failure: str | None = None
         self.holding = False
         self.passes = passes
-        self.reads = {"read": 0, "read_back": 0, "time_of": 0}
+        self.reads = {"read": 0, "behind_last": 0, "time_of": 0, "ends": 0}
         self._blocks: list[Block] = []
         self._times: dict[int, int] = {}
         self._observers: list[Callable[[Sequence[Block]], None]] = []
@@ -54,17 +56,24 @@ class FakeLog:
             self._times.update(dict.fromkeys(range(newest + 1, block.last_seq + 1), batch.at_ms))
             newest = block.last_seq
         self._blocks += blocks
-        self.bounds = Bounds(self.bounds.oldest, newest)
+        self.bounds = attrs.evolve(self.bounds, newest=newest)
         for observer in tuple(self._observers):
             observer(blocks)
         return blocks
 
-    def expire(self, before: int) -> None:
-        """Drop the blocks that lie before a number, whole."""
-        self._blocks = [block for block in self._blocks if block.last_seq >= before]
+    def expire(self, before: int, *spared: str) -> None:
+        """Drop the blocks that lie before a number, whole, but for those of some sessions."""
+        gone = [b for b in self._blocks if b.last_seq < before and b.session_id not in spared]
+        if not gone:
+            return
+        self._blocks = [block for block in self._blocks if block not in gone]
         oldest = self._blocks[0].first_seq if self._blocks else self.bounds.newest + 1
-        self.bounds = Bounds(oldest, self.bounds.newest)
-        self._times = {seq: ms for seq, ms in self._times.items() if seq >= oldest}
+        complete_from = max(self.bounds.complete_from, gone[-1].last_seq + 1)
+        kept = sum(len(block) for block in self._blocks if block.last_seq < complete_from)
+        self.bounds = Bounds(oldest, self.bounds.newest, complete_from, kept)
+        held = {seq for block in self._blocks for seq in range(block.first_seq, block.last_seq + 1)}
+        held.add(complete_from - 1)
+        self._times = {seq: ms for seq, ms in self._times.items() if seq in held}
 
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
         self._observers.append(observer)
@@ -89,24 +98,27 @@ class FakeLog:
                 break
         else:
             reached = max(after, self.bounds.newest)
-        return self._answered(Page(found, reached))
+        return self._answered(Page(found, reached, self.bounds.complete_from))
 
-    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
-        self.reads["read_back"] += 1
-        found: deque[Block] = deque()
-        have = 0
-        for block in reversed(self._blocks):
-            if have >= count:
-                break
-            here = len(list(block.wanted(wanted)))
-            if block.last_seq < before and here:
-                found.appendleft(block)
-                have += here
-        return self._answered(Page(list(found), before - 1))
+    def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
+        self.reads["behind_last"] += 1
+        found = [
+            block.first_seq + index
+            for block in self._blocks
+            for index in block.wanted(wanted)
+            if block.first_seq + index < before
+        ]
+        return self._answered(found[-count:][0] - 1 if found else before - 1)
 
     def time_of(self, seq: int) -> Deferred[int | None]:
         self.reads["time_of"] += 1
         return self._answered(self._times.get(seq))
+
+    def ends(self) -> Deferred[Ends]:
+        self.reads["ends"] += 1
+        numbers = self.bounds.oldest, self.bounds.newest
+        held = [event_id(seq, self._times[seq]) if self._blocks else None for seq in numbers]
+        return self._answered(Ends(*held))
 
     # The test's side
 

@@ -18,7 +18,7 @@ from loki_twisted.agents.interface import (
     LaunchPlan,
     LaunchRequest,
 )
-from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
@@ -98,7 +98,10 @@ class MemoryLog:
     def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
         raise NotImplementedError
 
-    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+    def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
+        raise NotImplementedError
+
+    def ends(self) -> Deferred[Ends]:
         raise NotImplementedError
 
     def time_of(self, seq: int) -> Deferred[int | None]:

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
-from loki_twisted.log.interface import Batch, Bounds, IEventLog, Page
+from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, Page
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
 from loki_twisted.model.filters import EventFilter
@@ -242,8 +242,9 @@ class FakeLog:
     def drop_first_block(self) -> None:
         """Retention."""
         gone = self.blocks.pop(0)
-        for seq in range(gone.first_seq, gone.last_seq + 1):
+        for seq in range(gone.first_seq, gone.last_seq):
             del self.times[seq]
+        self.times.pop(gone.first_seq - 1, None)
         self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
 
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
@@ -257,20 +258,22 @@ class FakeLog:
         found = [block for block in ahead if list(block.wanted(wanted, after))]
         return succeed(Page(found, ahead[-1].last_seq if ahead else after))
 
-    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
-        """Whole blocks from the end, until there are enough."""
-        found: list[Block] = []
-        have = 0
-        for block in reversed(self.blocks):
-            matching = [i for i in block.wanted(wanted) if block.first_seq + i < before]
-            if matching and have < count:
-                found.insert(0, block)
-                have += len(matching)
-        return succeed(Page(found, before - 1))
+    def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
+        """Count back."""
+        numbers = [
+            block.first_seq + index for block in self.blocks for index in block.wanted(wanted)
+        ]
+        found = [number for number in numbers if number < before][-count:]
+        return succeed(found[0] - 1 if found else before - 1)
 
     def time_of(self, seq: int) -> Deferred[int | None]:
         """When it was."""
         return succeed(self.times.get(seq))
+
+    def ends(self) -> Deferred[Ends]:
+        """The first and the last."""
+        numbers = (self.bounds.oldest, self.bounds.newest) if self.blocks else ()
+        return succeed(Ends(*([self.id_of(seq) for seq in numbers] or [None, None])))
 
     def id_of(self, seq: int) -> str:
         """What it is called."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+import apsw
 import attrs
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -17,11 +18,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.log.changes import NOTHING, changes_of
+from loki_twisted.log.changes import NOTHING, Changes, changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened, open_log
-from loki_twisted.log.rows import NewBlock, new_block
-from loki_twisted.log.statements import commit
+from loki_twisted.log.rows import BlockRow, NewBlock, new_block
+from loki_twisted.log.statements import write
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, Fact
@@ -80,6 +81,13 @@ def opened(path: Path | str) -> Iterator[Opened]:
     finally:
         for connection in (log.connection, *log.readers):
             connection.close(force=True)
+
+
+def commit(connection: apsw.Connection, rows: Sequence[BlockRow], changes: Changes) -> None:
+    """Write in one transaction, and drop nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    write(connection, rows, changes)
+    connection.execute("COMMIT")
 
 
 def put(log: Opened, batch: Batch) -> Block | None:

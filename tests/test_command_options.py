@@ -44,6 +44,7 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         *("--allowed-host", "Build.Example", "--token-file", "tokens"),
         *("--loki-dir", "one/.loki", "--data-dir", "data", "--max-sessions", "3"),
         *("--project-root", ".", "--project-root", "/", "--grace", "2.5"),
+        *("--retain-events", "5000", "--retain-days", "0.5", "--retain-mb", "64"),
     ]
     monkeypatch.chdir(tmp_path)
     settings = by_serve(arguments, {}, str(tmp_path))
@@ -63,6 +64,9 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         max_sessions=3,
         project_roots=(str(tmp_path), "/"),
         grace_seconds=2.5,
+        retain_events=5000,
+        retain_days=0.5,
+        retain_mb=64,
     )
     assert by_twistd(arguments, {}, str(tmp_path), monkeypatch) == settings
     given = {word.removeprefix("--") for word in arguments if word.startswith("--")} | {"port"}
@@ -75,6 +79,14 @@ def test_nothing_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert settings == Settings(loki_dir=settings.loki_dir)
     assert by_twistd([], {}, str(tmp_path), monkeypatch) == settings
+
+
+def test_no_limits(tmp_path: Path) -> None:
+    """Nought is no limit of what the log keeps."""
+    arguments = ["--retain-events", "0", "--retain-days", "0", "--retain-mb", "0"]
+    settings = by_serve(arguments, {}, str(tmp_path))
+
+    assert (settings.retain_events, settings.retain_days, settings.retain_mb) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +161,14 @@ def test_options_beat_variables(tmp_path: Path) -> None:
         (["--max-sessions", "x"], "is no number from 1"),
         (["--grace", "soon"], "is no number of seconds"),
         (["--grace", "nan"], "is no number of seconds"),
+        (["--retain-events", "-1"], "0 keeps all"),
+        (["--retain-events", "1e6"], "0 keeps all"),
+        (["--retain-events", "9999999999999"], "is no number from 0"),
+        (["--retain-days", "week"], "is no number of days"),
+        (["--retain-days", "inf"], "is no number of days"),
+        (["--retain-days", "100001"], "is no number of days"),
+        (["--retain-mb", "1.5"], "is no number of megabytes"),
+        (["--retain-mb", "9999999999"], "is no number of megabytes"),
         (["--listen", "8080"], "is no endpoint"),
         (["--listen", "tcp:x"], "has a port that is no port"),
         (["--listen", ""], "is no endpoint"),

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged, priority_rank
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
-from loki_twisted.log.statements import commit
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.tasks import TaskStatus
-from tests.log_support import MS, fact, opened, session, task
+from tests.log_support import MS, commit, fact, opened, session, task
 
 TABLES = {
     "sessions": "id, started_at, final, body",

@@ -10,9 +10,12 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
+from loki_twisted.log import intake
 from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake, Limits
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.retention import KEEP_ALL
+from loki_twisted.log.rows import MAX_BLOCK_BYTES
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.events import Fact
@@ -32,7 +35,14 @@ class Desk:
         self.clock = ThreadedClock()
         self.path = str(path)
         self.log: Opened | None = None
-        self.intake = Intake(self.clock, self.path, self._open, Limits(**limits))
+        self.intake = Intake(
+            self.clock,
+            self.path,
+            self._open,
+            limits=Limits(**limits),
+            retention=KEEP_ALL,
+            now_ms=lambda: MS,
+        )
         self.told: list[Block] = []
         self.intake.observers.add(self.told.extend)
 
@@ -118,12 +128,23 @@ def test_events_of_no_session(desk: Desk) -> None:
     assert desk.told[0].session_id == ""
 
 
-def test_a_large_batch_is_several_blocks(desk: Desk) -> None:
+def test_a_large_batch_is_several_blocks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of very many events is cut, so that a reader never has to take too much."""
-    desk.append(lines(2 * MAX_BLOCK_EVENTS + 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "MAX_BLOCK_BYTES", 10**6)
+        desk.append(lines(2 * MAX_BLOCK_EVENTS + 1))
 
     assert [len(each) for each in desk.told] == [MAX_BLOCK_EVENTS, MAX_BLOCK_EVENTS, 1]
     assert [each.first_seq for each in desk.told] == [1, 1025, 2049]
+
+
+def test_large_events_are_several_blocks(desk: Desk) -> None:
+    """A batch of many bytes is cut too, down to single events."""
+    desk.append(lines(5, MAX_BLOCK_BYTES // 3))
+    desk.append(lines(2, MAX_BLOCK_BYTES))
+
+    assert [len(each) for each in desk.told] == [2, 2, 1, 1, 1]
+    assert [event.seq for event in remembered(desk.told)] == list(range(1, 8))
 
 
 def test_what_cannot_be_encoded_fails_alone(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -15,15 +16,16 @@ from twisted.internet.defer import Deferred
 
 from loki_twisted.log import history, ledger, records
 from loki_twisted.log.changes import NOTHING, Changes
+from loki_twisted.log.interface import Bounds
 from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.messages import Closed, Committed, Entry, Failed, Recovered, Report
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.retention import KEEP_ALL
 from loki_twisted.log.rows import NewBlock, new_block
-from loki_twisted.log.statements import commit
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed, StorageFull
 from loki_twisted.model.filters import EVERYTHING
-from tests.log_support import MS, SESSIONS, block, facts, opened, remembered, some_facts
+from tests.log_support import MS, SESSIONS, block, commit, facts, opened, remembered, some_facts
 
 
 def idle() -> bool:
@@ -49,7 +51,7 @@ class Desk:
         self.path = str(path)
         self.log: Opened = open_log(self.path, lambda: MS)
         self.reports: list[Report] = []
-        self.ledger = Ledger(self.path, self.log, self.reports.append)
+        self.ledger = Ledger(self.path, self.log, self.reports.append, KEEP_ALL, lambda: MS)
 
     def commit(self, *entries: Entry, is_idle: Callable[[], bool] = idle) -> Report:
         self.ledger.commit(entries, is_idle)
@@ -110,7 +112,7 @@ def test_a_commit_without_events(desk: Desk) -> None:
     """Entries of nothing but rows are written, and reported without blocks."""
     one = entry(changes=Changes(cursors={"a": "1"}))
 
-    assert desk.commit(one) == Committed((one,), [])
+    assert desk.commit(one) == Committed((one,), [], Bounds(1, 0))
     assert records.cursors(desk.log.readers[0], "") == {"a": "1"}
 
 
@@ -152,7 +154,7 @@ def test_a_probe_brings_it_back(desk: Desk) -> None:
 
     desk.ledger.probe()
 
-    assert desk.reports[-1] == Recovered()
+    assert isinstance(desk.reports[-1], Recovered)
     assert isinstance(desk.commit(line(2, "again")), Committed)
     assert [frame.split(b"_")[1] for frame in desk.frames()] == [b"1", b"2"]
 
@@ -183,7 +185,7 @@ def test_a_probe_that_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
 
     desk.ledger.probe()
 
-    assert desk.reports[-1] == Recovered()
+    assert isinstance(desk.reports[-1], Recovered)
 
 
 def fail_with_frames_left(desk: Desk, monkeypatch: pytest.MonkeyPatch, lost: Entry) -> None:
@@ -201,7 +203,7 @@ def fail_with_frames_left(desk: Desk, monkeypatch: pytest.MonkeyPatch, lost: Ent
         raise apsw.IOError("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "commit", unsynced)
+        patch.setattr(Ledger, "_write", unsynced)
         assert isinstance(desk.commit(lost), Failed)
 
 
@@ -229,7 +231,7 @@ def test_a_failed_commit_is_not_found_later(
 
     desk.ledger.probe()
 
-    assert desk.reports[-1] == Recovered()
+    assert isinstance(desk.reports[-1], Recovered)
     with opened(crashed(desk)) as now:
         assert now.bounds.newest == 1
     assert isinstance(desk.commit(line(2)), Committed)
@@ -263,14 +265,14 @@ def test_no_room_to_checkpoint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_log_that_holds_more_than_was_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that failed and is there all the same keeps the log closed until a restart."""
-    real = ledger.commit
+    real = Ledger._write
 
-    def doubtful(connection: apsw.Connection, blocks: object, changes: object) -> None:
-        real(connection, blocks, changes)
+    def doubtful(*arguments: Any) -> None:
+        real(*arguments)
         raise apsw.IOError("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "commit", doubtful)
+        patch.setattr(Ledger, "_write", doubtful)
         desk.commit(line(1))
 
     desk.ledger.probe()
@@ -287,7 +289,7 @@ def test_damage_is_not_probed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     def corrupt(*_: object) -> None:
         raise apsw.CorruptError("database disk image is malformed")
 
-    monkeypatch.setattr(ledger, "commit", corrupt)
+    monkeypatch.setattr(ledger, "write", corrupt)
 
     report = desk.commit(line(1))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loki_twisted.log.faults import Damaged
 from loki_twisted.log.rows import (
-    MAX_JOINED_BYTES,
+    MAX_BLOCK_BYTES,
     Head,
     NewBlock,
     blocks_from_columns,
@@ -57,7 +57,7 @@ def test_joining_changes_no_event(history: list[NewBlock]) -> None:
 
 def test_large_blocks_stay_apart() -> None:
     """Blocks are not joined to more than a reader can take at once."""
-    large = new_block(block(1, ["x" * MAX_JOINED_BYTES]), MS)
+    large = new_block(block(1, ["x" * MAX_BLOCK_BYTES]), MS)
     small = new_block(block(2, ["x"]), MS)
     third = new_block(block(3, ["x"]), MS)
 

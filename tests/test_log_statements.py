@@ -13,10 +13,10 @@ from loki_twisted.log import history, records
 from loki_twisted.log.changes import changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.rows import new_block
-from loki_twisted.log.statements import commit, parts
+from loki_twisted.log.statements import parts
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.tasks import TaskQuery
-from tests.log_support import MS, block, fact, facts, opened, put, session, task
+from tests.log_support import MS, block, commit, fact, facts, opened, put, session, task
 
 
 @given(st.lists(st.integers(), max_size=300))

@@ -44,4 +44,4 @@ def test_any_id(asked: str) -> None:
         assert len(received) < 2000
     assert log.reads["time_of"] <= 3
     assert log.reads["read"] <= 1
-    assert log.reads["read_back"] == 0
+    assert log.reads["behind_last"] == 0

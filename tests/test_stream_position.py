@@ -6,24 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.log.interface import Bounds, Page
-from loki_twisted.model.blocks import block_of_facts
-from loki_twisted.model.events import EVENT_TYPES, Fact
-from loki_twisted.model.filters import EventFilter, mask_of_types
+from loki_twisted.log.interface import Bounds
 from loki_twisted.stream.position import (
     FROM_NOW,
     Behind,
     LastEvents,
     ResetReason,
     Resumption,
-    behind_last,
     number_in,
     resumption,
     start_of,
 )
-from tests.fakes_stream import SESSION, calm
+from tests.fakes_stream import calm
 
-BOUNDS = Bounds(10, 20)
+BOUNDS = Bounds(oldest=4, newest=20, complete_from=10, kept=3)
 
 
 def test_start() -> None:
@@ -41,19 +37,25 @@ def test_start() -> None:
         ("evt_15_777", 777, 15, None),
         ("evt_10_777", 777, 10, None),
         ("evt_20_777", 777, 20, None),
-        ("evt_9_777", None, 9, None),
-        ("earliest", None, 9, None),
-        ("evt_8_777", None, 9, ResetReason.EXPIRED),
-        ("evt_21_777", None, 9, ResetReason.FUTURE),
-        ("evt_15_777", 778, 9, ResetReason.UNKNOWN),
-        ("evt_15_777", None, 9, ResetReason.UNKNOWN),
-        ("evt_0_777", None, 9, ResetReason.UNKNOWN),
-        ("evt_015_777", None, 9, ResetReason.UNKNOWN),
-        ("hb_1763900000000", None, 9, ResetReason.UNKNOWN),
-        ("Earliest", None, 9, ResetReason.UNKNOWN),
-        (" evt_15_777", 777, 9, ResetReason.UNKNOWN),
-        ("evt_15_777\n", 777, 9, ResetReason.UNKNOWN),
-        ("evt_" + "9" * 5000 + "_1", None, 9, ResetReason.UNKNOWN),
+        ("evt_9_777", 777, 9, None),
+        ("earliest", None, 3, None),
+        ("evt_9_777", 778, 3, ResetReason.UNKNOWN),
+        ("evt_8_777", None, 3, ResetReason.EXPIRED),
+        ("evt_5_777", None, 3, ResetReason.EXPIRED),
+        ("evt_1_777", None, 3, ResetReason.EXPIRED),
+        ("evt_21_777", None, 3, ResetReason.FUTURE),
+        ("evt_" + "9" * 200 + "_1", None, 3, ResetReason.FUTURE),
+        ("evt_15_778", 777, 3, ResetReason.UNKNOWN),
+        ("evt_15_" + "7" * 200, 777, 3, ResetReason.UNKNOWN),
+        ("evt_15_777", None, 3, ResetReason.EXPIRED),  # dropped while it was looked up
+        ("evt_0_777", None, 3, ResetReason.UNKNOWN),
+        ("evt_015_777", None, 3, ResetReason.UNKNOWN),
+        ("hb_1763900000000", None, 3, ResetReason.UNKNOWN),
+        ("Earliest", None, 3, ResetReason.UNKNOWN),
+        (" evt_15_777", 777, 3, ResetReason.UNKNOWN),
+        ("evt_15_777\n", 777, 3, ResetReason.UNKNOWN),
+        ("evt_" + "9" * 5000 + "_1", None, 3, ResetReason.UNKNOWN),
+        ("\0\xff" * 128, None, 3, ResetReason.UNKNOWN),
     ],
 )
 def test_resumption(
@@ -65,45 +67,35 @@ def test_resumption(
 
 def test_resumption_from_an_empty_log() -> None:
     """A log that has dropped all still knows its last id; one that never had any knows none."""
-    assert resumption("evt_20_5", Bounds(21, 20), None) == Resumption(20)
+    assert resumption("evt_20_5", Bounds(21, 20), 5) == Resumption(20)
     assert resumption("evt_19_5", Bounds(21, 20), None).reset is ResetReason.EXPIRED
     assert resumption("evt_1_5", Bounds(1, 0), None) == Resumption(0, ResetReason.FUTURE)
     assert resumption("earliest", Bounds(1, 0), None) == Resumption(0)
 
 
 @calm
-@given(st.integers(0, 40), st.integers(1, 30), st.integers(0, 30), st.integers(0, 2))
-def test_resumption_never_skips(seq: int, oldest: int, length: int, known: int) -> None:
+@given(
+    st.integers(0, 40),
+    st.integers(1, 30),
+    st.integers(0, 10),
+    st.integers(0, 30),
+    st.integers(0, 2),
+)
+def test_resumption_never_skips(seq: int, oldest: int, hole: int, length: int, known: int) -> None:
     """Without a reset a client goes on behind its own event, and everything behind it is there."""
-    bounds = Bounds(oldest, oldest + length - 1)
+    bounds = Bounds(oldest, oldest + hole + length - 1, oldest + hole)
     resumed = resumption(f"evt_{seq}_1", bounds, known or None)
-    assert bounds.oldest - 1 <= resumed.cursor <= bounds.newest
-    assert resumed.reset is not None or resumed.cursor == seq
+    if resumed.reset is None:
+        assert bounds.complete_from - 1 <= resumed.cursor == seq <= bounds.newest
+    else:
+        assert resumed.cursor == bounds.oldest - 1
 
 
 def test_number_in() -> None:
-    """Only an event that the log can hold is looked up."""
+    """Only an event that the log can know, and behind which nothing is missing, is looked up."""
     assert number_in("evt_10_1", BOUNDS) == 10
     assert number_in("evt_20_1", BOUNDS) == 20
-    assert number_in("evt_9_1", BOUNDS) is None
+    assert number_in("evt_9_1", BOUNDS) == 9
+    assert number_in("evt_8_1", BOUNDS) is None
     assert number_in("evt_21_1", BOUNDS) is None
     assert number_in("earliest", BOUNDS) is None
-
-
-@calm
-@given(
-    st.lists(st.lists(st.sampled_from(EVENT_TYPES[6:12]), min_size=1, max_size=5), max_size=5),
-    st.integers(1, 12),
-)
-def test_behind_last(types: list[list[str]], count: int) -> None:
-    """Behind the number that is found, exactly the last wanted events follow."""
-    wanted = EventFilter(mask=mask_of_types(["task:created", "phase:failed"]))
-    blocks, numbers, seq = [], [], 0
-    for names in types:
-        blocks.append(block_of_facts(seq + 1, 5, SESSION, [Fact(name, {}) for name in names]))
-        for name in names:
-            seq += 1
-            numbers += [seq] * (name in ("task:created", "phase:failed"))
-    behind = behind_last(Page(blocks, seq), wanted, count)
-    assert [number for number in numbers if number > behind] == numbers[-count:]
-    assert behind <= seq

@@ -17,6 +17,7 @@ from loki_twisted.stream.states import TRANSITIONS, Cue, State
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
     OTHER,
+    SESSION,
     MemorySink,
     batch,
     comments_of,
@@ -106,6 +107,7 @@ class SubscriberTests(SynchronousTestCase):
         for asked, reason in [
             ("rubbish", "unknown"),
             (f"evt_3_{START_MS}", "unknown"),
+            (f"evt_2_{START_MS + 5}", "unknown"),
             (f"evt_9_{START_MS}", "future"),
             (f"evt_1_{START_MS}", "expired"),
         ]:
@@ -263,16 +265,76 @@ class SubscriberTests(SynchronousTestCase):
         assert numbers_of(sink.received) == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
 
     def test_overtaken_while_reading(self) -> None:
-        """A page is not trusted if what it may lack expired while it was read."""
+        """What expires while a page is read is in it, or the client is told."""
+        for is_read_before in (True, False):
+            with self.subTest(is_read_before):
+                self.setUp()
+                for _ in range(4):
+                    self.log.commit(batch(1))
+                self.log.holding = True
+                sink = listen(self.hub, start=Behind(f"evt_1_{START_MS}"))
+                if is_read_before:
+                    self.log.answer()
+                self.log.expire(4)
+                while self.log.waiting:
+                    self.log.answer()
+                assert len(named(sink.received, "stream:reset")) == (not is_read_before)
+                assert numbers_of(sink.received) == ([2, 3, 4] if is_read_before else [4])
+
+    def test_resume_behind_the_last_that_expired(self) -> None:
+        """A client that has all up to the hole goes on without a reset."""
         self.log.commit(batch(2))
         self.log.commit(batch(2))
-        self.log.holding = True
-        sink = listen(self.hub, start=EARLIEST)
         self.log.expire(3)
-        while self.log.waiting:
-            self.log.answer()
-        assert len(named(sink.received, "stream:reset")) == 1
+        sink = listen(self.hub, start=Behind(f"evt_2_{START_MS}"))
+        assert named(sink.received, "stream:reset") == []
         assert numbers_of(sink.received) == [3, 4]
+
+    def test_what_running_sessions_keep(self) -> None:
+        """Behind a reset comes what there is, over the holes, each event once."""
+        for number in range(1, 9):
+            self.log.commit(batch(1, session_id=OTHER if number % 3 == 0 else SESSION))
+        self.log.expire(8, OTHER)
+        assert len(self.log.bounds) == 3
+        for asked, resets in [
+            ("earliest", []),
+            (f"evt_7_{START_MS}", []),
+            (f"evt_6_{START_MS}", ["expired"]),
+            (f"evt_4_{START_MS}", ["expired"]),
+        ]:
+            sink = listen(self.hub, start=Behind(asked))
+            told = [reset["reason"] for reset in named(sink.received, "stream:reset")]
+            assert told == resets
+            assert numbers_of(sink.received) == ([8] if asked.startswith("evt_7") else [3, 6, 8])
+        sink = listen(self.hub, EventFilter(OTHER), LastEvents(2))
+        assert named(sink.received, "stream:reset") == []
+        assert numbers_of(sink.received) == [3, 6]
+
+    def test_overtaken_twice(self) -> None:
+        """Who is overtaken is told once, goes on behind what it has, and is told anew when anew."""
+        sink = listen(self.hub, room=500)
+        for number in range(1, 13):
+            self.log.commit(batch(2, session_id=OTHER if number in (1, 5) else SESSION))
+        self.log.expire(19, OTHER)
+        sink.take(500)
+        before = numbers_of(sink.received + sink.held)
+        sink.take_all()
+        assert before
+        got = numbers_of(sink.received)
+        assert got == sorted(set(got))
+        assert got[-8:] == [9, 10, 19, 20, 21, 22, 23, 24]
+        assert len(named(sink.received, "stream:reset")) == 1
+        sink.paused = True
+        assert sink.subscriber is not None
+        sink.subscriber.pauseProducing()
+        for _ in range(4):
+            self.log.commit(batch(2))
+        self.log.expire(31)
+        sink.paused = False
+        sink.subscriber.resumeProducing()
+        sink.take_all()
+        assert len(named(sink.received, "stream:reset")) == 2
+        assert numbers_of(sink.received) == [*got, 31, 32]
 
     def test_a_piece_that_does_not_follow(self) -> None:
         """If a commit was not told to it, a live subscriber reads it before it goes on."""

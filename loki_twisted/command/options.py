@@ -28,6 +28,9 @@ from loki_twisted.command.readers import (
     read_origin,
     read_path,
     read_port,
+    read_retained_days,
+    read_retained_events,
+    read_retained_mb,
     read_switch,
     read_token,
     read_token_file,
@@ -179,6 +182,28 @@ OPTIONS: Final = (
         read=read_grace,
         help="How long a stopped agent has before it is killed; "
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
+    ),
+    Option(
+        name="retain-events",
+        field="retain_events",
+        metavar="N",
+        read=read_retained_events,
+        help=f"How many events the log keeps; {_DEFAULTS.retain_events.default} by default, 0 for "
+        "all. Sessions that run keep their last 1000 in any case.",
+    ),
+    Option(
+        name="retain-days",
+        field="retain_days",
+        metavar="DAYS",
+        read=read_retained_days,
+        help="How many days the log keeps events; for ever by default.",
+    ),
+    Option(
+        name="retain-mb",
+        field="retain_mb",
+        metavar="MB",
+        read=read_retained_mb,
+        help="How many megabytes the log may have; any number by default.",
     ),
     Option(
         name="debug",

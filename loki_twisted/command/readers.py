@@ -20,6 +20,9 @@ _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
 _MOST_GRACE: Final = 3600
+_MOST_EVENTS: Final = 10**12
+_MOST_DAYS: Final = 100_000
+_MOST_MB: Final = 10**9
 
 
 def read_port(text: str) -> int:
@@ -94,6 +97,27 @@ def read_grace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_retained_events(text: str) -> int | None:
+    """Read how many events the log keeps; 0 is no limit."""
+    if not re.fullmatch(r"[0-9]{1,13}", text, re.ASCII) or int(text) > _MOST_EVENTS:
+        raise ValueError(f"is no number from 0 to {_MOST_EVENTS}; 0 keeps all")
+    return int(text) or None
+
+
+def read_retained_days(text: str) -> float | None:
+    """Read how many days the log keeps its events; 0 is no limit."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text, re.ASCII) or float(text) > _MOST_DAYS:
+        raise ValueError(f"is no number of days from 0 to {_MOST_DAYS}; 0 keeps them for ever")
+    return float(text) or None
+
+
+def read_retained_mb(text: str) -> int | None:
+    """Read how many megabytes the log may have; 0 is no limit."""
+    if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) or int(text) > _MOST_MB:
+        raise ValueError(f"is no number of megabytes from 0 to {_MOST_MB}; 0 is no limit")
+    return int(text) or None
 
 
 def read_switch(text: str) -> bool:

@@ -9,51 +9,61 @@ SQLite itself puts the columns of many rows together, and Python cuts them apart
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import apsw
 import attrs
+import msgspec
 
-from loki_twisted.log.interface import Page
+from loki_twisted.log.interface import Ends, Page
 from loki_twisted.log.query import decoded, rows_of
-from loki_twisted.log.rows import Head, blocks_from_columns, heads_from_json, until
+from loki_twisted.log.rows import Head, blocks_from_columns, heads_from_json
+from loki_twisted.log.schema import SPAN
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.identifiers import event_id
 
 MAX_ROWS: Final = 512
 """At most so many rows are fetched in one step."""
 
 MAX_EVENTS_PASSED: Final = 200_000
 """
-A read by types looks at the blocks of at most so many events, wanted or not.
+A read by types looks at the blocks of at most so many events, wanted or not, or at their spans.
 
-Passing 1,000,000 blocks of one event each takes 60 ms.
+Passing 1,000,000 blocks of one event each of one session takes 60 ms, and their spans 2 ms.
 """
 
-_STEP_BACK_BYTES: Final = 262_144
-_TYPICAL_BYTES: Final = 512
+_heads_from_json: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
-_FETCH = """
+_FETCH: Final = """
 WITH
-wanted AS NOT MATERIALIZED (
-    SELECT first_seq, length(body) AS size FROM {blocks} WHERE {first} AND {last} {condition}
+-- The block with the number, or the first behind it.
+low(seq) AS MATERIALIZED (
+    SELECT ifnull((
+        SELECT max(first_seq) FROM (
+            SELECT first_seq, last_seq FROM blocks WHERE first_seq <= :low
+            ORDER BY first_seq DESC LIMIT 1
+        ) WHERE last_seq >= :low
+    ), :low)
+),
+first(seq, size) AS MATERIALIZED (
+    SELECT first_seq, length(body) FROM {source}
+    WHERE {from_low} AND {to_high} AND {condition} ORDER BY {order} LIMIT 1
 ),
 -- A window over more rows than the page can have would cost more than the page.
-guess(rows) AS (
-    SELECT min(:rows, 1 + :bytes / max(1, size)) FROM wanted ORDER BY first_seq {order} LIMIT 1
-),
-nearest AS (
-    SELECT first_seq, size FROM wanted
-    ORDER BY first_seq {order} LIMIT ifnull((SELECT rows FROM guess), 0)
+nearest(seq, size) AS (
+    SELECT first_seq, length(body) FROM {source}
+    WHERE {from_first} AND {to_high} AND {condition} ORDER BY {order}
+    LIMIT ifnull((SELECT min(:rows, 1 + :bytes / max(1, size)) FROM first), 0)
 ),
 measured AS (
-    SELECT first_seq, sum(size) OVER (
-        ORDER BY first_seq {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    SELECT seq, sum(size) OVER (
+        ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS size_before FROM nearest
 ),
-edge(seq) AS (
-    SELECT {outermost}(first_seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
+edge(seq) AS MATERIALIZED (
+    SELECT max(seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
 )
 SELECT
     CAST(json_group_array(
@@ -61,36 +71,91 @@ SELECT
     ) AS BLOB),
     CAST(group_concat(kinds, '') AS BLOB),
     CAST(group_concat(ends, '') AS BLOB),
-    CAST(group_concat(body, '') AS BLOB)
+    CAST(group_concat(body, '') AS BLOB),
+    (SELECT value ->> 0 FROM meta WHERE name = 'held')
 FROM (
-    SELECT first_seq, session_id, kinds, ends, body, sum FROM {blocks}
-    WHERE {page_first} AND {page_last} {condition} ORDER BY first_seq
+    SELECT first_seq, session_id, kinds, ends, body, sum FROM {source}
+    WHERE {from_first} AND {to_edge} AND {condition} ORDER BY {order}
 )
 """
 
-_FIRST: Final = (
-    "first_seq >= ifnull((SELECT max(first_seq) FROM blocks WHERE first_seq <= :low), :low)"
+_KINDS: Final = """
+SELECT
+    CAST(json_group_array(json_array(first_seq, length(kinds))) AS BLOB),
+    CAST(group_concat(kinds, '') AS BLOB)
+FROM (
+    SELECT first_seq, kinds FROM {source}
+    WHERE {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
 )
-_LAST: Final = "first_seq <= :high"
+"""
 
 
 @attrs.frozen(slots=True)
-class _End:
+class _Plan:
     """
-    From which end of a range blocks are fetched, as parts of the statement.
+    In which way wanted blocks are found, as parts of a statement.
 
-    The page has one limit of the range and one of its own. With both at both ends
-    SQLite may look at all that is between the page and the limit of the range.
+    :ivar source: What is gone through.
+    :ivar condition: Which of its rows are wanted.
+    :ivar order: By what they are sorted, without a sort.
+    :ivar at_least: How to begin at a number, with ``{0}`` in its place.
+    :ivar at_most: How to end with one.
+    :ivar passes: How many times ``MAX_EVENTS_PASSED`` may be passed in one read; None where only
+        what is wanted is gone through.
     """
 
-    order: str
-    outermost: str
-    page_first: str
-    page_last: str
+    source: str
+    condition: str
+    order: Sequence[str]
+    at_least: str
+    at_most: str
+    passes: int | None
+
+    def statement(self, template: str) -> str:
+        """Fill in a template."""
+        return template.format(
+            source=self.source,
+            condition=self.condition,
+            order=", ".join(self.order),
+            backwards=", ".join(f"{column} DESC" for column in self.order),
+            from_low=self.at_least.format("(SELECT seq FROM low)"),
+            from_first=self.at_least.format("(SELECT seq FROM first)"),
+            to_high=self.at_most.format(":high"),
+            to_edge=self.at_most.format("(SELECT seq FROM edge)"),
+        )
 
 
-_LOW: Final = _End("ASC", "max", _FIRST, "first_seq <= (SELECT seq FROM edge)")
-_HIGH: Final = _End("DESC", "min", "first_seq >= (SELECT seq FROM edge)", _LAST)
+_BY_NUMBER: Final = _Plan(
+    source="blocks NOT INDEXED",
+    condition="true",
+    order=("first_seq",),
+    at_least="first_seq >= {0}",
+    at_most="first_seq <= {0}",
+    passes=None,
+)
+
+_BY_SESSION: Final = attrs.evolve(
+    _BY_NUMBER,
+    source="blocks INDEXED BY blocks_by_session",
+    condition="session_id = :session",
+)
+
+_BY_SESSION_AND_MASK: Final = attrs.evolve(
+    _BY_SESSION,
+    condition="session_id = :session AND mask & :mask",
+    passes=1,
+)
+
+# The plus keeps SQLite from going through each span's blocks from the one end to another span's.
+_BY_MASK: Final = _Plan(
+    source=f"""spans CROSS JOIN blocks NOT INDEXED
+        ON first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN}""",
+    condition="spans.mask & :mask AND blocks.mask & :mask",
+    order=("number", "first_seq"),
+    at_least=f"number >= {{0}} / {SPAN} AND +first_seq >= {{0}}",
+    at_most=f"number <= {{0}} / {SPAN} AND +first_seq <= {{0}}",
+    passes=SPAN,
+)
 
 
 @attrs.frozen(slots=True)
@@ -100,11 +165,13 @@ class _Stretch:
 
     :ivar heads: One for each row.
     :ivar is_cut: Whether there may be more of them between the limits.
+    :ivar complete_from: From which number on no event was dropped.
     """
 
-    heads: list[Head]
-    blocks: list[Block]
+    heads: Sequence[Head]
+    blocks: Sequence[Block]
     is_cut: bool
+    complete_from: int
 
 
 def read(
@@ -116,95 +183,135 @@ def read(
     :param newest: Read no further than this number.
     :raises Damaged: if what is there is not what was written.
     """
-    passed = newest if wanted.mask == EVERY_KIND else min(newest, after + MAX_EVENTS_PASSED)
-    stretch = _fetch(connection, after + 1, passed, wanted, max_bytes, _LOW)
+    plan, values = _plan_of(wanted)
+    passed = newest
+    if plan.passes is not None:
+        # Behind a hole, however wide it is.
+        start = _next_block(connection, after, wanted)
+        passed = min(newest, start - 1 + plan.passes * MAX_EVENTS_PASSED)
+    limits = {"low": after + 1, "high": passed, "rows": MAX_ROWS, "bytes": max_bytes}
+    stretch = _fetch(connection, plan.statement(_FETCH), {**limits, **values}, max_bytes)
     blocks = stretch.blocks
     if blocks and not any(True for _ in blocks[0].wanted(wanted, after)):
         blocks = blocks[1:]
-    if not stretch.heads:
-        return Page((), passed)
-    last = stretch.heads[-1]
-    reached = last.first_seq + last.count - 1
-    return Page(blocks, reached if stretch.is_cut else max(reached, passed))
+    reached = passed
+    if stretch.heads:
+        last = stretch.heads[-1]
+        behind = last.first_seq + last.count - 1
+        reached = behind if stretch.is_cut else max(behind, passed)
+    return Page(blocks, reached, stretch.complete_from)
 
 
-def read_back(connection: apsw.Connection, before: int, wanted: EventFilter, count: int) -> Page:
+def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, count: int) -> int:
     """
-    Read backwards; see :meth:`loki_twisted.log.interface.IEventLog.read_back`.
+    Count backwards; see :meth:`loki_twisted.log.interface.IEventLog.behind_last`.
 
     :raises Damaged: if what is there is not what was written.
     """
-    found: list[Block] = []
-    high, missing = before - 1, count
-    while missing > 0:
-        step = min(_STEP_BACK_BYTES, missing * _TYPICAL_BYTES)
-        stretch = _fetch(connection, 0, high, wanted, step, _HIGH)
-        for block in reversed(stretch.blocks):
-            part = until(block, before)
-            events = sum(1 for _ in part.wanted(wanted))
-            if events and missing > 0:
-                found.append(part)
-                missing -= events
-        if not stretch.is_cut:
-            break
-        high = stretch.heads[0].first_seq - 1
-    return Page(found[::-1], before - 1)
+    plan, values = _plan_of(wanted)
+    statement = plan.statement(_KINDS)
+    unwanted = bytes(kind for kind in range(256) if not wanted.mask >> kind & 1)
+    behind, high, missing = before - 1, before - 1, count
+    while True:
+        rows = min(MAX_ROWS, missing)
+        limits = {"high": high, "rows": rows}
+        [(heads_json, kinds)] = rows_of(connection, statement, {**limits, **values})
+        heads = decoded(_heads_from_json, heads_json)
+        start = 0
+        for first_seq, length in heads:
+            own = kinds[start : start + min(length, before - first_seq)]
+            start += length
+            found = len(own.translate(None, unwanted))
+            if found:
+                behind = first_seq - 1 + _place_from_end(own, unwanted, min(found, missing))
+                missing -= found
+            if missing <= 0:
+                return behind
+        if len(heads) < rows:
+            return behind
+        high = heads[-1][0] - 1
+
+
+def _place_from_end(kinds: bytes, unwanted: bytes, count: int) -> int:
+    """The index of the wanted one behind which there are ``count - 1`` others."""
+    for index in range(len(kinds) - 1, -1, -1):
+        count -= kinds[index] not in unwanted
+        if not count:
+            return index
+    raise ValueError(count)
 
 
 def time_of(connection: apsw.Connection, seq: int) -> int | None:
     """Look up one event's time; see :meth:`loki_twisted.log.interface.IEventLog.time_of`."""
     rows = rows_of(
         connection,
-        "SELECT at_ms FROM blocks WHERE last_seq >= :seq"
-        " AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :seq)",
+        """
+        SELECT at_ms FROM blocks WHERE last_seq >= :seq
+            AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :seq)
+        UNION ALL
+        SELECT value ->> 2 FROM meta WHERE name = 'held' AND value ->> 0 = :seq + 1
+        """,
         {"seq": seq},
     )
     return rows[0][0] if rows else None
 
 
+def ends(connection: apsw.Connection, newest: int) -> Ends:
+    """
+    Tell both ends; see :meth:`loki_twisted.log.interface.IEventLog.ends`.
+
+    :param newest: The newest event's number.
+    """
+    [(oldest, oldest_ms, newest_ms)] = rows_of(
+        connection,
+        """SELECT
+            (SELECT first_seq FROM blocks ORDER BY first_seq LIMIT 1),
+            (SELECT at_ms FROM blocks ORDER BY first_seq LIMIT 1),
+            (SELECT at_ms FROM blocks WHERE first_seq <= :newest ORDER BY first_seq DESC LIMIT 1)
+        """,
+        {"newest": newest},
+    )
+    if newest_ms is None:
+        return Ends(None, None)
+    return Ends(event_id(oldest, oldest_ms), event_id(newest, newest_ms))
+
+
+def _next_block(connection: apsw.Connection, after: int, wanted: EventFilter) -> int:
+    """The first number of the next block (of the session, if one is wanted) behind a number."""
+    [(seq,)] = rows_of(
+        connection,
+        "SELECT min(first_seq) FROM blocks WHERE first_seq > :after"
+        if wanted.session_id is None
+        else "SELECT min(first_seq) FROM blocks INDEXED BY blocks_by_session"
+        " WHERE session_id = :session AND first_seq > :after",
+        {"after": after, "session": wanted.session_id},
+    )
+    return after + 1 if seq is None else int(seq)
+
+
 def _fetch(
     connection: apsw.Connection,
-    low: int,
-    high: int,
-    wanted: EventFilter,
+    statement: str,
+    values: Mapping[str, int | str],
     max_bytes: int,
-    end: _End,
 ) -> _Stretch:
-    """
-    Fetch wanted blocks from one end of a range of numbers, ascending.
-
-    :param low: The block with this number is the first of the range.
-    :param high: The last is the one that begins with this number or before.
-    """
-    limits = {"low": low, "high": high, "rows": MAX_ROWS, "bytes": max_bytes}
-    statement, values = _statement(wanted, end)
-    [(heads_json, kinds, ends, body)] = rows_of(connection, statement, {**limits, **values})
+    """Fetch the first wanted blocks of a range of numbers."""
+    [(heads_json, kinds, ends, body, complete_from)] = rows_of(connection, statement, values)
     heads = decoded(heads_from_json, heads_json)
     if not heads:
-        return _Stretch([], [], is_cut=False)
-    nearest = heads[0] if end is _LOW else heads[-1]
-    has_all_rows = len(heads) < min(MAX_ROWS, 1 + max_bytes // max(1, nearest.size))
+        return _Stretch((), (), False, complete_from or 1)
+    has_all_rows = len(heads) < min(MAX_ROWS, 1 + max_bytes // max(1, heads[0].size))
     has_room = sum(head.size for head in heads) <= max_bytes
     blocks = list(blocks_from_columns(heads, kinds, ends, body))
-    return _Stretch(heads, blocks, is_cut=not (has_all_rows and has_room))
+    return _Stretch(heads, blocks, not (has_all_rows and has_room), complete_from or 1)
 
 
-def _statement(wanted: EventFilter, end: _End) -> tuple[str, Mapping[str, int | str]]:
-    condition = ""
-    values: dict[str, int | str] = {}
-    blocks = "blocks NOT INDEXED"
-    if wanted.session_id is not None:
-        blocks = "blocks INDEXED BY blocks_by_session"
-        condition += "AND session_id = :session "
-        values["session"] = wanted.session_id
-    if wanted.mask != EVERY_KIND:
-        condition += "AND mask & :mask"
-        values["mask"] = wanted.mask
-    statement = _FETCH.format(
-        blocks=blocks,
-        first=_FIRST,
-        last=_LAST,
-        condition=condition,
-        **attrs.asdict(end),
-    )
-    return statement, values
+def _plan_of(wanted: EventFilter) -> tuple[_Plan, Mapping[str, int | str]]:
+    """Choose how to find what is wanted, and give the values for it."""
+    if wanted.session_id is None:
+        if wanted.mask == EVERY_KIND:
+            return _BY_NUMBER, {}
+        return _BY_MASK, {"mask": wanted.mask}
+    if wanted.mask == EVERY_KIND:
+        return _BY_SESSION, {"session": wanted.session_id}
+    return _BY_SESSION_AND_MASK, {"session": wanted.session_id, "mask": wanted.mask}

@@ -29,16 +29,23 @@ from loki_twisted.log.messages import (
     Order,
     Recovered,
     Report,
+    Shortened,
+    Unshortened,
 )
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
-from loki_twisted.log.rows import new_block
+from loki_twisted.log.retention import Retention
+from loki_twisted.log.rows import MAX_BLOCK_BYTES, in_portions, new_block
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.errors import StorageFailed, Unavailable
 
 MAX_BLOCK_EVENTS: Final = 1_024
-"""A batch of more events becomes several blocks, so that a reader never has to take too much."""
+"""
+A batch of more events becomes several blocks, so that a reader never has to take too much.
+
+So does one of more than ``MAX_BLOCK_BYTES`` of ``log/rows.py``.
+"""
 
 _ENTRY_BYTES: Final = 256
 
@@ -81,19 +88,30 @@ class Intake:
 
     :param path: The file of the log.
     :param open_log: Called first in the writer's thread.
+    :param now_ms: The wall clock; called in that thread too.
     :ivar observers: Told of every commit, before those who wait for it.
+    :ivar bounds: What the log holds.
+    :ivar notices: What the operator must know of what was met on the way, in sentences.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: ILogReactor, path: str, open_log: Callable[[], Opened], limits: Limits
+        self,
+        reactor: ILogReactor,
+        path: str,
+        open_log: Callable[[], Opened],
+        *,
+        limits: Limits,
+        retention: Retention,
+        now_ms: Callable[[], int],
     ) -> None:
         self.observers = Observers()
         self.bounds = Bounds(1, 0)
         self._reactor = reactor
         self._limits = limits
-        self._writer = Writer(path, open_log, self._from_thread)
+        self.notices: list[str] = []
+        self._writer = Writer(path, open_log, self._from_thread, retention, now_ms)
         self._state = _State.NEW
         self._failed: StorageFailed | None = None
         self._next_seq = 1
@@ -133,6 +151,11 @@ class Intake:
         self._writer.submit(entry)
         return entry.waiter
 
+    def look(self) -> None:
+        """Have what has become too old dropped. To be called now and then."""
+        if self._state is _State.OPEN:
+            self._writer.submit(Order.LOOK)
+
     def drain(self) -> Deferred[None]:
         """
         Take nothing more.
@@ -170,7 +193,7 @@ class Intake:
         for start in range(0, len(batch.facts), MAX_BLOCK_EVENTS):
             facts = batch.facts[start : start + MAX_BLOCK_EVENTS]
             block = block_of_facts(self._next_seq + start, batch.at_ms, batch.session_id, facts)
-            blocks.append(new_block(block, batch.at_ms))
+            blocks += [new_block(part, batch.at_ms) for part in in_portions(block, MAX_BLOCK_BYTES)]
             size += len(block.body)
         changes = changes_of(batch)
         return Entry(blocks, changes, size + changes.size, Deferred())
@@ -185,13 +208,18 @@ class Intake:
             case NotOpened(error):
                 self._on_closed()
                 self._opened.errback(error)
-            case Committed(entries, blocks):
-                self._on_committed(entries, blocks)
+            case Committed(entries, blocks, bounds):
+                self._on_committed(entries, blocks, bounds)
+            case Shortened(bounds):
+                self.bounds = bounds
+            case Unshortened(problem):
+                self._on_unshortened(problem)
             case Failed():
                 self._on_failed(report)
-            case Recovered():
+            case Recovered(bounds):
                 self._log.info("the log can be written again")
                 self._failed = None
+                self.bounds = bounds
             case Closed(problem):
                 if problem is not None:
                     self._log.warn("the log was not tidied up: {problem}", problem=problem)
@@ -204,12 +232,12 @@ class Intake:
         self._state = _State.DRAINING if self._drained else _State.OPEN
         self._opened.callback(opened)
 
-    def _on_committed(self, entries: Sequence[Entry], blocks: Sequence[Block]) -> None:
+    def _on_committed(
+        self, entries: Sequence[Entry], blocks: Sequence[Block], bounds: Bounds
+    ) -> None:
+        self.bounds = bounds
         if blocks:
-            self.bounds = bounds = Bounds(self.bounds.oldest, blocks[-1].last_seq)
             self.observers.tell(blocks)
-        else:
-            bounds = self.bounds
         self._take_out(entries)
         for entry in entries:
             entry.waiter.callback(bounds)
@@ -224,6 +252,14 @@ class Intake:
         self._take_out(failed.entries)
         for entry in failed.entries:
             entry.waiter.errback(_copy(failed.error))
+
+    def _on_unshortened(self, problem: Exception) -> None:
+        notice = (
+            f"The log keeps everything until the server is started again: what is too much could "
+            f"not be dropped ({problem})."
+        )
+        self._log.critical("{notice}", notice=notice)
+        self.notices.append(notice)
 
     def _send_probe(self) -> None:
         self._probe = None

@@ -37,7 +37,7 @@ class Batch:
         None as a value removes the cursor.
     :ivar forget: Remove the session's row, its tasks, and the cursors whose
         name begins with ``<session id>/``, before anything else of this batch. Its
-        events stay, because history has no holes.
+        events stay as long as any others.
     """
 
     session_id: str
@@ -57,13 +57,35 @@ class Bounds:
 
     :ivar oldest: Number of the oldest event, or ``newest + 1`` if there is none.
     :ivar newest: Number of the newest event that is on disk, or 0.
+    :ivar complete_from: From this number on nothing is missing. Before it there is only what
+        running sessions keep of their past.
+    :ivar kept: How many events there are before ``complete_from``.
     """
 
     oldest: int
     newest: int
+    complete_from: int = attrs.field()
+    kept: int = 0
+
+    @complete_from.default
+    def _without_holes(self) -> int:
+        return self.oldest
 
     def __len__(self) -> int:
-        return self.newest - self.oldest + 1
+        return self.kept + self.newest - self.complete_from + 1
+
+
+@attrs.frozen(slots=True)
+class Ends:
+    """
+    Both ends of what the log holds.
+
+    :ivar oldest: Id of the oldest event, or None if there is none.
+    :ivar newest: Id of the newest.
+    """
+
+    oldest: str | None
+    newest: str | None
 
 
 @attrs.frozen(slots=True)
@@ -74,18 +96,28 @@ class Page:
     :ivar blocks: Blocks with at least one event that the filter wants, ascending. They
         may hold others too: use :meth:`Block.select` or :meth:`Block.events`
         with the same filter and ``after``.
-    :ivar reached: Up to this number everything that the filter wants is in
+    :ivar reached: Up to this number everything that the filter wants and that there is stands in
         ``blocks``; go on from here. At least ``after`` of the read.
+    :ivar complete_from: What :attr:`Bounds.complete_from` was when it was read: events before this
+        number may have been dropped. At most ``after + 1`` if the page lacks nothing.
     """
 
     blocks: Sequence[Block]
     reached: int
+    complete_from: int = 1
 
 
 class IEventLog(Interface):
-    """The log of everything that happened, in one order, numbered from 1 without holes."""
+    """
+    The log of everything that happened, in one order, numbered from 1 without holes.
 
-    bounds: Bounds = Attribute("What the log holds, as :class:`Bounds`; updated after each commit.")
+    The oldest events may be dropped at any time. What running sessions keep of them stays, so
+    before ``bounds.complete_from`` there are holes.
+    """
+
+    bounds: Bounds = Attribute(
+        "What the log holds, as :class:`Bounds`; updated after each commit, and when events go."
+    )
 
     failure: str | None = Attribute("Why the log cannot be written now, or None.")
 
@@ -121,22 +153,26 @@ class IEventLog(Interface):
             not want is bounded too: a page may be empty and ``reached`` still ahead.
         """
 
-    def read_back(before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
+    def behind_last(before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """
-        Read the last events before a number.
+        Find where the last events before a number begin. No event itself is read.
 
         :param before: End before this number; ``bounds.newest + 1`` for the newest.
-        :param count: How many wanted events there shall be at least, if there are as many.
-        :returns: A page whose first blocks may hold more wanted events than asked
-            for; ``reached`` is ``before - 1``.
+        :param count: How many events that the filter wants there shall be, at least 1.
+        :returns: The number behind which, and before ``before``, there are exactly so many of
+            them, or all if there are fewer; ``before - 1`` if there are none.
         """
 
     def time_of(seq: int) -> Deferred[int | None]:
         """
         Look up one event's time.
 
-        :returns: Milliseconds since the Unix epoch; None if the log does not hold it.
+        :returns: Milliseconds since the Unix epoch; None if the log does not know it. It knows
+            what it holds, and the event before ``bounds.complete_from``.
         """
+
+    def ends() -> Deferred[Ends]:
+        """Tell the ids of the oldest and the newest event, as they are at one moment."""
 
 
 class IRecords(Interface):

@@ -7,6 +7,9 @@ The log as its writer works with it.
 - The connections for reading stay open as long as the log. So SQLite keeps in mind what was
   committed, and the probe writes over what a failed commit left in the write-ahead log. (Its
   checksums follow from one another, so nothing behind the probe counts any more.)
+- What there is too much of is dropped with commits, and between them: see ``log/cutting.py``. Where
+  that fails because of what stood there before, the log keeps everything from then on; it
+  can be written to all the same. Where the disk fails, that is no other failure than a commit's.
 - The write-ahead log is copied into the database when there is nothing else to do, or when it has
   become too long. Nobody else does that.
 """
@@ -21,17 +24,39 @@ from typing import Final
 import apsw
 import attrs
 
-from loki_twisted.log.changes import merged
+from loki_twisted.log.changes import Changes, merged
+from loki_twisted.log.cutting import Cutter
 from loki_twisted.log.faults import DAMAGE, Damaged, storage_error
-from loki_twisted.log.messages import Closed, Committed, Entry, Failed, Recovered, Report
-from loki_twisted.log.opening import BUSY_MS, Opened, bounds_of, connect_writer, suspect
-from loki_twisted.log.rows import join_neighbours
-from loki_twisted.log.statements import commit
+from loki_twisted.log.interface import Bounds
+from loki_twisted.log.messages import (
+    Closed,
+    Committed,
+    Entry,
+    Failed,
+    Recovered,
+    Report,
+    Shortened,
+    Unshortened,
+)
+from loki_twisted.log.opening import (
+    BUSY_MS,
+    KEPT_WAL_BYTES,
+    Opened,
+    bounds_of,
+    connect_writer,
+    suspect,
+)
+from loki_twisted.log.query import number_of
+from loki_twisted.log.retention import Retention
+from loki_twisted.log.rows import BlockRow, join_neighbours
+from loki_twisted.log.statements import write
 from loki_twisted.model.errors import StorageFailed
 
 _CHECKPOINT_PAGES: Final = 1_000
+_SLICES_PAGES: Final = 250
 _OVERDUE_PAGES: Final = 4_000
 _OVERLONG_PAGES: Final = 16_000
+_WAITING_SHARE: Final = 32
 _WAIT_FOR_READERS_MS: Final = 100
 
 # Another value each time: what is as it was SQLite does not write.
@@ -47,17 +72,31 @@ class Ledger:
     The log as its writer works with it. Not for use by several threads.
 
     :param report: Called with the outcome of all that is done.
+    :param retention: How much is kept.
+    :param now_ms: The wall clock.
     """
 
-    def __init__(self, path: str, opened: Opened, report: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        opened: Opened,
+        report: Callable[[Report], None],
+        retention: Retention,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._path = path
         self._report = report
+        self._retention = retention
+        self._now_ms = now_ms
         # None from a failure to the next probe that succeeds.
-        self._connection: apsw.Connection | None = opened.connection
+        self._connection: apsw.Connection | None = None
         self._readers = opened.readers
         self._newest = opened.bounds.newest
+        self._keeps_all = False
         self._pages = 0
+        self._overdue_pages = _OVERDUE_PAGES
         self._failure = Failed((), StorageFailed("The log is closed."), is_passing=False)
+        self._work_with(opened.connection, opened.bounds)
 
     def commit(self, entries: Sequence[Entry], is_idle: Callable[[], bool]) -> None:
         """
@@ -71,17 +110,78 @@ class Ledger:
         try:
             blocks = join_neighbours(chain.from_iterable(entry.blocks for entry in entries))
             changes = merged(entry.changes for entry in entries)
-            commit(self._connection, [new.row for new in blocks], changes)
+            self._write(self._connection, [new.row for new in blocks], changes)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it was
             self._fail(entries, error)
             return
         if blocks:
             self._newest = blocks[-1].block.last_seq
-        self._report(Committed(entries, [new.block for new in blocks]))
+        self._report(Committed(entries, [new.block for new in blocks], self._cutter.bounds))
         try:
-            self._maybe_checkpoint(is_idle)
+            self._maybe_checkpoint(_CHECKPOINT_PAGES if is_idle() else _OVERDUE_PAGES)
         except apsw.Error as error:
             self._fail((), error)
+
+    def look(self) -> None:
+        """See what has become too old."""
+        self._cutter.look()
+
+    def tidy(self) -> bool:
+        """
+        Drop a little of what there is too much of, if there is.
+
+        :returns: Whether there is more to do.
+        """
+        if self._connection is None or self._keeps_all:
+            return False
+        cutter = self._cutter
+        before = cutter.bounds
+        try:
+            more = cutter.slice()
+            if cutter.bounds != before:
+                self._report(Shortened(cutter.bounds))
+            self._maybe_checkpoint(_SLICES_PAGES)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not end the thread
+            cutter.undo()
+            if not self._lives_with(error):
+                self._fail((), error)
+            return False
+        return more
+
+    def _write(
+        self, connection: apsw.Connection, rows: Sequence[BlockRow], changes: Changes
+    ) -> None:
+        cutter = self._cutter
+        connection.execute("BEGIN IMMEDIATE")
+        write(connection, rows, changes)
+        cutter.added(rows, changes)
+        try:
+            if not self._keeps_all:
+                cutter.cut_with(rows)
+        except Exception as error:
+            if not self._lives_with(error):
+                raise
+            # What is wrong with the old is no reason not to write the new.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            cutter.undo()
+            connection.execute("BEGIN IMMEDIATE")
+            write(connection, rows, changes)
+            cutter.added(rows, changes)
+        connection.execute("COMMIT")
+
+    def _lives_with(self, error: Exception) -> bool:
+        """Whether the log can be written to although something in it could not be dropped."""
+        if isinstance(error, _NEXT_TIME):
+            self._cutter.rest()
+            return True
+        if isinstance(error, DAMAGE):
+            suspect(self._path)
+        elif isinstance(error, apsw.Error):
+            return False
+        self._keeps_all = True
+        self._report(Unshortened(error))
+        return True
 
     def probe(self) -> None:
         """Try to write with a new connection, if there is none."""
@@ -90,15 +190,16 @@ class Ledger:
         try:
             self._connection = connect_writer(self._path)
             _truncate(self._connection)
-            newest = bounds_of(self._connection).newest
-            if newest != self._newest:
-                msg = f"its newest event is number {newest}, not {self._newest}"
+            bounds = bounds_of(self._connection)
+            if bounds.newest != self._newest:
+                msg = f"its newest event is number {bounds.newest}, not {self._newest}"
                 raise Damaged(msg)
             self._connection.execute(_PROBE)
+            self._work_with(self._connection, bounds)
         except Exception as error:  # noqa: BLE001 - it is told, and tried again
             self._fail((), error)
             return
-        self._report(Recovered())
+        self._report(Recovered(bounds))
 
     def close(self) -> Closed:
         """Close all connections, and leave a single file behind."""
@@ -128,12 +229,21 @@ class Ledger:
         self._failure = Failed((), failure, is_passing)
         self._report(attrs.evolve(self._failure, entries=entries))
 
-    def _maybe_checkpoint(self, is_idle: Callable[[], bool]) -> None:
+    def _work_with(self, connection: apsw.Connection, bounds: Bounds) -> None:
+        self._connection = connection
+        self._cutter = Cutter(connection, self._retention, bounds, self._now_ms)
+        if self._retention.size is not None:
+            # What is waiting to be copied is on the disk too.
+            size = self._retention.size // _WAITING_SHARE
+            self._overdue_pages = min(_OVERDUE_PAGES, size // number_of(connection, "page_size"))
+            connection.pragma("journal_size_limit", min(KEPT_WAL_BYTES, size))
+
+    def _maybe_checkpoint(self, pages: int) -> None:
         connection = self._connection
         if connection is None:
             return
         self._pages += connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
-        if self._pages < (_CHECKPOINT_PAGES if is_idle() else _OVERDUE_PAGES):
+        if self._pages < min(pages, self._overdue_pages):
             return
         self._pages = 0
         with contextlib.suppress(*_NEXT_TIME):

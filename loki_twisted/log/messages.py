@@ -35,6 +35,8 @@ class Order(Enum):
     """What the writer can be told beside entries."""
 
     PROBE = "probe"
+    LOOK = "look"
+    """Time has passed: see what is too old."""
     STOP = "stop"
 
 
@@ -47,10 +49,33 @@ class NotOpened:
 
 @attrs.frozen(slots=True)
 class Committed:
-    """Entries are on disk, as these blocks."""
+    """
+    Entries are on disk, as these blocks.
+
+    :ivar bounds: What the log holds now.
+    """
 
     entries: Sequence[Entry]
     blocks: Sequence[Block]
+    bounds: Bounds
+
+
+@attrs.frozen(slots=True)
+class Shortened:
+    """
+    Events were dropped.
+
+    :ivar bounds: What the log holds now.
+    """
+
+    bounds: Bounds
+
+
+@attrs.frozen(slots=True)
+class Unshortened:
+    """Nothing is dropped any more, until the log is opened again. It can be written to."""
+
+    problem: Exception
 
 
 @attrs.frozen(slots=True)
@@ -68,7 +93,13 @@ class Failed:
 
 @attrs.frozen(slots=True)
 class Recovered:
-    """The log can be written again."""
+    """
+    The log can be written again.
+
+    :ivar bounds: What it holds.
+    """
+
+    bounds: Bounds
 
 
 @attrs.frozen(slots=True)
@@ -82,4 +113,4 @@ class Closed:
     problem: Exception | None
 
 
-Report = Opened | NotOpened | Committed | Failed | Recovered | Closed
+Report = Opened | NotOpened | Committed | Shortened | Unshortened | Failed | Recovered | Closed

@@ -18,11 +18,12 @@ from typing import Final
 import apsw
 import attrs
 
-from loki_twisted.log import history, records, schema
+from loki_twisted.log import history, holdings, records, schema
 from loki_twisted.log.faults import DAMAGE, Damaged
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
+from loki_twisted.log.upgrading import upgrade
 from loki_twisted.model.errors import StorageRefused
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.tasks import TaskQuery
@@ -32,11 +33,14 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 BUSY_MS: Final = 5_000
 """How long a connection waits for another program to let go of the database."""
 
+KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
+"""The file of the write-ahead log is not left longer than this."""
+
 _WRITER_CACHE_KIB: Final = 8_192
-_KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
 _READERS: Final = 2
 _CHECKED_BYTES: Final = 1024 * 1024
 _BEHIND_ALL: Final = 2**62
+_INCREMENTAL: Final = 2
 
 
 @attrs.frozen(slots=True)
@@ -59,8 +63,8 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
     """
     Open the log for writing, and make it if there is none.
 
-    Takes some milliseconds, however much is in it; only where an earlier server has
-    marked it by :func:`suspect` all of it is read.
+    Takes some milliseconds, however much is in it. Only where an earlier server has marked it by
+    :func:`suspect`, or it is of an earlier version, all of it is read.
 
     :raises StorageRefused: if the file is of another program or a newer version, or
         is not writable; it is not touched then.
@@ -96,10 +100,11 @@ def _refusal(path: str, identity: Identity) -> StorageRefused:
 def _open_existing(path: str) -> Opened:
     connection = connect_writer(path)
     try:
+        upgrade(connection)
         _check_schema(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
-            _check_all(connection, bounds.newest)
+            _check_all(connection, bounds)
             os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
@@ -134,7 +139,7 @@ def connect_writer(path: str) -> apsw.Connection:
             raise StorageRefused(f"The log {path} lies where SQLite cannot keep a write-ahead log.")
         connection.pragma("synchronous", "full")
         connection.pragma("cache_size", -_WRITER_CACHE_KIB)
-        connection.pragma("journal_size_limit", _KEPT_WAL_BYTES)
+        connection.pragma("journal_size_limit", KEPT_WAL_BYTES)
         # The writer decides when to checkpoint, and sees whether it succeeds.
         connection.wal_autocheckpoint(0)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -162,10 +167,15 @@ def bounds_of(connection: apsw.Connection) -> Bounds:
 
     :raises Damaged: if its newest block is not what was written.
     """
-    [(oldest,)] = rows_of(connection, "SELECT min(first_seq) FROM blocks")
-    last = history.read_back(connection, _BEHIND_ALL, EVERYTHING, 1).blocks
-    newest = last[-1].last_seq if last else 0
-    return Bounds(oldest if oldest is not None else newest + 1, newest)
+    oldest = holdings.oldest(connection)
+    if oldest is None:
+        return Bounds(1, 0)
+    start = holdings.newest_block(connection) - 1
+    [last] = history.read(connection, start, _BEHIND_ALL, EVERYTHING, 0).blocks
+    held = holdings.held(connection)
+    if held is None:
+        return Bounds(oldest, last.last_seq)
+    return Bounds(oldest, last.last_seq, held.complete_from, held.kept)
 
 
 def suspect(path: str) -> None:
@@ -202,6 +212,7 @@ def _create(path: str) -> None:
     finally:
         os.close(descriptor)
     with closing(apsw.Connection(fresh, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.pragma("auto_vacuum", _INCREMENTAL)  # only while there is no table
         connection.execute("BEGIN")
         connection.pragma("application_id", schema.APPLICATION_ID)
         connection.pragma("user_version", schema.VERSION)
@@ -231,15 +242,22 @@ def _check_schema(connection: apsw.Connection) -> None:
         raise Damaged("its tables are not ours")
 
 
-def _check_all(connection: apsw.Connection, newest: int) -> None:
+def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
     found = connection.pragma("integrity_check", 1)
     if found != "ok":
         raise Damaged(str(found))
     records.sessions(connection)
     records.tasks(connection, TaskQuery(limit=None))
-    after = 0
-    while after < newest:
-        after = history.read(connection, after, newest, EVERYTHING, _CHECKED_BYTES).reached
+    after = events = 0
+    while after < bounds.newest:
+        page = history.read(connection, after, bounds.newest, EVERYTHING, _CHECKED_BYTES)
+        events += sum(map(len, page.blocks))
+        after = page.reached
+    if events != len(bounds):
+        msg = f"it has {events} events and not {len(bounds)}"
+        raise Damaged(msg)
+    if not holdings.spans_are_whole(connection):
+        raise Damaged("its spans do not say what its blocks have")
 
 
 def _log_id(connection: apsw.Connection) -> str:

@@ -32,6 +32,12 @@ def rows_of(
         raise Damaged(_NOT_WHAT_WAS_WRITTEN) from error
 
 
+def number_of(connection: apsw.Connection, pragma: str) -> int:
+    """What a pragma without arguments says, if that is a number."""
+    [(number,)] = rows_of(connection, f"PRAGMA {pragma}")
+    return int(number)
+
+
 def decoded(decode: Callable[[bytes], Value], stored: bytes) -> Value:
     """
     Decode JSON that we once stored.

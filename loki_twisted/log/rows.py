@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
@@ -18,8 +19,8 @@ from loki_twisted.model.blocks import Block
 BlockRow = tuple[int, int, int, str, int, int, bytes, bytes, bytes]
 """A row of ``blocks``, in the order of its columns."""
 
-MAX_JOINED_BYTES: Final = 65_536
-"""Blocks are not joined to more than this."""
+MAX_BLOCK_BYTES: Final = 65_536
+"""A block that is written has no more than this, unless it is a single event."""
 
 
 @attrs.frozen(slots=True)
@@ -73,7 +74,7 @@ def join_neighbours(blocks: Iterable[NewBlock]) -> list[NewBlock]:
         size += len(new.block.body)
         if (
             last is not None
-            and size <= MAX_JOINED_BYTES
+            and size <= MAX_BLOCK_BYTES
             and (last.at_ms, last.block.session_id) == (new.at_ms, new.block.session_id)
         ):
             runs[-1].append(new)
@@ -182,3 +183,26 @@ def until(block: Block, before: int) -> Block:
     return Block(
         block.first_seq, block.session_id, block.kinds[:count], ends, block.body[: ends[-1]]
     )
+
+
+def in_portions(block: Block, max_bytes: int) -> Iterator[Block]:
+    """
+    Cut a block into several, so that whoever wants one of its events need not read them all.
+
+    :param max_bytes: None has more, but for those of a single event.
+    """
+    if len(block.body) <= max_bytes:
+        yield block
+        return
+    first = start = 0
+    while first < len(block):
+        last = max(first + 1, bisect_right(block.ends, start + max_bytes, first))
+        end = block.ends[last - 1]
+        yield Block(
+            block.first_seq + first,
+            block.session_id,
+            block.kinds[first:last],
+            [each - start for each in block.ends[first:last]],
+            block.body[start:end],
+        )
+        first, start = last, end

@@ -3,16 +3,22 @@ The tables of the log, and how a file is known to be ours.
 
 Rules:
 
-- A block is one row and never changes. The newest block is never deleted,
-  because the next number is taken from it; any number of the oldest may be.
+- A block is one row and never changes. The newest block is never deleted, because the next
+  number is taken from it. Others may be (``log/retention.py``); the row ``held`` of ``meta`` says
+  from which number on none was, and changes with them.
 - ``mask``, ``kinds`` and ``ends`` are those of :class:`loki_twisted.model.blocks.Block`,
   ``ends`` as unsigned 32-bit integers with the low byte first. ``sum`` is
   :func:`loki_twisted.log.rows.checksum` of the row.
+- ``spans`` has a row for each :data:`SPAN` numbers in which blocks begin. Its ``mask`` has the bits
+  of all of their masks; where some were deleted it may have more.
 - ``body`` of a session or a task is its JSON. The other columns repeat what
   queries sort and select by.
+- A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
+  cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a
   file of our name is ours, or somebody put it there, or it is damaged.
-- Whoever changes a statement here raises ``VERSION`` and brings older files up to it.
+- Whoever changes a statement here raises ``VERSION`` and brings older files up to it, in
+  ``log/upgrading.py``.
 """
 
 from __future__ import annotations
@@ -23,8 +29,11 @@ from typing import Final
 APPLICATION_ID: Final = 0x4C6F6B69
 """``Loki``: stands in the header of our files, where ``file(1)`` looks for it too."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the tables below."""
+
+SPAN: Final = 64
+"""How many numbers a row of ``spans`` stands for."""
 
 STATEMENTS: Final = (
     """CREATE TABLE meta(
@@ -43,6 +52,10 @@ STATEMENTS: Final = (
     body BLOB NOT NULL
 )""",
     """CREATE INDEX blocks_by_session ON blocks(session_id, first_seq, mask)""",
+    """CREATE TABLE spans(
+    number INTEGER PRIMARY KEY,
+    mask INTEGER NOT NULL
+)""",
     """CREATE TABLE sessions(
     id TEXT PRIMARY KEY,
     started_at TEXT NOT NULL,

@@ -15,10 +15,16 @@ import apsw
 
 from loki_twisted.log.changes import Changes, behind_prefix, cursor_prefix
 from loki_twisted.log.rows import BlockRow
+from loki_twisted.log.schema import SPAN
 
 _MAX_ROWS: Final = 64
 
 _BLOCKS: Final = ("INSERT INTO blocks VALUES ", "(?,?,?,?,?,?,?,?,?)", "")
+_SPANS: Final = (
+    "INSERT INTO spans VALUES ",
+    "(?,?)",
+    " ON CONFLICT(number) DO UPDATE SET mask = mask | excluded.mask",
+)
 _SESSIONS: Final = (
     "INSERT INTO sessions(id, started_at, final, body) VALUES ",
     "(?,?,?,?)",
@@ -40,14 +46,14 @@ _REMOVED_TASKS: Final = ("DELETE FROM tasks WHERE (session_id, id) IN (VALUES ",
 _REMOVED_CURSORS: Final = ("DELETE FROM cursors WHERE name IN (VALUES ", "(?)", ")")
 
 
-def commit(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Changes) -> None:
+def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Changes) -> None:
     """
-    Write blocks and changes in one transaction. They are on disk when this returns.
+    Write blocks and changes. To be called in a transaction.
 
-    :raises apsw.Error: if that fails. The connection is not to be used again then.
+    :raises apsw.Error: if that fails.
     """
-    connection.execute("BEGIN IMMEDIATE")
     _put(connection, _BLOCKS, blocks)
+    _put(connection, _SPANS, list(_spans_of(blocks).items()))
     for session_id in changes.forgotten:
         _forget(connection, session_id)
     _put(connection, _SESSIONS, list(changes.sessions.values()))
@@ -55,7 +61,14 @@ def commit(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Cha
     _put(connection, _TASKS, [row for row in changes.tasks.values() if row is not None])
     _put(connection, _REMOVED_CURSORS, [(k,) for k, v in changes.cursors.items() if v is None])
     _put(connection, _CURSORS, [(k, v) for k, v in changes.cursors.items() if v is not None])
-    connection.execute("COMMIT")
+
+
+def _spans_of(blocks: Sequence[BlockRow]) -> dict[int, int]:
+    masks: dict[int, int] = {}
+    for block in blocks:
+        span = block[0] // SPAN
+        masks[span] = masks.get(span, 0) | block[4]
+    return masks
 
 
 def _forget(connection: apsw.Connection, session_id: str) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 import apsw
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -16,9 +17,10 @@ from zope.interface import implementer
 from loki_twisted.log import history, records
 from loki_twisted.log.faults import storage_error
 from loki_twisted.log.intake import DEFAULT_LIMITS, ILogReactor, Intake, Limits
-from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords, Page
+from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
+from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
@@ -36,9 +38,10 @@ class SQLiteEventLog:
 
     :param path: The file; it is made if it is not there. Its directory must be there, and no
         other server may use it: see :class:`loki_twisted.log.place.DataDirectory`.
-    :param now_ms: Names a damaged file that is put aside.
+    :param now_ms: The wall clock; called in the log's threads too. It names a damaged file that is
+        put aside, and tells which events are too old.
+    :param retention: How much is kept.
     :ivar log_id: Another one for each log that was ever made; empty before the start.
-    :ivar notices: What the operator must know of how it was opened, in sentences.
     """
 
     _log = Logger()
@@ -50,12 +53,22 @@ class SQLiteEventLog:
         *,
         now_ms: Callable[[], int] = _wall_clock_ms,
         limits: Limits = DEFAULT_LIMITS,
+        retention: Retention = KEEP_ALL,
     ) -> None:
         path = os.path.abspath(path)
         self.log_id = ""
-        self.notices: list[str] = []
-        self._intake = Intake(reactor, path, partial(open_log, path, now_ms), limits)
+        self._intake = Intake(
+            reactor,
+            path,
+            partial(open_log, path, now_ms),
+            limits=limits,
+            retention=retention,
+            now_ms=now_ms,
+        )
         self._readers = Readers(reactor, path)
+        self._looks = LoopingCall(self._intake.look)
+        self._looks.clock = reactor
+        self._look_seconds = seconds_between_looks(retention)
 
     def start(self) -> Deferred[None]:
         """
@@ -69,7 +82,7 @@ class SQLiteEventLog:
 
     def _opened(self, opened: Opened) -> None:
         self.log_id = opened.log_id
-        self.notices.extend(opened.notices)
+        self._intake.notices.extend(opened.notices)
         for notice in opened.notices:
             self._log.critical("{notice}", notice=notice)
         self._log.info(
@@ -78,6 +91,7 @@ class SQLiteEventLog:
             version=apsw.sqlite_lib_version(),
         )
         self._readers.start(opened.readers)
+        self._looks.start(self._look_seconds, now=False)
 
     def stop(self) -> Deferred[None]:
         """
@@ -89,6 +103,8 @@ class SQLiteEventLog:
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._looks.running:
+            self._looks.stop()
         await self._intake.drain()
         await self._readers.stop()
         await self._intake.close()
@@ -97,6 +113,11 @@ class SQLiteEventLog:
     def bounds(self) -> Bounds:
         """What the log holds."""
         return self._intake.bounds
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the operator must know of the log, beside ``failure``, in sentences."""
+        return self._intake.notices
 
     @property
     def failure(self) -> str | None:
@@ -120,19 +141,24 @@ class SQLiteEventLog:
             lambda connection: history.read(connection, after, newest, wanted, max_bytes)
         )
 
-    def read_back(self, before: int, wanted: EventFilter, count: int) -> Deferred[Page]:
-        """Read backwards."""
+    def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
+        """Count backwards."""
         end = min(before, self.bounds.newest + 1)
         return self._readers.ask(
-            lambda connection: history.read_back(connection, end, wanted, count)
+            lambda connection: history.behind_last(connection, end, wanted, count)
         )
 
     def time_of(self, seq: int) -> Deferred[int | None]:
         """Look up one event's time."""
         bounds = self.bounds
-        if not bounds.oldest <= seq <= bounds.newest:
+        if not min(bounds.oldest, bounds.complete_from - 1) <= seq <= bounds.newest:
             return succeed(None)
         return self._readers.ask(lambda connection: history.time_of(connection, seq))
+
+    def ends(self) -> Deferred[Ends]:
+        """Both ends."""
+        newest = self.bounds.newest
+        return self._readers.ask(lambda connection: history.ends(connection, newest))
 
     def sessions(self) -> Deferred[list[Session]]:
         """All sessions."""

@@ -2,7 +2,8 @@
 The one thread that writes.
 
 It takes what waits in its queue, up to a bound, and has it committed in one transaction:
-one sync of the disk and one call into the reactor, however many wait.
+one sync of the disk and one call into the reactor, however many wait. While nothing waits it
+shortens the log, a little at a time, if there is too much of it.
 
 Beside a busy reactor the time goes into waiting for Python's global lock. A thread claims the lock
 only when nobody has released it for an interval, usually 5 ms. A reactor that makes a system
@@ -32,6 +33,7 @@ from typing import Final
 from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.messages import Entry, NotOpened, Order, Report
 from loki_twisted.log.opening import Opened
+from loki_twisted.log.retention import Retention
 
 _SWITCH_SECONDS: Final = 0.0001  # see above
 _COMMIT_BYTES: Final = 4 * 1024 * 1024
@@ -45,14 +47,23 @@ class Writer:
     :param path: The file of the log.
     :param open_log: Called first in the thread.
     :param report: Called in the thread, with each report in order.
+    :param retention: How much of the log is kept.
+    :param now_ms: The wall clock; called in the thread.
     """
 
     def __init__(
-        self, path: str, open_log: Callable[[], Opened], report: Callable[[Report], None]
+        self,
+        path: str,
+        open_log: Callable[[], Opened],
+        report: Callable[[Report], None],
+        retention: Retention,
+        now_ms: Callable[[], int],
     ) -> None:
         self._path = path
         self._open_log = open_log
         self._report = report
+        self._retention = retention
+        self._now_ms = now_ms
         self._queue: SimpleQueue[Entry | Order] = SimpleQueue()
         # A process that has to end at once does not wait for it.
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
@@ -78,22 +89,30 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - it is told to who asked for the log
             self._report(NotOpened(error))
             return
-        ledger = Ledger(self._path, opened, self._report)
+        ledger = Ledger(self._path, opened, self._report, self._retention, self._now_ms)
         self._report(opened)
-        for work in self._work():
+        for work in self._work(ledger.tidy):
             if work is Order.STOP:
                 break
             if work is Order.PROBE:
                 ledger.probe()
+            elif work is Order.LOOK:
+                ledger.look()
             else:
                 ledger.commit(work, is_idle=self._queue.empty)
         self._report(ledger.close())
 
-    def _work(self) -> Iterator[list[Entry] | Order]:
-        """Wait for work, and give as many entries at once as there are and may be."""
+    def _work(self, tidy: Callable[[], bool]) -> Iterator[list[Entry] | Order]:
+        """
+        Wait for work, and give as many entries at once as there are and may be.
+
+        :param tidy: Called while there is no work, as long as it says that there is more to do.
+        """
         while True:
             entries: list[Entry] = []
             size = 0
+            while self._queue.empty() and tidy():
+                pass
             item: Entry | Order | None = self._queue.get()
             while isinstance(item, Entry):
                 entries.append(item)

@@ -8,7 +8,8 @@ from typing import Final
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 """What a session id may look like, whole. It is also a safe file name."""
 
-_EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]{0,17})_([0-9]{1,18})", re.ASCII)
+_EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]*)_([0-9]+)", re.ASCII)
+_MOST_LETTERS: Final = 256
 
 
 def session_id(milliseconds: int, randomness: bytes) -> str:
@@ -40,8 +41,8 @@ def maybe_event_id(text: str) -> tuple[int, int] | None:
     """
     Read what :func:`event_id` wrote.
 
-    :returns: Number and time, or None if the text is no event id. Its length
-        is bounded by the pattern, so any text is cheap to refuse.
+    :returns: Number and time, each however large; None if the text is no event id, or has more than
+        256 letters. So any text is cheap to read.
     """
-    match = _EVENT_ID.fullmatch(text)
+    match = _EVENT_ID.fullmatch(text) if len(text) <= _MOST_LETTERS else None
     return (int(match[1]), int(match[2])) if match else None

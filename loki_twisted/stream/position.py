@@ -7,15 +7,12 @@ all. Whether an id can be resumed from is decided here, from what is known of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from itertools import islice
 from typing import Final
 
 import attrs
 
-from loki_twisted.log.interface import Bounds, Page
-from loki_twisted.model.filters import EventFilter
+from loki_twisted.log.interface import Bounds
 from loki_twisted.model.identifiers import maybe_event_id
 
 EARLIEST: Final = "earliest"
@@ -87,7 +84,7 @@ def start_of(history: int | None, last_event_id: str | None) -> Start:
 def number_in(asked: str, bounds: Bounds) -> int | None:
     """Tell which event must be looked up before :func:`resumption`; None if there is none."""
     named = maybe_event_id(asked)
-    return named[0] if named and bounds.oldest <= named[0] <= bounds.newest else None
+    return named[0] if named and bounds.complete_from - 1 <= named[0] <= bounds.newest else None
 
 
 def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
@@ -108,26 +105,9 @@ def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
     seq, milliseconds = named
     if seq > bounds.newest:
         return Resumption(everything, ResetReason.FUTURE)
-    if seq < everything:
+    # Where it is not known any more, it was dropped while it was looked up.
+    if seq < bounds.complete_from - 1 or known_ms is None:
         return Resumption(everything, ResetReason.EXPIRED)
-    if seq >= bounds.oldest and known_ms != milliseconds:
+    if known_ms != milliseconds:
         return Resumption(everything, ResetReason.UNKNOWN)
     return Resumption(seq)
-
-
-def behind_last(page: Page, wanted: EventFilter, count: int) -> int:
-    """
-    Find where the last events begin.
-
-    :param page: What :meth:`~loki_twisted.log.interface.IEventLog.read_back` gave for them.
-    :param count: How many, at least 1.
-    :returns: The number after which exactly so many events are wanted, or all that there are.
-    """
-    numbers = list(islice(_numbers_backwards(page, wanted), count))
-    return numbers[-1] - 1 if numbers else page.reached
-
-
-def _numbers_backwards(page: Page, wanted: EventFilter) -> Iterator[int]:
-    for block in reversed(page.blocks):
-        for index in reversed(list(block.wanted(wanted))):
-            yield block.first_seq + index

@@ -27,17 +27,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.log.interface import IEventLog, Page
-from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import (
+    EARLIEST,
     Behind,
     LastEvents,
     ResetReason,
     Start,
-    behind_last,
     number_in,
     resumption,
 )
@@ -87,6 +86,7 @@ class Subscriber:
     """
 
     __slots__ = (
+        "_gapless",
         "_group",
         "_history_end",
         "_host",
@@ -106,6 +106,9 @@ class Subscriber:
         self._sink = sink
         self._start: Start | None = start
         self._history_end: int | None = None
+        # Whether nothing may be missing behind the cursor, or else it is told so. Where it
+        # begins before ``complete_from`` of the log, it is given what there is.
+        self._gapless = True
         self._written = 0
         self._taken = 0
         self._moved_at = now
@@ -242,26 +245,27 @@ class Subscriber:
             await self._begin(self._start)
             self._start = None
         while self.state is State.REPLAYING:
-            if self.cursor < host.log.bounds.oldest - 1:
-                await self._reset(None, ResetReason.EXPIRED)
-            elif self.cursor >= host.position:
+            if self.cursor >= host.position:
                 self._caught_up()
-            else:
-                page = host.recent(self.cursor)
-                if page is None:
-                    page = await host.log.read(self.cursor, self._group.wanted, PAGE_BYTES)
-                # What expired in the meantime may be missing in the page.
-                if self.state is State.REPLAYING and self.cursor >= host.log.bounds.oldest - 1:
-                    self._give_page(page)
+                continue
+            page = host.recent(self.cursor)
+            if page is None:
+                page = await host.log.read(self.cursor, self._group.wanted, PAGE_BYTES)
+                if self._gapless and page.complete_from > self.cursor + 1:
+                    # It was overtaken. What there is behind its cursor still comes.
+                    await self._reset(None, ResetReason.EXPIRED)
+            if self.state is State.REPLAYING:
+                self._give_page(page)
         self._move(Cue.ANSWERED)
 
     async def _begin(self, start: Start) -> None:
         """Find the cursor to begin with."""
         host, wanted = self._host, self._group.wanted
         if isinstance(start, LastEvents):
-            page = await host.log.read_back(host.position + 1, wanted, start.count)
-            self._history_end = page.reached
-            self.cursor = behind_last(page, wanted, start.count)
+            self._gapless = False
+            end = host.position
+            self.cursor = await host.log.behind_last(end + 1, wanted, start.count)
+            self._history_end = end
         elif isinstance(start, Behind):
             number = number_in(start.asked, host.log.bounds)
             known = None if number is None else await host.log.time_of(number)
@@ -269,27 +273,24 @@ class Subscriber:
             self.cursor = resumed.cursor
             if resumed.reset is not None:
                 await self._reset(start.asked, resumed.reset)
+            self._gapless = resumed.reset is None and start.asked != EARLIEST
         else:
             self.cursor = host.position
 
     async def _reset(self, asked: str | None, reason: ResetReason) -> None:
-        """Go to the oldest event there is, and say so."""
-        bounds = self._host.log.bounds
-        oldest, newest = await self._id_of(bounds.oldest), await self._id_of(bounds.newest)
-        self.cursor = bounds.oldest - 1
+        """Say that it does not go on where the client is."""
+        self._gapless = False
+        ends = await self._host.log.ends()
         if self.state is not State.CLOSED:
             shown = None if asked is None else sse.harmless(asked)
-            self._sink.write(sse.reset(shown, oldest, newest, reason))
-
-    async def _id_of(self, number: int) -> str | None:
-        milliseconds = await self._host.log.time_of(number)
-        return None if milliseconds is None else event_id(number, milliseconds)
+            self._sink.write(sse.reset(shown, ends.oldest, ends.newest, reason))
 
     def _give_page(self, page: Page) -> None:
         if page.reached <= self.cursor:
             raise RuntimeError(f"the log has nothing behind {self.cursor}, but published more")
         after, wanted, end = self.cursor, self._group.wanted, self._history_end
         self.cursor = page.reached
+        self._gapless = self._gapless or page.complete_from <= page.reached + 1
         selected = [(block.first_seq, block.select(wanted, after)) for block in page.blocks]
         if end is not None and page.reached >= end:
             # History ends where a commit ended, so no block lies on both sides of it.
@@ -301,6 +302,7 @@ class Subscriber:
             self._sink.write(data)
 
     def _caught_up(self) -> None:
+        self._gapless = True
         if self._history_end is not None:
             self._history_end = None
             self._sink.write(sse.HISTORY_END)

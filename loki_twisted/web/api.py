@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IReactorTime
+
 from loki_twisted.kernel.peer import is_our_user
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.stream.hub import Hub
-from loki_twisted.web.answers import Clock
 from loki_twisted.web.attempts import FailedAttempts
 from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
 from loki_twisted.web.execution import Execution
@@ -28,7 +29,7 @@ def make_api(
     hub: Hub,
     vitals: IVitals,
     policy: GatePolicy,
-    reactor: Clock,
+    reactor: IReactorTime,
     peer_check: PeerCheck = is_our_user,
 ) -> Entrance:
     """
@@ -51,7 +52,7 @@ def make_api(
         HealthRoutes(vitals, sessions, log, hub),
         SessionRoutes(sessions),
         TaskRoutes(sessions),
-        EventRoutes(log, hub),
+        EventRoutes(log, hub, reactor),
         DocumentRoutes(),
     )
     executions = [

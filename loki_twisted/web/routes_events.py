@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
 import msgspec
+from twisted.internet.interfaces import IReactorTime
 
-from loki_twisted.log.interface import Bounds, IEventLog, Page
+from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import InvalidRequest, Unavailable
-from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS, json_of_frame
+from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
 from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, mask_of_types
-from loki_twisted.model.identifiers import event_id, maybe_event_id
+from loki_twisted.model.identifiers import maybe_event_id
 from loki_twisted.model.wire import EventHistory, EventStats, Shape
 from loki_twisted.stream.hub import Hub
+from loki_twisted.web.event_pages import EventList, EventPages
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
 
 EARLIEST: Final = "earliest"
 MOST_REPLAYED: Final = 10_000
-BYTES_PER_READ: Final = 262_144
+BYTES_AT_ONCE: Final = 1_048_576
+"""A longer answer is sent while it is read."""
 
 _TAG: Final = "events"
 _GROUPS: Final = sorted({name.split(":")[0] + ":*" for name in EVENT_TYPES if ":" in name})
@@ -71,9 +75,10 @@ class _EncodedHistory(Shape, frozen=True, kw_only=True):
 class EventRoutes:
     """The routes under ``/api/events``."""
 
-    def __init__(self, log: IEventLog, hub: Hub) -> None:
+    def __init__(self, log: IEventLog, hub: Hub, clock: IReactorTime) -> None:
         self._log = log
         self._hub = hub
+        self._clock = clock
 
     @operation(
         "GET",
@@ -160,7 +165,7 @@ class EventRoutes:
         limit: int,
         after: str | None,
         before: str | None,
-    ) -> _EncodedHistory:
+    ) -> _EncodedHistory | EventList:
         """
         Read what has happened, oldest first.
 
@@ -170,46 +175,33 @@ class EventRoutes:
         event that it does hold.
         """
         wanted = EventFilter(session_id, types & min_level)
-        bounds = self._log.bounds
-        start, end = await self._positions(after, before, bounds)
+        start, end = await self._positions(after, before)
         if start is None:
-            page = await self._log.read_back(end, wanted, limit)
-            events = _events_of(page, wanted, 0, end)[-limit:]
-        else:
-            events = await self._first_events(start, end, wanted, limit)
-        return _EncodedHistory(events=events, count=len(events))
+            start = await self._log.behind_last(end, wanted, limit)
+        pages = EventPages(self._log, wanted, after=start, before=end, limit=limit)
+        events: list[bytes] = []
+        while not pages.is_over:
+            if sum(map(len, events)) > BYTES_AT_ONCE:
+                return EventList(pages, events, self._clock)
+            events += await pages.some()
+        return _EncodedHistory(events=[msgspec.Raw(event) for event in events], count=len(events))
 
     @operation("GET", "/api/events/stats", tag=_TAG, answer=EventStats)
     async def get_event_stats(self) -> EventStats:
         """Tell how much there is, how fast it grows, and who listens."""
-        bounds = self._log.bounds
+        ends = await self._log.ends()
         return EventStats(
             subscribers=self._hub.subscriber_count,
-            history_size=len(bounds),
-            oldest_event_id=await self._maybe_id(bounds.oldest),
-            newest_event_id=await self._maybe_id(bounds.newest),
+            history_size=len(self._log.bounds),
+            oldest_event_id=ends.oldest,
+            newest_event_id=ends.newest,
             events_per_second=self._hub.events_per_second(),
             lag=self._hub.lag(),
         )
 
-    async def _first_events(
-        self, start: int, end: int, wanted: EventFilter, limit: int
-    ) -> list[msgspec.Raw]:
-        events: list[msgspec.Raw] = []
-        reached = start
-        while len(events) < limit and reached < end - 1:
-            page = await self._log.read(reached, wanted, BYTES_PER_READ)
-            events += _events_of(page, wanted, reached, end)
-            if page.reached == reached:
-                break
-            reached = page.reached
-        return events[:limit]
-
-    async def _positions(
-        self, after: str | None, before: str | None, bounds: Bounds
-    ) -> tuple[int | None, int]:
+    async def _positions(self, after: str | None, before: str | None) -> tuple[int | None, int]:
         """Turn ids into numbers: what is wanted lies behind the first, and before the second."""
-        start, end = None, bounds.newest + 1
+        start, end = None, self._log.bounds.newest + 1
         unknown = []
         if after is not None:
             start = 0 if after == EARLIEST else await self._maybe_number(after)
@@ -219,7 +211,7 @@ class EventRoutes:
             unknown += ["before"] if number is None else []
             end = number or end
         if unknown:
-            raise await self._not_held(unknown, bounds)
+            raise await self._not_held(unknown)
         return start, end
 
     async def _maybe_number(self, name: str) -> int | None:
@@ -230,23 +222,7 @@ class EventRoutes:
         seq, milliseconds = parts
         return seq if await self._log.time_of(seq) == milliseconds else None
 
-    async def _maybe_id(self, seq: int) -> str | None:
-        milliseconds = await self._log.time_of(seq)
-        return None if milliseconds is None else event_id(seq, milliseconds)
-
-    async def _not_held(self, names: list[str], bounds: Bounds) -> InvalidRequest:
+    async def _not_held(self, names: list[str]) -> InvalidRequest:
         error = InvalidRequest.of((name, "is no event that the log holds") for name in names)
-        ids = {
-            "oldest": await self._maybe_id(bounds.oldest),
-            "newest": await self._maybe_id(bounds.newest),
-        }
-        return InvalidRequest(str(error), {**(error.details or {}), **ids})
-
-
-def _events_of(page: Page, wanted: EventFilter, after: int, end: int) -> list[msgspec.Raw]:
-    return [
-        msgspec.Raw(json_of_frame(block.frame(index)))
-        for block in page.blocks
-        for index in block.wanted(wanted, after)
-        if block.first_seq + index < end
-    ]
+        ends = await self._log.ends()
+        return InvalidRequest(str(error), {**(error.details or {}), **attrs.asdict(ends)})

@@ -1,0 +1,289 @@
+"""
+Cutting the log: what retention decides is done here, on the connection that writes.
+
+There are two ways, and nobody feels either:
+
+- With a commit. Its transaction drops about as much as it adds, twice as much while there is too
+  much. So in the long run that costs no sync of the disk, and the file does not grow.
+- When there is nothing else to do, in slices of a few milliseconds, each a transaction of its
+  own. They are not synced: if the power fails, what was dropped may be there again, no more.
+
+Blocks are looked at from the oldest on, each once. Those that stay for the sake of running
+sessions are looked at again when a session has ended or enough has been said since.
+
+Slices also give free pages back to the system, where the file can do that and has too many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import apsw
+import attrs
+
+from loki_twisted.log import holdings
+from loki_twisted.log.changes import Changes
+from loki_twisted.log.interface import Bounds
+from loki_twisted.log.query import number_of
+from loki_twisted.log.retention import (
+    ALL,
+    Choice,
+    Excess,
+    Floors,
+    Held,
+    Retention,
+    Stored,
+    choose,
+    excess_of,
+)
+from loki_twisted.log.rows import BlockRow
+
+_CAN_SHRINK: Final = 2  # auto_vacuum = incremental
+_SHRUNK_PAGES: Final = 16
+_SPARE_SHARE: Final = 10
+_LEAST_SPARE_PAGES: Final = 32
+
+
+@attrs.frozen(slots=True)
+class Budget:
+    """
+    How much may be done at once.
+
+    :ivar rows: How many blocks are looked at.
+    :ivar size: Nothing more is dropped when so many bytes are exceeded.
+    :ivar lookups: How many floors are looked up, each up to a millisecond.
+    """
+
+    rows: int
+    size: int
+    lookups: int
+
+
+SLICE: Final = Budget(rows=384, size=512 * 1024, lookups=2)
+"""What is done at once when there is nothing else to do. Measured: 1 to 5 ms."""
+
+WITH_COMMIT: Final = Budget(rows=64, size=64 * 1024, lookups=1)
+"""What may be done with any commit, beside twice of what it adds."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class _Progress:
+    """
+    How far a cutter has come.
+
+    :ivar ahead: Where to look next for what may be too much. What lies between ``complete_from``
+        and this was looked at and stays.
+    :ivar behind: Where to look next for what need not stay any longer, before
+        ``complete_from``; None when all was looked at.
+    """
+
+    bounds: Bounds
+    held: Held
+    ahead: int
+    behind: int | None
+
+
+class Cutter:
+    """
+    Cuts one log. For the writer's thread.
+
+    :param connection: The connection that writes.
+    :param bounds: What the log holds.
+    :param now_ms: The wall clock.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        retention: Retention,
+        bounds: Bounds,
+        now_ms: Callable[[], int],
+    ) -> None:
+        held = holdings.held(connection) or Held(bounds.complete_from)
+        self._connection = connection
+        self._retention = retention
+        self._now_ms = now_ms
+        self._now = self._before = _Progress(
+            bounds=bounds, held=held, ahead=held.complete_from, behind=0
+        )
+        self._floors = Floors(retention.running_events, partial(holdings.floor_of, connection))
+        self._page_size = number_of(connection, "page_size")
+        self._can_shrink = number_of(connection, "auto_vacuum") == _CAN_SHRINK
+        self._newest_block = holdings.newest_block(connection)
+        self._said_since = 0
+        self._before_ms = 0
+        self._is_resting = False
+        self.look()
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the log holds, with what the open transaction has done."""
+        return self._now.bounds
+
+    def look(self) -> None:
+        """See what has become too old; and go on, if it was resting."""
+        self._is_resting = False
+        if self._retention.age_ms is not None:
+            self._before_ms = self._now_ms() - self._retention.age_ms
+
+    def rest(self) -> None:
+        """Drop nothing until it is told to :meth:`look`."""
+        self._is_resting = True
+
+    def undo(self) -> None:
+        """Forget what was done in a transaction that was rolled back."""
+        self._now = self._before
+
+    def added(self, rows: Sequence[BlockRow], changes: Changes) -> None:
+        """Take note of what was written. To be called in the transaction that wrote it."""
+        self._before = self._now
+        if rows:
+            self._count(rows)
+        ended = [row[0] for row in changes.sessions.values() if row[2]]
+        for session_id in (*changes.forgotten, *ended):
+            self._floors.ended(session_id)
+        if changes.forgotten or ended:
+            self._look_again()
+
+    def cut_with(self, rows: Sequence[BlockRow]) -> None:
+        """
+        Drop about as much as was added, if there is too much. To be called in the same transaction.
+
+        :param rows: What was added. It stays, because those who wait for it have not been told.
+        :raises apsw.Error: if that fails.
+        :raises Damaged: if what is there is not what was written.
+        """
+        excess = self._excess()
+        if not excess or self._is_resting:
+            return
+        budget = Budget(
+            2 * sum(row[1] - row[0] + 1 for row in rows) + WITH_COMMIT.rows,
+            2 * sum(len(row[-1]) for row in rows) + WITH_COMMIT.size,
+            WITH_COMMIT.lookups,
+        )
+        before = rows[0][0] if rows else self._newest_block
+        self._drop(self._choose_ahead(excess, budget, before).dropped)
+
+    def slice(self) -> bool:
+        """
+        Do a little, in a transaction of its own.
+
+        :returns: Whether there may be more to do at once.
+        :raises apsw.Error: if that fails.
+        :raises Damaged: if what is there is not what was written.
+        """
+        self._before = self._now
+        if self._is_resting:
+            return False
+        choice = self._choose_behind() if self._now.behind is not None else None
+        if choice is None and (excess := self._excess()):
+            choice = self._choose_ahead(excess, SLICE, self._newest_block)
+            if not choice.passed:
+                choice = None
+        if choice is None:
+            return self._shrink()
+        if choice.dropped:
+            with self._unsynced():
+                self._drop(choice.dropped)
+        return True
+
+    def _count(self, rows: Sequence[BlockRow]) -> None:
+        first, newest = rows[0][0], rows[-1][1]
+        bounds = self._now.bounds
+        if bounds.oldest > bounds.newest:
+            bounds = attrs.evolve(bounds, oldest=first)
+        self._now = attrs.evolve(self._now, bounds=attrs.evolve(bounds, newest=newest))
+        self._newest_block = rows[-1][0]
+        for row in rows:
+            self._floors.said(row[3], row[1] - row[0] + 1)
+        self._said_since += newest - first + 1
+        passed = self._now.held.kept + self._now.ahead - self._now.held.complete_from
+        if passed and self._said_since > max(passed, self._retention.running_events):
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._said_since = 0
+        self._now = attrs.evolve(self._now, ahead=self._now.held.complete_from, behind=0)
+        self.look()
+
+    def _excess(self) -> Excess:
+        size = 0
+        if self._retention.size is not None:
+            pages, free = self._pages()
+            size = excess_of((pages - free) * self._page_size, self._retention.size)
+        events = excess_of(len(self._now.bounds), self._retention.events)
+        return Excess(events, size, self._before_ms)
+
+    def _choose_ahead(self, excess: Excess, budget: Budget, before: int) -> Choice:
+        start = self._now.ahead
+        blocks = holdings.stored(self._connection, start, before, budget.rows)
+        self._floors.allow(budget.lookups)
+        choice = choose(blocks, excess, budget.size, self._floors.spares)
+        if choice.passed < len(blocks):
+            start = blocks[choice.passed].first_seq
+            if blocks[choice.passed].at_ms >= self._before_ms:
+                self._before_ms = 0  # nothing is too old until the next look
+        elif blocks:
+            start = blocks[-1].last_seq + 1
+        else:
+            self._before_ms = 0
+        self._now = attrs.evolve(self._now, ahead=start)
+        return choice
+
+    def _choose_behind(self) -> Choice | None:
+        start, complete_from = self._now.behind or 0, self._now.held.complete_from
+        blocks = holdings.stored(self._connection, start, complete_from, SLICE.rows)
+        self._floors.allow(SLICE.lookups)
+        choice = choose(blocks, ALL, SLICE.size, self._floors.spares)
+        rest = blocks[choice.passed :]
+        reached = rest[0].first_seq if rest else blocks[-1].last_seq + 1 if blocks else None
+        self._now = attrs.evolve(self._now, behind=reached)
+        return choice if blocks else None
+
+    def _drop(self, blocks: Sequence[Stored]) -> None:
+        if not blocks:
+            return
+        held = self._now.held.without(blocks)
+        holdings.drop(self._connection, blocks, held)
+        bounds = attrs.evolve(
+            self._now.bounds,
+            oldest=holdings.oldest(self._connection) or held.complete_from,
+            complete_from=held.complete_from,
+            kept=held.kept,
+        )
+        self._now = attrs.evolve(self._now, held=held, bounds=bounds)
+
+    def _shrink(self) -> bool:
+        if not self._can_shrink:
+            return False
+        pages, free = self._pages()
+        if free <= max(pages // _SPARE_SHARE, _LEAST_SPARE_PAGES):
+            return False
+        with self._unsynced():
+            self._connection.execute(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})").fetchall()
+        return True
+
+    def _pages(self) -> tuple[int, int]:
+        """How many pages the database has, and how many of them are free."""
+        connection = self._connection
+        pages = number_of(connection, "page_count")
+        return pages, number_of(connection, "freelist_count")
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        """Make a transaction that the next commit of events will sync."""
+        connection = self._connection
+        connection.pragma("synchronous", "normal")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            connection.pragma("synchronous", "full")
