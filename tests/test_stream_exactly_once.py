@@ -105,12 +105,16 @@ class Client:
 class World(RuleBasedStateMachine):
     """Everything that can happen, in any order."""
 
-    @initialize(holding=st.booleans(), tail=st.sampled_from([0, 1500, 10**6]))
-    def begin(self, holding: bool, tail: int) -> None:
+    @initialize(
+        holding=st.booleans(),
+        tail=st.sampled_from([0, 1500, 10**6]),
+        piece=st.sampled_from([1, 1000, 10**6]),
+    )
+    def begin(self, holding: bool, tail: int, piece: int) -> None:
         """Make an empty log, whose reads answer at once or when told to."""
         self.log = FakeLog(passes=3)
         self.log.holding = holding
-        self.hub = Hub(Clock(), self.log, tail_bytes=tail)
+        self.hub = Hub(Clock(), self.log, tail_bytes=tail, piece_bytes=piece)
         self.clients: list[Client] = []
         self.events: list[Event] = []
 

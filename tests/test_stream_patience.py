@@ -15,6 +15,7 @@ from tests.fakes_log import FakeLog
 from tests.fakes_stream import (
     MemorySink,
     batch,
+    frames_of,
     listen,
     numbers_of,
 )
@@ -78,6 +79,21 @@ class PatienceTests(SynchronousTestCase):
         assert sink.aborted
         assert not other.aborted
         assert self.hub.subscriber_count == 1
+
+    def test_stalled_and_back(self) -> None:
+        """One that was cut goes on where it was, with the last event that it has whole."""
+        sink = listen(self.hub, room=1000)
+        self.log.commit(batch(3))
+        sink.take(len(sink.held) - 10)
+        self.log.commit(batch(20))
+        self.log.commit(batch(20))
+        self.pass_time(66)
+        assert sink.aborted
+        assert numbers_of(sink.received) == [1, 2]
+        last_id = [frame.id for frame in frames_of(sink.received)][-1]
+        assert last_id is not None
+        back = listen(self.hub, start=Behind(last_id))
+        assert numbers_of(back.received) == list(range(3, 44))
 
     def test_stalled_before_it_is_full(self) -> None:
         """What the transport holds counts, also while the subscriber is still live."""

@@ -269,7 +269,7 @@ async def test_straight_to_the_socket(rig: Rig) -> None:
     # What the socket has no room for comes later, in order.
     rig.log.commit(*[batch(100, padding="x" * 1000) for _ in range(100)])
     rig.log.commit(batch(1))
-    assert rig.held()[0] > 100_000
+    assert rig.held()[0] > 0
     await rig.until(lambda: client.ends_with(b"id: evt_10004_"))
     await rig.until(lambda: rig.held() == [0])
     assert numbers_of(client.body) == list(range(1, 10_005))
@@ -346,7 +346,7 @@ async def test_those_who_never_read(rig: Rig) -> None:
         assert numbers_of(client.body) == list(range(1, 10_001))
     assert rig.hub.lag() > 0
     assert rig.held()[:2] == [0, 0]
-    assert all(0 < held < 512 * 1024 for held in rig.held()[2:])
+    assert all(0 < held < 256 * 1024 for held in rig.held()[2:])
     late = stuck.pop()
     late.transport.resumeProducing()
     await rig.until(lambda: late.ends_with(b"id: evt_10000_"))

@@ -8,6 +8,7 @@ one with a filter is given the slices that it wants; nobody parses JSON again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -87,6 +88,28 @@ class Block:
             skipped = max(0, after + 1 - self.first_seq)
             return self.body[self.ends[skipped - 1] :] if skipped else self.body
         return b"".join(self.frame(index) for index in self.wanted(wanted, after))
+
+    def cut(self, max_bytes: int) -> Iterator[Block]:
+        """
+        Cut it into blocks.
+
+        :param max_bytes: None has more, unless it is a single event.
+        """
+        if len(self.body) <= max_bytes:
+            yield self
+            return
+        first, start = 0, 0
+        while first < len(self):
+            behind = max(first + 1, bisect_right(self.ends, start + max_bytes, first))
+            end = self.ends[behind - 1]
+            yield Block(
+                self.first_seq + first,
+                self.session_id,
+                self.kinds[first:behind],
+                [each - start for each in self.ends[first:behind]],
+                self.body[start:end],
+            )
+            first, start = behind, end
 
     def events(self, wanted: EventFilter, after: int = 0) -> Iterator[Event]:
         """Decode the events that a filter wants."""

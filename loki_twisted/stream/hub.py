@@ -32,7 +32,7 @@ from loki_twisted.stream.pace import Pace
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
-from loki_twisted.stream.subscriber import PAGE_BYTES, Subscriber
+from loki_twisted.stream.subscriber import PAGE_BYTES, PIECE_BYTES, Subscriber
 from loki_twisted.stream.tail import Tail, pieces
 
 TAIL_BYTES: Final = 1024 * 1024
@@ -66,6 +66,7 @@ class Hub:
         something for it.
     :param keep_alive_seconds: Say something to a subscriber at least so often.
     :param tail_bytes: How much of the end of the log is kept in memory, for all together.
+    :param piece_bytes: How much is written to a subscriber at a time.
     :ivar position: Number of the last event that was published, or was in the log
         when the first one subscribed.
     """
@@ -78,9 +79,11 @@ class Hub:
         stall_seconds: float = 60.0,
         keep_alive_seconds: float = 15.0,
         tail_bytes: int = TAIL_BYTES,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self.log = log
         self.position = 0
+        self.piece_bytes = piece_bytes
         self.patience = Patience(stall_seconds, keep_alive_seconds)
         self._reactor = reactor
         self._groups: dict[EventFilter, Group] = {}
@@ -178,7 +181,7 @@ class Hub:
         self._next_round = None
         blocks, self._waiting, self._waiting_bytes = self._waiting, [], 0
         began = self._reactor.seconds()
-        for piece in pieces(blocks, PAGE_BYTES):
+        for piece in pieces(blocks, self.piece_bytes):
             # First what can be read, then who is handed it: a subscriber that
             # leaves the round inside of it may come back inside of it.
             for block in piece:

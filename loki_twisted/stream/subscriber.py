@@ -18,6 +18,7 @@ has no effect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.model.blocks import Block
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
 from loki_twisted.stream.interface import ISink
@@ -41,9 +43,18 @@ from loki_twisted.stream.position import (
     resumption,
 )
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
+from loki_twisted.stream.tail import pieces
 
 PAGE_BYTES: Final = 256 * 1024
 """How much is read from the log at a time, in bytes; a page may exceed it by one block."""
+
+PIECE_BYTES: Final = 160 * 1024
+"""
+How much is written at a time, in bytes; a single event may exceed it.
+
+A transport of Twisted's that has 64 KiB to send is full, and is given no more. So with one piece
+on top of that it never holds 256 KiB for a client that takes nothing.
+"""
 
 _log = Logger()
 
@@ -53,10 +64,12 @@ class Host(Protocol):
     What a subscriber needs of its hub.
 
     :ivar position: Number of the last event that was published.
+    :ivar piece_bytes: How much is written at a time.
     """
 
     log: IEventLog
     position: int
+    piece_bytes: int
     patience: Patience
 
     @property
@@ -288,11 +301,18 @@ class Subscriber:
     def _give_page(self, page: Page) -> None:
         if page.reached <= self.cursor:
             raise RuntimeError(f"the log has nothing behind {self.cursor}, but published more")
-        after, wanted, end = self.cursor, self._group.wanted, self._history_end
-        self.cursor = page.reached
+        for piece in pieces(page.blocks, self._host.piece_bytes):
+            self._give_piece(piece, max(self.cursor, piece[-1].last_seq))
+            if self.state is not State.REPLAYING:
+                return  # the rest is read again when there is room
+        self._give_piece((), page.reached)
         self._gapless = self._gapless or page.complete_from <= page.reached + 1
-        selected = [(block.first_seq, block.select(wanted, after)) for block in page.blocks]
-        if end is not None and page.reached >= end:
+
+    def _give_piece(self, blocks: Sequence[Block], reached: int) -> None:
+        after, wanted, end = self.cursor, self._group.wanted, self._history_end
+        self.cursor = reached
+        selected = [(block.first_seq, block.select(wanted, after)) for block in blocks]
+        if end is not None and reached >= end:
             # History ends where a commit ended, so no block lies on both sides of it.
             selected.append((end, sse.HISTORY_END))
             selected.sort(key=lambda piece: piece[0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from loki_twisted.log.interface import Page
 from loki_twisted.model.blocks import Block
@@ -44,7 +45,7 @@ class Tail:
         """
         Give what follows a number, as a read of the log would.
 
-        :param max_bytes: Stop with the block with which the bytes exceed this.
+        :param max_bytes: It has no more, unless it is a single event.
         :returns: None if the window does not reach back so far, or there is nothing.
         """
         blocks: list[Block] = []
@@ -54,23 +55,24 @@ class Tail:
             blocks.append(block)
         if not blocks or blocks[-1].first_seq > after + 1:
             return None
-        first = next(pieces(reversed(blocks), max_bytes))
+        cut = pieces(reversed(blocks), max_bytes)
+        first = next(piece for piece in cut if piece[-1].last_seq > after)
         return Page(first, first[-1].last_seq)
 
 
 def pieces(blocks: Iterable[Block], max_bytes: int) -> Iterator[Sequence[Block]]:
     """
-    Cut a row of blocks into shorter ones.
+    Cut a row of blocks into shorter ones, and blocks where they are too long themselves.
 
-    :param max_bytes: A piece ends with the block with which its bytes exceed this.
+    :param max_bytes: No piece has more, unless it is a single event.
     """
     piece: list[Block] = []
     held = 0
-    for block in blocks:
-        piece.append(block)
+    for block in chain.from_iterable(each.cut(max_bytes) for each in blocks):
         held += len(block.body)
-        if held > max_bytes:
+        if piece and held > max_bytes:
             yield piece
-            piece, held = [], 0
+            piece, held = [], len(block.body)
+        piece.append(block)
     if piece:
         yield piece
