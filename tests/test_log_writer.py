@@ -13,12 +13,20 @@ from twisted.internet.defer import Deferred
 
 from loki_twisted.log import writer as writer_module
 from loki_twisted.log.changes import NOTHING
-from loki_twisted.log.messages import Closed, Committed, Entry, NotOpened, Order, Report
+from loki_twisted.log.messages import (
+    Closed,
+    Committed,
+    Entry,
+    NotOpened,
+    Order,
+    Report,
+    Shortened,
+)
 from loki_twisted.log.opening import Opened, open_log
-from loki_twisted.log.retention import KEEP_ALL
+from loki_twisted.log.retention import KEEP_ALL, Retention
 from loki_twisted.log.rows import new_block
 from loki_twisted.log.writer import Writer
-from tests.log_support import MS, block, opened
+from tests.log_support import MS, block, opened, put_blocks
 
 TIMEOUT = 30
 
@@ -30,11 +38,14 @@ def line(seq: int, size: int = 0) -> Entry:
 class Desk:
     """A writer whose opening waits until the test says so, and its reports."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, retention: Retention = KEEP_ALL) -> None:
         self.path = str(path)
+        self.now_ms = MS
         self.gate = threading.Event()
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self.writer = Writer(self.path, self._open, self.reports.put, KEEP_ALL, lambda: MS)
+        self.writer = Writer(
+            self.path, self._open, self.reports.put, retention, lambda: self.now_ms
+        )
 
     def _open(self) -> Opened:
         self.gate.wait(TIMEOUT)
@@ -107,6 +118,68 @@ def test_an_order_keeps_its_place(desk: Desk) -> None:
     desk.writer.join()
     with opened(desk.path) as log:
         assert log.bounds.newest == 3
+
+
+@pytest.fixture
+def aging(tmp_path: Path) -> Iterator[Desk]:
+    """A log that keeps for a second what was said an hour ago."""
+    with opened(tmp_path / "log.db") as log:
+        put_blocks(log, [new_block(block(1 + n, ["hello"], f"s{n}"), MS) for n in range(2_000)])
+    desk = Desk(tmp_path / "log.db", Retention(age_ms=1_000))
+    desk.now_ms += 3_600_000
+    desk.writer.start()
+    yield desk
+    desk.gate.set()
+    desk.writer.submit(Order.STOP)
+    desk.writer.join()
+
+
+def test_time_is_used(aging: Desk) -> None:
+    """What is too much is dropped while there is nothing else to do, a little at a time."""
+    aging.gate.set()
+
+    assert isinstance(aging.report(), Opened)
+    oldest = [1]
+    while oldest[-1] < 2_000:
+        shortened = aging.report()
+        assert isinstance(shortened, Shortened)
+        oldest.append(shortened.bounds.oldest)
+
+    assert oldest == sorted(oldest)
+    assert len(oldest) > 4
+
+
+def test_work_comes_first(aging: Desk) -> None:
+    """As long as there is work nothing is dropped but with it, and nobody waits for that."""
+    aging.writer.submit(line(2_001))
+    aging.writer.submit(Order.STOP)
+    aging.gate.set()
+
+    assert isinstance(aging.report(), Opened)
+    committed = aging.report()
+    assert isinstance(committed, Committed)
+    assert 1 < committed.bounds.oldest < 200
+    assert aging.report() == Closed(None)
+
+
+def test_it_is_told_that_time_has_passed(tmp_path: Path) -> None:
+    """What becomes too old while there is no work is dropped when it is told to look."""
+    desk = Desk(tmp_path / "log.db", Retention(age_ms=1_000))
+    desk.gate.set()
+    desk.writer.start()
+    desk.writer.submit(line(1))
+    desk.writer.submit(line(2))
+    while not isinstance(report := desk.report(), Committed) or report.bounds.newest < 2:
+        pass
+    desk.now_ms += 1_001
+
+    desk.writer.submit(Order.LOOK)
+
+    shortened = desk.report()
+    assert isinstance(shortened, Shortened)
+    assert shortened.bounds.oldest == 2
+    desk.writer.submit(Order.STOP)
+    desk.writer.join()
 
 
 def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
