@@ -281,6 +281,22 @@ class SubscriberTests(SynchronousTestCase):
                 assert len(named(sink.received, "stream:reset")) == (not is_read_before)
                 assert numbers_of(sink.received) == ([2, 3, 4] if is_read_before else [4])
 
+    def test_overtaken_since_it_was_live(self) -> None:
+        """Who had all that there was, wherever it began, is told what it misses since."""
+        for start in (EARLIEST, LastEvents(5), Behind("rubbish")):
+            with self.subTest(start):
+                self.setUp()
+                sink = listen(self.hub, start=start, room=500)
+                sink.take_all()
+                for _ in range(8):
+                    self.log.commit(batch(2))
+                self.log.expire(15)
+                resets = sink.held.count(b"stream:reset")
+                sink.take_all()
+                assert sink.received.count(b"stream:reset") == resets + 1 + (
+                    start == Behind("rubbish")
+                )
+
     def test_resume_behind_the_last_that_expired(self) -> None:
         """A client that has all up to the hole goes on without a reset."""
         self.log.commit(batch(2))

@@ -56,7 +56,7 @@ _CHECKPOINT_PAGES: Final = 1_000
 _SLICES_PAGES: Final = 250
 _OVERDUE_PAGES: Final = 4_000
 _OVERLONG_PAGES: Final = 16_000
-_WAITING_SHARE: Final = 32
+_WAITING_SHARE: Final = 16
 _WAIT_FOR_READERS_MS: Final = 100
 
 # Another value each time: what is as it was SQLite does not write.
