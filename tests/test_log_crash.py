@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.filters import EventFilter
 from tests.log_support import TIMEOUT, ThreadedClock, read_all
 
 WRITER = """
@@ -37,6 +38,35 @@ async def main(reactor):
     log = SQLiteEventLog(reactor, sys.argv[1])
     await log.start()
     await gatherResults([ensureDeferred(source(log, f"s{n}")) for n in range(8)])
+
+task.react(lambda reactor: ensureDeferred(main(reactor)))
+"""
+
+CUTTER = """
+import sys
+from twisted.internet import reactor, task
+from twisted.internet.defer import ensureDeferred
+from loki_twisted.log.interface import Batch
+from loki_twisted.log.retention import Retention
+from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.events import Fact
+from loki_twisted.model.sessions import Session, SessionStatus
+
+async def main(reactor):
+    retention = Retention(events=int(sys.argv[2]), running_events=10)
+    log = SQLiteEventLog(reactor, sys.argv[1], retention=retention)
+    await log.start()
+    session = Session(id="quiet", status=SessionStatus.RUNNING, provider="demo",
+                      project_dir="/", started_at="a", updated_at="a")
+    said = [Fact("log:info", {"message": str(number)}) for number in range(10)]
+    await log.append(Batch(session_id="quiet", at_ms=1, facts=said, session=session))
+    number = 0
+    while True:
+        number += 1
+        facts = [Fact("log:info", {"message": f"{number} {i}"}) for i in range(number % 9)]
+        bounds = await log.append(Batch(session_id=f"s{number % 4}", at_ms=number, facts=facts))
+        sys.stdout.write(f"{bounds.newest} {len(bounds)}\\n")
+        sys.stdout.flush()
 
 task.react(lambda reactor: ensureDeferred(main(reactor)))
 """
@@ -98,10 +128,10 @@ def integrity_of(path: Path) -> object:
         return connection.pragma("integrity_check")
 
 
-def run_until_killed(path: Path, lines: int) -> list[str]:
+def run_until_killed(path: Path, lines: int, program: str = WRITER, *more: str) -> list[str]:
     """Let a child append as fast as it can, and kill it; gives what it told."""
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(path), *more], stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         guard = threading.Timer(TIMEOUT, child.kill)
@@ -134,6 +164,37 @@ def test_a_kill_loses_nothing_that_was_told(tmp_path: Path, is_full: bool) -> No
         assert numbers == list(range(1, bounds.newest + 1))
         for name, number in (line.split()[1:] for line in told):
             assert int(cursors[name]) >= int(number)
+    assert integrity_of(path) == "ok"
+
+
+@pytest.mark.timeout(1200)
+def test_a_kill_while_the_log_is_cut(tmp_path: Path, is_full: bool) -> None:
+    """
+    After kill -9 while events are dropped the log is whole: nothing is missing behind the hole,
+    and running sessions have what they keep.
+    """
+    path = tmp_path / "log.db"
+    for kill in range(100 if is_full else 6):
+        # Every other time there is much too much from the start.
+        limit = 3_000 if kill % 2 else 100
+        told = run_until_killed(path, 1 + 61 * kill % 700, CUTTER, str(limit))
+        assert told
+        newest, held = map(int, told[-1].split())
+
+        clock = ThreadedClock()
+        log = SQLiteEventLog(clock, str(path))
+        clock.result(log.start())
+        bounds = log.bounds
+        numbers = [int(frame.split(b"_")[1]) for frame in read_all(clock, log)]
+        quiet = read_all(clock, log, EventFilter("quiet"))
+        clock.result(log.stop())
+
+        assert log.notices == []
+        assert bounds.newest >= newest
+        assert len(bounds) == len(numbers) <= held + bounds.newest - newest + 3_000
+        assert numbers[bounds.kept :] == list(range(bounds.complete_from, bounds.newest + 1))
+        assert len(quiet) >= 10
+    assert bounds.complete_from > 1
     assert integrity_of(path) == "ok"
 
 

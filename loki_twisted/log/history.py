@@ -34,6 +34,8 @@ A read by types looks at the blocks of at most so many events, wanted or not, or
 Passing 1,000,000 blocks of one event each of one session takes 60 ms, and their spans 2 ms.
 """
 
+_FIRST_ROWS: Final = 8
+
 _heads_from_json: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
 
 _FETCH: Final = """
@@ -212,8 +214,9 @@ def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, c
     statement = plan.statement(_KINDS)
     unwanted = bytes(kind for kind in range(256) if not wanted.mask >> kind & 1)
     behind, high, missing = before - 1, before - 1, count
+    rows = _FIRST_ROWS
     while True:
-        rows = min(MAX_ROWS, missing)
+        rows = min(MAX_ROWS, missing, rows)
         limits = {"high": high, "rows": rows}
         [(heads_json, kinds)] = rows_of(connection, statement, {**limits, **values})
         heads = decoded(_heads_from_json, heads_json)
@@ -230,6 +233,7 @@ def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, c
         if len(heads) < rows:
             return behind
         high = heads[-1][0] - 1
+        rows *= _FIRST_ROWS
 
 
 def _place_from_end(kinds: bytes, unwanted: bytes, count: int) -> int:

@@ -93,6 +93,7 @@ class Ledger:
         self._readers = opened.readers
         self._newest = opened.bounds.newest
         self._keeps_all = False
+        self._is_tidying = False
         self._pages = 0
         self._overdue_pages = _OVERDUE_PAGES
         self._failure = Failed((), StorageFailed("The log is closed."), is_passing=False)
@@ -140,7 +141,10 @@ class Ledger:
             more = cutter.slice()
             if cutter.bounds != before:
                 self._report(Shortened(cutter.bounds))
-            self._maybe_checkpoint(_SLICES_PAGES)
+            if more or self._is_tidying:
+                # In the end the file itself becomes shorter, if it can.
+                self._maybe_checkpoint(_SLICES_PAGES if more else 1)
+            self._is_tidying = more
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not end the thread
             cutter.undo()
             if not self._lives_with(error):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -98,7 +99,7 @@ class _Valve:
         """
         Wait.
 
-        :raises TimeoutError: if that takes too long.
+        :raises TimedOut: if that takes too long.
         """
         if not self._is_open:
             self._waiting = Deferred()
@@ -164,12 +165,13 @@ class EventList(Resource):
                 request.finish()
                 return
             await valve.opened()
-            events = await self._pages.some()
+            if not is_gone(request):
+                events = await self._pages.some()
 
 
 def _broken(reason: Failure, request: Request) -> None:
     """Cut the connection, so that the client does not take half a list for a whole one."""
-    if reason.check(TimeoutError):
+    if reason.check(TimedOut):
         _log.info("A client did not take its events for {seconds} s", seconds=PATIENCE_SECONDS)
     else:
         _log.failure("A list of events broke off", reason)

@@ -1,0 +1,130 @@
+"""Options of retention from outside: what a server keeps, and what clients are told of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
+
+import pytest
+
+from tests.system import Server, StreamEvent
+from tests.test_system_sessions import install_runner, until
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A LOKI_DIR whose agent prints as many lines as the project's file ``count`` says."""
+    install_runner(
+        tmp_path,
+        'COUNT=$(cat count); for n in $(seq 1 "$COUNT"); do echo "line $n"; done; '
+        "[ -e stay ] && read -r line; exit 0",
+    )
+    return tmp_path
+
+
+def project(home: Path, name: str, count: int, *, stays: bool = False) -> str:
+    """A project directory for one agent; one that stays ends when it is told something."""
+    (home / name).mkdir()
+    (home / name / "count").write_text(str(count))
+    if stays:
+        (home / name / "stay").touch()
+    return name
+
+
+def history_size(server: Server) -> int:
+    return int(server.get("/api/events/stats")["historySize"])
+
+
+def everything(server: Server, query: str = "") -> list[Any]:
+    """All events of the history, page by page."""
+    events: list[Any] = []
+    after = "earliest"
+    while page := server.get(f"/api/events/history?limit=1000&after={after}&{query}")["events"]:
+        events += page
+        after = page[-1]["id"]
+    return events
+
+
+def all_at_rest(server: Server) -> list[Any]:
+    """The same, when nothing has gone in the meantime."""
+    while True:
+        before = server.get("/api/events/stats")
+        with contextlib.suppress(AssertionError):  # the place in the history may have gone
+            events = everything(server)
+            if server.get("/api/events/stats") == {**before, "eventsPerSecond": ANY}:
+                return events
+
+
+def test_by_events(home: Path) -> None:
+    """Old events go; a session that runs keeps its last 1,000; streams say what is missing."""
+    with Server(home, "--retain-events", "3000") as server:
+        quiet = server.start(projectDir=project(home, "quiet", 1500, stays=True))
+        until(lambda: history_size(server) == 1501)
+        [first] = server.get("/api/events/history?limit=1&after=earliest")["events"]
+        for number in range(4):
+            server.until_end(server.start(projectDir=project(home, f"loud{number}", 2000)))
+        until(lambda: history_size(server) <= 3000)
+
+        events = all_at_rest(server)
+        kept = everything(server, f"sessionId={quiet}")
+        stats = server.get("/api/events/stats")
+        assert (
+            len(events)
+            == stats["historySize"]
+            == server.get("/api/status")["events"]["historySize"]
+        )
+        assert 2000 <= len(events) <= 3000
+        assert [event["data"]["message"] for event in kept[-1000:]] == [
+            f"line {n}" for n in range(501, 1501)
+        ]
+        assert (events[0]["id"], events[-1]["id"]) == (
+            stats["oldestEventId"],
+            stats["newestEventId"],
+        )
+        answer = server.request("GET", f"/api/events/history?after={first['id']}")
+        assert answer.status == 422
+        assert answer.json["details"]["oldest"] == stats["oldestEventId"]
+
+        resumed = take(server.stream(**{"Last-Event-ID": first["id"]}), len(events) + 1)
+        assert (resumed[0].type, resumed[0].id) == ("stream:reset", None)
+        assert resumed[0].event["reason"] == "expired"
+        assert resumed[0].event["oldest"] == stats["oldestEventId"]
+        assert [event.id for event in resumed[1:]] == [event["id"] for event in events]
+
+        server.post(f"/api/sessions/{quiet}/input", {"input": "enough"})
+        until(lambda: server.get(f"/api/sessions/{quiet}")["session"]["status"] == "completed")
+        of_quiet = f"/api/events/history?sessionId={quiet}&types=log:*"
+        until(lambda: not server.get(of_quiet)["events"])
+        assert server.get("/health/ready") == {"ready": True}
+
+
+def test_by_age_and_size_of_what_there_is(home: Path) -> None:
+    """A server that is started with stricter limits shortens the log of the one before."""
+    with Server(home) as server:
+        for number in range(3):
+            server.until_end(server.start(projectDir=project(home, f"loud{number}", 3000)))
+        assert history_size(server) == 3 * 3002
+        server.stop()
+    database = home / ".loki" / "server" / "log.db"
+    assert database.stat().st_size > 2_000_000
+
+    with Server(home, "--retain-mb", "1") as server:
+        until(lambda: database.stat().st_size <= 1_200_000)
+        assert 1000 < history_size(server) < 9000
+        newest = everything(server)[-1]
+        server.stop()
+
+    with Server(home, "--retain-days", "0.00001") as server:
+        until(lambda: history_size(server) < 1000)  # less than a block has
+        assert everything(server)[-1] == newest
+        server.until_end(server.start(projectDir=project(home, "last", 1)))
+        until(lambda: history_size(server) < 4)
+        server.stop()
+
+
+def take(events: Iterator[StreamEvent], count: int) -> list[StreamEvent]:
+    return list(itertools.islice((e for e in events if e.type != "heartbeat"), count))

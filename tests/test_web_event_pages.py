@@ -1,0 +1,307 @@
+"""Long lists of events: read and sent a piece at a time, and no more read than is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import apsw
+import pytest
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from loki_twisted.log import history
+from loki_twisted.log.interface import Batch, Page
+from loki_twisted.log.opening import Opened
+from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
+from loki_twisted.model.blocks import block_of_facts
+from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.events import Fact
+from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_types
+from loki_twisted.web.event_pages import PATIENCE_SECONDS, EventPages
+from tests.fakes_stream import dechunked
+from tests.fakes_web import AT_MS, Connection, Server, request_bytes
+from tests.log_support import MS, opened, put_blocks
+
+EVENTS = 60
+TARGET = f"/api/events/history?limit={EVENTS}"
+
+
+class Long:
+    """
+    A server whose log holds some large events, each in a block of its own.
+
+    :ivar reads: How often the log was read.
+    :ivar most: How many reads succeed.
+    """
+
+    def __init__(self) -> None:
+        self.here = Server()
+        for number in range(EVENTS):
+            facts = [Fact("log:info", {"n": number, "message": "x" * 50_000})]
+            self.here.log.append(Batch(session_id="s", at_ms=AT_MS, facts=facts))
+        self.reads, self.most = 0, 10**6
+        self._read = self.here.log.read
+        self.here.log.read = self._count  # type: ignore[method-assign]
+
+    def _count(self, *arguments: Any) -> Deferred[Page]:
+        self.reads += 1
+        if self.reads > self.most:
+            return fail(StorageFailed("The disk is gone."))
+        return self._read(*arguments)
+
+    def begin(self, method: str = "GET", version: str = "1.1") -> Connection:
+        """Ask for all, on a connection that takes nothing beyond some bytes until it is resumed."""
+        connection = self.here.connect()
+        transport = connection.transport
+        write = transport.write
+
+        def write_or_pause(data: bytes) -> None:
+            write(data)
+            if len(transport.value()) > 65_536:
+                transport.producer.pauseProducing()
+
+        transport.write = write_or_pause
+        transport.writeSequence = lambda parts: write_or_pause(b"".join(parts))
+        request = request_bytes(method, TARGET).replace(b"HTTP/1.1", b"HTTP/" + version.encode())
+        connection.send(request)
+        return connection
+
+
+def resume(connection: Connection) -> None:
+    """Take everything from now on."""
+    transport = connection.transport
+    del transport.write, transport.writeSequence
+    if transport.producer is not None:
+        transport.producer.resumeProducing()
+
+
+def numbers_in(body: bytes) -> list[int]:
+    answer = json.loads(body)
+    assert answer["count"] == len(answer["events"])
+    return [event["data"]["n"] for event in answer["events"]]
+
+
+def test_a_long_list_is_sent_as_the_client_takes_it() -> None:
+    """What a client does not take is not read, and in the end it has all, in order, as JSON."""
+    long = Long()
+    connection = long.begin()
+    begun = long.reads
+    assert begun < EVENTS / 2
+    assert len(connection.transport.value()) < EVENTS * 50_000 / 2
+
+    resume(connection)
+
+    response = connection.response()
+    assert response.status == 200
+    assert response.header("content-type") == "application/json"
+    assert response.header("transfer-encoding") == "chunked"
+    assert response.header("cache-control") == "no-store"
+    assert numbers_in(dechunked(response.body)) == list(range(EVENTS))
+    assert long.reads == EVENTS
+    assert not connection.is_closed
+    connection.close()
+
+
+def test_the_connection_goes_on_behind_it() -> None:
+    """The next request on the same connection is answered."""
+    long = Long()
+    connection = long.begin()
+    resume(connection)
+    before = len(connection.transport.value())
+
+    connection.send(request_bytes("GET", "/health/live"))
+
+    assert connection.transport.value()[before:].startswith(b"HTTP/1.1 200")
+    connection.close()
+
+
+def test_a_short_list_has_its_length() -> None:
+    """What is short comes in one piece, as all answers do."""
+    response = Long().here.ask("GET", "/api/events/history?limit=2")
+
+    assert response.header("content-length") == str(len(response.body))
+    assert numbers_in(response.body) == [EVENTS - 2, EVENTS - 1]
+
+
+def test_an_old_client() -> None:
+    """Over HTTP/1.0 the end of the connection is the end of the list."""
+    long = Long()
+    connection = long.begin(version="1.0")
+    resume(connection)
+
+    assert b"chunked" not in connection.transport.value()[:1000]
+    body = connection.transport.value().partition(b"\r\n\r\n")[2]
+    assert numbers_in(body) == list(range(EVENTS))
+    assert connection.is_closed
+
+
+def test_head_of_a_long_list() -> None:
+    """Only the headers come, and no more is read than was to see that it is long."""
+    long = Long()
+    connection = long.begin("HEAD")
+    resume(connection)
+
+    assert (connection.response().status, connection.response().body) == (200, b"")
+    assert long.reads < EVENTS / 2
+    connection.close()
+
+
+def test_a_client_that_leaves() -> None:
+    """Nothing more is read for it."""
+    long = Long()
+    connection = long.begin()
+    reads = long.reads
+
+    connection.close()
+    long.here.clock.advance(2 * PATIENCE_SECONDS)
+
+    assert long.reads == reads
+
+
+def test_a_client_that_takes_nothing() -> None:
+    """It is cut after a minute, and not before."""
+    long = Long()
+    connection = long.begin()
+    long.here.clock.advance(PATIENCE_SECONDS - 1)
+    assert not connection.is_closed
+
+    long.here.clock.advance(1)
+
+    assert connection.is_closed
+    assert b"count" not in connection.transport.value()
+
+
+def test_a_log_that_fails_in_the_midst() -> None:
+    """The connection is cut: nobody takes half a list for a whole one."""
+    long = Long()
+    connection = long.begin()
+    long.most = long.reads + 3
+    with capturedLogs() as captured:
+        resume(connection)
+
+    assert connection.is_closed
+    assert not connection.transport.value().endswith(b"0\r\n\r\n")
+    assert [type(event["log_failure"].value) for event in captured] == [StorageFailed]
+
+
+def test_a_log_that_fails_at_once() -> None:
+    """Then the answer is a problem, as of any other route."""
+    long = Long()
+    long.most = 3
+    with capturedLogs():
+        response = long.here.ask("GET", TARGET)
+
+    assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
+
+
+# How much is read
+
+
+class Reading:
+    """
+    Reads a log without threads.
+
+    :ivar fetched: How many bytes of events were fetched so far.
+    :ivar pages: How many pages of the database were looked at, over and over if need be.
+    """
+
+    def __init__(self, log: Opened, newest: int) -> None:
+        self._connection = log.readers[0]
+        self._newest = newest
+        self.fetched = self.pages = 0
+
+    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+        page = self._counted(history.read, after, self._newest, wanted, max_bytes)
+        self.fetched += sum(len(block.body) for block in page.blocks)
+        return succeed(page)
+
+    def behind_last(self, before: int, wanted: EventFilter, count: int) -> int:
+        number: int = self._counted(history.behind_last, before, wanted, count)
+        return number
+
+    def _counted(self, query: Any, *arguments: Any) -> Any:
+        self._looked_at()
+        answer = query(self._connection, *arguments)
+        self.pages += self._looked_at()
+        return answer
+
+    def _looked_at(self) -> int:
+        kinds = (apsw.SQLITE_DBSTATUS_CACHE_HIT, apsw.SQLITE_DBSTATUS_CACHE_MISS)
+        return sum(self._connection.status(kind, True)[0] for kind in kinds)
+
+
+SMALL, LARGE = 3_000, 24_000
+
+
+def fill(log: Opened, count: int, per_block: int) -> None:
+    """Events of 8 sessions in turn, with a rare one at each end."""
+    blocks = []
+    for seq in range(1, count + 1, per_block):
+        kinds = ["log:info"] * per_block
+        if seq == 1:
+            kinds[0] = "session:started"
+        if seq + per_block > count:
+            kinds[-1] = "session:stopped"
+        facts = [Fact(kind, {"message": "x" * 100}) for kind in kinds]
+        session_id = f"session_{seq // per_block % 8}"
+        blocks.append(new_block(block_of_facts(seq, MS + seq, session_id, facts), MS + seq))
+        assert len(blocks[-1].block.body) <= MAX_BLOCK_BYTES
+    put_blocks(log, blocks)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[int, int], Opened]]:
+    """A log of few events and one of many, each of single ones and of full blocks."""
+    with ExitStack() as stack:
+        made = {}
+        for count in (SMALL, LARGE):
+            for per_block in (1, 150):
+                log = stack.enter_context(opened(tmp_path_factory.mktemp("log") / "log.db"))
+                log.connection.pragma("synchronous", "off")  # only the outcome matters here
+                fill(log, count, per_block)
+                made[count, per_block] = log
+        yield made
+
+
+@pytest.mark.parametrize("per_block", [1, 150])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("session_id", "types", "matches"),
+    [
+        (None, None, 100),
+        ("session_3", None, 100),
+        ("session_9", None, 0),
+        (None, "log:*", 100),
+        (None, "task:*", 0),
+        (None, "session:started", 1),
+        (None, "session:stopped", 1),
+        ("session_3", "log:*", 100),
+    ],
+)
+def test_no_more_is_read_than_is_given(
+    logs: Any,
+    per_block: int,
+    backwards: bool,
+    session_id: str | None,
+    types: str | None,
+    matches: int,
+) -> None:
+    """Of a log that is eight times as long hardly more is looked at for the same list."""
+    wanted = EventFilter(session_id, EVERY_KIND if types is None else mask_of_types([types]))
+    pages = []
+    for count in (SMALL, LARGE):
+        log = Reading(logs[count, per_block], count)
+        after = log.behind_last(count + 1, wanted, 100) if backwards else 0
+        walk = EventPages(log, wanted, after=after, before=count + 1, limit=100)  # type: ignore[arg-type]
+        given: list[bytes] = []
+        while not walk.is_over:
+            given += SynchronousTestCase().successResultOf(ensureDeferred(walk.some()))
+        assert len(given) == walk.count == matches
+        assert log.fetched <= 2 * sum(map(len, given)) + 2 * MAX_BLOCK_BYTES
+        pages.append(log.pages)
+
+    assert pages[1] <= 2 * pages[0] + 50  # each row of an index is found in logarithmic time
