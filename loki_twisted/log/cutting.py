@@ -62,7 +62,7 @@ class Budget:
     lookups: int
 
 
-SLICE: Final = Budget(rows=384, size=512 * 1024, lookups=2)
+SLICE: Final = Budget(rows=192, size=256 * 1024, lookups=2)
 """What is done at once when there is nothing else to do. Measured: 1 to 5 ms."""
 
 WITH_COMMIT: Final = Budget(rows=64, size=64 * 1024, lookups=1)

@@ -53,7 +53,7 @@ from loki_twisted.log.statements import write
 from loki_twisted.model.errors import StorageFailed
 
 _CHECKPOINT_PAGES: Final = 1_000
-_SLICES_PAGES: Final = 250
+_SLICES_PAGES: Final = 128
 _OVERDUE_PAGES: Final = 4_000
 _OVERLONG_PAGES: Final = 16_000
 _WAITING_SHARE: Final = 16
@@ -129,24 +129,25 @@ class Ledger:
 
     def tidy(self) -> bool:
         """
-        Drop a little of what there is too much of, if there is.
+        Drop a little of what there is too much of, if there is, or checkpoint what was dropped.
 
         :returns: Whether there is more to do.
         """
         if self._connection is None or self._keeps_all:
             return False
-        cutter = self._cutter
-        before = cutter.bounds
+        before = self._cutter.bounds
         try:
-            more = cutter.slice()
-            if cutter.bounds != before:
-                self._report(Shortened(cutter.bounds))
-            if more or self._is_tidying:
-                # In the end the file itself becomes shorter, if it can.
-                self._maybe_checkpoint(_SLICES_PAGES if more else 1)
+            if self._is_tidying and self._maybe_checkpoint(_SLICES_PAGES):
+                return True
+            more = self._cutter.slice()
+            if self._cutter.bounds != before:
+                self._report(Shortened(self._cutter.bounds))
+            if self._is_tidying and not more:
+                # Only now the file itself becomes shorter, if it can.
+                self._maybe_checkpoint(1)
             self._is_tidying = more
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not end the thread
-            cutter.undo()
+            self._cutter.undo()
             if not self._lives_with(error):
                 self._fail((), error)
             return False
@@ -242,19 +243,25 @@ class Ledger:
             self._overdue_pages = min(_OVERDUE_PAGES, size // number_of(connection, "page_size"))
             connection.pragma("journal_size_limit", min(KEPT_WAL_BYTES, size))
 
-    def _maybe_checkpoint(self, pages: int) -> None:
+    def _maybe_checkpoint(self, pages: int) -> bool:
+        """
+        Copy the write-ahead log into the database, if it has become too long.
+
+        :param pages: So many pages are too long.
+        """
         connection = self._connection
         if connection is None:
-            return
+            return False
         self._pages += connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
         if self._pages < min(pages, self._overdue_pages):
-            return
+            return False
         self._pages = 0
         with contextlib.suppress(*_NEXT_TIME):
             length, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if length > _OVERLONG_PAGES:
                 # Somebody was always reading. Now they wait, until it begins from the front again.
                 _truncate(connection)
+        return True
 
 
 def _truncate(connection: apsw.Connection) -> None:

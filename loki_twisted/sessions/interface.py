@@ -73,7 +73,7 @@ class ISessions(Interface):
 
     def delete(session_id: str) -> Deferred[None]:
         """
-        Remove a session's record. Its events stay in the log.
+        Remove a session's record. Its events stay in the log as long as any others.
 
         :raises SessionNotFound: if there is none of that id.
         :raises Conflict: while it runs.

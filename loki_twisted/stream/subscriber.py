@@ -304,9 +304,11 @@ class Subscriber:
         for piece in pieces(page.blocks, self._host.piece_bytes):
             self._give_piece(piece, max(self.cursor, piece[-1].last_seq))
             if self.state is not State.REPLAYING:
-                return  # the rest is read again when there is room
-        self._give_piece((), page.reached)
-        self._gapless = self._gapless or page.complete_from <= page.reached + 1
+                break  # the rest is read again when there is room
+        else:
+            self._give_piece((), page.reached)
+        # Nothing is missing behind the cursor, as of when the page was read.
+        self._gapless = self._gapless or page.complete_from <= self.cursor + 1
 
     def _give_piece(self, blocks: Sequence[Block], reached: int) -> None:
         after, wanted, end = self.cursor, self._group.wanted, self._history_end

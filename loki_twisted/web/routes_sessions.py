@@ -197,7 +197,7 @@ class SessionRoutes:
         """
         Delete the record of a session that has ended.
 
-        Its events stay in the log.
+        Its events stay in the log as long as any others.
         """
         await self._sessions.delete(known(session_id))
         return SessionMessage(session_id=session_id, message="The session's record is deleted.")
