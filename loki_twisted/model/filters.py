@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Self
 
 import attrs
 
@@ -13,7 +13,11 @@ from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, LOG_LEVELS
 EVERY_KIND: Final = (1 << len(EVENT_TYPES)) - 1
 """The mask of a filter that wants all types."""
 
-_GROUPS: Final = frozenset(name.split(":")[0] for name in EVENT_TYPES if ":" in name)
+_GROUPS: Final = {
+    group: [name for name in EVENT_TYPES if name.startswith(group[:-1])]
+    for group in dict.fromkeys(f"{n.split(':')[0]}:*" for n in EVENT_TYPES if ":" in n)
+}
+"""The types of each group, by its name (``task:*``)."""
 
 
 @attrs.frozen(slots=True)
@@ -29,6 +33,39 @@ class EventFilter:
 
     session_id: str | None = None
     mask: int = EVERY_KIND
+
+    @classmethod
+    def of(
+        cls,
+        session_id: str | None = None,
+        types: Iterable[str] = (),
+        min_level: str | None = None,
+    ) -> Self:
+        """
+        Say a filter in words. Whoever says nothing gets everything.
+
+        :param session_id: Only events of this session.
+        :param types: Only events of these types; ``task:*`` stands for all that begin so. None
+            at all leaves nothing out.
+        :param min_level: No ``log:*`` events below ``debug``, ``info``, ``warn`` or ``error``.
+            Other events are not touched.
+        :raises InvalidRequest: if there is no such type or level.
+        """
+        names = list(types)
+        mask = mask_of_types(names) if names else EVERY_KIND
+        if min_level is not None:
+            mask &= mask_of_level(min_level)
+        return cls(session_id, mask)
+
+    def as_parameters(self) -> dict[str, str]:
+        """
+        Say the filter as parameters of the API: ``sessionId``, ``types``, ``minLevel``.
+
+        What need not be said is left out, and a whole group is said as such: a newer server
+        may have types that we do not know.
+        """
+        session = {} if self.session_id is None else {"sessionId": self.session_id}
+        return session | _parameters_of_mask(self.mask)
 
     def wants(self, session_id: str, kind: int) -> bool:
         """Whether an event of this session and kind is in the set."""
@@ -56,11 +93,10 @@ def mask_of_types(types: Iterable[str]) -> int:
     mask = 0
     wrong = []
     for name in types:
-        group, colon, rest = name.partition(":")
-        if colon and rest == "*" and group in _GROUPS:
-            mask |= sum(1 << k for k, t in enumerate(EVENT_TYPES) if t.startswith(group + ":"))
+        if name in _GROUPS:
+            mask |= _mask_of(_GROUPS[name])
         elif name in KIND_OF_TYPE:
-            mask |= 1 << KIND_OF_TYPE[name]
+            mask |= _mask_of([name])
         else:
             wrong.append(name)
     if wrong:
@@ -79,4 +115,31 @@ def mask_of_level(level: str) -> int:
     if level not in LOG_LEVELS:
         raise InvalidRequest.of([("minLevel", f"{level!r} is none of {', '.join(LOG_LEVELS)}")])
     below = LOG_LEVELS[: LOG_LEVELS.index(level)]
-    return EVERY_KIND & ~sum(1 << KIND_OF_TYPE[f"log:{name}"] for name in below)
+    return EVERY_KIND & ~_mask_of([f"log:{name}" for name in below])
+
+
+def _mask_of(types: Iterable[str]) -> int:
+    return sum(1 << KIND_OF_TYPE[name] for name in types)
+
+
+def _parameters_of_mask(mask: int) -> dict[str, str]:
+    """Say a mask in the shortest way that gives it again."""
+    if mask == EVERY_KIND:
+        return {}
+    for level in LOG_LEVELS:
+        if mask == mask_of_level(level):
+            return {"minLevel": level}
+    types = _names_of(mask)
+    if not types:
+        # No list of types says that; these two together do.
+        return {"types": f"log:{LOG_LEVELS[0]}", "minLevel": LOG_LEVELS[-1]}
+    return {"types": ",".join(types)}
+
+
+def _names_of(mask: int) -> list[str]:
+    """The types of a mask: the name of a group for all of its types, where it has several."""
+    names = [name for name in EVENT_TYPES if mask >> KIND_OF_TYPE[name] & 1]
+    for group, members in _GROUPS.items():
+        if len(members) > 1 and set(members) <= set(names):
+            names = [*(name for name in names if name not in members), group]
+    return names
