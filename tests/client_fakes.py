@@ -73,6 +73,7 @@ class PlayedServer(Resource):
     :ivar answers: Status and JSON (or bytes) by method and path.
     :ivar asked: All requests, in order.
     :ivar streams: All connections of the stream, in order.
+    :ivar beginning: What each stream brings along with its headers.
     """
 
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -84,6 +85,7 @@ class PlayedServer(Resource):
         self.asked: list[Asked] = []
         self.streams: list[PlayedStream] = []
         self.stream_type = "text/event-stream"
+        self.beginning = b""
         self.stream_answer: tuple[int, Any] | None = None
 
     def render(self, request: Request) -> int | bytes:
@@ -97,7 +99,9 @@ class PlayedServer(Resource):
         self.asked.append(Asked(method, request.uri.decode(), headers, request.content.read()))
         if path == "/api/events" and self.stream_answer is None:
             request.setHeader("content-type", self.stream_type)
-            request.write(b": connected to loki-mode event stream\nretry: 2000\n\n")
+            request.write(
+                b": connected to loki-mode event stream\nretry: 2000\n\n" + self.beginning
+            )
             self.streams.append(PlayedStream(request))
             return NOT_DONE_YET
         played = self.stream_answer if path == "/api/events" else None
@@ -128,6 +132,8 @@ class Played:
             "lag": 0,
         }
         self.server.answers[("GET", "/api/events/stats")] = (200, stats)
+        past = {"events": [], "count": 0}
+        self.server.answers[("GET", "/api/events/history")] = (200, past)
 
     def flush(self) -> None:
         """Move all bytes, in both directions."""
@@ -138,6 +144,10 @@ class Played:
         """Let time pass, in steps, and move the bytes."""
         self.clock.advance(seconds)
         self.flush()
+
+    def come_back(self) -> None:
+        """Let as much time pass as a stream waits after its first cut, at the longest."""
+        self.advance(3)
 
     @property
     def stream(self) -> PlayedStream:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, get_origin
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from treq.client import HTTPClient
@@ -22,8 +23,11 @@ from loki_twisted.client import ClientError, LokiClient, ServerUnreachable
 from loki_twisted.client.bodies import WholeBody, collect
 from loki_twisted.client.connecting import Address, read_address
 from loki_twisted.model import wire
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.tasks import TaskStatus
+from loki_twisted.web.operations import Operation
+from loki_twisted.web.routes import every_operation
 from tests.client_fakes import Played
 
 SESSION = {
@@ -171,9 +175,9 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         wire.TaskDetail,
     ),
     "tasks": (
-        lambda c: c.list_tasks(status="failed"),
+        lambda c: c.list_tasks(status="failed", limit=7, offset=2),
         "GET",
-        "/api/tasks?status=failed",
+        "/api/tasks?status=failed&limit=7&offset=2",
         {"tasks": [TASK], "pagination": PAGE},
         wire.TaskList,
     ),
@@ -193,22 +197,34 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
     ),
     "history": (
         lambda c: c.history(
-            session_id="s",
-            types=["log:*", "task:failed"],
-            min_level="warn",
+            EventFilter.of("s", ["log:*", "task:failed"], "warn"),
             limit=3,
             after="earliest",
             before="evt_9_9",
         ),
         "GET",
         (
-            "/api/events/history?sessionId=s&types=log:*,task:failed&minLevel=warn"
+            "/api/events/history?sessionId=s&types=task:failed,log:warn,log:error"
             "&limit=3&after=earliest&before=evt_9_9"
         ),
         {"events": [EVENT], "count": 1},
         wire.EventHistory,
     ),
+    "history from a level on": (
+        lambda c: c.history(EventFilter.of(min_level="warn")),
+        "GET",
+        "/api/events/history?minLevel=warn",
+        {"events": [], "count": 0},
+        wire.EventHistory,
+    ),
     "stats": (lambda c: c.event_stats(), "GET", "/api/events/stats", STATS, wire.EventStats),
+    "openapi": (
+        lambda c: c.openapi(),
+        "GET",
+        "/openapi.json",
+        {"openapi": "3.1.0"},
+        dict[str, Any],
+    ),
 }
 
 
@@ -226,16 +242,41 @@ def test_routes(call: Call, method: str, uri: str, answer: Any, kind: type) -> N
     asked_path, mark, query = played.server.asked[0].uri.partition("?")
     asked_uri = asked_path + mark + unquote(query)
     assert (played.server.asked[0].method, asked_uri) == (method, uri)
-    assert type(results[0]) is kind
+    assert type(results[0]) is (get_origin(kind) or kind)
     assert played.clock.getDelayedCalls() == []
 
 
-def test_routes_of_the_server_are_all_there() -> None:
-    """The table above has every public question of the client."""
-    others = {"close", "events", "subscribe"}
-    methods = {name for name in vars(LokiClient) if not name.startswith("_")} - others
+def asking(operation: Operation) -> list[tuple[Call, str, str, Any, type]]:
+    """The rows of the table that ask for an operation."""
+    path = re.compile(re.sub(r"{\w+}", "[^/]+", operation.path))
+    return [
+        row
+        for row in ROUTES.values()
+        if row[1] == operation.method and path.fullmatch(row[2].partition("?")[0])
+    ]
 
-    assert len(ROUTES) == len(methods)
+
+ANSWERED = [each for each in every_operation() if each.answer is not None]
+
+
+@pytest.mark.parametrize("operation", ANSWERED, ids=lambda each: each.name)
+def test_every_operation_has_a_method(operation: Operation) -> None:
+    """Whatever the API declares can be asked for, with all its parameters, for its own type."""
+    rows = asking(operation)
+    asked = {name for _, _, uri, _, _ in rows for name in parse_qs(uri.partition("?")[2])}
+
+    assert {kind for *_, kind in rows} == {operation.answer}
+    assert asked == {each.name for each in operation.parameters}
+
+
+def test_every_method_has_an_operation() -> None:
+    """The client has no questions but those of the table, and the stream."""
+    methods = {name for name in vars(LokiClient) if not name.startswith("_")}
+    streams = [each.path for each in every_operation() if each.answer is None]
+
+    assert methods >= {"close", "events", "subscribe"}
+    assert len(methods) - 3 == len(ANSWERED)
+    assert streams == ["/api/events"]
 
 
 @pytest.mark.parametrize(
@@ -416,8 +457,8 @@ class PatienceTests(SynchronousTestCase):
     def ask(self, beginning: bytes = b""):
         self.server, self.clock = Silent(beginning), Clock()
         self.agent = RequestTraversalAgent(self.server)
-        client = LokiClient("http://localhost", reactor=self.clock, agent=self.agent)
-        answer = client.live()
+        self.client = LokiClient("http://localhost", reactor=self.clock, agent=self.agent)
+        answer = self.client.live()
         self.agent.flush()
         return answer
 
@@ -469,6 +510,18 @@ class PatienceTests(SynchronousTestCase):
             self.failureResultOf(answer, CancelledError)
             self.agent.flush()
 
+            assert len(self.server.gone) == 1
+            assert self.clock.getDelayedCalls() == []
+
+    def test_closing_the_client(self) -> None:
+        """A client that is closed waits for no answer any more."""
+        for beginning in (b"", b'{"alive":'):
+            answer = self.ask(beginning)
+            closing = self.client.close()
+            self.agent.flush()
+
+            self.successResultOf(closing)
+            self.failureResultOf(answer, CancelledError)
             assert len(self.server.gone) == 1
             assert self.clock.getDelayedCalls() == []
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.client import ClientError, EventStream, StreamReset
 from loki_twisted.client.reconnecting import delay_seconds, is_final, retry_after_seconds
+from loki_twisted.model.filters import EventFilter
 from tests.client_fakes import Played, frame
 
 RESET = {"asked": "evt_9_9", "oldest": "evt_3_3000", "newest": "evt_4_4000", "reason": "future"}
@@ -90,12 +92,10 @@ class StreamTests(SynchronousTestCase):
 
     def test_what_is_asked_for(self) -> None:
         """The filter goes into the query, where to begin into the header."""
-        self.consume(
-            session_id="s", types=["task:*", "log:warn"], min_level="warn", after="evt_5_5000"
-        )
+        self.consume(wanted=EventFilter.of("s", ["task:*", "log:warn"]), after="evt_5_5000")
 
         asked = self.played.server.asked[-1]
-        assert asked.uri == "/api/events?sessionId=s&types=task%3A%2A%2Clog%3Awarn&minLevel=warn"
+        assert asked.uri == "/api/events?sessionId=s&types=log%3Awarn%2Ctask%3A%2A"
         assert asked.headers["accept"] == "text/event-stream"
         assert asked.headers["last-event-id"] == "evt_5_5000"
 
@@ -105,7 +105,7 @@ class StreamTests(SynchronousTestCase):
         self.played.send(frame(2) + frame(3)[:30])
         self.played.stream.cut()
         self.played.flush()
-        self.played.advance(2)
+        self.played.come_back()
 
         assert self.played.stream.last_event_id == "evt_2_2000"
         self.played.send(frame(3))
@@ -117,7 +117,7 @@ class StreamTests(SynchronousTestCase):
         self.played.send(frame(1) + special("stream:bye", {"lastEventId": "evt_1_1000"}))
         self.played.stream.end()
         self.played.flush()
-        self.played.advance(2)
+        self.played.come_back()
 
         assert self.played.stream.last_event_id == "evt_1_1000"
         assert consumer.taken == [1]
@@ -131,7 +131,7 @@ class StreamTests(SynchronousTestCase):
         assert self.played.stream.last_event_id == "evt_7_7000"
         self.played.stream.cut()
         self.played.flush()
-        self.played.advance(2)
+        self.played.come_back()
 
         assert self.played.stream.last_event_id == "evt_7_7000"
 
@@ -140,28 +140,85 @@ class StreamTests(SynchronousTestCase):
         self.consume()
         assert self.played.stream.last_event_id == "earliest"
 
-    def test_history_is_asked_for_once(self) -> None:
-        """After a cut the stream goes on; it does not begin with old events again."""
-        self.consume(history=5)
-        assert self.played.server.asked[-1].uri == "/api/events?history=5"
-        assert self.played.stream.last_event_id is None
-        self.played.send(frame(4))
-        self.played.stream.cut()
+    def test_the_place_of_from_now_on(self) -> None:
+        """A consumer that has taken nothing yet can go on later all the same."""
+        self.played.server.answers[("GET", "/api/events/stats")][1]["newestEventId"] = "evt_7_7000"
+        stream = self.played.client.events()
         self.played.flush()
-        self.played.advance(2)
 
-        assert self.played.server.asked[-1].uri == "/api/events"
+        assert stream.last_event_id == "evt_7_7000"
+
+    def answer_history(self, *numbers: int) -> None:
+        """Let the server have these events."""
+        events = [json.loads(frame(number).split(b"data: ")[1]) for number in numbers]
+        past = {"events": events, "count": len(events)}
+        self.played.server.answers[("GET", "/api/events/history")] = (200, past)
+
+    def test_history_begins_behind_the_event_before_it(self) -> None:
+        """Where the last events begin is found out first, so that a cut loses nothing."""
+        self.answer_history(4, 7, 9)
+        self.consume(wanted=EventFilter("s"), history=2)
+        asked = [each.uri for each in self.played.server.asked]
+        assert asked == ["/api/events/history?sessionId=s&limit=3", "/api/events?sessionId=s"]
         assert self.played.stream.last_event_id == "evt_4_4000"
 
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.come_back()
+        assert self.played.stream.last_event_id == "evt_4_4000"
+
+    def test_a_history_of_all_there_is(self) -> None:
+        """Where there are fewer events than are asked for, the stream begins with the first."""
+        self.answer_history(1, 2)
+        self.consume(history=2)
+
+        assert self.played.stream.last_event_id == "earliest"
+
+    def test_a_history_of_many_pages(self) -> None:
+        """More events than the server lists at once are counted in several pages."""
+        self.answer_history(*range(1, 1001))
+        self.consume(history=1999)
+        asked = [each.uri for each in self.played.server.asked]
+
+        assert asked[0] == "/api/events/history?limit=1000"
+        assert asked[1] == "/api/events/history?limit=1000&before=evt_1_1000"
+        assert len(asked) == 3
+        assert self.played.stream.last_event_id == "evt_1_1000"
+
     def test_bye_says_where_to_go_on(self) -> None:
-        """Of a stream that has brought no event, the server's word of parting is remembered."""
-        self.consume(history=5)
-        self.played.send(special("stream:bye", {"lastEventId": "evt_8_8000"}))
+        """The server's word of parting is a better place than that of the last event wanted."""
+        for first in (b"", frame(2)):
+            self.played = Played()
+            self.consume(after="evt_1_1000")
+            self.played.send(first + special("stream:bye", {"lastEventId": "evt_8_8000"}))
+            self.played.stream.end()
+            self.played.flush()
+            self.played.come_back()
+
+            assert self.played.stream.last_event_id == "evt_8_8000"
+            self.nothing_is_left()
+
+    def test_bye_counts_when_its_turn_comes(self) -> None:
+        """While events before it are not taken, the stream does not go on behind them."""
+        stream = self.played.client.events(after="evt_1_1000")
+        self.played.flush()
+        self.played.send(frame(2) + special("stream:bye", {"lastEventId": "evt_8_8000"}))
         self.played.stream.end()
         self.played.flush()
-        self.played.advance(2)
+        self.played.advance(100)
+        assert len(self.played.server.streams) == 1
+        consumer = Consumer(stream).go()
+        self.played.flush()
 
+        assert consumer.taken == [2]
         assert self.played.stream.last_event_id == "evt_8_8000"
+
+    def test_words_of_newer_servers(self) -> None:
+        """What a newer server says of the stream itself is passed over."""
+        consumer = self.consume(after="evt_1_1000")
+        self.played.send(special("stream:weather", {"sky": "blue"}) + frame(2))
+
+        assert consumer.taken == [2]
 
     def test_heartbeats_are_no_place_to_go_on(self) -> None:
         """A heartbeat is handed over, and forgotten as a place."""
@@ -199,7 +256,7 @@ class StreamTests(SynchronousTestCase):
 
         self.played.advance(45)
         assert self.played.stream.gone
-        self.played.advance(2)
+        self.played.come_back()
         assert len(self.played.server.streams) == 2
 
     def test_a_consumer_that_is_away_is_not_silence(self) -> None:
@@ -239,17 +296,17 @@ class StreamTests(SynchronousTestCase):
         self.played.advance(10)
         self.played.stream.cut()
         self.played.flush()
-        self.played.advance(2)
+        self.played.come_back()
 
         assert len(self.played.server.streams) == 2
 
     def test_the_server_says_how_long_to_wait(self) -> None:
-        """What the stream gives as retry is waited for before coming back, spread a little."""
+        """What the stream gives as retry is waited for before coming back, and a little more."""
         self.consume(after="earliest")
         self.played.send(b"retry: 8000\n\n")
         self.played.stream.cut()
         self.played.flush()
-        self.played.advance(3.9)
+        self.played.advance(7.9)
         assert len(self.played.server.streams) == 1
 
         self.played.advance(4.1)
@@ -265,7 +322,7 @@ class StreamTests(SynchronousTestCase):
             self.played.server.stream_answer = (status, refusal)
             self.played.stream.cut()
             self.played.flush()
-            self.played.advance(2)
+            self.played.come_back()
 
             assert consumer.taken == [1]
             assert (consumer.end.code, consumer.end.status) == ("SOME_CODE", status)
@@ -279,11 +336,10 @@ class StreamTests(SynchronousTestCase):
             answer: Any = {"error": "Later.", "code": code} if code else b"<h1>Bad Gateway</h1>"
             self.played.server.stream_answer = (status, answer)
             consumer = self.consume(after="earliest")
-            if code:
-                self.played.advance(19)
-                assert len(self.played.server.asked) == 1
+            self.played.advance(19)
+            assert len(self.played.server.asked) == 1
             self.played.server.stream_answer = None
-            self.played.advance(20)
+            self.played.advance(11)
             self.played.send(frame(1))
 
             assert consumer.taken == [1]
@@ -325,6 +381,49 @@ class StreamTests(SynchronousTestCase):
 
         assert consumer.taken == [1, 2]
         assert consumer.end is None
+
+    def test_closing_with_the_first_bytes(self) -> None:
+        """A consumer may close at an event that comes in one piece with the headers."""
+        self.played.server.beginning = frame(1) + frame(2)
+        stream = self.played.client.events(after="earliest")
+        consumer = Consumer(stream, stop_at=1).go()
+        self.played.flush()
+
+        assert consumer.taken == [1]
+        assert consumer.end is None
+        assert self.played.stream.gone
+
+    def test_two_consumers(self) -> None:
+        """A second consumer is told that it is one too many; the first goes on."""
+        consumer = self.consume(after="earliest")
+        second = Deferred.fromCoroutine(consumer.stream.__anext__())
+        self.failureResultOf(second, RuntimeError)
+        self.played.send(frame(1))
+
+        assert consumer.taken == [1]
+
+    def test_a_consumer_that_is_cancelled(self) -> None:
+        """Waiting for an event can be cancelled; the stream stays, and nothing is lost."""
+        stream = self.played.client.events(after="earliest")
+        self.played.flush()
+        waiting = Deferred.fromCoroutine(stream.__anext__())
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.played.send(frame(1))
+
+        consumer = Consumer(stream).go()
+        assert consumer.taken == [1]
+
+    def test_closing_that_is_not_waited_for(self) -> None:
+        """Who cancels the wait for the end does not keep the stream open."""
+        consumer = self.consume(after="earliest")
+        closing = Deferred.fromCoroutine(consumer.stream.aclose())
+        closing.cancel()
+        self.failureResultOf(closing, CancelledError)
+        self.played.flush()
+
+        assert self.played.stream.gone
+        self.close(consumer.stream)
 
     def test_closing_before_it_is_connected(self) -> None:
         """A stream can be closed while it waits for its connection, or for the next one."""
@@ -373,7 +472,7 @@ class StreamTests(SynchronousTestCase):
         self.played.stream.cut()
         self.played.flush()
         consumer = Consumer(stream).go()
-        self.played.advance(2)
+        self.played.come_back()
         assert self.played.stream.last_event_id == "evt_3_3000"
 
         self.played.send(frame(4))
@@ -386,7 +485,7 @@ class StreamTests(SynchronousTestCase):
         self.played.send(frame(1))
         self.played.stream.end()
         self.played.flush()
-        self.played.advance(2)
+        self.played.come_back()
         self.close(stream)
 
         assert stream.has_ended
@@ -463,6 +562,35 @@ class SubscribeTests(SynchronousTestCase):
         assert len(self.got) == 2
         self.unsubscribe(unsubscribe)
 
+    def test_what_breaks_the_delivery(self) -> None:
+        """What is raised where events are missing ends the subscription, and closes its stream."""
+        told: list[Exception] = []
+
+        def on_reset(reset: StreamReset) -> None:
+            raise LookupError(reset.reason)
+
+        self.subscribe(self.got.append, on_reset=on_reset, on_error=told.append)
+        self.played.send(special("stream:reset", RESET) + frame(3))
+        self.played.flush()
+
+        assert [str(error) for error in told] == ["future"]
+        assert self.got == []
+        assert self.played.stream.gone
+        assert self.played.clock.getDelayedCalls() == []
+
+    def test_a_refusal_that_nobody_wants_to_hear(self) -> None:
+        """A refusal is logged where there is nobody to be told, or where he fails."""
+        self.played.server.stream_answer = (401, {"error": "Who?", "code": "UNAUTHORIZED"})
+        with capturedLogs() as logged:
+            self.subscribe(self.got.append)
+        assert [str(each["error"]) for each in logged] == ["Who?"]
+
+        def on_error(error: Exception) -> None:
+            raise ZeroDivisionError
+
+        self.subscribe(self.got.append, on_error=on_error)
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
     def test_a_refusal_is_told(self) -> None:
         """Who subscribes learns that the stream is refused for good."""
         told: list[Exception] = []
@@ -496,16 +624,24 @@ class RuleTests(SynchronousTestCase):
     st.floats(0, 1_000_000),
     st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_delays_are_bounded(failures: int, retry: float, at_least: float, chance: float) -> None:
-    """No count of failures and no wish of a server makes a client wait for ever."""
+    """A client waits as long as the server asks, but none waits for ever, and none not at all."""
     delay = delay_seconds(failures, retry, at_least, lambda: chance)
 
-    assert min(at_least, 300.0) <= delay <= 300.0
+    assert max(min(max(retry, at_least), 300.0), 0.01) <= delay <= 300.0
 
 
-@pytest.mark.parametrize(("failures", "longest"), [(0, 2.0), (1, 4.0), (3, 16.0), (9, 30.0)])
-def test_delays_grow(failures: int, longest: float) -> None:
-    """Each failure doubles the delay up to half a minute, of which the upper half is chance."""
-    assert delay_seconds(failures, 2.0, 0.0, lambda: 0.0) == longest / 2
-    assert delay_seconds(failures, 2.0, 0.0, lambda: 1.0) == longest
+@pytest.mark.parametrize(("failures", "least"), [(0, 2.0), (1, 4.0), (3, 16.0), (9, 30.0)])
+def test_delays_grow(failures: int, least: float) -> None:
+    """Each failure doubles the delay up to half a minute; by chance it is up to a half more."""
+    assert delay_seconds(failures, 2.0, 0.0, lambda: 0.0) == least
+    assert delay_seconds(failures, 2.0, 0.0, lambda: 1.0) == least * 1.5
+
+
+def test_delays_grow_from_nothing() -> None:
+    """A server that asks for no delay at all is left alone after some failures."""
+    delays = [delay_seconds(failures, 0.0, 0.0, lambda: 0.0) for failures in range(13)]
+
+    assert delays[0] == 0.01
+    assert delays[-1] == 30.0

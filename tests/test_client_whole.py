@@ -10,6 +10,7 @@ import pytest_twisted
 from twisted.internet import reactor
 
 from loki_twisted.client import ClientError, LokiClient, StreamReset
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import SessionStatus
 from tests.system import Server
 
@@ -33,7 +34,7 @@ async def test_a_session_from_its_start_to_its_removal(server: Server) -> None:
         session_id = (await client.start_session(provider="demo")).session_id
 
         types = []
-        async with client.events(session_id=session_id, after="earliest") as events:
+        async with client.events(EventFilter(session_id), after="earliest") as events:
             async for event in events:
                 types.append(event.type)
                 if event.type == "input:requested":
@@ -53,7 +54,7 @@ async def test_a_session_from_its_start_to_its_removal(server: Server) -> None:
         assert (await client.get_task(session_id, task.id)).task == task
         assert (await client.active_tasks()).count == 0
         assert (await client.queued_tasks()).count == 0
-        history = await client.history(session_id=session_id, after="earliest", limit=1000)
+        history = await client.history(EventFilter(session_id), after="earliest", limit=1000)
         assert [event.type for event in history.events] == types
         assert (await client.event_stats()).newest_event_id is not None
         assert (await client.status()).sessions.completed == 1
@@ -78,8 +79,8 @@ async def test_orders_and_refusals(server: Server) -> None:
         assert refused.value.code == "SESSION_ALREADY_RUNNING"
         assert refused.value.details == {"sessionId": session_id}
 
-        wanted = ["session:*", "input:requested"]
-        async with client.events(session_id=session_id, types=wanted, after="earliest") as events:
+        wanted = EventFilter.of(session_id, ["session:*", "input:requested"])
+        async with client.events(wanted, after="earliest") as events:
             while (await events.__anext__()).type != "input:requested":
                 pass
             assert (await client.pause_session(session_id)).session_id == session_id

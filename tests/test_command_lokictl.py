@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from loki_twisted.client import ServerNotTrusted, ServerUnreachable
 from loki_twisted.command import calling, verbs_sessions, verbs_watching
 from loki_twisted.command.lokictl import VERBS, complete, main, make_parser
 from tests.client_fakes import Played, frame
@@ -157,8 +158,20 @@ def test_tail(talking: Talking, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(out.splitlines()) == lines
         assert "log:info          hello" in out
 
-    uri = talking.orders[0][1]
-    assert uri == "/api/events?sessionId=s&types=log%3A%2A&minLevel=info&history=7"
+    wanted = "sessionId=s&types=log%3Ainfo%2Clog%3Awarn%2Clog%3Aerror"
+    asked = [uri for _, uri in talking.orders[:3]]
+    assert f"/api/events?{wanted}" in asked
+    assert f"/api/events/history?{wanted}&limit=8" in asked
+
+
+@pytest.mark.parametrize("words", ["--types task:*,nonsense", "--min-level loud"])
+def test_tail_of_nothing_there_is(
+    talking: Talking, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """A type or level that is none is one line on stderr, before any server is asked."""
+    assert main(["tail", *words.split()]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert talking.orders == []
 
 
 def test_tail_from_a_place(talking: Talking, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,6 +235,12 @@ def test_refusals(
     assert out == ""
     assert err.startswith(told)
     assert err.count("\n") == 1
+
+
+def test_complaints() -> None:
+    """Starting a server is no advice where there is one that is not trusted."""
+    assert calling.complaint(ServerUnreachable("None.")).endswith("loki serve")
+    assert calling.complaint(ServerNotTrusted("Not trusted.")) == "Not trusted."
 
 
 def test_tail_without_a_server(talking: Talking, capsys: pytest.CaptureFixture[str]) -> None:

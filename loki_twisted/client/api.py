@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
-from loki_twisted.client.connecting import Connections, connections_to, read_address
+from loki_twisted.client.connecting import Connecting, read_address
 from loki_twisted.client.exchange import OK, Exchange, Query
-from loki_twisted.client.stream import EventStream, StreamReset
+from loki_twisted.client.frames import StreamReset
+from loki_twisted.client.source import EVENTS_PATH, ServerSource
+from loki_twisted.client.stream import EventStream
+from loki_twisted.client.subscription import Callback, deliver
 from loki_twisted.model import wire
-from loki_twisted.model.events import Event
+from loki_twisted.model.filters import EVERYTHING, EventFilter
 
 ANSWER_SECONDS: Final = 30.0
 """How long an answer may take, unless it is said otherwise."""
 
 _SESSIONS: Final = ("api", "sessions")
 _TASKS: Final = ("api", "tasks")
-_EVENTS: Final = ("api", "events")
 _MAY_BE_UNWELL: Final = OK | {503}
 _T = TypeVar("_T")
-
-Callback = Callable[[Event], object]
-"""Called with each event; if it returns an awaitable, that is waited for before the next."""
 
 
 class LokiClient:
@@ -34,13 +31,19 @@ class LokiClient:
     A client of one server.
 
     Methods return Deferreds, which may be awaited. They fail with
-    :class:`~loki_twisted.client.errors.ClientError` when the server refuses, and with
-    :class:`~loki_twisted.client.errors.ServerUnreachable` when it does not answer.
+    :class:`~loki_twisted.client.errors.ClientError` when the server refuses, with
+    :class:`~loki_twisted.client.errors.ServerUnreachable` when it does not answer, and with
+    :class:`~loki_twisted.client.errors.ServerNotTrusted` when its certificate is not to be trusted.
 
-    :param url: Like ``http://localhost:57374``, or ``unix:/path/of/socket``.
+    :param url: Like ``http://localhost:57374``, ``https://example.com/agents``, or
+        ``unix:/path/of/socket``.
     :param token: What the server asks for; None for a server on this machine that asks for none.
     :param reactor: The global one if None.
-    :param agent: What to send requests by, instead of connections of the client's own.
+    :param trust_root: Whose certificates to trust, as Twisted's TLS takes it: for example
+        ``trustRootFromCertificates([Certificate.loadPEM(...)])``. Those that the system trusts if
+        None; a certificate is always checked.
+    :param agent: What to send requests by, instead of connections of the client's own. Then
+        ``trust_root`` means nothing, and connections that the agent keeps are its own to close.
     :param answer_seconds: How long an answer may take.
     :raises ValueError: if the URL is none.
     """
@@ -51,6 +54,7 @@ class LokiClient:
         *,
         token: str | None = None,
         reactor: Any = None,
+        trust_root: Any = None,
         agent: IAgent | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -60,13 +64,17 @@ class LokiClient:
         address = read_address(url)
         self._reactor: Any = reactor
         self._exchange = Exchange(address, token, reactor, answer_seconds)
-        self._connections = (
-            connections_to(address, reactor) if agent is None else Connections(agent, agent)
-        )
+        self._connecting = Connecting(address, reactor, agent, trust_root)
+        self._connections = self._connecting.for_requests()
+        self._answers: set[Deferred[Any]] = set()
         self._streams: set[EventStream] = set()
 
     def close(self) -> Deferred[None]:
-        """End all streams and close all connections; fires when that is done."""
+        """
+        End all streams, cancel all questions and close all connections.
+
+        :returns: Fires when that is done.
+        """
         return Deferred.fromCoroutine(self._close())
 
     # The server
@@ -193,35 +201,39 @@ class LokiClient:
 
     def history(
         self,
+        wanted: EventFilter = EVERYTHING,
         *,
-        session_id: str | None = None,
-        types: Iterable[str] = (),
-        min_level: str | None = None,
         limit: int | None = None,
         after: str | None = None,
         before: str | None = None,
     ) -> Deferred[wire.EventHistory]:
-        """Events of the past, oldest first: the last ones, or those after or before one."""
+        """
+        Events of the past, oldest first.
+
+        :param wanted: Which events.
+        :param limit: At most so many; 100 if None.
+        :param after: The first ones after this event id, or of all there are: ``earliest``.
+            If None, the last ones.
+        :param before: Only events before this event id.
+        """
         query = (
-            *_filter(session_id, types, min_level),
+            *wanted.as_parameters().items(),
             ("limit", limit),
             ("after", after),
             ("before", before),
         )
-        return self._get((*_EVENTS, "history"), wire.EventHistory, query)
+        return self._get((*EVENTS_PATH, "history"), wire.EventHistory, query)
 
     def event_stats(self) -> Deferred[wire.EventStats]:
         """The stream in figures."""
-        return self._get((*_EVENTS, "stats"), wire.EventStats)
+        return self._get((*EVENTS_PATH, "stats"), wire.EventStats)
 
     def events(
         self,
-        *,
-        session_id: str | None = None,
-        types: Iterable[str] = (),
-        min_level: str | None = None,
-        history: int | None = None,
+        wanted: EventFilter = EVERYTHING,
         after: str | None = None,
+        *,
+        history: int = 0,
         on_reset: Callable[[StreamReset], object] | None = None,
     ) -> EventStream:
         """
@@ -230,63 +242,57 @@ class LokiClient:
         It goes on where it was cut off, without a gap and without a double, over
         broken connections and restarts of the server.
 
-        :param types: Names of types, or groups like ``task:*``; none for all.
-        :param min_level: Leave out ``log:*`` events below this level.
-        :param history: Begin with so many of the last events.
+        :param wanted: Which events.
         :param after: Begin after this event id, or with everything there is: ``earliest``.
-        :param on_reset: Called where events are missing, because the server no longer has them.
+            If None, with what happens from now on.
+        :param history: Begin with so many of the last events, where ``after`` is None.
+        :param on_reset: Called where events are missing, because the server no longer has
+            them. If None, that is logged.
         """
-        query = _filter(session_id, types, min_level)
-
-        def connect(last_event_id: str | None) -> Deferred[Any]:
-            first = () if last_event_id else (("history", history),)
-            return Deferred.fromCoroutine(
-                self._exchange.open_stream(
-                    self._connections.streams, _EVENTS, (*query, *first), last_event_id
-                )
-            )
-
+        connections = self._connecting.for_stream()
+        source = ServerSource(self._exchange, connections, wanted, history)
+        stream = EventStream(source, self._reactor, after=after, on_reset=on_reset)
         # Streams that have ended by themselves need not be closed.
-        self._streams = {stream for stream in self._streams if not stream.has_ended}
-        stream = EventStream(
-            connect,
-            self._reactor,
-            after=after,
-            anchor=None if history else self._newest_event,
-            on_reset=on_reset,
-        )
-        self._streams.add(stream)
+        self._streams = {each for each in self._streams if not each.has_ended} | {stream}
         return stream
 
     def subscribe(
         self,
         callback: Callback,
+        wanted: EventFilter = EVERYTHING,
+        after: str | None = None,
         *,
+        history: int = 0,
+        on_reset: Callable[[StreamReset], object] | None = None,
         on_error: Callable[[Exception], object] | None = None,
-        **wanted: Any,
     ) -> Callable[[], Deferred[None]]:
         """
-        Have a function called with each event.
+        Have a function called with each event. Parameters are those of :meth:`events`, and:
 
-        :param callback: What it raises is logged and ends nothing.
-        :param on_error: Called when the server refuses the stream for good; else that is logged.
-        :param wanted: As of :meth:`events`.
+        :param callback: What it raises is logged and ends nothing. If it returns an
+            awaitable, that is waited for before the next event.
+        :param on_error: Called when the server refuses the stream for good. If None, that is
+            logged.
         :returns: Call it to unsubscribe; what it returns fires when nothing is open any more.
         """
-        stream = self.events(**wanted)
-        delivery = Deferred.fromCoroutine(_deliver(stream, callback))
-        delivery.addErrback(lambda failure: _tell(failure, on_error or _log_refusal))
+        stream = self.events(wanted, after, history=history, on_reset=on_reset)
+        deliver(stream, callback, on_error)
         return lambda: Deferred.fromCoroutine(stream.aclose())
+
+    # The document
+
+    def openapi(self) -> Deferred[dict[str, Any]]:
+        """The OpenAPI document of the server."""
+        return self._get(("openapi.json",), dict[str, Any])
 
     # How
 
     async def _close(self) -> None:
+        for answer in list(self._answers):
+            answer.cancel()
         streams, self._streams = self._streams, set()
         await gatherResults([Deferred.fromCoroutine(stream.aclose()) for stream in streams])
         await self._connections.close()
-
-    def _newest_event(self) -> Deferred[str]:
-        return self.event_stats().addCallback(lambda stats: stats.newest_event_id or "earliest")
 
     def _order(self, session_id: str, order: str) -> Deferred[wire.SessionOrder]:
         return self._ask("POST", (*_SESSIONS, session_id, order), wire.SessionOrder)
@@ -296,39 +302,15 @@ class LokiClient:
     ) -> Deferred[_T]:
         return self._ask("GET", path, answer, query=query, **more)
 
-    def _ask(self, method: str, path: Iterable[str], answer: type[_T], **more: Any) -> Deferred[_T]:
+    def _ask(self, method: str, path: Iterable[str], kind: type[_T], **more: Any) -> Deferred[_T]:
         asking: Coroutine[Deferred[Any], Any, _T] = self._exchange.ask(
-            self._connections.requests, method, path, answer, **more
+            self._connections.agent, method, path, kind, **more
         )
-        return Deferred.fromCoroutine(asking)
+        answer = Deferred.fromCoroutine(asking)
+        self._answers.add(answer)
 
+        def came(result: _T) -> _T:
+            self._answers.discard(answer)
+            return result
 
-_log: Final = Logger()
-
-
-def _filter(
-    session_id: str | None, types: Iterable[str], min_level: str | None
-) -> tuple[tuple[str, str | None], ...]:
-    return (
-        ("sessionId", session_id),
-        ("types", ",".join(types) or None),
-        ("minLevel", min_level),
-    )
-
-
-async def _deliver(stream: EventStream, callback: Callback) -> None:
-    async for event in stream:
-        with _log.failuresHandled("A subscriber failed on {id}", id=event.id):
-            result = callback(event)
-            if isinstance(result, Awaitable):
-                await result
-
-
-def _tell(failure: Failure, on_error: Callable[[Exception], object]) -> None:
-    if not isinstance(failure.value, Exception):
-        failure.raiseException()
-    on_error(failure.value)
-
-
-def _log_refusal(error: Exception) -> None:
-    _log.error("A subscription has ended: {error}", error=error)
+        return answer.addBoth(came)

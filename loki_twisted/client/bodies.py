@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -75,34 +75,41 @@ def drop(response: IResponse) -> None:
     response.deliverBody(_Dropper())
 
 
+def hang_up(body: Protocol) -> None:
+    """
+    Close the connection of a body, at once.
+
+    The transport of a body cannot be aborted, and ``loseConnection`` would, over TLS, wait until
+    the other side agrees: for ever if it is dead, or if we do not read. This closes
+    what is under TLS.
+    """
+    if body.transport is not None:
+        IPushProducer(body.transport).stopProducing()
+
+
 class _Dropper(Protocol):
     """Closes what it is connected to."""
 
     def connectionMade(self) -> None:  # noqa: N802  # Twisted's name
         """Close."""
-        if self.transport is not None:
-            self.transport.loseConnection()
+        hang_up(self)
 
 
 class _Collector(Protocol):
     """Collects a body."""
 
     def __init__(self, most_bytes: int) -> None:
-        self.whole: Deferred[bytes] = Deferred(lambda _: self._drop())
+        self.whole: Deferred[bytes] = Deferred(lambda _: hang_up(self))
         self._most_bytes = most_bytes
         self._parts: list[bytes] = []
         self._size = 0
-
-    def _drop(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         """Keep it."""
         self._parts.append(data)
         self._size += len(data)
         if self._size > self._most_bytes and not self.whole.called:
-            self._drop()
+            hang_up(self)
             limit = f"more than {self._most_bytes} bytes"
             self.whole.errback(ServerUnreachable(f"The server's answer is too large: {limit}."))
 

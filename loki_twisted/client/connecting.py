@@ -11,14 +11,12 @@ from typing import Any, Final
 
 import attrs
 from hyperlink import DecodedURL, URLParseError
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.web.client import Agent, HTTPConnectionPool
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
-from zope.interface import implementer
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.iweb import IAgent
 
-CONNECT_SECONDS: Final = 10.0
+from loki_twisted.client.endpoints import Endpoints
+
 _UNIX: Final = "unix:"
 
 KEEP_SECONDS: Final = 30
@@ -57,47 +55,56 @@ def read_address(text: str) -> Address:
     return Address(url.replace(path=path, query=(), fragment=""))
 
 
-@implementer(IAgentEndpointFactory)
-@attrs.frozen
-class _SocketFactory:
-    """Connects to one unix socket, whatever the URL says."""
-
-    reactor: Any
-    path: str
-
-    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:  # noqa: ARG002, N802  # Twisted's
-        """Name the socket."""
-        return UNIXClientEndpoint(self.reactor, self.path, timeout=CONNECT_SECONDS)
-
-
 @attrs.frozen
 class Connections:
     """
-    The agents of one client.
+    An agent, and the connections that it has made.
 
-    Requests share connections that are kept for a while; each stream has one of its own.
+    :ivar agent: What to send requests by.
     """
 
-    requests: IAgent
-    streams: IAgent
+    agent: IAgent
     _pool: HTTPConnectionPool | None = None
+    _endpoints: Endpoints | None = None
 
     def close(self) -> Deferred[None]:
-        """Close the connections that are kept; fires when they are closed."""
-        return succeed(None) if self._pool is None else self._pool.closeCachedConnections()
+        """Break all connections; fires when they are gone. A foreign agent keeps its own."""
+        if self._pool is None or self._endpoints is None:
+            return succeed(None)
+        both = [self._pool.closeCachedConnections(), self._endpoints.connections.close()]
+        return gatherResults(both).addCallback(lambda _: None)
 
 
-def connections_to(address: Address, reactor: Any) -> Connections:
-    """Make the agents for an address."""
-    pool = HTTPConnectionPool(reactor, persistent=True)
-    pool.cachedConnectionTimeout = KEEP_SECONDS
-    alone = HTTPConnectionPool(reactor, persistent=False)
-    return Connections(_agent(address, reactor, pool), _agent(address, reactor, alone), pool)
+@attrs.frozen
+class Connecting:
+    """
+    How a client connects.
 
+    :ivar agent: A foreign agent to use for everything, or None.
+    :ivar trust_root: Whose certificates to trust, for example what
+        ``twisted.internet.ssl.trustRootFromCertificates`` gives; None for those that the
+        system trusts.
+    """
 
-def _agent(address: Address, reactor: Any, pool: HTTPConnectionPool) -> IAgent:
-    if address.socket_path is None:
-        return Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool)
-    factory = _SocketFactory(reactor, address.socket_path)
-    agent: IAgent = Agent.usingEndpointFactory(reactor, factory, pool=pool)
-    return agent
+    address: Address
+    reactor: Any
+    agent: IAgent | None = None
+    trust_root: Any = None
+
+    def for_requests(self) -> Connections:
+        """Connections that are kept for the next request."""
+        return self._connections(persistent=True)
+
+    def for_stream(self) -> Connections:
+        """Connections for one stream, which are never used again."""
+        return self._connections(persistent=False)
+
+    def _connections(self, *, persistent: bool) -> Connections:
+        if self.agent is not None:
+            return Connections(self.agent)
+        policy = BrowserLikePolicyForHTTPS(self.trust_root)
+        pool = HTTPConnectionPool(self.reactor, persistent=persistent)
+        pool.cachedConnectionTimeout = KEEP_SECONDS
+        endpoints = Endpoints(self.reactor, self.address.socket_path, policy)
+        agent = Agent.usingEndpointFactory(self.reactor, endpoints, pool=pool)
+        return Connections(agent, pool, endpoints)

@@ -32,3 +32,7 @@ class ClientError(LokiError):
 
 class ServerUnreachable(LokiError):
     """There was no answer: nobody listens, the connection broke, or it took too long."""
+
+
+class ServerNotTrusted(ServerUnreachable):
+    """The server's certificate is not one that is trusted, or is not for its name."""

@@ -7,9 +7,11 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -17,7 +19,7 @@ from twisted.web.iweb import IAgent, IResponse
 
 from loki_twisted.client.bodies import WholeBody, collect, drop
 from loki_twisted.client.connecting import Address
-from loki_twisted.client.errors import ClientError, ServerUnreachable
+from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
 from loki_twisted.client.reconnecting import retry_after_seconds
 from loki_twisted.model.wire import Problem
 
@@ -63,6 +65,7 @@ class Exchange:
         :param good: Statuses whose body is such an answer.
         :raises ClientError: for any other answer.
         :raises ServerUnreachable: if there is none.
+        :raises ServerNotTrusted: if it would be one of somebody else.
         """
         response = await self.send(agent, method, path, query, body=body)
         if response.code not in good:
@@ -123,24 +126,23 @@ class Exchange:
         )
         try:
             return await answer.addTimeout(self.seconds, self.reactor, self._no_answer)
+        except ConnectingCancelledError as error:
+            raise CancelledError from error
         except (ConnectError, DNSLookupError) as error:
             raise ServerUnreachable(f"Nothing answers at {self.where}: {error}") from error
         except (ResponseFailed, RequestTransmissionFailed) as error:
-            if any(reason.check(CancelledError) for reason in error.reasons):
-                raise CancelledError from error
-            raise ServerUnreachable(f"The connection to {self.where} broke.") from error
+            raise self._broken([reason.value for reason in error.reasons]) from error
 
     async def refusal(self, response: IResponse) -> ClientError:
         """Read an answer that is an error."""
         data = await collect(response, self.reactor, self.seconds, _MOST_ERROR_BYTES)
+        seconds = retry_after_seconds(_header(response.headers, "retry-after"))
+        waiting = {"retryAfter": seconds} if seconds else None
         try:
             problem = msgspec.json.decode(data, type=Problem)
         except msgspec.MsgspecError:
-            return _unexpected(response, "it is no answer of this API")
-        details = problem.details
-        seconds = retry_after_seconds(_header(response.headers, "retry-after"))
-        if seconds:
-            details = {**(details or {}), "retryAfter": seconds}
+            return _unexpected(response, "it is no answer of this API", waiting)
+        details = {**(problem.details or {}), **waiting} if waiting else problem.details
         return ClientError(problem.code, response.code, problem.error, details)
 
     @property
@@ -148,13 +150,30 @@ class Exchange:
         """The server's address, for people."""
         return self.address.socket_path or self.address.base.to_text()
 
+    def _broken(self, reasons: Collection[BaseException]) -> Exception:
+        """Say why a connection broke, or that it was we who broke it."""
+        if any(isinstance(reason, CancelledError) for reason in reasons):
+            return CancelledError()
+        if any(map(_is_distrust, reasons)):
+            return ServerNotTrusted(f"The certificate of {self.where} is not to be trusted.")
+        return ServerUnreachable(f"The connection to {self.where} broke.")
+
     def _no_answer(self, _: object, seconds: float) -> Failure:
         return Failure(ServerUnreachable(f"{self.where} has not answered for {seconds:g} s."))
 
 
-def _unexpected(response: IResponse, what: str) -> ClientError:
+def _unexpected(
+    response: IResponse, what: str, details: dict[str, Any] | None = None
+) -> ClientError:
     message = f"The answer with status {response.code} is none of this API: {what}."
-    return ClientError("UNEXPECTED_ANSWER", response.code, message)
+    return ClientError("UNEXPECTED_ANSWER", response.code, message, details)
+
+
+def _is_distrust(reason: BaseException) -> bool:
+    """Whether a connection was broken by us, because of the certificate."""
+    if isinstance(reason, VerificationError):  # it is for another name
+        return True
+    return isinstance(reason, TLSError) and "certificate verify failed" in str(reason)
 
 
 def _header(headers: Headers, name: str) -> str | None:

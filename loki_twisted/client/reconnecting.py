@@ -10,8 +10,11 @@ from loki_twisted.client.errors import ClientError
 FIRST_RETRY_SECONDS: Final = 2.0
 """How long to wait before coming back, until the server says otherwise."""
 
+LEAST_RETRY_SECONDS: Final = 0.01
+"""What is doubled where the server asks for less, so that it is left alone after all."""
+
 MOST_RETRY_SECONDS: Final = 30.0
-"""The longest that is waited between two attempts, unless the server asks for more."""
+"""How far the doubling goes, unless the server asks for more."""
 
 MOST_RETRY_AFTER_SECONDS: Final = 300.0
 """The longest that a server can make us wait."""
@@ -39,18 +42,19 @@ def delay_seconds(
     """
     Say how long to wait before the next attempt.
 
-    It doubles with each failure, and is spread, so that the clients of a server that went
-    down do not all come back at the same moment.
+    Never less than the server asks for. It doubles with each failure, and is
+    spread over as much as a half more, so that the clients of a server that went down do not all
+    come back at the same moment.
 
     :param failures: Attempts that have failed in a row.
     :param retry_seconds: What the server gave as ``retry:``, or the default.
     :param at_least: What it gave as ``Retry-After``, or 0.
     :param random: Gives a number from 0 to 1.
     """
-    longest = max(MOST_RETRY_SECONDS, min(retry_seconds, MOST_RETRY_AFTER_SECONDS))
-    backoff = min(longest, retry_seconds * float(1 << min(failures, _MOST_DOUBLINGS)))
-    spread = backoff * (0.5 + random() / 2)
-    return max(spread, min(at_least, MOST_RETRY_AFTER_SECONDS))
+    doublings = float(1 << min(failures, _MOST_DOUBLINGS))
+    doubled = min(MOST_RETRY_SECONDS, max(retry_seconds, LEAST_RETRY_SECONDS) * doublings)
+    spread = max(doubled, retry_seconds, at_least) * (1 + random() / 2)
+    return min(spread, MOST_RETRY_AFTER_SECONDS)
 
 
 def retry_after_seconds(value: str | None) -> float:

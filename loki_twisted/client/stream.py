@@ -5,6 +5,9 @@ The stream reads ahead of its consumer by at most what one read of the socket
 brings: then the connection is held back until all of it was taken. When the connection ends, a
 new one asks for what comes after the last event that was read, so the consumer
 sees each event once and in order, whatever happens to connections and servers.
+
+There is no next connection before all of the last one was taken. So whatever the stream
+says is dealt with in its place, when the consumer comes to it.
 """
 
 from __future__ import annotations
@@ -13,9 +16,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Self, TypeVar
 
-import attrs
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -23,13 +25,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
-from loki_twisted.client.errors import ClientError, ServerUnreachable
+from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
+from loki_twisted.client.frames import StreamBye, StreamReset, meaning_of
 from loki_twisted.client.reconnecting import (
     FIRST_RETRY_SECONDS,
     STEADY_SECONDS,
     delay_seconds,
     is_final,
 )
+from loki_twisted.client.source import Source
 from loki_twisted.client.sse_parser import EventTooLarge, SSEParser, StreamEvent
 from loki_twisted.client.stream_body import StreamBody
 from loki_twisted.model.events import Event
@@ -37,81 +41,38 @@ from loki_twisted.model.events import Event
 IDLE_SECONDS: Final = 45.0
 """A connection that is silent for so long is given up; the server sends a comment every 15 s."""
 
+_OK: Final = 200
+
 _log: Final = Logger()
-_decode: Final = msgspec.json.Decoder(Event).decode
-_bye: Final = msgspec.json.Decoder(dict[str, str | None]).decode
-
-
-class StreamReset(msgspec.Struct, frozen=True):
-    """
-    The server could not go on where the stream was: events may be missing from here on.
-
-    :ivar asked: The event id that was asked for.
-    :ivar oldest: The oldest event that there is; the stream goes on from it.
-    :ivar newest: The newest.
-    :ivar reason: ``unknown``, ``future`` or ``expired``.
-    """
-
-    asked: str | None
-    oldest: str | None
-    newest: str | None
-    reason: str
-
-
-_reset: Final = msgspec.json.Decoder(StreamReset).decode
-
-
-class Connect(Protocol):
-    """Opens a connection of the stream."""
-
-    def __call__(self, last_event_id: str | None) -> Deferred[IResponse]:
-        """
-        Ask for the stream.
-
-        :param last_event_id: What to go on after; None if nothing was read yet.
-        :returns: The answer with the status 200 and the right type.
-        :raises ClientError: for any other answer; ``retry_after`` in its details is in seconds.
-        :raises ServerUnreachable: if there is none.
-        """
-
-
-@attrs.frozen(slots=True)
-class _Taken:
-    """What waits for the consumer, and where the stream has come to with it."""
-
-    value: Event | StreamReset
-    last_event_id: str
+_T = TypeVar("_T")
 
 
 class EventStream:
     """
     An asynchronous iterator over events. It begins at once.
 
-    Iterating ends after :meth:`aclose`, and raises :class:`ClientError` when
-    the server refuses the stream for good. One consumer may iterate.
+    Iterating ends after :meth:`aclose`, and raises
+    :class:`~loki_twisted.client.errors.ClientError` when the server refuses the
+    stream for good. One consumer may iterate.
 
-    :param connect: Opens a connection.
-    :param after: An event id to begin after, ``earliest``, or None.
-    :param anchor: Says what to begin after where ``after`` is None: the newest event there is.
-        Without it, what happens between the first connection and the second can be missed
-        if the first brings no event.
+    :param source: Gives connections.
+    :param after: An event id to begin after, ``earliest``, or None for the source's first place.
     :param on_reset: Called when events may be missing, in the place where they would be;
         without it that is logged.
+    :param idle_seconds: How long a connection may be silent.
     """
 
     def __init__(
         self,
-        connect: Connect,
+        source: Source,
         reactor: IReactorTime,
         *,
         after: str | None = None,
-        anchor: Callable[[], Deferred[str]] | None = None,
         on_reset: Callable[[StreamReset], object] | None = None,
         idle_seconds: float = IDLE_SECONDS,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._connect = connect
-        self._anchor = anchor
+        self._source = source
         self._reactor = reactor
         self._on_reset = on_reset or _warn_of_reset
         self._idle_seconds = idle_seconds
@@ -121,16 +82,22 @@ class EventStream:
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._failures = 0
         self._body: StreamBody | None = None
-        self._ahead: deque[_Taken] = deque()
+        self._ahead: deque[StreamEvent] = deque()
         self._wanted: Deferred[None] | None = None
         self._taken: Deferred[None] | None = None
+        self._awaited: Deferred[Any] | None = None
         self._refused: Exception | None = None
         self._over = False
         self._reading = Deferred.fromCoroutine(self._keep_reading())
 
     @property
     def last_event_id(self) -> str | None:
-        """Id of the last event that the consumer was given; begin after it to go on later."""
+        """
+        The place that the consumer has come to; begin after it to go on later.
+
+        The id of the last event that was taken, or of the one that the stream began
+        after; None while that is not known.
+        """
         return self._given_up_to
 
     @property
@@ -147,20 +114,32 @@ class EventStream:
         while True:
             while not self._ahead:
                 await self._more()
-            taken = self._ahead.popleft()
+            frame = self._ahead.popleft()
+            try:
+                meaning = meaning_of(frame)
+            except msgspec.MsgspecError as error:
+                await self._give_up(_not_ours(error))
+                continue
+            self._given_up_to = frame.last_event_id or self._given_up_to
+            if isinstance(meaning, StreamBye):
+                self._read_up_to = meaning.last_event_id or self._read_up_to
             if not self._ahead:
                 self._go_on()
-            self._given_up_to = taken.last_event_id or self._given_up_to
-            if isinstance(taken.value, Event):
-                return taken.value
-            self._on_reset(taken.value)
+            if isinstance(meaning, Event):
+                return meaning
+            if isinstance(meaning, StreamReset):
+                self._on_reset(meaning)
 
     async def aclose(self) -> None:
         """End the stream; when this returns nothing of it is open any more."""
         self._finish(None)
         self._ahead.clear()
-        self._reading.cancel()
-        await self._reading
+        if self._awaited is not None:
+            self._awaited.cancel()
+        # Who does not want to wait for it any more must not disturb the end itself.
+        ended: Deferred[None] = Deferred()
+        self._reading.addCallback(ended.callback)
+        await ended
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,10 +153,11 @@ class EventStream:
         await self.aclose()
 
     async def _more(self) -> None:
+        """Wait until there is more, or raise what ends the iteration."""
         if self._over:
-            if self._refused is None:
-                raise StopAsyncIteration
-            raise self._refused
+            raise self._refused or StopAsyncIteration
+        if self._wanted is not None:
+            raise RuntimeError("an event stream has one consumer, and this is a second one")
         self._wanted = Deferred()
         try:
             await self._wanted
@@ -194,6 +174,10 @@ class EventStream:
         if self._wanted is not None and not self._wanted.called:
             self._wanted.callback(None)
 
+    async def _give_up(self, reason: Exception) -> None:
+        self._finish(reason)
+        await self.aclose()
+
     def _finish(self, refused: Exception | None) -> None:
         if not self._over:
             self._over = True
@@ -206,34 +190,47 @@ class EventStream:
         try:
             while True:
                 pause = await self._read_until_cut_off()
-                await deferLater(self._reactor, pause)
+                await self._wait(deferLater(self._reactor, pause))
                 await self._all_taken()
         except CancelledError:
             self._finish(None)
         except Exception as error:  # noqa: BLE001  # not swallowed: the consumer is given it
             self._finish(error)
+        # Not in a finally clause: one who is thrown away unfinished must not wait.
+        await self._source.close()
+
+    async def _wait(self, awaited: Deferred[_T]) -> _T:
+        """Wait for something, but not longer than the stream lasts; it is cancelled then."""
+        # The consumer may end the stream at any time, also in the middle of what we do.
+        if self._over:
+            awaited.cancel()
+        self._awaited = awaited
+        try:
+            return await awaited
+        finally:
+            self._awaited = None
 
     async def _all_taken(self) -> None:
         """Wait with the next connection, which would bring still more, for the consumer."""
         if self._ahead:
             self._taken = Deferred()
-            await self._taken
-            self._taken = None
+            await self._wait(self._taken)
 
     async def _read_until_cut_off(self) -> float:
         """
         Read one connection to its end, if there is one.
 
         :returns: How long to wait before the next.
-        :raises ClientError: if there shall be none.
+        :raises: what ends the stream.
         """
-        begun = self._reactor.seconds()
         at_least = 0.0
         try:
-            if self._read_up_to is None and self._anchor is not None:
-                self._read_up_to = await self._anchor()
-            response = await self._connect(self._read_up_to)
-            await self._read(response)
+            if self._read_up_to is None:
+                self._read_up_to = self._given_up_to = await self._wait(self._source.first_place())
+            response = await self._wait(self._source.connect(self._read_up_to))
+            await self._read(response, self._read_up_to)
+        except ServerNotTrusted:
+            raise
         except ServerUnreachable as error:
             _log.debug("No event stream: {error}", error=error)
         except ClientError as error:
@@ -241,47 +238,48 @@ class EventStream:
                 raise
             _log.debug("No event stream: {error}", error=error)
             at_least = float((error.details or {}).get("retryAfter", 0.0))
-        if self._reactor.seconds() - begun >= STEADY_SECONDS:
-            self._failures = 0
         pause = delay_seconds(self._failures, self._retry_seconds, at_least, self._random)
         self._failures += 1
         return pause
 
-    async def _read(self, response: IResponse) -> None:
-        parser = SSEParser(self._read_up_to or "")
+    async def _read(self, response: IResponse, last_event_id: str) -> None:
+        begun = self._reactor.seconds()
+        parser = SSEParser(last_event_id)
         body = self._body = StreamBody(
             self._reactor, lambda data: self._take(parser, data), self._idle_seconds
         )
         response.deliverBody(body)
+        trouble: Exception | None = None
         try:
-            await body.ended
-        except (EventTooLarge, msgspec.MsgspecError) as error:
-            raise ClientError("UNEXPECTED_ANSWER", response.code, f"{error}") from error
-        finally:
-            self._body = None
-            await body.close()
+            await self._wait(body.ended)
+        except EventTooLarge as error:
+            trouble = _not_ours(error)
+        except CancelledError as error:
+            trouble = error
+        self._body = None
+        await body.close()
+        if trouble is not None:
+            raise trouble
+        if self._reactor.seconds() - begun >= STEADY_SECONDS:
+            self._failures = 0
 
     def _take(self, parser: SSEParser, data: bytes) -> None:
+        if self._over:
+            return
         events = parser.feed(data)
         if parser.retry_ms is not None:
             self._retry_seconds = parser.retry_ms / 1000
-        for event in events:
-            self._queue(event)
         self._read_up_to = parser.last_event_id or self._read_up_to
-        if self._ahead:
+        if events:
             self._failures = 0
+            self._ahead += events
             self._wake()
         if self._ahead and self._body is not None:
             self._body.hold_back()
 
-    def _queue(self, event: StreamEvent) -> None:
-        if event.type == "stream:bye":
-            # It says where to go on; what was read says so better, if anything was.
-            self._read_up_to = self._read_up_to or _bye(event.data).get("lastEventId")
-        elif event.type == "stream:reset":
-            self._ahead.append(_Taken(_reset(event.data), event.last_event_id))
-        else:
-            self._ahead.append(_Taken(_decode(event.data), event.last_event_id))
+
+def _not_ours(error: Exception) -> ClientError:
+    return ClientError("UNEXPECTED_ANSWER", _OK, f"The stream is none of this API: {error}.")
 
 
 def _warn_of_reset(reset: StreamReset) -> None:

@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from loki_twisted.client.bodies import hang_up
+
 CLOSE_SECONDS: Final = 5.0
 """How long a connection may take to close before it is no longer waited for."""
 
@@ -83,8 +85,7 @@ class StreamBody(Protocol):
         """
         self._end()
         if not self._closed.called:
-            if self.transport is not None:
-                self.transport.loseConnection()
+            hang_up(self)
             self._closed.addTimeout(CLOSE_SECONDS, self._reactor, lambda _, __: None)
         return self._closed
 

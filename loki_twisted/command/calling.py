@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.client import ClientError, LokiClient, ServerUnreachable
+from loki_twisted.client import ClientError, LokiClient, ServerNotTrusted, ServerUnreachable
 from loki_twisted.command.arguments import USAGE_EXIT
 from loki_twisted.command.colours import Palette, palette_for
 from loki_twisted.command.formatting import plain
@@ -40,7 +40,7 @@ def call(given: argparse.Namespace, talk: Talk) -> int:
         try:
             client = LokiClient(given.url, token=given.token, reactor=reactor)
         except ValueError as error:
-            return _complain(str(error), USAGE_EXIT)
+            return complain(str(error), USAGE_EXIT)
         return await converse(client, talk)
 
     return run(main)
@@ -51,7 +51,7 @@ async def converse(client: LokiClient, talk: Talk) -> int:
     try:
         return await talk(client)
     except (ClientError, ServerUnreachable) as error:
-        return _complain(complaint(error), REFUSED_EXIT)
+        return complain(complaint(error), REFUSED_EXIT)
     except BrokenPipeError:
         return _unheard()
     finally:
@@ -61,6 +61,8 @@ async def converse(client: LokiClient, talk: Talk) -> int:
 def complaint(error: ClientError | ServerUnreachable) -> str:
     """Say what went wrong, and what to do about it where that is known."""
     text = plain(error)
+    if isinstance(error, ServerNotTrusted):
+        return text
     if isinstance(error, ServerUnreachable):
         return f"{text.rstrip('.')}; start a server with: loki serve"
     if error.status == 401:  # noqa: PLR2004  # unauthorized
@@ -79,13 +81,14 @@ def palette() -> Palette:
     return palette_for(sys.stdout, os.environ)
 
 
+def complain(text: str, exit_code: int) -> int:
+    """Print what is wrong as one line on stderr; gives the exit code."""
+    print(f"lokictl: {text}", file=sys.stderr)
+    return exit_code
+
+
 def _unheard() -> int:
     """End because nobody reads what is printed any more, as with ``| head``."""
     # What is still buffered for it would raise again at the interpreter's end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return UNHEARD_EXIT
-
-
-def _complain(text: str, exit_code: int) -> int:
-    print(f"lokictl: {text}", file=sys.stderr)
-    return exit_code

@@ -30,6 +30,7 @@ from loki_twisted.command.running import run
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, reason_not_started
 from loki_twisted.command.verbs_watching import ENDS, exit_code_of
 from loki_twisted.model.events import Event
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.settings import Settings
 
 PATIENCE_SECONDS: Final = 3.0
@@ -150,7 +151,8 @@ class _Show:
 
     async def _run_session(self) -> Event:
         order = await self.client.start_session(provider="demo")
-        async with self.client.events(session_id=order.session_id, after="earliest") as stream:
+        wanted = EventFilter(order.session_id)
+        async with self.client.events(wanted, after="earliest") as stream:
             try:
                 return await self._show(order.session_id, stream)
             finally:
@@ -209,8 +211,8 @@ class _Show:
     async def _stop(self, session_id: str) -> None:
         """Stop a session, and show how it ends."""
         print(f"\nStopping {session_id}", flush=True)
-        ends = self.client.events(session_id=session_id, types=ENDS, after="earliest")
-        async with ends as stream:
+        ends = EventFilter.of(session_id, ENDS)
+        async with self.client.events(ends, after="earliest") as stream:
             try:
                 await self.client.stop_session(session_id)
             except ClientError as error:

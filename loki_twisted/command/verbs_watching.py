@@ -8,9 +8,12 @@ from typing import Final
 import msgspec
 
 from loki_twisted.client import EventStream, LokiClient
-from loki_twisted.command.calling import REFUSED_EXIT, call, palette, show
+from loki_twisted.command.arguments import USAGE_EXIT
+from loki_twisted.command.calling import REFUSED_EXIT, call, complain, palette, show
 from loki_twisted.command.formatting import event_line, health_text, tasks_table
+from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.events import Event
+from loki_twisted.model.filters import EventFilter
 
 ENDS: Final = frozenset({"session:completed", "session:failed", "session:stopped"})
 """The events after which nothing more happens in a session."""
@@ -19,15 +22,13 @@ ENDS: Final = frozenset({"session:completed", "session:failed", "session:stopped
 def tail(given: argparse.Namespace) -> int:
     """Show events as they happen, until this is ended."""
     types = [name for name in (given.types or "").split(",") if name]
+    try:
+        wanted = EventFilter.of(given.session_id, types, given.min_level)
+    except InvalidRequest as error:
+        return complain(str(error), USAGE_EXIT)
 
     async def talk(client: LokiClient) -> int:
-        stream = client.events(
-            session_id=given.session_id,
-            types=types,
-            min_level=given.min_level,
-            history=given.history,
-            after=given.after,
-        )
+        stream = client.events(wanted, given.after, history=given.history)
         # Without a server this would wait for one, and say nothing.
         await client.live()
         async for event in stream:
@@ -44,7 +45,7 @@ async def follow(client: LokiClient, given: argparse.Namespace, session_id: str)
 
     :returns: 0 if it was completed, else its exit code, or 1 if it has none.
     """
-    async with client.events(session_id=session_id, after="earliest") as stream:
+    async with client.events(EventFilter(session_id), after="earliest") as stream:
         return exit_code_of(await _show_to_the_end(given, stream))
 
 

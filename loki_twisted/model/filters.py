@@ -49,7 +49,7 @@ class EventFilter:
             at all leaves nothing out.
         :param min_level: No ``log:*`` events below ``debug``, ``info``, ``warn`` or ``error``.
             Other events are not touched.
-        :raises InvalidRequest: if there is no such type or level.
+        :raises ~loki_twisted.model.errors.InvalidRequest: if there is no such type or level.
         """
         names = list(types)
         mask = mask_of_types(names) if names else EVERY_KIND
