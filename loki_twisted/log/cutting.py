@@ -248,9 +248,10 @@ class Cutter:
             return
         held = self._now.held.without(blocks)
         holdings.drop(self._connection, blocks, held)
+        oldest = holdings.oldest(self._connection) if held.kept else None
         bounds = attrs.evolve(
             self._now.bounds,
-            oldest=holdings.oldest(self._connection) or held.complete_from,
+            oldest=oldest or held.complete_from,
             complete_from=held.complete_from,
             kept=held.kept,
         )
