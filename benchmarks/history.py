@@ -6,50 +6,49 @@ prints what it measures; ``--json FILE`` writes it too.
 
 Each question is asked of a server over loopback, by another process that only counts what comes. So
 the time of an answer is that of its last byte; how long the reactor was held meanwhile is seen by
-a timer of its own. There are two logs: one whose events lie in blocks of 40 KB, as those of a busy
-agent do, and one with a block for each event, which is the worst that can be.
+a timer of its own: how late it was, which on a busy machine is the fault of others too, and how
+much processor time the reactor's thread took before. There are two logs: one whose events lie in
+blocks of 40 KB, as those of a busy agent do, and one with a block for each event, which is the
+worst that can be.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
-from twisted.internet import reactor, task
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet import task
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.threads import deferToThread
 
-from loki_twisted.log.changes import NOTHING
+from benchmarks.history_logs import (
+    MS,
+    REACTOR,
+    SESSIONS,
+    SHAPES,
+    Row,
+    Table,
+    build,
+    drop_from_cache,
+    place_of,
+)
+from benchmarks.history_upkeep import LEFT, appending, opening, slices
 from loki_twisted.log.interface import Batch
-from loki_twisted.log.ledger import Ledger
-from loki_twisted.log.opening import open_log
-from loki_twisted.log.retention import KEEP_ALL, Retention
-from loki_twisted.log.rows import NewBlock, new_block
-from loki_twisted.log.statements import write
 from loki_twisted.log.store import SQLiteEventLog
-from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.events import Fact
 from loki_twisted.service import Service
 from loki_twisted.settings import Settings
 
-REACTOR: Final[Any] = reactor  # Twisted's own types do not say all that it is
-
-MS: Final = 1_790_000_000_000
-SESSIONS: Final = tuple(f"session_{MS + n}_{n:08x}" for n in range(8))
-SHAPES: Final = {"blocks of 150": 150, "blocks of 1": 1}
 LIMIT: Final = 100
-COMMIT_EVENTS: Final = 5_000
 REPEATS: Final = 5
 BEAT_SECONDS: Final = 0.001
 LARGE_EVENTS: Final = 1_000
@@ -72,98 +71,27 @@ QUESTIONS: Final = {
 }
 
 
-@attrs.frozen
-class Row:
-    """
-    One thing that was measured.
-
-    :ivar what: What it is about.
-    :ivar figures: By name; times in milliseconds.
-    """
-
-    what: str
-    figures: dict[str, float]
-
-
-Table = list[Row]
-
-
-# Logs
-
-
-def fact_of(seq: int, newest: int) -> Fact:
-    """What happened at a number: mostly log lines, some rare things, two that are unique."""
-    message = f"line {seq} of an agent that has something to say about what it is doing now"
-    if seq in (1, newest):
-        return Fact("session:started" if seq == 1 else "session:stopped", {"status": "running"})
-    if seq % 10_000 == 0:
-        return Fact("metrics:update", {"tokensUsed": seq})
-    if seq % 100 == 0:
-        return Fact("task:progress", {"taskId": "t", "title": message, "status": "running"})
-    level = "error" if seq % 100 == 1 else "info"
-    return Fact(f"log:{level}", {"level": level, "message": message, "source": "agent"})
-
-
-def blocks_of(events: int, per_block: int) -> Iterator[NewBlock]:
-    """All blocks of a log; sessions take turns."""
-    for number, seq in enumerate(range(1, events + 1, per_block)):
-        last = min(seq + per_block - 1, events)
-        facts = [fact_of(each, events) for each in range(seq, last + 1)]
-        at_ms = MS + number
-        yield new_block(block_of_facts(seq, at_ms, SESSIONS[number % 8], facts), at_ms)
-
-
-def build(directory: Path, events: int, per_block: int) -> Path:
-    """Make a log."""
-    path = directory / "log.db"
-    log = open_log(str(path), lambda: MS)
-    with closing(log.connection) as connection:
-        connection.pragma("synchronous", "off")
-        connection.wal_autocheckpoint(1_000)
-        rows = []
-        for new in blocks_of(events, per_block):
-            rows.append(new.row)
-            if len(rows) * per_block >= COMMIT_EVENTS or new.block.last_seq == events:
-                connection.execute("BEGIN")
-                write(connection, rows, NOTHING)
-                connection.execute("COMMIT")
-                rows = []
-        for reader in log.readers:
-            reader.close()
-        connection.wal_checkpoint(mode=3)
-    return path
-
-
-def drop_from_cache(path: Path) -> None:
-    """Have the system forget what it has read of a file."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
-
-
-# Questions
-
-
 class Beat:
     """
     A timer that goes every millisecond, and sees when it could not.
 
-    :ivar longest: By how many seconds it was late at most.
+    :ivar late: By how many seconds it was late at most.
+    :ivar busy: How many seconds of the processor its thread took at most between two beats.
     """
 
     def __init__(self) -> None:
-        self.longest = 0.0
+        self.late = self.busy = 0.0
+        self._wait()
+
+    def _wait(self) -> None:
         self._due = time.perf_counter() + BEAT_SECONDS
+        self._spent = time.thread_time()
         self._call = REACTOR.callLater(BEAT_SECONDS, self._beat)
 
     def _beat(self) -> None:
-        now = time.perf_counter()
-        self.longest = max(self.longest, now - self._due)
-        self._due = now + BEAT_SECONDS
-        self._call = REACTOR.callLater(BEAT_SECONDS, self._beat)
+        self.late = max(self.late, time.perf_counter() - self._due)
+        self.busy = max(self.busy, time.thread_time() - self._spent)
+        self._wait()
 
     def stop(self) -> None:
         """Go no more."""
@@ -235,7 +163,8 @@ async def asked(port: int, asker: Asker, path: Path, what: str, target: str) -> 
             "cold": replies[0].seconds * 1000,
             "median": statistics.median(warm),
             "longest": max(warm),
-            "reactor held": beat.longest * 1000,
+            "reactor late": beat.late * 1000,
+            "reactor busy": beat.busy * 1000,
         },
     )
 
@@ -263,8 +192,7 @@ async def questions(directory: Path, events: int) -> Table:
     asker = Asker()
     table = []
     for shape, per_block in SHAPES.items():
-        place = directory / f"of-{per_block}"
-        place.mkdir(mode=0o700)
+        place = place_of(directory, per_block)
         path = build(place, events, per_block)
 
         async def all_of_them(port: int, shape: str = shape, path: Path = path) -> Table:
@@ -311,133 +239,6 @@ async def large_events(directory: Path) -> Table:
     return table
 
 
-# Opening
-
-
-def opening(directory: Path) -> Table:
-    """Open the logs, by itself and with the whole server in a new process."""
-    table = []
-    for shape, per_block in SHAPES.items():
-        place = directory / f"of-{per_block}"
-        figures = {}
-        for temperature in ("cold", "warm"):
-            if temperature == "cold":
-                drop_from_cache(place / "log.db")
-            began = time.perf_counter()
-            log = open_log(str(place / "log.db"), lambda: MS)
-            figures[f"log, {temperature}"] = (time.perf_counter() - began) * 1000
-            for connection in (*log.readers, log.connection):
-                connection.close()
-        drop_from_cache(place / "log.db")
-        figures["server ready"] = server_start(place) * 1000
-        table.append(Row(shape, figures))
-    empty = directory / "empty"
-    empty.mkdir(mode=0o700)
-    table.append(Row("no log yet", {"server ready": server_start(empty) * 1000}))
-    return table
-
-
-def server_start(place: Path) -> float:
-    """Start a server, and say after how many seconds it serves."""
-    command = [sys.executable, "-m", "loki_twisted", "serve", "--port", "0"]
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [*command, "--loki-dir", str(place), "--data-dir", str(place), "--retain-events", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None  # noqa: S101
-        for line in process.stderr:
-            if "http://127.0.0.1:" in line:
-                break
-        seconds = time.perf_counter() - began
-        process.terminate()
-        process.stderr.read()
-    return seconds
-
-
-# Keeping to a limit
-
-
-async def appending(directory: Path, events: int) -> Table:
-    """Append to a log that keeps all, and to one that is at its limit."""
-    table = []
-    for shape, sources, per_batch in (("500 from 4", 4, 500), ("1 from 64", 64, 1)):
-        batches = max(1, events // (50 * per_batch if per_batch == 1 else 5 * per_batch))
-        for name, retention in (
-            ("all is kept", KEEP_ALL),
-            ("at a limit of events", Retention(events=10_000)),
-            ("at a limit of bytes", Retention(size=20_000_000)),
-        ):
-            place = Path(tempfile.mkdtemp(dir=directory))
-            log = SQLiteEventLog(REACTOR, str(place / "log.db"), retention=retention)
-            await log.start()
-            await append(log, sources, per_batch, max(1, 60_000 // per_batch))
-            began, processor = time.perf_counter(), time.process_time()
-            await append(log, sources, per_batch, batches)
-            seconds = time.perf_counter() - began
-            count = batches * per_batch
-            table.append(
-                Row(
-                    f"batches of {shape} sources; {name}",
-                    {
-                        "events/s": count / seconds,
-                        "CPU us/event": (time.process_time() - processor) / count * 1e6,
-                        "events held": len(log.bounds),
-                        "MB": sum(each.stat().st_size for each in place.iterdir()) / 1e6,
-                    },
-                )
-            )
-            await log.stop()
-    return table
-
-
-async def append(log: SQLiteEventLog, sources: int, per_batch: int, batches: int) -> None:
-    """Append batches from sources that each wait for their last one."""
-    facts = [fact_of(number + 2, 0) for number in range(per_batch)]
-    numbers = iter(range(batches))
-
-    async def source(name: str) -> None:
-        for number in numbers:
-            await log.append(Batch(session_id=name, at_ms=MS + number, facts=facts))
-
-    await gatherResults([ensureDeferred(source(f"session_{n}")) for n in range(sources)])
-
-
-def slices(directory: Path) -> Table:
-    """Have most of the logs dropped, and measure each slice; the files are lost by that."""
-    table = []
-    for shape, per_block in SHAPES.items():
-        path = directory / f"of-{per_block}" / "log.db"
-        drop_from_cache(path)
-        log = open_log(str(path), lambda: MS)
-        size = path.stat().st_size
-        ledger = Ledger(str(path), log, lambda _: None, Retention(events=50_000), lambda: MS)
-        times = []
-        more = True
-        while more:
-            began = time.perf_counter()
-            more = ledger.tidy()
-            times.append((time.perf_counter() - began) * 1000)
-        ledger.close()
-        times.sort()
-        table.append(
-            Row(
-                shape,
-                {
-                    "slices": len(times),
-                    "median": statistics.median(times),
-                    "p99": times[int(len(times) * 0.99)],
-                    "longest": times[-1],
-                    "MB before": size / 1e6,
-                    "MB after": path.stat().st_size / 1e6,
-                },
-            )
-        )
-    return table
-
-
 # All of it
 
 
@@ -449,8 +250,8 @@ async def measured(directory: Path, events: int) -> dict[str, Table]:
         ),
         f"{LARGE_EVENTS:,} events of 64 KB, ms": await large_events(directory),
         f"Opening a log of {events:,} events, ms": await deferToThread(opening, directory),
-        "Appending": await appending(directory, events),
-        f"Dropping all but 50,000 of {events:,}, ms a slice": await deferToThread(
+        f"Appending, at a log of {events:,} events": await appending(directory, events),
+        f"Dropping all but {LEFT:,} of {events:,}, ms a slice": await deferToThread(
             slices, directory
         ),
     }

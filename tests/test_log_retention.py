@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from loki_twisted.log.retention import (
     ALL,
+    Choice,
     Excess,
     Floors,
     Held,
@@ -68,6 +69,8 @@ def test_as_much_goes_as_is_too_much(excess: Excess, dropped: int) -> None:
     choice = choose(blocks, excess, 10**9, spare_none)
 
     assert (choice.dropped, choice.passed) == (blocks[:dropped], dropped)
+    assert choice.behind == (3 * dropped + 1 if dropped else None)
+    assert choice.rest == (blocks[dropped] if dropped < 4 else None)
     assert bool(excess) == bool(dropped)
 
 
@@ -76,6 +79,14 @@ def test_a_young_block_ends_it() -> None:
     ages = [stored(1, at_ms=1), stored(2, at_ms=2), stored(3, at_ms=9), stored(4, at_ms=1)]
 
     assert choose(ages, Excess(before_ms=5), 10**9, spare_none).dropped == ages[:2]
+
+
+def test_no_more_is_looked_at_than_needed() -> None:
+    """Behind the first block that stays no other is asked for."""
+    asked = iter(row(1, 1, 1, 1))
+    choose(asked, Excess(events=2), 10**9, spare_none)
+
+    assert [block.first_seq for block in asked] == [4]
 
 
 def test_bytes_at_once_are_bounded() -> None:
@@ -92,8 +103,7 @@ def test_what_is_spared_is_passed() -> None:
     spared = {1: True, 3: False, 5: True, 7: None}
     choice = choose(blocks, Excess(events=9), 10**9, lambda block: spared[block.first_seq])
 
-    assert choice.dropped == [blocks[1]]
-    assert choice.passed == 3
+    assert choice == Choice([blocks[1]], 3, 7, blocks[3])
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=15))

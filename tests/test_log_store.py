@@ -251,6 +251,7 @@ def test_a_stop_during_the_start(tmp_path: Path) -> None:
 
     desk.clock.result(starting)
     assert [path.name for path in tmp_path.iterdir()] == ["log.db"]
+    assert desk.clock.getDelayedCalls() == []
 
 
 def test_a_foreign_database_is_refused(tmp_path: Path) -> None:

@@ -300,6 +300,17 @@ def test_the_header_beats_the_parameter() -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    "asked", ["\xff" * 256, "}{" * 4000, f"evt_{'9' * 3000}_1", "\t\x7f", "evt_1_1, evt_2_2"]
+)
+def test_a_header_that_can_be_no_id_of_ours(asked: str) -> None:
+    """Whatever it holds the stream begins, with the reason why it does not go on."""
+    connection = stream(server(), "/api/events?types=session:*", Last_Event_ID=asked)
+    assert types_in(connection) == ["stream:reset", "session:started", "session:completed"]
+    assert b'"reason":"unknown"' in connection.transport.value()
+    connection.close()
+
+
 def test_an_empty_header_is_none() -> None:
     """Then the parameter counts."""
     here = server()

@@ -178,12 +178,10 @@ class Cutter:
         self._before = self._now
         if self._is_resting:
             return False
-        choice = self._choose_behind() if self._now.behind is not None else None
-        if choice is None and (excess := self._excess()):
+        choice = None if self._now.behind is None else self._choose_behind()
+        if not (choice and choice.passed) and (excess := self._excess()):
             choice = self._choose_ahead(excess, SLICE, self._newest_block)
-            if not choice.passed:
-                choice = None
-        if choice is None:
+        if not (choice and choice.passed):
             return self._shrink()
         if choice.dropped:
             with self._unsynced():
@@ -218,39 +216,34 @@ class Cutter:
         return Excess(events, size, self._before_ms)
 
     def _choose_ahead(self, excess: Excess, budget: Budget, before: int) -> Choice:
-        start = self._now.ahead
-        blocks = holdings.stored(self._connection, start, before, budget.rows)
-        self._floors.allow(budget.lookups)
-        choice = choose(blocks, excess, budget.size, self._floors.spares)
-        if choice.passed < len(blocks):
-            start = blocks[choice.passed].first_seq
-            if blocks[choice.passed].at_ms >= self._before_ms:
-                self._before_ms = 0  # nothing is too old until the next look
-        elif blocks:
-            start = blocks[-1].last_seq + 1
-        else:
-            self._before_ms = 0
-        self._now = attrs.evolve(self._now, ahead=start)
+        choice = self._choose(self._now.ahead, before, excess, budget)
+        is_end = choice.rest is None and choice.passed < budget.rows
+        if is_end or (choice.rest is not None and choice.rest.at_ms >= self._before_ms):
+            self._before_ms = 0  # nothing is too old until the next look
+        ahead = self._now.ahead if choice.behind is None else choice.behind
+        self._now = attrs.evolve(self._now, ahead=ahead)
         return choice
 
-    def _choose_behind(self) -> Choice | None:
-        start, complete_from = self._now.behind or 0, self._now.held.complete_from
-        blocks = holdings.stored(self._connection, start, complete_from, SLICE.rows)
-        self._floors.allow(SLICE.lookups)
-        choice = choose(blocks, ALL, SLICE.size, self._floors.spares)
-        rest = blocks[choice.passed :]
-        reached = rest[0].first_seq if rest else blocks[-1].last_seq + 1 if blocks else None
-        self._now = attrs.evolve(self._now, behind=reached)
-        return choice if blocks else None
+    def _choose_behind(self) -> Choice:
+        start = self._now.behind or 0
+        choice = self._choose(start, self._now.held.complete_from, ALL, SLICE)
+        self._now = attrs.evolve(self._now, behind=choice.behind)
+        return choice
+
+    def _choose(self, start: int, before: int, excess: Excess, budget: Budget) -> Choice:
+        self._floors.allow(budget.lookups)
+        blocks = holdings.stored(self._connection, start, before, budget.rows)
+        return choose(blocks, excess, budget.size, self._floors.spares)
 
     def _drop(self, blocks: Sequence[Stored]) -> None:
         if not blocks:
             return
         held = self._now.held.without(blocks)
         holdings.drop(self._connection, blocks, held)
+        oldest = holdings.oldest(self._connection) if held.kept else None
         bounds = attrs.evolve(
             self._now.bounds,
-            oldest=holdings.oldest(self._connection) or held.complete_from,
+            oldest=oldest or held.complete_from,
             complete_from=held.complete_from,
             kept=held.kept,
         )

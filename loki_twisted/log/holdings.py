@@ -6,7 +6,7 @@ Each is a single step of SQLite, for the reason that ``log/history.py`` gives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -19,6 +19,7 @@ from loki_twisted.log.schema import SPAN
 _HELD: Final = "held"
 _BLOCK_OVERHEAD: Final = 100
 _FIRST_LOOK: Final = 16
+_GROWTH: Final = 8
 
 _stored_from_json: Final = msgspec.json.Decoder(list[Stored], strict=False).decode
 _held_from_json: Final = msgspec.json.Decoder(tuple[int, int, int]).decode
@@ -47,14 +48,27 @@ def newest_block(connection: apsw.Connection) -> int:
     return int(seq or 0)
 
 
-def stored(connection: apsw.Connection, start: int, before: int, count: int) -> list[Stored]:
+def stored(connection: apsw.Connection, start: int, before: int, count: int) -> Iterator[Stored]:
     """
-    Look at blocks, without their bytes.
+    Look at blocks, without their bytes: at some first, and at more when those are used up.
 
     :param start: The first that begins with this number or behind.
     :param before: The last begins before this number.
     :param count: How many at most.
     """
+    rows = _FIRST_LOOK
+    while count > 0:
+        rows = min(rows, count)
+        found = _stored(connection, start, before, rows)
+        yield from found
+        if len(found) < rows:
+            return
+        start = found[-1].last_seq + 1
+        count -= rows
+        rows *= _GROWTH
+
+
+def _stored(connection: apsw.Connection, start: int, before: int, rows: int) -> list[Stored]:
     [(heads,)] = rows_of(
         connection,
         """
@@ -65,9 +79,9 @@ def stored(connection: apsw.Connection, start: int, before: int, count: int) -> 
             SELECT first_seq, last_seq, at_ms, session_id,
                 length(body) + length(ends) + length(kinds) + :overhead AS size
             FROM blocks NOT INDEXED
-            WHERE first_seq >= :start AND first_seq < :before ORDER BY first_seq LIMIT :count
+            WHERE first_seq >= :start AND first_seq < :before ORDER BY first_seq LIMIT :rows
         )""",
-        {"start": start, "before": before, "count": count, "overhead": _BLOCK_OVERHEAD},
+        {"start": start, "before": before, "rows": rows, "overhead": _BLOCK_OVERHEAD},
     )
     return decoded(_stored_from_json, heads)
 
@@ -102,7 +116,7 @@ def floor_of(connection: apsw.Connection, session_id: str, events: int) -> int:
                 return first_seq
         if len(found) < rows:
             return 0
-        rows = min(8 * rows, events)
+        rows = min(_GROWTH * rows, events)
 
 
 def _last_blocks(connection: apsw.Connection, session_id: str, rows: int) -> list[tuple[int, int]]:

@@ -125,11 +125,15 @@ class Choice:
     What goes of some blocks.
 
     :ivar dropped: Those that go, ascending.
-    :ivar passed: How many were looked at, from the first on.
+    :ivar passed: How many were decided on, from the first on.
+    :ivar behind: The number behind the last of them; None if there is none.
+    :ivar rest: The first that was not decided on; None if there were no more.
     """
 
     dropped: Sequence[Stored]
     passed: int
+    behind: int | None
+    rest: Stored | None
 
 
 def choose(
@@ -141,25 +145,26 @@ def choose(
     """
     Decide which blocks go.
 
-    :param blocks: The oldest that are there, ascending.
+    :param blocks: The oldest that are there, ascending. No more are taken from it than one that is
+        not decided on.
     :param max_bytes: Stop after the block with which the bytes of what goes exceed this.
     :param is_spared: Whether a block stays for its session's sake; None if that is not known
         now, and the next time is soon enough.
     """
     dropped: list[Stored] = []
+    behind = None
     passed = size = 0
     for block in blocks:
-        if size > max_bytes or not excess.has(block):
-            break
-        spared = is_spared(block)
+        spared = is_spared(block) if size <= max_bytes and excess.has(block) else None
         if spared is None:
-            break
+            return Choice(dropped, passed, behind, block)
         if not spared:
             dropped.append(block)
             size += block.size
             excess = excess.without(block)
         passed += 1
-    return Choice(dropped, passed)
+        behind = block.last_seq + 1
+    return Choice(dropped, passed, behind, None)
 
 
 @attrs.frozen(slots=True)

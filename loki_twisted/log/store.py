@@ -103,9 +103,9 @@ class SQLiteEventLog:
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        await self._intake.drain()
         if self._looks.running:
             self._looks.stop()
-        await self._intake.drain()
         await self._readers.stop()
         await self._intake.close()
 
