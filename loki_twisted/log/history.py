@@ -24,7 +24,7 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.identifiers import event_id
 
-MAX_ROWS: Final = 512
+MAX_ROWS: Final = 1024
 """At most so many rows are fetched in one step."""
 
 MAX_EVENTS_PASSED: Final = 200_000

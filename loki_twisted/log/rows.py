@@ -147,11 +147,7 @@ def blocks_from_columns(
         if head.sum != checksum(head.first_seq, head.session_id, own_kinds, own_ends, own_body):
             msg = f"the events from number {head.first_seq} on are not what was written"
             raise Damaged(msg)
-        numbers = _little_endian(array("I", own_ends))
-        if head.session_id == session_id and head.first_seq == first_seq + event - first_event:
-            shift = byte - first_byte
-            joined_ends.extend([shift + end for end in numbers])
-        else:
+        if head.first_seq != first_seq + event - first_event or head.session_id != session_id:
             if joined_ends:
                 own = kinds[first_event:event]
                 yield Block(first_seq, session_id, own, joined_ends, body[first_byte:byte])
@@ -161,7 +157,13 @@ def blocks_from_columns(
                 event,
                 byte,
             )
-            joined_ends = numbers
+            joined_ends = array("I")
+        if head.count == 1:  # as in a log of single events, which should not take longer
+            joined_ends.append(next_byte - first_byte)
+        else:
+            shift = byte - first_byte
+            numbers = _little_endian(array("I", own_ends))
+            joined_ends.extend([shift + end for end in numbers])
         event, byte = next_event, next_byte
     if joined_ends:
         yield Block(first_seq, session_id, kinds[first_event:], joined_ends, body[first_byte:])
