@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -94,9 +93,7 @@ def counted_by(reader: Reader) -> list[int]:
 
 @pytest.mark.timeout(1800)
 @pytest_twisted.ensureDeferred
-async def test_breaks_at_any_byte(
-    tmp_path: Path, is_full: bool, record_property: Callable[[str, object], None]
-) -> None:
+async def test_breaks_at_any_byte(tmp_path: Path, is_full: bool) -> None:
     """
     Whatever breaks, each reader gets each event that it wants once, in order, while they happen.
 
@@ -106,7 +103,7 @@ async def test_breaks_at_any_byte(
     with Server(tmp_path) as server:
         proxies = [
             Proxy(reactor, server.port, random_patience(Random(seed), most), retry_ms=5)
-            for seed, most in enumerate((8_000, 2_000, 4_000))
+            for seed, most in enumerate((8_000, 2_000, 2_500))
         ]
         clients = [LokiClient(proxy.url, reactor=reactor) for proxy in proxies]
         try:
@@ -124,23 +121,21 @@ async def test_breaks_at_any_byte(
             assert [event.id for event in reader.events] == all_of(server, reader.wanted)
         assert counted_by(readers[0]) == list(range(1, lines + 1))
         cuts = [proxy.cut for proxy in proxies]
-        record_property("events", len(readers[0].events))
-        record_property("breaks", cuts)
+        print(f"{len(readers[0].events)} events, connections broken: {cuts}")  # noqa: T201  # for -s
         assert min(cuts) > (500 if is_full else 10)
         assert server.stop() == 0
 
 
 @pytest.mark.timeout(1800)
 @pytest_twisted.ensureDeferred
-async def test_restarts(
-    tmp_path: Path, is_full: bool, record_property: Callable[[str, object], None]
-) -> None:
+async def test_restarts(tmp_path: Path, is_full: bool) -> None:
     """
     Over clean ends of the server and crashes, each reader gets each event once, in order.
 
     The next server has the same port. One reader waits as long as the server says before it
     comes back, the others are more eager, and are there before the server.
     """
+    restarts = 50 if is_full else 4
     stop = tmp_path / "enough"
     server = await deferToThread(Server, tmp_path)
     port = server.port
@@ -149,7 +144,7 @@ async def test_restarts(
     try:
         start_counting(server, tmp_path, stop, 0.01)
         readers = [Reader(direct, FILTERS[0]), *(Reader(eager, wanted) for wanted in FILTERS)]
-        for number in range(50 if is_full else 4):
+        for number in range(restarts):
             await gatherResults([Deferred.fromCoroutine(each.has_read(7)) for each in readers])
             if number % 2:
                 await deferToThread(server.kill)
@@ -163,7 +158,7 @@ async def test_restarts(
             assert [event.id for event in reader.events] == all_of(server, reader.wanted)
         counted = counted_by(readers[0])
         assert counted == list(range(1, len(counted) + 1))
-        record_property("events", len(readers[0].events))
+        print(f"{len(readers[0].events)} events, {restarts} restarts")  # noqa: T201  # for -s
     finally:
         await gatherResults([direct.close(), eager.close()])
         await proxy.close()

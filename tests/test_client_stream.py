@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from loki_twisted.client import ClientError, EventStream, StreamReset
+from loki_twisted.client import ClientError, EventStream, LokiClient, StreamReset
 from loki_twisted.client.reconnecting import delay_seconds, is_final, retry_after_seconds
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.stream.hub import Hub
 from tests.client_fakes import Played, frame
+from tests.fakes_log import FakeLog
+from tests.fakes_stream import Root, batch
 
 RESET = {"asked": "evt_9_9", "oldest": "evt_3_3000", "newest": "evt_4_4000", "reason": "future"}
 
@@ -489,6 +494,56 @@ class StreamTests(SynchronousTestCase):
         self.close(stream)
 
         assert stream.has_ended
+
+
+class RealStreamTests(SynchronousTestCase):
+    """The server's own stream in memory: no socket, and one clock for both sides."""
+
+    def setUp(self) -> None:
+        self.clock, self.log = Clock(), FakeLog()
+        self.hub = Hub(self.clock, self.log)
+        self.root = Root(self.hub)
+        self.agent = RequestTraversalAgent(self.root)
+        self.client = LokiClient("http://localhost", reactor=self.clock, agent=self.agent)
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        closing = self.client.close()
+        self.flush()
+        self.successResultOf(closing)
+        assert self.hub.subscriber_count == 0
+
+    def flush(self) -> None:
+        for _ in range(4):
+            self.agent.flush()
+
+    def advance(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.flush()
+
+    def test_the_whole_life(self) -> None:
+        """Replay, live, silence, the end of the server and the next one: each event comes once."""
+        self.log.commit(batch(3))
+        consumer = Consumer(self.client.events(after="earliest")).go()
+        self.flush()
+        assert consumer.taken == [1, 2, 3]
+        self.log.commit(batch(2))
+        self.flush()
+        assert consumer.taken == [1, 2, 3, 4, 5]
+
+        self.advance(300)  # in which there is nothing but comments
+        assert self.hub.subscriber_count == 1
+
+        ending = self.hub.close()
+        self.advance(1)
+        self.successResultOf(ending)
+        self.log.commit(batch(2))
+        self.root.hub = self.hub = Hub(self.clock, self.log)
+        self.advance(4)
+        self.log.commit(batch(1))
+        self.flush()
+        assert consumer.taken == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 class SubscribeTests(SynchronousTestCase):

@@ -254,7 +254,7 @@ class EventStream:
             await self._wait(body.ended)
         except EventTooLarge as error:
             trouble = _not_ours(error)
-        except CancelledError as error:
+        except Exception as error:  # noqa: BLE001  # raised when the connection is closed
             trouble = error
         self._body = None
         await body.close()
