@@ -17,9 +17,7 @@ from loki_twisted.log.rows import (
     blocks_from_columns,
     join_neighbours,
     new_block,
-    until,
 )
-from loki_twisted.model.blocks import Block
 from tests.log_support import MS, block, histories, remembered
 
 Columns = tuple[list[Head], bytes, bytes, bytes]
@@ -96,15 +94,3 @@ def test_events_stay_where_they_belong(first_seq: int, session_id: str) -> None:
 
     with pytest.raises(Damaged):
         list(blocks_from_columns([moved], kinds, ends, body))
-
-
-@pytest.mark.parametrize("before", [6, 7, 8, 99])
-def test_until(before: int) -> None:
-    """A block that is cut off before a number holds the events up to it."""
-    whole = block(5, ["a", "b", "c"])
-
-    part = until(whole, before)
-
-    assert remembered([part]) == remembered([whole])[: before - 5]
-    assert isinstance(part, Block)
-    assert part.body == b"".join(event.frame for event in remembered([part]))

@@ -35,7 +35,7 @@ from loki_twisted.log.messages import (
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
-from loki_twisted.log.rows import MAX_BLOCK_BYTES, in_portions, new_block
+from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.errors import StorageFailed, Unavailable
@@ -193,7 +193,7 @@ class Intake:
         for start in range(0, len(batch.facts), MAX_BLOCK_EVENTS):
             facts = batch.facts[start : start + MAX_BLOCK_EVENTS]
             block = block_of_facts(self._next_seq + start, batch.at_ms, batch.session_id, facts)
-            blocks += [new_block(part, batch.at_ms) for part in in_portions(block, MAX_BLOCK_BYTES)]
+            blocks += [new_block(part, batch.at_ms) for part in block.cut(MAX_BLOCK_BYTES)]
             size += len(block.body)
         changes = changes_of(batch)
         return Entry(blocks, changes, size + changes.size, Deferred())
