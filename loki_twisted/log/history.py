@@ -16,6 +16,7 @@ import apsw
 import attrs
 import msgspec
 
+from loki_twisted.log.holdings import held_field
 from loki_twisted.log.interface import Ends, Page
 from loki_twisted.log.query import decoded, rows_of
 from loki_twisted.log.rows import Head, blocks_from_columns, heads_from_json
@@ -74,7 +75,7 @@ SELECT
     CAST(group_concat(kinds, '') AS BLOB),
     CAST(group_concat(ends, '') AS BLOB),
     CAST(group_concat(body, '') AS BLOB),
-    (SELECT value ->> 0 FROM meta WHERE name = 'held')
+    {complete_from}
 FROM (
     SELECT first_seq, session_id, kinds, ends, body, sum FROM {source}
     WHERE {from_first} AND {to_edge} AND {condition} ORDER BY {order}
@@ -117,6 +118,7 @@ class _Plan:
         """Fill in a template."""
         return template.format(
             source=self.source,
+            complete_from=held_field("complete_from"),
             condition=self.condition,
             order=", ".join(self.order),
             backwards=", ".join(f"{column} DESC" for column in self.order),
@@ -249,12 +251,12 @@ def time_of(connection: apsw.Connection, seq: int) -> int | None:
     """Look up one event's time; see :meth:`loki_twisted.log.interface.IEventLog.time_of`."""
     rows = rows_of(
         connection,
-        """
+        f"""
         SELECT at_ms FROM blocks WHERE last_seq >= :seq
             AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :seq)
         UNION ALL
-        SELECT value ->> 2 FROM meta WHERE name = 'held' AND value ->> 0 = :seq + 1
-        """,
+        SELECT {held_field("dropped_ms")} WHERE {held_field("complete_from")} = :seq + 1
+        """,  # noqa: S608
         {"seq": seq},
     )
     return rows[0][0] if rows else None
