@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from loki_twisted.log import history
 from loki_twisted.log.faults import Damaged
+from loki_twisted.log.interface import Ends
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from loki_twisted.model.identifiers import event_id
 from tests.log_support import (
     MS,
     block,
     fact,
+    facts,
     filters,
     frames,
     histories,
@@ -115,6 +118,23 @@ def test_every_event_has_its_time(log: Opened) -> None:
             assert history.time_of(log.readers[0], seq) == times.get(seq)
 
     law()
+
+
+def test_ends(log: Opened) -> None:
+    """The ends are ids of events that are there, also where the newest one was dropped since."""
+    assert history.ends(log.readers[0], 0) == Ends(None, None)
+    three = [
+        new_block(block_of_facts(1 + 2 * n, MS + n, f"s{n}", facts(2)), MS + n) for n in range(3)
+    ]
+    put_blocks(log, three)
+    oldest, newest = event_id(1, MS), event_id(6, MS + 2)
+    assert history.ends(log.readers[0], 6) == Ends(oldest, newest)
+    assert history.ends(log.readers[0], 3) == Ends(oldest, event_id(3, MS + 1))
+
+    log.connection.execute("DELETE FROM blocks WHERE first_seq = 3")
+    assert history.ends(log.readers[0], 4) == Ends(oldest, newest)
+    log.connection.execute("DELETE FROM blocks WHERE first_seq = 1")
+    assert history.ends(log.readers[0], 4) == Ends(event_id(5, MS + 2), newest)
 
 
 def test_a_page_ends_with_the_block_that_is_too_much(log: Opened) -> None:

@@ -266,19 +266,24 @@ def ends(connection: apsw.Connection, newest: int) -> Ends:
     """
     Tell both ends; see :meth:`loki_twisted.log.interface.IEventLog.ends`.
 
-    :param newest: The newest event's number.
+    :param newest: The newest event's number. If that is gone, later ones are there.
     """
-    [(oldest, oldest_ms, newest_ms)] = rows_of(
+    [(oldest, oldest_ms, newest_ms, last, last_ms)] = rows_of(
         connection,
         """SELECT
             (SELECT first_seq FROM blocks ORDER BY first_seq LIMIT 1),
             (SELECT at_ms FROM blocks ORDER BY first_seq LIMIT 1),
-            (SELECT at_ms FROM blocks WHERE first_seq <= :newest ORDER BY first_seq DESC LIMIT 1)
+            (SELECT at_ms FROM blocks WHERE last_seq >= :newest
+                AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :newest)),
+            (SELECT last_seq FROM blocks ORDER BY first_seq DESC LIMIT 1),
+            (SELECT at_ms FROM blocks ORDER BY first_seq DESC LIMIT 1)
         """,
         {"newest": newest},
     )
-    if newest_ms is None:
+    if last is None:
         return Ends(None, None)
+    if newest_ms is None:
+        newest, newest_ms = last, last_ms
     return Ends(event_id(oldest, oldest_ms), event_id(newest, newest_ms))
 
 
