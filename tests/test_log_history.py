@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.log import history
+from loki_twisted.log import history, plans
 from loki_twisted.log.faults import Damaged
 from loki_twisted.log.interface import Ends
 from loki_twisted.log.opening import Opened
@@ -184,8 +184,8 @@ def test_one_session_is_found_by_index(log: Opened) -> None:
     """Reading one session passes nothing of others, however many events of others there are."""
     put_blocks(log, [new_block(block(1 + n, ["x"], "busy"), MS) for n in range(50)])
     put_blocks(log, [new_block(block(51, ["y"], "quiet"), MS)])
-    plan, _ = history._plan_of(EventFilter("quiet", 1 << 19))
-    statement = plan.statement(history._FETCH)
+    plan, _ = plans.plan_of(EventFilter("quiet", 1 << 19))
+    statement = plan.statement(plans.FETCH)
     limits = {"low": 1, "high": 99, "rows": 9, "bytes": 9, "session": "quiet", "mask": 1 << 19}
 
     steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", limits).fetchall()
