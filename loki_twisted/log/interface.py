@@ -152,11 +152,15 @@ class IEventLog(Interface):
         :returns: Call it to stop being told.
         """
 
-    def read(after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         """
         Read forwards what is on disk and was told to the observers.
 
         :param after: Begin behind this number.
+        :param before: Read no block that begins with this number or behind it. The last one may
+            reach beyond it, and so may ``reached``. None for no end.
         :param max_bytes: Stop after the block with which the bytes of what is
             returned exceed this. The work done for events that the filter does
             not want is bounded too: a page may be empty and ``reached`` still ahead.

@@ -139,9 +139,13 @@ class SQLiteEventLog:
         """Be told of every commit."""
         return self._intake.observers.add(observer)
 
-    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         """Read forwards."""
         newest = self.bounds.newest
+        if before is not None:
+            newest = min(newest, before - 1)
         if after >= newest:
             return succeed(Page((), after))
         return self._readers.ask(
