@@ -131,15 +131,16 @@ class EventStream:
                 self._on_reset(meaning)
 
     async def aclose(self) -> None:
-        """End the stream; when this returns nothing of it is open any more."""
+        """
+        End the stream; when this returns nothing of it is open any more.
+
+        A connection that cannot be closed is logged.
+        """
         self._finish(None)
         self._ahead.clear()
         if self._awaited is not None:
             self._awaited.cancel()
-        # Who does not want to wait for it any more must not disturb the end itself.
-        ended: Deferred[None] = Deferred()
-        self._reading.addCallback(ended.callback)
-        await ended
+        await _undisturbed(self._reading)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,7 +198,10 @@ class EventStream:
         except Exception as error:  # noqa: BLE001  # not swallowed: the consumer is given it
             self._finish(error)
         # Not in a finally clause: one who is thrown away unfinished must not wait.
-        await self._source.close()
+        try:
+            await self._source.close()
+        except Exception:  # noqa: BLE001  # logged; who ends the stream cannot mend it
+            _log.failure("The connections of an event stream were not closed")
 
     async def _wait(self, awaited: Deferred[_T]) -> _T:
         """Wait for something, but not longer than the stream lasts; it is cancelled then."""
@@ -276,6 +280,13 @@ class EventStream:
             self._wake()
         if self._ahead and self._body is not None:
             self._body.hold_back()
+
+
+def _undisturbed(awaited: Deferred[None]) -> Deferred[None]:
+    """Wait for something that goes on when who waits for it is cancelled. It must not fail."""
+    waiting: Deferred[None] = Deferred()
+    awaited.addCallback(waiting.callback)
+    return waiting
 
 
 def _not_ours(error: Exception) -> ClientError:
