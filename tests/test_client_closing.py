@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.web.iweb import IResponse
 
-from loki_twisted.client import EventStream
+from loki_twisted.client import EventStream, StreamReset
 from tests.client_fakes import frame
-from tests.client_streams import Consumer, StreamCase
+from tests.client_streams import RESET, Consumer, StreamCase, special
 
 
 class StubbornSource:
@@ -109,6 +109,20 @@ class ClosingTests(StreamCase):
         self.close(stream)
 
         assert stream.has_ended
+
+    def test_closing_at_a_reset(self) -> None:
+        """Where events are missing a consumer may end its stream, and wait for that."""
+
+        async def on_reset(_: StreamReset) -> None:
+            await consumer.stream.aclose()
+
+        consumer = self.consume(after="evt_9_9", on_reset=on_reset)
+        self.played.send(special("stream:reset", RESET) + frame(3))
+        self.played.flush()
+
+        assert consumer.taken == []
+        assert consumer.end is None
+        assert self.played.stream.gone
 
     def test_closing_that_fails(self) -> None:
         """A connection that cannot be closed is logged, and keeps nobody waiting."""

@@ -25,6 +25,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
+from loki_twisted.client.callbacks import call_back
 from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
 from loki_twisted.client.frames import StreamBye, StreamReset, meaning_of
 from loki_twisted.client.reconnecting import (
@@ -57,8 +58,9 @@ class EventStream:
 
     :param source: Gives connections.
     :param after: An event id to begin after, ``earliest``, or None for the source's first place.
-    :param on_reset: Called when events may be missing, in the place where they would be;
-        without it that is logged.
+    :param on_reset: Called where events are missing, before the next event is given. If it
+        returns an awaitable, that is waited for. What it raises is logged and ends nothing. If
+        None, the reset is logged.
     :param idle_seconds: How long a connection may be silent.
     """
 
@@ -86,6 +88,7 @@ class EventStream:
         self._wanted: Deferred[None] | None = None
         self._taken: Deferred[None] | None = None
         self._awaited: Deferred[Any] | None = None
+        self._telling: Deferred[None] | None = None
         self._refused: Exception | None = None
         self._over = False
         self._reading = Deferred.fromCoroutine(self._keep_reading())
@@ -112,6 +115,9 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while True:
+            if self._telling is not None:
+                await _undisturbed(self._telling)
+                self._telling = None
             while not self._ahead:
                 await self._more()
             frame = self._ahead.popleft()
@@ -128,7 +134,8 @@ class EventStream:
             if isinstance(meaning, Event):
                 return meaning
             if isinstance(meaning, StreamReset):
-                self._on_reset(meaning)
+                telling = call_back(self._on_reset, meaning, "a reset")
+                self._telling = Deferred.fromCoroutine(telling)
 
     async def aclose(self) -> None:
         """
