@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.web.iweb import IResponse
 
+from loki_twisted.client import EventStream, StreamReset
 from tests.client_fakes import frame
-from tests.client_streams import Consumer, StreamCase
+from tests.client_streams import RESET, Consumer, StreamCase, special
+
+
+class StubbornSource:
+    """Never connects, and does not close."""
+
+    def first_place(self) -> Deferred[str]:
+        return Deferred()
+
+    def connect(self, last_event_id: str) -> Deferred[IResponse]:
+        return Deferred()
+
+    def close(self) -> Deferred[None]:
+        return fail(OSError("It will not close."))
 
 
 class ClosingTests(StreamCase):
@@ -94,3 +109,28 @@ class ClosingTests(StreamCase):
         self.close(stream)
 
         assert stream.has_ended
+
+    def test_closing_at_a_reset(self) -> None:
+        """Where events are missing a consumer may end its stream, and wait for that."""
+
+        async def on_reset(_: StreamReset) -> None:
+            await consumer.stream.aclose()
+
+        consumer = self.consume(after="evt_9_9", on_reset=on_reset)
+        self.played.send(special("stream:reset", RESET) + frame(3))
+        self.played.flush()
+
+        assert consumer.taken == []
+        assert consumer.end is None
+        assert self.played.stream.gone
+
+    def test_closing_that_fails(self) -> None:
+        """A connection that cannot be closed is logged, and keeps nobody waiting."""
+        stream = EventStream(StubbornSource(), self.played.clock)
+        waiting = Deferred.fromCoroutine(stream.__anext__())
+        for _ in range(2):
+            self.close(stream)
+
+        self.failureResultOf(waiting, StopAsyncIteration)
+        [failure] = self.flushLoggedErrors(OSError)
+        assert str(failure.value) == "It will not close."

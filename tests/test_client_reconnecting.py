@@ -33,6 +33,21 @@ class ReconnectingTests(StreamCase):
 
         assert len(self.played.server.streams) == 2
 
+    def test_an_event_makes_good(self) -> None:
+        """After an event the next failure is the first one again, however short the connection."""
+        self.played.server.stream_answer = (503, {"error": "Later.", "code": "X"})
+        self.consume(after="earliest")
+        for _ in range(5):
+            self.played.advance(45)
+        self.played.server.stream_answer = None
+        self.played.advance(45)
+        self.played.send(frame(1))
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.come_back()
+
+        assert len(self.played.server.streams) == 2
+
     def test_the_server_says_how_long_to_wait(self) -> None:
         """What the stream gives as retry is waited for before coming back, and a little more."""
         self.consume(after="earliest")

@@ -82,6 +82,37 @@ class StreamTests(StreamCase):
         assert told == [(StreamReset("evt_9_9", "evt_3_3000", "evt_4_4000", "future"), [2])]
         assert consumer.taken == [2, 3]
 
+    def test_a_reset_that_takes_its_time(self) -> None:
+        """The event behind a reset waits for what is done about it."""
+        done: Deferred[None] = Deferred()
+
+        async def on_reset(reset: StreamReset) -> None:
+            await done
+            raise LookupError(reset.reason)
+
+        consumer = self.consume(after="evt_9_9", on_reset=on_reset)
+        self.played.send(special("stream:reset", RESET) + frame(3))
+        assert consumer.taken == []
+
+        done.callback(None)
+        assert consumer.taken == [3]
+        assert len(self.flushLoggedErrors(LookupError)) == 1
+
+    def test_a_consumer_that_is_cancelled_during_a_reset(self) -> None:
+        """What is done about a reset goes on when nobody waits for it, and the rest comes later."""
+        done: Deferred[None] = Deferred()
+        stream = self.played.client.events(after="evt_9_9", on_reset=lambda _: done)
+        self.played.flush()
+        waiting = Deferred.fromCoroutine(stream.__anext__())
+        self.played.send(special("stream:reset", RESET) + frame(3))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        consumer = Consumer(stream).go()
+        assert consumer.taken == []
+
+        done.callback(None)
+        assert consumer.taken == [3]
+
     def test_silence_is_given_up(self) -> None:
         """A connection that is silent for 45 seconds is taken for dead; comments keep it alive."""
         self.consume(after="earliest")

@@ -84,21 +84,22 @@ class SubscribeTests(SynchronousTestCase):
         assert len(self.got) == 2
         self.unsubscribe(unsubscribe)
 
-    def test_what_breaks_the_delivery(self) -> None:
-        """What is raised where events are missing ends the subscription, and closes its stream."""
+    def test_a_reset_that_fails(self) -> None:
+        """What is raised where events are missing is logged, and the events behind it come."""
         told: list[Exception] = []
 
         def on_reset(reset: StreamReset) -> None:
             raise LookupError(reset.reason)
 
-        self.subscribe(self.got.append, on_reset=on_reset, on_error=told.append)
+        unsubscribe = self.subscribe(
+            lambda event: self.got.append(event.id), on_reset=on_reset, on_error=told.append
+        )
         self.played.send(special("stream:reset", RESET) + frame(3))
-        self.played.flush()
+        assert self.got == ["evt_3_3000"]
+        self.unsubscribe(unsubscribe)
 
-        assert [str(error) for error in told] == ["future"]
-        assert self.got == []
-        assert self.played.stream.gone
-        assert self.played.clock.getDelayedCalls() == []
+        assert [str(each.value) for each in self.flushLoggedErrors(LookupError)] == ["future"]
+        assert told == []
 
     def test_a_refusal_that_nobody_wants_to_hear(self) -> None:
         """A refusal is logged where there is nobody to be told, or where he fails."""
@@ -118,5 +119,17 @@ class SubscribeTests(SynchronousTestCase):
         told: list[Exception] = []
         self.played.server.stream_answer = (401, {"error": "Who?", "code": "UNAUTHORIZED"})
         self.subscribe(self.got.append, on_error=told.append)
+
+        assert [error.status for error in told] == [401]
+
+    def test_a_refusal_that_is_told_in_a_coroutine(self) -> None:
+        """Who is told of a refusal may be a coroutine, like the callback for events."""
+        told: list[Exception] = []
+
+        async def on_error(error: Exception) -> None:
+            told.append(error)
+
+        self.played.server.stream_answer = (401, {"error": "Who?", "code": "UNAUTHORIZED"})
+        self.subscribe(self.got.append, on_error=on_error)
 
         assert [error.status for error in told] == [401]

@@ -246,8 +246,9 @@ class LokiClient:
         :param after: Begin after this event id, or with everything there is: ``earliest``.
             If None, with what happens from now on.
         :param history: Begin with so many of the last events, where ``after`` is None.
-        :param on_reset: Called where events are missing, because the server no longer has
-            them. If None, that is logged.
+        :param on_reset: Called where events are missing, before the next event is given. If
+            it returns an awaitable, that is waited for. What it raises is logged and ends
+            nothing. If None, the reset is logged.
         """
         connections = self._connecting.for_stream()
         source = ServerSource(self._exchange, connections, wanted, history)
@@ -271,8 +272,8 @@ class LokiClient:
 
         :param callback: What it raises is logged and ends nothing. If it returns an
             awaitable, that is waited for before the next event.
-        :param on_error: Called when the server refuses the stream for good. If None, that is
-            logged.
+        :param on_error: Called when the server refuses the stream for good, in the same way. If
+            None, that is logged.
         :returns: Call it to unsubscribe; what it returns fires when nothing is open any more.
         """
         stream = self.events(wanted, after, history=history, on_reset=on_reset)

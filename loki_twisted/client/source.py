@@ -10,13 +10,11 @@ from twisted.web.iweb import IResponse
 
 from loki_twisted.client.connecting import Connections
 from loki_twisted.client.exchange import Exchange, Query
+from loki_twisted.client.place import EARLIEST
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
-
-EARLIEST: Final = "earliest"
-"""The place before all events."""
 
 _MOST_PER_PAGE: Final = 1000  # the server's limit
 
@@ -28,7 +26,7 @@ class Source(Protocol):
         """
         Find out where to begin.
 
-        :returns: The id of an event to begin after, or :data:`EARLIEST`.
+        :returns: The id of an event to begin after, or :data:`~loki_twisted.client.place.EARLIEST`.
         :raises: as :meth:`connect`.
         """
 
