@@ -311,6 +311,18 @@ def test_a_header_that_can_be_no_id_of_ours(asked: str) -> None:
     connection.close()
 
 
+def test_of_several_headers_the_last_counts() -> None:
+    """They are no error, and the id that is the last is where the stream goes on."""
+    here = server()
+    connection = here.connect()
+    lines = f"Last-Event-ID: evt_1_{AT_MS}\r\nLast-Event-ID: evt_8_{AT_MS + 3}\r\n"
+    request = request_bytes("GET", "/api/events")
+    connection.send(request.replace(b"\r\n", b"\r\n" + lines.encode("ascii"), 1))
+    here.clock.advance(0)
+    assert types_in(connection) == ["session:completed"]
+    connection.close()
+
+
 def test_an_empty_header_is_none() -> None:
     """Then the parameter counts."""
     here = server()

@@ -103,7 +103,8 @@ class EventRoutes:
                 name="Last-Event-ID",
                 argument="last_event_id_header",
                 description="The same, as browsers send it when they come back. It beats the "
-                "parameter, and is never an error: whatever it is, it is answered with a stream.",
+                "parameter, and is never an error: whatever it is, it is answered with a stream. "
+                "Of several the last counts.",
                 read=str,
                 schema={"type": "string"},
                 place="header",
