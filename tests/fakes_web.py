@@ -247,6 +247,14 @@ class FakeLog:
         self.times.pop(gone.first_seq - 1, None)
         self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
 
+    def keep_first_block(self, count: int) -> None:
+        """Retention that drops so many blocks behind the first, which a running session keeps."""
+        kept, gone = self.blocks[0], self.blocks[1 : 1 + count]
+        del self.blocks[1 : 1 + count]
+        for seq in range(kept.last_seq + 1, gone[-1].last_seq):
+            del self.times[seq]
+        self.bounds = Bounds(kept.first_seq, self.bounds.newest, gone[-1].last_seq + 1, len(kept))
+
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
         """Tell of new blocks."""
         self._observers.append(observer)
@@ -259,7 +267,8 @@ class FakeLog:
         there = [block for block in self.blocks if before is None or block.first_seq < before]
         ahead = [block for block in there if block.last_seq > after][: self.page_blocks]
         found = [block for block in ahead if list(block.wanted(wanted, after))]
-        return succeed(Page(found, ahead[-1].last_seq if ahead else after))
+        reached = ahead[-1].last_seq if ahead else after
+        return succeed(Page(found, reached, self.bounds.complete_from))
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -82,6 +83,7 @@ def resume(connection: Connection) -> None:
 def numbers_in(body: bytes) -> list[int]:
     answer = json.loads(body)
     assert answer["count"] == len(answer["events"])
+    assert answer["completeFrom"] == 1
     return [event["data"]["n"] for event in answer["events"]]
 
 
@@ -186,6 +188,23 @@ def test_a_log_that_fails_in_the_midst() -> None:
     assert connection.is_closed
     assert not connection.transport.value().endswith(b"0\r\n\r\n")
     assert [type(event["log_failure"].value) for event in captured] == [StorageFailed]
+
+
+def test_a_list_that_is_overtaken() -> None:
+    """What was to come next is dropped while the client pauses: it is cut, with no gap in it."""
+    long = Long()
+    connection = long.begin()
+    for _ in range(EVENTS - 5):
+        long.here.log.drop_first_block()
+    with capturedLogs() as captured:
+        resume(connection)
+
+    assert connection.is_closed
+    sent = dechunked(connection.transport.value().partition(b"\r\n\r\n")[2])
+    numbers = [int(found) for found in re.findall(rb'"n":(\d+)', sent)]
+    assert numbers == list(range(len(numbers)))
+    assert b'"count"' not in sent
+    assert [event["log_level"].name for event in captured] == ["info"]
 
 
 def test_a_log_that_fails_at_once() -> None:

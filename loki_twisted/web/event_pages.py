@@ -38,6 +38,18 @@ _SPARE_SHARE: Final = 16
 _log = Logger()
 
 
+class Overtaken(Exception):
+    """
+    Events that were to come next may have been dropped before they were read.
+
+    :ivar complete_from: From this number on the log lacked nothing then.
+    """
+
+    def __init__(self, complete_from: int) -> None:
+        super().__init__(f"nothing is missing only from {complete_from} on")
+        self.complete_from = complete_from
+
+
 class EventPages:
     """
     A stretch of the log, read a piece at a time, and hardly more of it than is given.
@@ -45,16 +57,29 @@ class EventPages:
     How much is fetched for an event is learned on the way: the log holds blocks, and there may
     be much else in one beside what is wanted.
 
+    Where it begins among what running sessions keep of their past it gives what there is. Once
+    it is past that, nothing is missing any more, or else it fails.
+
     :param after: Begin behind this number.
     :param before: End before this one.
     :param limit: How many events at most.
+    :param complete_from: What this was in the log's bounds before it was asked for ``after``.
     :ivar count: How many events were given so far.
+    :ivar complete_from: From this number on nothing is missing in what was given.
     """
 
     def __init__(
-        self, log: IEventLog, wanted: EventFilter, *, after: int, before: int, limit: int
+        self,
+        log: IEventLog,
+        wanted: EventFilter,
+        *,
+        after: int,
+        before: int,
+        limit: int,
+        complete_from: int = 1,
     ) -> None:
         self.count = 0
+        self.complete_from = complete_from
         self._log = log
         self._wanted = wanted
         self._reached = after
@@ -62,6 +87,7 @@ class EventPages:
         self._limit = limit
         self._bytes = min(_FIRST_BYTES, limit * _TYPICAL_BYTES)
         self._fetched = 0
+        self._gapless = complete_from <= after + 1
 
     @property
     def is_over(self) -> bool:
@@ -73,9 +99,11 @@ class EventPages:
         Read on.
 
         :returns: The next events, each as JSON; there may be none although more will come.
+        :raises Overtaken: if there is a gap between what was given and what the log still holds.
         """
         missing = self._limit - self.count
         page = await self._log.read(self._reached, self._wanted, self._bytes, self._before)
+        self._look_for_gap(page)
         events = self._events_of(page)[:missing]
         self.count += len(events)
         self._fetched += sum(_size_behind(block, self._reached) for block in page.blocks)
@@ -86,6 +114,13 @@ class EventPages:
         # A log that has nothing more than this is not asked again.
         self._reached = page.reached if page.reached > self._reached else self._before
         return events
+
+    def _look_for_gap(self, page: Page) -> None:
+        if page.complete_from > self._reached + 1:
+            if self._gapless:
+                raise Overtaken(page.complete_from)
+            self.complete_from = page.complete_from
+        self._gapless = self._gapless or page.complete_from <= page.reached + 1
 
     def _events_of(self, page: Page) -> list[bytes]:
         return [
@@ -137,7 +172,7 @@ class _Valve:
 
 class EventList(Resource):
     """
-    The response that carries many events, for one request: ``{"events": [...], "count": n}``.
+    The response that carries many events, for one request: an ``EventHistory``.
 
     :param pages: Where they come from.
     :param begun: Those that were read already.
@@ -177,7 +212,8 @@ class EventList(Resource):
                 before = b","
             if self._pages.is_over:
                 request.unregisterProducer()
-                request.write(b'],"count":%d}' % self._pages.count)
+                end = (self._pages.count, self._pages.complete_from)
+                request.write(b'],"count":%d,"completeFrom":%d}' % end)
                 request.finish()
                 return
             await valve.opened()
@@ -189,6 +225,8 @@ def _broken(reason: Failure, request: Request) -> None:
     """Cut the connection, so that the client does not take half a list for a whole one."""
     if reason.check(TimedOut):
         _log.info("A client did not take its events for {seconds} s", seconds=PATIENCE_SECONDS)
+    elif reason.check(Overtaken):
+        _log.info("A list of events was cut: the next ones were dropped before it came to them")
     else:
         _log.failure("A list of events broke off", reason)
     if not is_gone(request):
