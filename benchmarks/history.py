@@ -35,14 +35,12 @@ from benchmarks.history_logs import (
     REACTOR,
     SESSIONS,
     SHAPES,
-    Row,
-    Table,
     build,
     drop_from_cache,
     place_of,
 )
+from benchmarks.history_tables import Row, Table, as_rst, as_text
 from benchmarks.history_upkeep import LEFT, appending, opening, slices
-from benchmarks.table import rst_row
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.events import Fact
@@ -256,34 +254,6 @@ async def measured(directory: Path, events: int) -> dict[str, Table]:
             slices, directory
         ),
     }
-
-
-def as_text(tables: dict[str, Table]) -> str:
-    """Write tables for people."""
-    lines = []
-    for title, table in tables.items():
-        names = list(dict.fromkeys(name for row in table for name in row.figures))
-        width = max(len(row.what) for row in table)
-        lines += ["", title, " " * width + "".join(f"{name:>15}" for name in names)]
-        for row in table:
-            cells = [
-                f"{row.figures[name]:15,.1f}" if name in row.figures else " " * 15 for name in names
-            ]
-            lines.append(f"{row.what:<{width}}" + "".join(cells))
-    return "\n".join(lines)
-
-
-def as_rst(tables: dict[str, Table]) -> str:
-    """Write tables for the documentation."""
-    parts = []
-    for title, table in tables.items():
-        names = list(dict.fromkeys(name for row in table for name in row.figures))
-        rows = [rst_row([title, *names])]
-        for row in table:
-            cells = [f"{row.figures[name]:,.1f}" if name in row.figures else "" for name in names]
-            rows.append(rst_row([row.what, *cells]))
-        parts += ["", ".. list-table::", "   :header-rows: 1", "   :class: figures", "", *rows]
-    return "\n".join([*parts, ""])
 
 
 def main() -> None:

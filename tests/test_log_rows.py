@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -18,20 +17,7 @@ from loki_twisted.log.rows import (
     join_neighbours,
     new_block,
 )
-from tests.log_support import MS, block, histories, remembered
-
-Columns = tuple[list[Head], bytes, bytes, bytes]
-
-
-def columns_of(blocks: Sequence[NewBlock]) -> Columns:
-    """What a query gives for some rows."""
-    rows = [new.row for new in blocks]
-    return (
-        [Head(row[0], row[3], len(row[6]), len(row[8]), row[5]) for row in rows],
-        b"".join(row[6] for row in rows),
-        b"".join(row[7] for row in rows),
-        b"".join(row[8] for row in rows),
-    )
+from tests.log_support import MS, block, columns_of, histories, remembered
 
 
 @given(histories())

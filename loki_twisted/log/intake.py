@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
@@ -236,11 +236,12 @@ class Intake:
         self, entries: Sequence[Entry], blocks: Sequence[Block], bounds: Bounds
     ) -> None:
         self.bounds = bounds
-        if blocks:
-            self.observers.tell(blocks)
+        busy = self.observers.tell(blocks) if blocks else []
         self._take_out(entries)
-        for entry in entries:
-            entry.waiter.callback(bounds)
+        if busy:
+            DeferredList(busy).addCallback(lambda _: _fire_all(entries, bounds))
+        else:
+            _fire_all(entries, bounds)
 
     def _on_failed(self, failed: Failed) -> None:
         if self.failure != str(failed.error):
@@ -283,6 +284,11 @@ class Intake:
         self._writer.join()
         self._state = _State.CLOSED
         _fire(self._closed)
+
+
+def _fire_all(entries: Sequence[Entry], bounds: Bounds) -> None:
+    for entry in entries:
+        entry.waiter.callback(bounds)
 
 
 def _fire(waiters: list[Deferred[None]]) -> None:

@@ -170,7 +170,7 @@ def choose(
 @attrs.frozen(slots=True)
 class Held:
     """
-    What a log holds that blocks were dropped from.
+    What a log holds that blocks were dropped from. It is stored in this order of its fields.
 
     :ivar complete_from: From this number on nothing is missing.
     :ivar kept: How many events there are before that number.
