@@ -177,7 +177,7 @@ def bounds_of(connection: apsw.Connection) -> Bounds:
     if held is None:
         return Bounds(oldest, last.last_seq)
     before = held.complete_from - oldest
-    if not (held.complete_from <= last.first_seq and 0 <= held.kept <= max(0, before)):
+    if not (1 <= held.complete_from <= last.first_seq and 0 <= held.kept <= max(0, before)):
         raise Damaged("what is written of its holes cannot be")
     return Bounds(oldest, last.last_seq, held.complete_from, held.kept)
 
