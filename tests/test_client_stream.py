@@ -14,8 +14,8 @@ from loki_twisted.model.filters import EventFilter
 from loki_twisted.stream.hub import Hub
 from tests.client_fakes import frame
 from tests.client_streams import RESET, Consumer, StreamCase, special
-from tests.fakes_log import FakeLog
-from tests.fakes_stream import Root, batch
+from tests.fakes_log import START_MS, FakeLog
+from tests.fakes_stream import OTHER, Root, batch
 
 
 class StreamTests(StreamCase):
@@ -222,3 +222,58 @@ class RealStreamTests(SynchronousTestCase):
         self.log.commit(batch(1))
         self.flush()
         assert consumer.taken == [1, 2, 3, 4, 5, 6, 7, 8]
+
+    def had(self, after: str) -> tuple[list[int], StreamReset]:
+        """What comes after a place at which a stream cannot go on, and what it says of that."""
+        told: list[StreamReset] = []
+        consumer = Consumer(self.client.events(after=after, on_reset=told.append)).go()
+        self.flush()
+        [reset] = told
+        return consumer.taken, reset
+
+    def test_resets_of_another_log(self) -> None:
+        """Where the id is none of the log everything comes, and what one had is of no use."""
+        self.log.commit(batch(3))
+        for after, reason in ((f"evt_4_{START_MS}", "future"), ("evt_2_1", "unknown")):
+            taken, reset = self.had(after)
+
+            assert taken == [1, 2, 3]
+            assert (reset.asked, reset.reason, reset.begins_anew) == (after, reason, True)
+
+    def read_from_the_log(self) -> None:
+        """Let the server have nothing in memory."""
+        self.root.hub = self.hub = Hub(self.clock, self.log, tail_bytes=0)
+
+    def test_resets_of_what_has_expired(self) -> None:
+        """An event that is still there is gone on behind; for one that is gone, kept ones come."""
+        self.log.commit(batch(2), batch(2, session_id=OTHER), batch(2), batch(2))
+        self.log.expire(7, OTHER)
+        self.read_from_the_log()
+        for number, after in ((1, [3, 4, 7, 8]), (3, [4, 7, 8]), (5, [3, 4, 7, 8])):
+            taken, reset = self.had(f"evt_{number}_{START_MS}")
+
+            assert taken == after
+            assert (reset.reason, reset.begins_anew) == ("expired", False)
+            assert reset.oldest == f"evt_3_{START_MS}"
+
+    def test_a_reset_of_one_who_is_overtaken(self) -> None:
+        """Who reads slower than events are dropped goes on behind what it has."""
+        for _ in range(7):
+            self.log.commit(batch(padding="x" * 100_000))
+        self.read_from_the_log()
+        told: list[StreamReset] = []
+        self.log.holding = True
+        stream = self.client.events(after=f"evt_1_{START_MS}", on_reset=told.append)
+        consumer = Consumer(stream).go()
+        self.log.answer()  # that it knows the event
+        self.log.expire(6)  # while the first page, of before, is on its way
+        self.log.answer()
+        self.flush()
+        assert consumer.taken == [2, 3, 4]
+        self.log.holding = False
+        self.log.answer(self.log.waiting)
+        self.flush()
+
+        assert consumer.taken == [2, 3, 4, 6, 7]
+        [reset] = told
+        assert (reset.asked, reset.reason, reset.begins_anew) == (None, "expired", False)

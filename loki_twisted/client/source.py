@@ -62,9 +62,9 @@ class ServerSource:
         """
         See :class:`Source`.
 
-        It is asked for before the first connection, because a connection says where it is
-        only with its first event: what happens between one that broke before that and
-        the next would be missed. That is so too for the server's own ``history``.
+        It is asked for before the first connection, because one may break before it has said
+        where it is: what happens between it and the next would be missed. That is so too for the
+        server's own ``history``.
         """
         finding = self._before_last(self.history) if self.history else self._newest()
         return Deferred.fromCoroutine(finding)
