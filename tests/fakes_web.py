@@ -25,6 +25,7 @@ from loki_twisted.model.wire import StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
@@ -438,12 +439,14 @@ class Server:
         self.log = FakeLog()
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
+        self.lists = EventLists(self.clock)
         self.asked: list[object] = []
         self.our_user = our_user
         self.api = make_api(
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
+            lists=self.lists,
             vitals=self.vitals,
             policy=GatePolicy() if policy is None else policy,
             reactor=self.clock,

@@ -6,18 +6,22 @@ from typing import Final
 
 import attrs
 import msgspec
-from twisted.internet.interfaces import IReactorTime
 
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import maybe_event_id
 from loki_twisted.model.wire import Shape
-from loki_twisted.web.event_pages import EventList, EventPages, Overtaken
+from loki_twisted.web.event_lists import EventList, EventLists
+from loki_twisted.web.event_pages import EventPages, Overtaken
 
 EARLIEST: Final = "earliest"
-BYTES_AT_ONCE: Final = 1_048_576
-"""A longer answer is sent while it is read."""
+BYTES_AT_ONCE: Final = 65_536
+"""
+Who has so many and is to have more is sent them while they are read.
+
+With what one more read gives it is a quarter of a megabyte: what an answer may take of memory.
+"""
 
 _ATTEMPTS: Final = 3
 
@@ -47,18 +51,23 @@ class EncodedHistory(Shape, frozen=True, kw_only=True):
 
 
 class History:
-    """Answers what is asked of the past."""
+    """
+    Answers what is asked of the past.
 
-    def __init__(self, log: IEventLog, clock: IReactorTime) -> None:
+    :param lists: The long answers.
+    """
+
+    def __init__(self, log: IEventLog, lists: EventLists) -> None:
         self._log = log
-        self._clock = clock
+        self._lists = lists
 
     async def answer(self, asked: Asked) -> EncodedHistory | EventList:
         """
         Read what is asked for, or begin to.
 
         :raises InvalidRequest: if an id is none that the log holds.
-        :raises Unavailable: if events are dropped faster than they are read.
+        :raises Unavailable: if events are dropped faster than they are read, or the server shuts
+            down meanwhile.
         """
         complete_from = 0
         for _ in range(_ATTEMPTS):
@@ -87,7 +96,8 @@ class History:
         events: list[bytes] = []
         while not pages.is_over:
             if sum(map(len, events)) > BYTES_AT_ONCE:
-                return EventList(pages, events, self._clock)
+                return EventList(self._lists, pages, events)
+            self._lists.check()
             events += await pages.some()
         return EncodedHistory(
             events=[msgspec.Raw(event) for event in events],

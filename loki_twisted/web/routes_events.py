@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.internet.interfaces import IReactorTime
-
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
@@ -13,7 +11,7 @@ from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, m
 from loki_twisted.model.wire import EventHistory, EventStats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.event_history import EARLIEST, Asked, EncodedHistory, History
-from loki_twisted.web.event_pages import EventList
+from loki_twisted.web.event_lists import EventList, EventLists
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
@@ -63,10 +61,10 @@ _FILTER: Final = (
 class EventRoutes:
     """The routes under ``/api/events``."""
 
-    def __init__(self, log: IEventLog, hub: Hub, clock: IReactorTime) -> None:
+    def __init__(self, log: IEventLog, hub: Hub, lists: EventLists) -> None:
         self._log = log
         self._hub = hub
-        self._history = History(log, clock)
+        self._history = History(log, lists)
 
     @operation(
         "GET",
