@@ -22,6 +22,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
+from loki_twisted.log.lanes import Lane
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block
@@ -32,6 +33,7 @@ from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
     MS,
     SESSIONS,
+    TIMEOUT,
     ThreadedClock,
     fact,
     facts,
@@ -233,6 +235,42 @@ def test_the_id_of_a_log(tmp_path: Path) -> None:
         desk.stop()
 
     assert ids[0] == ids[1] != ids[2]
+
+
+BY_TYPES = EventFilter(mask=1)
+BY_SESSION = EventFilter("session_1")
+
+
+@pytest.mark.parametrize(
+    ("ask", "lane"),
+    [
+        (lambda log: log.time_of(1), Lane.SHORT),
+        (lambda log: log.ends(), Lane.SHORT),
+        (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
+        (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
+        (lambda log: log.behind_last(2, BY_TYPES, 1), Lane.SCANS),
+        (lambda log: log.read(0, EVERYTHING, 32_768), Lane.SHORT),
+        (lambda log: log.read(0, BY_SESSION, 32_769), Lane.PAGES),
+        (lambda log: log.read(0, BY_TYPES, 1), Lane.SCANS),
+    ],
+)
+def test_what_is_asked_waits_with_its_like(
+    desk: Desk, ask: Callable[[SQLiteEventLog], Deferred[object]], lane: Lane
+) -> None:
+    """While all threads are busy and something waits in the other lanes, it stands in its own."""
+    desk.append(fact())
+    readers = desk.log._readers
+    gate = threading.Event()
+    before = [readers.ask(lambda _: gate.wait(TIMEOUT), each) for each in Lane for _ in range(2)]
+
+    asked = ask(desk.log)
+
+    assert {each: len(queue.waiting) for each, queue in readers._lanes._queues.items()} == {
+        each: (0 if each is Lane.SHORT else 2) + (each is lane) for each in Lane
+    }
+    gate.set()
+    for each in (*before, asked):
+        desk.clock.result(each)
 
 
 def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
