@@ -207,7 +207,8 @@ class EventLists:
     def _look_at_all(self, patience: float) -> None:
         now = self._clock.seconds()
         for sending in tuple(self._sendings):
-            sending.look(now, patience)
+            with _log.failuresHandled("A list of events could not be looked at"):
+                sending.look(now, patience)
 
     def _broken(self, reason: Failure, sending: _Sending) -> None:
         if reason.check(Overtaken):
