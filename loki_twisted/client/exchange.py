@@ -19,7 +19,13 @@ from twisted.web.iweb import IAgent, IResponse
 
 from loki_twisted.client.bodies import WholeBody, collect, drop
 from loki_twisted.client.connecting import Address
-from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
+from loki_twisted.client.errors import (
+    MALFORMED,
+    ClientError,
+    ServerNotTrusted,
+    ServerUnreachable,
+    none_of_this_api,
+)
 from loki_twisted.client.reconnecting import retry_after_seconds
 from loki_twisted.model.wire import Problem
 
@@ -73,7 +79,7 @@ class Exchange:
         data = await collect(response, self.reactor, self.seconds)
         try:
             return msgspec.json.decode(data, type=answer)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise _unexpected(response, f"its body is not what it should be: {error}") from error
 
     async def open_stream(
@@ -140,7 +146,7 @@ class Exchange:
         waiting = {"retryAfter": seconds} if seconds else None
         try:
             problem = msgspec.json.decode(data, type=Problem)
-        except msgspec.MsgspecError:
+        except MALFORMED:
             return _unexpected(response, "it is no answer of this API", waiting)
         details = {**(problem.details or {}), **waiting} if waiting else problem.details
         return ClientError(problem.code, response.code, problem.error, details)
@@ -165,8 +171,8 @@ class Exchange:
 def _unexpected(
     response: IResponse, what: str, details: dict[str, Any] | None = None
 ) -> ClientError:
-    message = f"The answer with status {response.code} is none of this API: {what}."
-    return ClientError("UNEXPECTED_ANSWER", response.code, message, details)
+    answer = f"The answer with status {response.code}"
+    return none_of_this_api(answer, what, response.code, details)
 
 
 def _is_distrust(reason: BaseException) -> bool:
@@ -177,8 +183,9 @@ def _is_distrust(reason: BaseException) -> bool:
 
 
 def _header(headers: Headers, name: str) -> str | None:
-    values = headers.getRawHeaders(name)
-    return values[0] if values else None
+    # By a name of bytes, or Twisted takes the values for UTF-8, which they need not be.
+    values = headers.getRawHeaders(name.encode())
+    return values[0].decode("latin-1") if values else None
 
 
 def _media_type(headers: Headers) -> str:

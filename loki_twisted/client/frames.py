@@ -69,7 +69,7 @@ def meaning_of(frame: StreamEvent) -> Meaning:
     Tell what a frame means.
 
     :returns: None for what newer servers may say of the stream itself, which is for others.
-    :raises msgspec.MsgspecError: if it means nothing.
+    :raises: what is in :data:`~loki_twisted.client.errors.MALFORMED`, if it means nothing.
     """
     if not frame.type.startswith(_OF_THE_STREAM):
         return _decode(frame.data)

@@ -24,6 +24,7 @@ STEADY_SECONDS: Final = 10.0
 
 _COMES_BACK: Final = frozenset({408, 425, 429})
 _MOST_DOUBLINGS: Final = 16
+_MOST_DIGITS: Final = 9
 
 
 def is_final(error: ClientError) -> bool:
@@ -59,4 +60,12 @@ def delay_seconds(
 
 def retry_after_seconds(value: str | None) -> float:
     """Read ``Retry-After``; 0 if there is none, or it is a date."""
-    return float(value) if value and value.isascii() and value.isdigit() else 0.0
+    return float(value[:_MOST_DIGITS]) if value and value.isascii() and value.isdigit() else 0.0
+
+
+def wanted_seconds(error: ClientError) -> float:
+    """Say how long a refusal asks to wait; 0 if it says nothing, or nothing that is a time."""
+    seconds = (error.details or {}).get("retryAfter")
+    if not isinstance(seconds, int | float):
+        return 0.0
+    return float(min(max(seconds, 0), MOST_RETRY_AFTER_SECONDS))
