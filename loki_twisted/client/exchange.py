@@ -26,6 +26,7 @@ from loki_twisted.client.errors import (
     ServerUnreachable,
     none_of_this_api,
 )
+from loki_twisted.client.heads import MOST_HEAD_BYTES, HeadTooLarge
 from loki_twisted.client.reconnecting import retry_after_seconds
 from loki_twisted.model.wire import Problem
 
@@ -162,6 +163,9 @@ class Exchange:
             return CancelledError()
         if any(map(_is_distrust, reasons)):
             return ServerNotTrusted(f"The certificate of {self.where} is not to be trusted.")
+        if any(isinstance(reason, HeadTooLarge) for reason in reasons):
+            limit = f"more than {MOST_HEAD_BYTES} bytes before its body"
+            return ServerUnreachable(f"The answer of {self.where} is too large: {limit}.")
         return ServerUnreachable(f"The connection to {self.where} broke.")
 
     def _no_answer(self, _: object, seconds: float) -> Failure:
