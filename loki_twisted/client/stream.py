@@ -28,17 +28,17 @@ from loki_twisted.client.callbacks import call_back, undisturbed, warn_of_reset
 from loki_twisted.client.errors import (
     MALFORMED,
     ClientError,
-    ServerNotTrusted,
     ServerUnreachable,
     none_of_this_api,
 )
-from loki_twisted.client.frames import StreamReset, meaning_of
+from loki_twisted.client.frames import StreamReset, is_of_the_log, meaning_of
 from loki_twisted.client.place import Place, place_of
 from loki_twisted.client.reconnecting import (
     FIRST_RETRY_SECONDS,
     STEADY_SECONDS,
     delay_seconds,
     is_final,
+    rest_seconds,
     wanted_seconds,
 )
 from loki_twisted.client.source import Source
@@ -246,12 +246,8 @@ class EventStream:
                 after = await self._wait(self._source.first_place())
                 self._place = Place(after)
             response = await self._wait(self._source.connect(after))
-            await self._read(response, after)
-        except ServerNotTrusted:
-            raise
-        except ServerUnreachable as error:
-            _log.debug("No event stream: {error}", error=error)
-        except ClientError as error:
+            at_least = await self._read(response, after)
+        except (ClientError, ServerUnreachable) as error:
             if is_final(error):
                 raise
             _log.debug("No event stream: {error}", error=error)
@@ -260,7 +256,7 @@ class EventStream:
         self._failures += 1
         return pause
 
-    async def _read(self, response: IResponse, last_event_id: str) -> None:
+    async def _read(self, response: IResponse, last_event_id: str) -> float:
         begun = self._reactor.seconds()
         parser = SSEParser(last_event_id)
         body = self._body = StreamBody(
@@ -278,8 +274,10 @@ class EventStream:
         await body.close()
         if trouble is not None:
             raise trouble
-        if self._reactor.seconds() - begun >= STEADY_SECONDS:
+        lasted = self._reactor.seconds() - begun
+        if lasted >= STEADY_SECONDS:
             self._failures = 0
+        return rest_seconds(lasted)
 
     def _take(self, parser: SSEParser, data: bytes) -> None:
         if self._over:
@@ -289,7 +287,8 @@ class EventStream:
             self._retry_seconds = parser.retry_ms / 1000
         self._last_id_read = parser.last_event_id
         if events:
-            self._failures = 0
+            if any(map(is_of_the_log, events)):
+                self._failures = 0
             self._ahead += events
             self._wake()
         elif not self._ahead:
