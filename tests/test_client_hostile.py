@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.client import ClientError
+from loki_twisted.client.bodies import collect
 from loki_twisted.client.reconnecting import retry_after_seconds, wanted_seconds
+from loki_twisted.client.sse_parser import SSEParser
+from loki_twisted.model.errors import InvalidRequest
+from loki_twisted.model.filters import EventFilter
 from tests.client_fakes import Played, frame
 from tests.client_streams import StreamCase
 
@@ -48,6 +56,50 @@ class AnswerTests(SynchronousTestCase):
         error = self.asked(503, {"error": "No.", "code": "X"}, {"retry-after": b"\xff"})
 
         assert (error.code, error.details) == ("X", None)
+
+    def test_compressed_answers(self) -> None:
+        """Answers are asked for as they are: a compressed one could become any length."""
+        played = Played()
+        played.server.headers["content-encoding"] = "gzip"
+        answer = gzip.compress(b'{"alive": true, "uptime": 1}')
+        played.server.answers[("GET", "/health/live")] = (200, answer)
+
+        error = self.failureResultOf(played.client.live(), ClientError).value
+
+        assert (error.code, error.status) == ("UNEXPECTED_ANSWER", 200)
+        assert played.server.asked[0].headers["accept-encoding"] == "identity"
+
+    def test_cookies_are_not_kept(self) -> None:
+        """What a server would have a browser keep is not sent again, to nobody."""
+        played = Played()
+        played.server.headers["set-cookie"] = "a=b; Path=/"
+        for _ in range(2):
+            self.failureResultOf(played.client.live(), ClientError)
+
+        assert [each for each in played.server.asked if "cookie" in each.headers] == []
+
+    def test_names_that_lead_elsewhere(self) -> None:
+        """What is no id is refused before anything is sent: dots could not be escaped."""
+        for name in ("", ".", "..", "\ud800"):
+            played = Played()
+            for asking in (played.client.stop_session(name), played.client.get_task("s", name)):
+                self.failureResultOf(asking, InvalidRequest)
+
+            assert played.server.asked == []
+
+    def test_no_line_is_added_to_a_request(self) -> None:
+        """A line end in a token or an id adds no header, and no second request."""
+        ends = "x\r\nX-Injected: 1\r\n\r\nGET /evil HTTP/1.1\r\n\r\n"
+        played = Played(token=ends)
+        self.failureResultOf(played.client.get_session(ends), ClientError)
+        stream = played.client.events(EventFilter.of(ends), after=ends)
+        played.flush()
+
+        assert len(played.server.asked) == 2
+        assert [each for each in played.server.asked if "x-injected" in each.headers] == []
+        closing = Deferred.fromCoroutine(stream.aclose())
+        played.flush()
+        self.successResultOf(closing)
 
 
 class StreamTests(StreamCase):
@@ -113,3 +165,34 @@ def test_waits_are_finite(digits: int) -> None:
 
     assert seconds == 999_999_999.0
     assert wanted_seconds(ClientError("X", 503, "", {"retryAfter": asked})) == 300.0
+
+
+class Given:
+    """An answer whose body is handed over piece by piece."""
+
+    def deliverBody(self, body: Any) -> None:  # noqa: N802  # Twisted's name
+        """Note who wants it."""
+        self.body = body
+
+
+@pytest.mark.parametrize("kind", ["answer", "line of a stream"])
+def test_small_pieces_cost_what_large_ones_do(kind: str) -> None:
+    """An answer, or a line, that comes in pieces of two bytes takes little more than its length."""
+    given = Given()
+    if kind == "answer":
+        whole = collect(given, Clock(), 30)
+        take = given.body.dataReceived
+    else:
+        take = SSEParser().feed
+    tracemalloc.start()
+    try:
+        for number in range(200_000):
+            take(b"%02d" % (number % 100))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 4 * 400_000
+    if kind == "answer":
+        whole.addErrback(lambda _: None)
+        whole.cancel()

@@ -62,6 +62,11 @@ class _LimitedHead(ProtocolWrapper):
         self._is_in_head = False
         IPushProducer(self.transport).pauseProducing()
 
+    def loseConnection(self) -> None:  # noqa: N802  # Twisted's name
+        """Close; over TLS the other side is not waited for, which may never agree."""
+        super().loseConnection()
+        IPushProducer(self.transport).stopProducing()
+
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         """Count what belongs to the head."""
         super().dataReceived(data)
