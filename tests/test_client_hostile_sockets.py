@@ -47,7 +47,8 @@ async def test_streams_whose_heads_have_no_end(server: Server, is_tls: bool) -> 
     client = server.client(is_tls)
     before = left()
     stream = client.events(after="earliest")
-    await eventually(lambda: server.asked and not server.open, "the client has hung up")
+    # Before the half minute is over after which it gives up an answer that does not come.
+    await eventually(lambda: server.asked and not server.open, "the client has hung up", 20)
     server.lines = HEAD + frame(1)
 
     assert (await stream.__anext__()).id == "evt_1_1000"
