@@ -20,6 +20,7 @@ from loki_twisted.log.messages import (
     Shortened,
 )
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.query import number_of
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import new_block
 from loki_twisted.model.blocks import Block, block_of_facts
@@ -104,6 +105,20 @@ class Desk:
             found += frames(page.blocks, wanted, after)
             after = page.reached
         return found
+
+    def time_of(self, seq: int) -> int:
+        """The time of an event that is there, since the Unix epoch."""
+        at_ms = history.time_of(self.reader, seq)
+        assert at_ms is not None
+        return at_ms
+
+    def bytes_in_use(self) -> int:
+        """What the limit of bytes is about: the pages of the database, but for the free ones."""
+        pages, free, size = (
+            number_of(self.log.connection, name)
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
 
     def held(self) -> list[Happened]:
         """The events that are in the log."""

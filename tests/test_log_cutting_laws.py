@@ -17,6 +17,7 @@ from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import SessionStatus
 from tests.cutting_desk import Desk
 from tests.log_support import (
+    Happened,
     fact,
     filters,
     remembered,
@@ -113,12 +114,21 @@ class Log(RuleBasedStateMachine):
             if event.seq < desk.bounds.complete_from:
                 assert event.session_id in self.running
         others = [e for e in desk.held() if e.seq not in spared and e.seq < newest_block]
-        limit = desk.retention.events
-        if limit is not None and len(desk.bounds) > limit:
-            assert {event.session_id for event in others} <= self.running
-            keeps = desk.retention.running_events
-            # The block that the last of them begin in, and an eighth that is not looked for.
-            assert len(others) <= len(self.running) * (keeps + 10)
+        limits = desk.retention
+        if limits.events is not None and len(desk.bounds) > limits.events:
+            self.must_be_of_running(others)
+        if limits.size is not None and desk.bytes_in_use() > limits.size:
+            self.must_be_of_running(others)
+        if limits.age_ms is not None:
+            youngest = desk.now_ms - limits.age_ms
+            self.must_be_of_running([e for e in others if desk.time_of(e.seq) < youngest])
+
+    def must_be_of_running(self, events: list[Happened]) -> None:
+        """These are too much, and all that may keep them is that their sessions run."""
+        assert {event.session_id for event in events} <= self.running
+        keeps = self.desk.retention.running_events
+        # The block that the last of them begin in, and an eighth that is not looked for.
+        assert len(events) <= len(self.running) * (keeps + 10)
 
     @rule()
     def restart(self) -> None:
