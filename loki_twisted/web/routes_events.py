@@ -11,8 +11,14 @@ from twisted.internet.interfaces import IReactorTime
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
-from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, mask_of_types
-from loki_twisted.model.identifiers import maybe_event_id
+from loki_twisted.model.filters import (
+    EVENT_GROUPS,
+    EVERY_KIND,
+    EventFilter,
+    mask_of_level,
+    mask_of_types,
+)
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 from loki_twisted.model.wire import EventHistory, EventStats, Shape
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.event_pages import EventList, EventPages
@@ -20,13 +26,11 @@ from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
 
-EARLIEST: Final = "earliest"
 MOST_REPLAYED: Final = 10_000
 BYTES_AT_ONCE: Final = 1_048_576
 """A longer answer is sent while it is read."""
 
 _TAG: Final = "events"
-_GROUPS: Final = sorted({name.split(":")[0] + ":*" for name in EVENT_TYPES if ":" in name})
 _EVENT_ID: Final = "evt_[1-9][0-9]{0,17}_[0-9]{1,18}"
 
 
@@ -48,7 +52,7 @@ _FILTER: Final = (
         read=_read_types,
         schema={
             "type": "array",
-            "items": {"type": "string", "enum": [*EVENT_TYPES, *_GROUPS]},
+            "items": {"type": "string", "enum": [*EVENT_TYPES, *sorted(EVENT_GROUPS)]},
             "minItems": 1,
         },
         default=EVERY_KIND,
@@ -170,9 +174,10 @@ class EventRoutes:
         Read what has happened, oldest first.
 
         Without `after` it is the last events that match (before `before`), with it the first ones
-        behind it. An id that the log does not hold, because it never gave it or has
-        dropped the event since, is an error: 422, with the ids of the `oldest` and the `newest`
-        event that it does hold.
+        behind it. An id that the log never gave is an error: 422, with the ids of the `oldest` and
+        the `newest` event that it holds. So is that of an event that it has dropped, but for the
+        last one that it has. Between events that running sessions keep of their past others may
+        be missing: where the number in an id is not one more than that of the event before.
         """
         wanted = EventFilter(session_id, types & min_level)
         start, end = await self._positions(after, before)
@@ -215,7 +220,7 @@ class EventRoutes:
         return start, end
 
     async def _maybe_number(self, name: str) -> int | None:
-        """The number of an event that the log holds under exactly this id."""
+        """The number of an event that the log holds under exactly this id, or dropped last."""
         parts = maybe_event_id(name)
         if parts is None:
             return None
