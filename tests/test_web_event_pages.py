@@ -429,6 +429,9 @@ def sizes_of(events: Sequence[bytes], log: Opened, per_block: int) -> list[int]:
         (None, "session:started", 1),
         (None, "session:stopped", 1),
         ("session_3", "log:*", 300),
+        ("session_3", "task:*", 0),
+        ("session_3", "session:started", 0),
+        ("session_0", "session:started", 1),
     ],
 )
 def test_no_more_is_read_than_is_given(

@@ -11,9 +11,8 @@ from twisted.web.iweb import IResponse
 from loki_twisted.client.connecting import Connections
 from loki_twisted.client.errors import none_of_this_api
 from loki_twisted.client.exchange import Exchange, Query
-from loki_twisted.client.place import EARLIEST
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
@@ -28,7 +27,8 @@ class Source(Protocol):
         """
         Find out where to begin.
 
-        :returns: The id of an event to begin after, or :data:`~loki_twisted.client.place.EARLIEST`.
+        :returns: The id of an event to begin after, or
+            :data:`~loki_twisted.model.identifiers.EARLIEST`.
         :raises: as :meth:`connect`.
         """
 

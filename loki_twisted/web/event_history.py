@@ -10,12 +10,11 @@ import msgspec
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 from loki_twisted.model.wire import Shape
 from loki_twisted.web.event_lists import EventList, EventLists
 from loki_twisted.web.event_pages import EventPages, Overtaken
 
-EARLIEST: Final = "earliest"
 BYTES_AT_ONCE: Final = 65_536
 """
 Who has so many and is to have more is sent them while they are read.
@@ -32,7 +31,7 @@ class Asked:
     What a client asks for.
 
     :ivar limit: How many events at most.
-    :ivar after: The id of an event or :data:`EARLIEST`, or None for the last ones.
+    :ivar after: The id of an event or ``EARLIEST``, or None for the last ones.
     :ivar before: The id of an event, or None for the end.
     """
 

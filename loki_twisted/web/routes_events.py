@@ -7,10 +7,17 @@ from typing import Final
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
-from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, mask_of_types
+from loki_twisted.model.filters import (
+    EVENT_GROUPS,
+    EVERY_KIND,
+    EventFilter,
+    mask_of_level,
+    mask_of_types,
+)
+from loki_twisted.model.identifiers import EARLIEST
 from loki_twisted.model.wire import EventHistory, EventStats
 from loki_twisted.stream.hub import Hub
-from loki_twisted.web.event_history import EARLIEST, Asked, EncodedHistory, History
+from loki_twisted.web.event_history import Asked, EncodedHistory, History
 from loki_twisted.web.event_lists import EventList, EventLists
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.operations import operation
@@ -19,7 +26,6 @@ from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
 MOST_REPLAYED: Final = 10_000
 
 _TAG: Final = "events"
-_GROUPS: Final = sorted({name.split(":")[0] + ":*" for name in EVENT_TYPES if ":" in name})
 _EVENT_ID: Final = "evt_[1-9][0-9]{0,17}_[0-9]{1,18}"
 
 
@@ -41,7 +47,7 @@ _FILTER: Final = (
         read=_read_types,
         schema={
             "type": "array",
-            "items": {"type": "string", "enum": [*EVENT_TYPES, *_GROUPS]},
+            "items": {"type": "string", "enum": [*EVENT_TYPES, *sorted(EVENT_GROUPS)]},
             "minItems": 1,
         },
         default=EVERY_KIND,
@@ -158,10 +164,10 @@ class EventRoutes:
         Read what has happened, oldest first.
 
         Without `after` it is the last events that match (before `before`), with it the first ones
-        behind it. An id that the log does not hold, because it never gave it or has
-        dropped the event since, is an error: 422, with the ids of the `oldest` and the `newest`
-        event that it does hold. What running sessions keep of their past has holes: from the
-        number `completeFrom` on, which is part of an event's id, nothing is missing.
+        behind it. An id that the log never gave is an error: 422, with the ids of the `oldest` and
+        the `newest` event that it holds. So is that of an event that it has dropped, but for the
+        last one that it has. What running sessions keep of their past has holes: from the number
+        `completeFrom` on, which is part of an event's id, nothing is missing.
         """
         asked = Asked(EventFilter(session_id, types & min_level), limit, after, before)
         return await self._history.answer(asked)
