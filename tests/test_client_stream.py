@@ -140,6 +140,18 @@ class StreamTests(SynchronousTestCase):
 
         assert self.played.stream.last_event_id == "evt_7_7000"
 
+    def test_it_goes_on_at_a_place_that_was_told(self) -> None:
+        """An id without an event is where it comes back to, and no event for the consumer."""
+        consumer = self.consume(after="evt_1_1000")
+        self.played.send(frame(2) + b": keep-alive\n\nid: evt_9_9000\n\n" + b"id: evt_11_11000\n")
+        self.played.stream.cut()
+        self.played.flush()
+        self.played.come_back()
+
+        assert self.played.stream.last_event_id == "evt_9_9000"
+        self.played.send(b"id: earliest\n\n" + frame(12))
+        assert consumer.taken == [2, 12]
+
     def test_from_now_on_in_an_empty_log(self) -> None:
         """Where there is no event yet, from now on is from the first one on."""
         self.consume()

@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from loki_twisted.log.interface import IEventLog, Page
 from loki_twisted.model.blocks import Block
+from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
 from loki_twisted.stream.interface import ISink
@@ -44,6 +45,7 @@ from loki_twisted.stream.position import (
 )
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
 from loki_twisted.stream.tail import pieces
+from loki_twisted.stream.times import Times
 
 PAGE_BYTES: Final = 256 * 1024
 """How much is read from the log at a time, in bytes; a page may exceed it by one block."""
@@ -65,10 +67,12 @@ class Host(Protocol):
 
     :ivar position: Number of the last event that was published.
     :ivar piece_bytes: How much is written at a time.
+    :ivar times: Of the events of the log.
     """
 
     log: IEventLog
     position: int
+    times: Times
     piece_bytes: int
     patience: Patience
 
@@ -197,7 +201,7 @@ class Subscriber:
 
     def _keep_awake(self, now: float) -> None:
         if self.state in (State.LIVE, State.REPLAYING):
-            self._sink.write(sse.KEEP_ALIVE)
+            self._sink.write(sse.KEEP_ALIVE + self._known_place())
             self._written = self._sink.progress().written
             self._quiet_since = now
 
@@ -279,9 +283,10 @@ class Subscriber:
             end = host.position
             self.cursor = await host.log.behind_last(end + 1, wanted, start.count)
             self._history_end = end
+            await self._tell_place()
         elif isinstance(start, Behind):
             number = number_in(start.asked, host.log.bounds)
-            known = None if number is None else await host.log.time_of(number)
+            known = None if number is None else await host.times.of(number)
             resumed = resumption(start.asked, host.log.bounds, known)
             self.cursor = resumed.cursor
             if resumed.reset is not None:
@@ -289,6 +294,28 @@ class Subscriber:
             self._gapless = resumed.reset is None and start.asked != EARLIEST
         else:
             self.cursor = host.position
+            await self._tell_place()
+
+    async def _tell_place(self) -> None:
+        """Give the client what it comes back with if it is cut off before it has had an event."""
+        number = self.cursor
+        milliseconds = await self._host.times.of(number) if number else None
+        if milliseconds is None and number and self._gapless:
+            # It was overtaken before it was known where it is.
+            await self._reset(None, ResetReason.EXPIRED)
+        if self.state is not State.CLOSED:
+            self._sink.write(
+                sse.place(EARLIEST if milliseconds is None else event_id(number, milliseconds))
+            )
+
+    def _known_place(self) -> bytes:
+        """
+        What tells a client that has all where it is, if that is known without a read.
+
+        Who wants nothing of what goes by would else come back to an event of long ago.
+        """
+        milliseconds = self._host.times.known(self.cursor) if self.state is State.LIVE else None
+        return b"" if milliseconds is None else sse.place(event_id(self.cursor, milliseconds))
 
     async def _reset(self, asked: str | None, reason: ResetReason) -> None:
         """Say that it does not go on where the client is."""
