@@ -46,6 +46,11 @@ FIGURES: Final[Mapping[str, Figure]] = {
         Figure("p99_without_ms", "p99 without them, ms"),
         Figure("p99_with_ms", "p99 with them, ms"),
         Figure("p99_ratio", "p99 with / without"),
+        Figure("cut_us", "cutting lines, µs/event"),
+        Figure("parse_us", "parsing, µs/event"),
+        Figure("encode_us", "encoding, µs/event"),
+        Figure("append_us", "log with encoding and sync, µs/event"),
+        Figure("select_us", "filtering, µs/event"),
         Figure("generator", "load generator busy, %"),
     )
 }

@@ -2,7 +2,7 @@
 What the history costs, in a log of 1,000,000 events: asking, opening, keeping to a limit.
 
 ``python -m benchmarks.history`` makes its logs in a temporary directory (1 GB, two minutes) and
-prints what it measures; ``--json FILE`` writes it too.
+prints what it measures; ``--json FILE`` writes it too, and ``--rst FILE`` for the documentation.
 
 Each question is asked of a server over loopback, by another process that only counts what comes. So
 the time of an answer is that of its last byte; how long the reactor was held meanwhile is seen by
@@ -35,12 +35,11 @@ from benchmarks.history_logs import (
     REACTOR,
     SESSIONS,
     SHAPES,
-    Row,
-    Table,
     build,
     drop_from_cache,
     place_of,
 )
+from benchmarks.history_tables import Row, Table, as_rst, as_text
 from benchmarks.history_upkeep import LEFT, appending, opening, slices
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog
@@ -257,25 +256,11 @@ async def measured(directory: Path, events: int) -> dict[str, Table]:
     }
 
 
-def as_text(tables: dict[str, Table]) -> str:
-    """Write tables for people."""
-    lines = []
-    for title, table in tables.items():
-        names = list(dict.fromkeys(name for row in table for name in row.figures))
-        width = max(len(row.what) for row in table)
-        lines += ["", title, " " * width + "".join(f"{name:>15}" for name in names)]
-        for row in table:
-            cells = [
-                f"{row.figures[name]:15,.1f}" if name in row.figures else " " * 15 for name in names
-            ]
-            lines.append(f"{row.what:<{width}}" + "".join(cells))
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables here too")
     parser.add_argument("--events", type=int, default=1_000_000, metavar="N", help="of each log")
     options = parser.parse_args()
 
@@ -286,6 +271,8 @@ def main() -> None:
         if options.json is not None:
             figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
             options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        if options.rst is not None:
+            options.rst.write_text(as_rst(tables), encoding="utf-8")
 
     task.react(lambda _: ensureDeferred(run()))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import attrs
 from twisted.internet import reactor
 
 from loki_twisted.log.changes import NOTHING
@@ -27,22 +26,6 @@ SHAPES: Final = {"blocks of 150": 150, "blocks of 1": 1}
 """How many events are in a block."""
 
 COMMIT_EVENTS: Final = 5_000
-
-
-@attrs.frozen
-class Row:
-    """
-    One thing that was measured.
-
-    :ivar what: What it is about.
-    :ivar figures: By name; times in milliseconds.
-    """
-
-    what: str
-    figures: dict[str, float]
-
-
-Table = list[Row]
 
 
 def fact_of(seq: int, newest: int) -> Fact:

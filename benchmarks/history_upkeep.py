@@ -16,12 +16,11 @@ from benchmarks.history_logs import (
     MS,
     REACTOR,
     SHAPES,
-    Row,
-    Table,
     drop_from_cache,
     fact_of,
     place_of,
 )
+from benchmarks.history_tables import Row, Table
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.opening import open_log

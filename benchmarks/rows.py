@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.works import Delivery, Idle, Lines, Replay, Requests, Start, Stuck, Work
+from benchmarks.works import Delivery, Idle, Journey, Lines, Replay, Requests, Start, Stuck, Work
 
 OURS: Final = "ours"
 NCHAN: Final = "nchan"
@@ -18,6 +18,7 @@ KEYS: Final = (OURS, NCHAN, STARLETTE, BARE)
 """All contestants, in the order of the columns."""
 
 _FLOOD: Final = ("rate", "peak_mb", "cpu_us", "generator")
+_STAGES: Final = ("cut_us", "parse_us", "encode_us", "append_us", "select_us")
 _PACED: Final = ("p50_ms", "p99_ms", "cpu", "cpu_user", "cpu_system", "peak_mb", "generator")
 
 
@@ -70,6 +71,8 @@ ROWS: Final[Mapping[str, Row]] = {
             ("p99_without_ms", "p99_with_ms", "p99_ratio", "growth_mb"),
             (OURS, NCHAN, STARLETTE),
         ),
+        Row("stages-500", "stages of the way, in a flood", Journey(100_000, 500), _STAGES, (OURS,)),
+        Row("stages-1", "stages of the way, line by line", Journey(3_000, 1), _STAGES, (OURS,)),
     )
 }
 """By key."""
@@ -99,6 +102,8 @@ def work_text(work: Work) -> str:
             return f"{connections:,} connections, {seconds:g} s"
         case Start(events) | Replay(events):
             return f"{events:,} events"
+        case Journey(count, batch):
+            return f"{count:,} lines, {batch:,} at a time"
 
 
 def _lines_text(lines: Lines) -> str:

@@ -129,7 +129,7 @@ def _measured(step: Step, contestant: Contestant, workshop: Workshop) -> Measure
         for work in step.works:
             figures |= measure(contestant, work, workshop)
     except Trouble as error:
-        figures, trouble = {}, str(error)
+        figures, trouble = {}, " ".join(str(error).split())
     return Measurement(
         row=step.row,
         contestant=step.contestant,

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.works import Delivery, Idle, Lines, Replay, Requests, Start, Stuck, Work
+from benchmarks.works import Delivery, Idle, Journey, Lines, Replay, Requests, Start, Stuck, Work
 
 _FEWEST_LINES: Final = 20
 
@@ -36,10 +36,10 @@ class Scale:
                 return Idle(self._many(connections))
             case Requests(connections, seconds):
                 return Requests(connections, seconds * self.events)
-            case Start(events):
-                return Start(self._events(events))
-            case Replay(events):
-                return Replay(self._events(events))
+            case Start(events) | Replay(events):
+                return attrs.evolve(work, events=self._events(events))
+            case Journey(lines, batch):
+                return Journey(self._events(lines), batch)
 
     def _lines(self, lines: Lines) -> Lines:
         return attrs.evolve(lines, count=self._events(lines.count))

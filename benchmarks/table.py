@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -144,11 +145,17 @@ def as_text(report: Report) -> str:
 
 def as_rst(report: Report) -> str:
     """Write the table for the documentation, with its notes."""
-    body = [_rst_row(HEAD), *(_rst_row(line.cells) for line in lines_of(report))]
+    body = [rst_row(HEAD), *(rst_row(line.cells) for line in lines_of(report))]
     table = [".. list-table::", "   :header-rows: 1", "   :class: figures", "", *body]
-    return "\n".join(["", *table, "", *(f"- {note}" for note in notes_of(report)), ""])
+    return "\n".join(["", *table, "", *(f"- {_rst_text(note)}" for note in notes_of(report)), ""])
 
 
-def _rst_row(cells: Sequence[str]) -> str:
-    first, *others = (cell.replace("*", r"\*").replace("|", r"\|") for cell in cells)
+def rst_row(cells: Sequence[str]) -> str:
+    """Write one row of a list-table."""
+    first, *others = map(_rst_text, cells)
     return "\n".join([f"   * - {first}".rstrip(), *(f"     - {cell}".rstrip() for cell in others)])
+
+
+def _rst_text(text: str) -> str:
+    """Take the meaning from what would be markup."""
+    return re.sub(r"([\\*`|_])", r"\\\1", text)

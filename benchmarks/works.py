@@ -81,5 +81,13 @@ class Replay:
     events: int
 
 
-Work = Delivery | Stuck | Idle | Requests | Start | Replay
+@attrs.frozen(slots=True)
+class Journey:
+    """So many lines go through all stages of the server, so many at a time, to no subscriber."""
+
+    lines: int
+    batch: int
+
+
+Work = Delivery | Stuck | Idle | Requests | Start | Replay | Journey
 """Anything that can be measured."""

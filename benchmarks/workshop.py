@@ -6,7 +6,7 @@ import itertools
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class Workshop:
         for name in PROGRAMS:
             source = SOURCES / f"{name}.c"
             argv = [compiler, *_OPTIONS, "-o", str(self.program(name)), str(source)]
-            _run(argv, _COMPILE_SECONDS, f"{source.name} could not be compiled")
+            run_to_end(argv, _COMPILE_SECONDS, f"{source.name} could not be compiled")
 
     def program(self, name: str) -> Path:
         """The path of a load program."""
@@ -69,15 +69,22 @@ class Workshop:
         if not path.exists():
             path.mkdir()
             argv = [sys.executable, "-m", "benchmarks.fill", str(path), str(events)]
-            _run(argv, _FILL_SECONDS, f"no log of {events} events could be made")
+            run_to_end(argv, _FILL_SECONDS, f"no log of {events} events could be made")
         return path
 
 
-def _run(argv: list[str], seconds: float, failed: str) -> None:
+def run_to_end(argv: Sequence[str], seconds: float, failed: str) -> str:
+    """
+    Run a program to its end; gives what it printed.
+
+    :param seconds: How long it may take.
+    :param failed: What it means if it fails.
+    :raises Trouble: if it does.
+    """
     try:
-        subprocess.run(
+        return subprocess.run(
             argv, check=True, capture_output=True, text=True, timeout=seconds, cwd=CHECKOUT
-        )
+        ).stdout
     except subprocess.CalledProcessError as error:
         raise Trouble(f"{failed}: {error.stderr.strip()}") from error
     except subprocess.TimeoutExpired as error:

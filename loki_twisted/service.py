@@ -324,12 +324,12 @@ class Service(BaseService):
 
 
 def _retention_of(settings: Settings) -> Retention:
-    """Say it in the units of the log."""
+    """Say it in the units of the log. None and 0 are no limit."""
     days, megabytes = settings.retain_days, settings.retain_mb
     return Retention(
-        events=settings.retain_events,
-        age_ms=None if days is None else int(days * _DAY_MS),
-        size=None if megabytes is None else megabytes * _MEGABYTE,
+        events=settings.retain_events or None,
+        age_ms=int(days * _DAY_MS) if days else None,
+        size=megabytes * _MEGABYTE if megabytes else None,
     )
 
 

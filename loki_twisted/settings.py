@@ -65,10 +65,11 @@ class Settings:
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
-    :ivar retain_events: How many events the log keeps; None for all. A session that runs keeps
-        its last 1,000 beyond this and the next two.
-    :ivar retain_days: How many days it keeps them; None for ever.
-    :ivar retain_mb: How many megabytes (of 1,000,000 bytes) its database may have; None for any.
+    :ivar retain_events: How many events the log keeps; None or 0 for all. A session that runs
+        keeps its last 1,000 beyond this and the next two.
+    :ivar retain_days: How many days it keeps them; None or 0 for ever.
+    :ivar retain_mb: How many megabytes (of 1,000,000 bytes) its database may have; None or 0 for
+        any number.
     """
 
     loki_dir: str

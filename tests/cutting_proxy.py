@@ -1,4 +1,10 @@
-"""A TCP proxy that cuts connections when it is told to, in a thread of its own."""
+"""
+A TCP proxy that cuts connections when it is told to, in a thread of its own.
+
+It is for tests that block: they wait for processes and read sockets while it carries, and let no
+reactor run meanwhile. So it is not one with :mod:`tests.proxies`, which is on the reactor of
+its test, and draws for each connection by itself where to break it.
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, Page
+from loki_twisted.log.rows import blocks_from_columns, new_block
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import event_id
+from tests.log_support import columns_of
 
 START_MS = 1_763_900_000_000
 
@@ -27,13 +29,16 @@ class FakeLog:
         there was when they were asked, as that of a thread may be.
     :ivar reads: How often each kind of read was asked for.
     :ivar passes: How many events that the filter does not want a read passes at most.
+    :ivar joins: Whether neighbours of one session are read as one block, also those of different
+        commits, as the log on disk gives them.
     """
 
-    def __init__(self, passes: int = 1000) -> None:
+    def __init__(self, passes: int = 1000, *, joins: bool = False) -> None:
         self.bounds = Bounds(1, 0)
         self.failure: str | None = None
         self.holding = False
         self.passes = passes
+        self.joins = joins
         self.reads = {"read": 0, "behind_last": 0, "time_of": 0, "ends": 0}
         self._blocks: list[Block] = []
         self._times: dict[int, int] = {}
@@ -81,11 +86,14 @@ class FakeLog:
 
     # Reading
 
-    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         self.reads["read"] += 1
+        newest = self.bounds.newest if before is None else min(self.bounds.newest, before - 1)
         found, held, passed, reached = [], 0, 0, after
         for block in self._blocks:
-            if block.last_seq <= after:
+            if block.last_seq <= after or block.first_seq > newest:
                 continue
             data = block.select(wanted, after)
             if data:
@@ -97,7 +105,10 @@ class FakeLog:
             if held > max_bytes or passed > self.passes:
                 break
         else:
-            reached = max(after, self.bounds.newest)
+            reached = max(reached, newest)
+        if self.joins:
+            rows = [new_block(block, START_MS) for block in found]
+            found = list(blocks_from_columns(*columns_of(rows)))
         return self._answered(Page(found, reached, self.bounds.complete_from))
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:

@@ -95,7 +95,9 @@ class MemoryLog:
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
         raise NotImplementedError
 
-    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         raise NotImplementedError
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:

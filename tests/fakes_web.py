@@ -252,9 +252,12 @@ class FakeLog:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         """Some blocks; those without a wanted event are passed over, but take their turn."""
-        ahead = [block for block in self.blocks if block.last_seq > after][: self.page_blocks]
+        there = [block for block in self.blocks if before is None or block.first_seq < before]
+        ahead = [block for block in there if block.last_seq > after][: self.page_blocks]
         found = [block for block in ahead if list(block.wanted(wanted, after))]
         return succeed(Page(found, ahead[-1].last_seq if ahead else after))
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from loki_twisted.log.changes import NOTHING, Changes, changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened, open_log
-from loki_twisted.log.rows import BlockRow, NewBlock, new_block
+from loki_twisted.log.rows import BlockRow, Head, NewBlock, new_block
 from loki_twisted.log.statements import write
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block, block_of_facts
@@ -106,6 +106,17 @@ def put(log: Opened, batch: Batch) -> Block | None:
 def put_blocks(log: Opened, blocks: Sequence[NewBlock]) -> None:
     """Commit blocks in one transaction."""
     commit(log.connection, [new.row for new in blocks], NOTHING)
+
+
+def columns_of(blocks: Sequence[NewBlock]) -> tuple[list[Head], bytes, bytes, bytes]:
+    """What a query gives for some rows."""
+    rows = [new.row for new in blocks]
+    return (
+        [Head(row[0], row[3], len(row[6]), len(row[8]), row[5]) for row in rows],
+        b"".join(row[6] for row in rows),
+        b"".join(row[7] for row in rows),
+        b"".join(row[8] for row in rows),
+    )
 
 
 def newest_of(log: Opened) -> int:

@@ -1,4 +1,9 @@
-"""A TCP proxy that can be told to break connections, or to go silent."""
+"""
+A TCP proxy that can be told to break connections, or to go silent, on the reactor of the test.
+
+So what it does is in step with a client on the same reactor, and is over when the test says so.
+Tests that block, and let no reactor run, have :mod:`tests.cutting_proxy`.
+"""
 
 from __future__ import annotations
 

@@ -7,34 +7,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-import msgspec
-
+from tests.history import Told, history
 from tests.system import TIMEOUT, Server
 from tests.test_system_sessions import HERE, install_runner
 
 TELLING = HERE / "standins" / "telling.py"
-
-
-class Told(NamedTuple):
-    """
-    An event of the log.
-
-    :ivar frame: As the stream carries it.
-    """
-
-    id: str
-    type: str
-    session_id: str
-    frame: bytes
-
-    @property
-    def number(self) -> int:
-        """Its number in the log."""
-        return int(self.id.split("_")[1])
 
 
 class Succession:
@@ -94,21 +75,10 @@ class Succession:
         self.server.wait_for(self.session_id, "session:failed" if code else "session:completed")
 
     def log(self) -> list[Told]:
-        """All events there are, by the pages of the history; their numbers are consecutive."""
-        told: list[Told] = []
-        after = "earliest"
-        while page := list(self._page(after)):
-            told += page
-            after = page[-1].id
+        """All events there are, by the history; their numbers are consecutive."""
+        told = list(history(self.server))
         assert [each.number for each in told] == list(range(1, len(told) + 1))
         return told
-
-    def _page(self, after: str) -> Iterator[Told]:
-        answer = self.server.request("GET", f"/api/events/history?after={after}&limit=1000")
-        for raw in msgspec.json.decode(answer.body, type=_Page).events:
-            event: dict[str, Any] = msgspec.json.decode(raw)
-            head = f"id: {event['id']}\nevent: {event['type']}\ndata: ".encode()
-            yield Told(event["id"], event["type"], event["sessionId"], head + bytes(raw))
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +89,3 @@ class Succession:
             os.kill(self._agent, signal.SIGKILL)  # it would outlive a test that failed
         with self.server:
             pass
-
-
-class _Page(msgspec.Struct):
-    events: list[msgspec.Raw]

@@ -259,6 +259,21 @@ def test_every_line_for_the_documentation_has_all_cells() -> None:
     assert [row.count("\n     -") for row in rows] == [len(HEAD) - 1] * (1 + len(lines_of(run)))
 
 
+def test_nothing_in_the_table_is_markup() -> None:
+    """What a server said when it failed is text, whatever is in it."""
+    run = report(
+        Measurement(
+            row="idle",
+            contestant="ours",
+            repetition=0,
+            work="some work",
+            figures={},
+            trouble="`a*b|c_ \\",
+        )
+    )
+    assert r"\`a\*b\|c\_ \\" in as_rst(run)
+
+
 # What is done
 
 
@@ -436,7 +451,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="cc is no
 @needs_compiler
 def test_all_kinds_of_work_are_done_by_ours(tmp_path: Path) -> None:
     """Every kind of row gives every figure that it shows, and all that was printed arrived."""
-    rows = "flood-100,filters,idle,ready,replay,live,stuck"
+    rows = "flood-100,filters,idle,ready,replay,live,stuck,stages-500"
     json = tmp_path / "run.json"
     done = benchmark(
         *("--scale", "tiny", "--contestants", "ours", "--rows", rows, "--json", str(json))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from random import Random
+from urllib.parse import urlencode
 
 import pytest
 import pytest_twisted
@@ -15,6 +16,7 @@ from twisted.internet.threads import deferToThread
 from loki_twisted import Event, EventFilter, LokiClient
 from loki_twisted.client import EventStream
 from tests.agents_support import eventually
+from tests.history import history
 from tests.proxies import Proxy, random_patience
 from tests.system import Server
 from tests.test_system_sessions import HERE, install_runner
@@ -74,15 +76,7 @@ class Reader:
 
 def all_of(server: Server, wanted: EventFilter) -> list[str]:
     """The ids of all events that a filter wants, as the history has them."""
-    parameters = "&".join(f"{name}={value}" for name, value in wanted.as_parameters().items())
-    ids: list[str] = []
-    after = "earliest"
-    while page := server.get(f"/api/events/history?{parameters}&after={after}&limit=1000")[
-        "events"
-    ]:
-        ids += [event["id"] for event in page]
-        after = page[-1]["id"]
-    return ids
+    return [told.id for told in history(server, urlencode(wanted.as_parameters()))]
 
 
 def counted_by(reader: Reader) -> list[int]:

@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.log import history
+from loki_twisted.log import history, plans
 from loki_twisted.log.faults import Damaged
+from loki_twisted.log.interface import Ends
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from loki_twisted.model.identifiers import event_id
 from tests.log_support import (
     MS,
     block,
     fact,
+    facts,
     filters,
     frames,
     histories,
@@ -117,6 +120,23 @@ def test_every_event_has_its_time(log: Opened) -> None:
     law()
 
 
+def test_ends(log: Opened) -> None:
+    """The ends are ids of events that are there, also where the newest one was dropped since."""
+    assert history.ends(log.readers[0], 0) == Ends(None, None)
+    three = [
+        new_block(block_of_facts(1 + 2 * n, MS + n, f"s{n}", facts(2)), MS + n) for n in range(3)
+    ]
+    put_blocks(log, three)
+    oldest, newest = event_id(1, MS), event_id(6, MS + 2)
+    assert history.ends(log.readers[0], 6) == Ends(oldest, newest)
+    assert history.ends(log.readers[0], 3) == Ends(oldest, event_id(3, MS + 1))
+
+    log.connection.execute("DELETE FROM blocks WHERE first_seq = 3")
+    assert history.ends(log.readers[0], 4) == Ends(oldest, newest)
+    log.connection.execute("DELETE FROM blocks WHERE first_seq = 1")
+    assert history.ends(log.readers[0], 4) == Ends(event_id(5, MS + 2), newest)
+
+
 def test_a_page_ends_with_the_block_that_is_too_much(log: Opened) -> None:
     """A page has the block with which it exceeds its bytes, and not the next."""
     blocks = [
@@ -164,8 +184,8 @@ def test_one_session_is_found_by_index(log: Opened) -> None:
     """Reading one session passes nothing of others, however many events of others there are."""
     put_blocks(log, [new_block(block(1 + n, ["x"], "busy"), MS) for n in range(50)])
     put_blocks(log, [new_block(block(51, ["y"], "quiet"), MS)])
-    plan, _ = history._plan_of(EventFilter("quiet", 1 << 19))
-    statement = plan.statement(history._FETCH)
+    plan, _ = plans.plan_of(EventFilter("quiet", 1 << 19))
+    statement = plan.statement(plans.FETCH)
     limits = {"low": 1, "high": 99, "rows": 9, "bytes": 9, "session": "quiet", "mask": 1 << 19}
 
     steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", limits).fetchall()

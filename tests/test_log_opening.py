@@ -227,7 +227,21 @@ def last_block(path: Path) -> None:
         connection.execute("UPDATE blocks SET sum = 0 WHERE first_seq = 101")
 
 
-@pytest.mark.parametrize("damage", [half, empty, text, zeroed, another_schema, no_id, last_block])
+def held(value: str) -> Callable[[Path], None]:
+    def impossible_holes(path: Path) -> None:
+        with closing(apsw.Connection(str(path))) as connection:
+            connection.execute("INSERT INTO meta VALUES ('held', ?)", (value,))
+
+    return impossible_holes
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(half, empty, text, zeroed, another_schema, no_id, last_block),
+        *map(held, ("[1,2", "[99999,0,0]", "[-5,0,0]", "[5,100000,0]", "[5,-1,0]")),
+    ],
+)
 def test_a_damaged_log_is_put_aside(path: Path, damage: Callable[[Path], None]) -> None:
     """A damaged log is renamed with all its bytes, a new one begun, and both are told."""
     first = fill(path)

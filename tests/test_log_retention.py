@@ -81,6 +81,14 @@ def test_a_young_block_ends_it() -> None:
     assert choose(ages, Excess(before_ms=5), 10**9, spare_none).dropped == ages[:2]
 
 
+def test_a_block_of_a_far_future_ends_nothing() -> None:
+    """What was written while a clock was wrong does not keep what lies behind it."""
+    ages = [stored(1, at_ms=99), stored(2, at_ms=2), stored(3, at_ms=9), stored(4, at_ms=1)]
+    excess = Excess(before_ms=5, beyond_ms=15)
+
+    assert choose(ages, excess, 10**9, spare_none).dropped == ages[:2]
+
+
 def test_no_more_is_looked_at_than_needed() -> None:
     """Behind the first block that stays no other is asked for."""
     asked = iter(row(1, 1, 1, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -17,23 +16,8 @@ from loki_twisted.log.rows import (
     blocks_from_columns,
     join_neighbours,
     new_block,
-    until,
 )
-from loki_twisted.model.blocks import Block
-from tests.log_support import MS, block, histories, remembered
-
-Columns = tuple[list[Head], bytes, bytes, bytes]
-
-
-def columns_of(blocks: Sequence[NewBlock]) -> Columns:
-    """What a query gives for some rows."""
-    rows = [new.row for new in blocks]
-    return (
-        [Head(row[0], row[3], len(row[6]), len(row[8]), row[5]) for row in rows],
-        b"".join(row[6] for row in rows),
-        b"".join(row[7] for row in rows),
-        b"".join(row[8] for row in rows),
-    )
+from tests.log_support import MS, block, columns_of, histories, remembered
 
 
 @given(histories())
@@ -96,15 +80,3 @@ def test_events_stay_where_they_belong(first_seq: int, session_id: str) -> None:
 
     with pytest.raises(Damaged):
         list(blocks_from_columns([moved], kinds, ends, body))
-
-
-@pytest.mark.parametrize("before", [6, 7, 8, 99])
-def test_until(before: int) -> None:
-    """A block that is cut off before a number holds the events up to it."""
-    whole = block(5, ["a", "b", "c"])
-
-    part = until(whole, before)
-
-    assert remembered([part]) == remembered([whole])[: before - 5]
-    assert isinstance(part, Block)
-    assert part.body == b"".join(event.frame for event in remembered([part]))

@@ -166,6 +166,21 @@ def test_nothing_more_to_read(desk: Desk) -> None:
     assert desk.clock.result(desk.log.read(7, EVERYTHING, 10)) == Page((), 7)
 
 
+def test_reading_up_to_a_number(desk: Desk) -> None:
+    """No block that begins with the number or behind it is read."""
+    for number in range(3):
+        desk.append(*facts(2), session_id=f"s{number}")
+
+    page = desk.clock.result(desk.log.read(0, EVERYTHING, 10**6, 5))
+    assert [block.first_seq for block in page.blocks] == [1, 3]
+    assert page.reached == 4
+    page = desk.clock.result(desk.log.read(1, EVERYTHING, 10**6, 4))
+    assert [block.first_seq for block in page.blocks] == [1, 3]
+    assert page.reached >= 3
+    assert desk.clock.result(desk.log.read(4, EVERYTHING, 10**6, 5)) == Page((), 4)
+    assert desk.clock.result(desk.log.read(0, EVERYTHING, 10**6, 99)).reached == 6
+
+
 def test_an_observer_that_has_left(desk: Desk) -> None:
     """Who has left is told nothing more."""
     told: list[Block] = []

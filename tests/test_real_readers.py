@@ -26,6 +26,7 @@ import pytest
 
 from tests import real_readers
 from tests.cutting_proxy import CuttingProxy
+from tests.history import Told
 from tests.real_readers import (
     CurlReader,
     HttpxReader,
@@ -37,7 +38,7 @@ from tests.real_readers import (
     missing_for_node,
     missing_program,
 )
-from tests.succession import Succession, Told
+from tests.succession import Succession
 from tests.system import TIMEOUT
 from tests.test_system_sessions import until
 

@@ -50,6 +50,18 @@ starts = st.one_of(
 )
 
 
+class SlowSink(MemorySink):
+    """Carries a stream, and each write takes as long as the world says."""
+
+    def __init__(self, world: World, room: int) -> None:
+        super().__init__(room)
+        self.world = world
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.world.clock.rightNow += self.world.seconds_of_a_write
+
+
 class Client:
     """
     A client that comes back when its connection breaks.
@@ -67,13 +79,13 @@ class Client:
 
     def connect(self) -> None:
         """Open a connection, with the last event id if there is one, or else as the first time."""
-        if self.place is None:
-            self.after = self._first() - 1
         start = self.start if self.place is None else Behind(self.place)
-        self.sink = MemorySink(self.room)
+        self.sink = SlowSink(self.world, self.room)
         self.sink.subscriber = self.subscriber = self.world.hub.subscribe(
             self.sink, self.wanted, start
         )
+        if self.place is None:
+            self.after = self._first() - 1
         self.subscriber.start()
 
     def reconnect(self) -> None:
@@ -103,13 +115,15 @@ class Client:
         return self.world.wanted_by(self.wanted, self.after)
 
     def _first(self) -> int:
-        """The number of the first event that it shall get, or is the next to be committed."""
-        upcoming = len(self.world.events) + 1
+        """The number of the first event that it shall get, or of the next to be published."""
+        published = self.world.hub.position
+        upcoming = published + 1
         if self.start == FROM_NOW:
             return upcoming
         ids = self.world.wanted_by(self.wanted, 0)
         if isinstance(self.start, LastEvents):
-            ids = ids[-self.start.count :]
+            past = [name for name in ids if int(name.split("_")[1]) <= published]
+            ids = past[-self.start.count :]
         return int(ids[0].split("_")[1]) if ids else upcoming
 
 
@@ -120,9 +134,11 @@ class World(RuleBasedStateMachine):
         holding=st.booleans(),
         tail=st.sampled_from([0, 1500, 10**6]),
         piece=st.sampled_from([1, 1000, 10**6]),
+        seconds_of_a_write=st.sampled_from([0.0, 0.004, 0.03]),
     )
-    def begin(self, holding: bool, tail: int, piece: int) -> None:
-        """Make an empty log, whose reads answer at once or when told to."""
+    def begin(self, holding: bool, tail: int, piece: int, seconds_of_a_write: float) -> None:
+        """Make an empty log, whose reads answer at once or when told to; writes may be slow."""
+        self.seconds_of_a_write = seconds_of_a_write
         self.log = FakeLog(passes=3)
         self.log.holding = holding
         self.sizes = {"tail_bytes": tail, "piece_bytes": piece}
@@ -194,6 +210,11 @@ class World(RuleBasedStateMachine):
         """The read that was asked first is answered."""
         self.log.answer()
 
+    @rule(seconds=st.sampled_from([0, 0.005, 0.05]))
+    def wait(self, seconds: float) -> None:
+        """Time passes: a round goes on, or a rest ends."""
+        self.clock.advance(seconds)
+
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), resume=st.booleans())
     def blink(self, data: st.DataObject, resume: bool) -> None:
@@ -231,7 +252,11 @@ class World(RuleBasedStateMachine):
             sink.take(10**9)
         if waiting:
             self.log.answer(waiting)
-        return bool(stuck or waiting)
+        soon = self.clock.seconds() + 1
+        rounds = [call for call in self.clock.getDelayedCalls() if call.getTime() < soon]
+        if rounds:
+            self.clock.advance(0.05)
+        return bool(stuck or waiting or rounds)
 
 
 TestExactlyOnce = World.TestCase

@@ -13,7 +13,7 @@ SECONDS = st.floats(-1e9, 1e9, allow_nan=False)
 
 def paced(began: float, ended: float) -> Pace:
     pace = Pace()
-    pace.round_over(began, ended)
+    pace.round_over(ended - began, ended)
     return pace
 
 

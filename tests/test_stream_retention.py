@@ -106,7 +106,6 @@ THERE = [1, 2, 3, *range(25, 33)]
     [
         (f"evt_23_{MS}", "expired"),
         (f"evt_4_{MS}", "expired"),
-        (f"evt_2_{MS}", "expired"),  # it is there, but not all that came behind it
         (f"evt_24_{MS + 1}", "unknown"),
         (f"evt_30_{MS - 1}", "unknown"),
         (f"evt_32_{'9' * 100}", "unknown"),
@@ -137,6 +136,15 @@ def test_an_id_that_cannot_be_resumed_from(desk: Desk, asked: str, reason: str) 
     assert numbers_of(sink.received) == THERE
     desk.say("late")
     assert numbers_of(sink.received) == [*THERE, 33]
+
+
+def test_an_id_of_what_a_running_session_keeps(desk: Desk) -> None:
+    """Who has a kept event is told that some behind it are gone, and gets those that are not."""
+    sink = desk.listen(Behind(f"evt_2_{MS}"))
+
+    [reset] = named(sink.received, "stream:reset")
+    assert reset["reason"] == "expired"  # type: ignore[index]
+    assert numbers_of(sink.received) == [3, *range(25, 33)]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ import attrs
 import pytest
 
 from tests.figures import tell
+from tests.history import Told
 from tests.plain_reader import PlainReader, id_of, place_of
-from tests.succession import Succession, Told
+from tests.succession import Succession
 from tests.system import TIMEOUT
 from tests.wanted import FILTERS, Wanted
 

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.history import Told
 from tests.plain_reader import PlainReader
-from tests.succession import Succession, Told
+from tests.succession import Succession
 from tests.wanted import FILTERS
 
 LINES = 20

@@ -6,10 +6,12 @@ import os
 import random
 import signal
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from tests.history import history
 from tests.system import Server, StreamEvent
 from tests.test_system_sessions import HERE, install_runner
 
@@ -72,11 +74,7 @@ def _check_lines(events: list[StreamEvent]) -> int:
 
 def _check_history(server: Server) -> None:
     """The numbers of all events are consecutive, from 1."""
-    numbers: list[int] = []
-    after = "earliest"
-    while page := server.get(f"/api/events/history?after={after}&limit=1000")["events"]:
-        numbers += [int(event["id"].split("_")[1]) for event in page]
-        after = page[-1]["id"]
+    numbers = [told.number for told in history(server)]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -98,10 +96,4 @@ def _read_a_little(server: Server, newest: int, count: int) -> int:
 
 
 def _id_of(server: Server, number: int) -> str:
-    after, passed = "earliest", 0
-    while True:
-        page = server.get(f"/api/events/history?after={after}&limit=1000")["events"]
-        if number <= passed + len(page):
-            return str(page[number - passed - 1]["id"])
-        passed += len(page)
-        after = page[-1]["id"]
+    return next(islice(history(server), number - 1, number)).id

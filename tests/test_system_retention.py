@@ -6,11 +6,11 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
+from tests.history import Told, history
 from tests.system import Server, StreamEvent
 from tests.test_system_sessions import install_runner, until
 
@@ -39,22 +39,12 @@ def history_size(server: Server) -> int:
     return int(server.get("/api/events/stats")["historySize"])
 
 
-def everything(server: Server, query: str = "") -> list[Any]:
-    """All events of the history, page by page."""
-    events: list[Any] = []
-    after = "earliest"
-    while page := server.get(f"/api/events/history?limit=1000&after={after}&{query}")["events"]:
-        events += page
-        after = page[-1]["id"]
-    return events
-
-
-def all_at_rest(server: Server) -> list[Any]:
-    """The same, when nothing has gone in the meantime."""
+def all_at_rest(server: Server) -> list[Told]:
+    """All events of the history, when nothing has gone in the meantime."""
     while True:
         before = server.get("/api/events/stats")
         with contextlib.suppress(AssertionError):  # the place in the history may have gone
-            events = everything(server)
+            events = list(history(server))
             if server.get("/api/events/stats") == {**before, "eventsPerSecond": ANY}:
                 return events
 
@@ -70,7 +60,7 @@ def test_by_events(home: Path) -> None:
         until(lambda: history_size(server) <= 3000)
 
         events = all_at_rest(server)
-        kept = everything(server, f"sessionId={quiet}")
+        kept = list(history(server, f"sessionId={quiet}"))
         stats = server.get("/api/events/stats")
         assert (
             len(events)
@@ -78,10 +68,10 @@ def test_by_events(home: Path) -> None:
             == server.get("/api/status")["events"]["historySize"]
         )
         assert 2000 <= len(events) <= 3000
-        assert [event["data"]["message"] for event in kept[-1000:]] == [
+        assert [event.data["message"] for event in kept[-1000:]] == [
             f"line {n}" for n in range(501, 1501)
         ]
-        assert (events[0]["id"], events[-1]["id"]) == (
+        assert (events[0].id, events[-1].id) == (
             stats["oldestEventId"],
             stats["newestEventId"],
         )
@@ -93,7 +83,7 @@ def test_by_events(home: Path) -> None:
         assert (resumed[0].type, resumed[0].id) == ("stream:reset", None)
         assert resumed[0].event["reason"] == "expired"
         assert resumed[0].event["oldest"] == stats["oldestEventId"]
-        assert [event.id for event in resumed[1:]] == [event["id"] for event in events]
+        assert [event.id for event in resumed[1:]] == [event.id for event in events]
 
         server.post(f"/api/sessions/{quiet}/input", {"input": "enough"})
         until(lambda: server.get(f"/api/sessions/{quiet}")["session"]["status"] == "completed")
@@ -115,12 +105,12 @@ def test_by_age_and_size_of_what_there_is(home: Path) -> None:
     with Server(home, "--retain-mb", "1") as server:
         until(lambda: database.stat().st_size <= 1_200_000)
         assert 1000 < history_size(server) < 9000
-        newest = everything(server)[-1]
+        *_, newest = history(server)
         server.stop()
 
     with Server(home, "--retain-days", "0.00001") as server:
         until(lambda: history_size(server) < 1000)  # less than a block has
-        assert everything(server)[-1] == newest
+        assert list(history(server))[-1] == newest
         server.until_end(server.start(projectDir=project(home, "last", 1)))
         until(lambda: history_size(server) < 4)
         server.stop()

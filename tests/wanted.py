@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from tests.succession import Told
+from tests.history import Told
 
 
 @attrs.frozen

@@ -3,8 +3,8 @@
  *
  *     publisher PORT TARGET LINES RATE PADDING
  *
- * Posts so many events over one connection, pipelined: it waits for no answer, but counts them all.
- * With a rate, each event goes by itself at its moment; with a rate of 0 it keeps the connection full.
+ * Posts so many events over one connection, each by itself, pipelined: it waits for no answer, but
+ * counts them all. With a rate, each goes at its moment; with a rate of 0 the connection is kept full.
  * Prints one line of JSON when all are answered. An answer that does not begin with 2 is refused.
  */
 
@@ -19,6 +19,7 @@
 #define BODY_BYTES (512 + LONGEST_PADDING)
 #define STATUS "HTTP/1.1 "
 #define STATUS_LENGTH 9
+#define LONGEST_WAIT_NS (NANOSECONDS / 100)
 
 static struct {
     int socket;
@@ -29,7 +30,7 @@ static struct {
     const char *padding;
 } the;
 
-static char output[BUFFER_BYTES + 2 * BODY_BYTES];
+static char output[2 * BODY_BYTES];
 static size_t output_begin, output_end;
 static long written; /* events, into the output */
 static long accepted, refused;
@@ -44,27 +45,27 @@ static void write_event(long number)
         "\"sessionId\":\"session_1795478399000_1f2e3d4c\",\"data\":{\"level\":\"info\","
         "\"message\":\"" MARK "%ld %lld %s\",\"source\":\"bench\"}}",
         number + 1, number, (long long)monotonic_ns(), the.padding);
-    output_end += (size_t)snprintf(output + output_end, sizeof output - output_end,
-                                   "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-                                   "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                                   the.target, the.port, length, body);
+    output_end = (size_t)snprintf(output, sizeof output,
+                                  "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                                  "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+                                  the.target, the.port, length, body);
 }
 
-/* Write what is due into the output, if that is empty. */
+/* Write the next event into the output, if that is empty and the event is due. */
 static void fill(int64_t begin)
 {
-    if (output_begin < output_end)
+    if (output_begin < output_end || written == the.lines)
+        return;
+    if (the.rate > 0 && due_ns(begin, written, the.rate) > monotonic_ns())
         return;
     output_begin = output_end = 0;
-    while (written < the.lines && output_end < BUFFER_BYTES) {
-        if (the.rate > 0 && (output_end || due_ns(begin, written, the.rate) > monotonic_ns()))
-            return;
-        write_event(written++);
-    }
+    write_event(written++);
 }
 
 static void send_output(void)
 {
+    if (output_begin == output_end)
+        return;
     ssize_t sent = send(the.socket, output + output_begin, output_end - output_begin, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         give_up("send");
@@ -72,14 +73,17 @@ static void send_output(void)
         output_begin += (size_t)sent;
 }
 
-/* Count the answers in what has come. What may be the beginning of one is kept for the next time. */
-static void read_answers(void)
+/*
+ * Count the answers in what has come, and say whether there may be more. What may be the beginning
+ * of an answer is kept for the next time.
+ */
+static bool read_answers(void)
 {
     static char input[BUFFER_BYTES + STATUS_LENGTH + 1];
     static size_t kept;
     ssize_t got = recv(the.socket, input + kept, BUFFER_BYTES, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (got <= 0) {
         fprintf(stderr, "the hub closed the connection after %ld answers\n", accepted + refused);
         exit(1);
@@ -94,32 +98,41 @@ static void read_answers(void)
     }
     kept = (size_t)(end - from) < STATUS_LENGTH ? (size_t)(end - from) : STATUS_LENGTH;
     memmove(input, end - kept, kept);
+    return true;
 }
 
-/* How long to wait for the connection: to the next event, or until it has something. */
-static struct timespec *pause_until_next(int64_t begin, struct timespec *pause)
+/*
+ * Wait until there is something to do. Answers wake it only when nothing is left to send: each
+ * comes by itself, and to be woken by each would take the time of the hub. But they are read
+ * now and then, because a hub that cannot answer reads no more.
+ */
+static void wait_for_work(int64_t begin)
 {
-    if (the.rate <= 0 || written == the.lines || output_begin < output_end)
-        return NULL;
-    int64_t left = due_ns(begin, written, the.rate) - monotonic_ns();
-    left = left < 0 ? 0 : left;
-    *pause = (struct timespec){left / NANOSECONDS, left % NANOSECONDS};
-    return pause;
+    struct pollfd connection = {.fd = the.socket};
+    int64_t left = LONGEST_WAIT_NS;
+    if (output_begin < output_end) {
+        connection.events = POLLOUT;
+    } else if (written == the.lines) {
+        connection.events = POLLIN;
+    } else if (the.rate > 0) {
+        int64_t due = due_ns(begin, written, the.rate) - monotonic_ns();
+        left = due < 0 ? 0 : due < left ? due : left;
+    } else {
+        return;
+    }
+    struct timespec pause = {left / NANOSECONDS, left % NANOSECONDS};
+    ppoll(&connection, 1, &pause, NULL);
 }
 
 static void publish(void)
 {
     int64_t begin = monotonic_ns();
     while (accepted + refused < the.lines) {
-        struct timespec pause;
         fill(begin);
-        short wanted = output_begin < output_end ? POLLIN | POLLOUT : POLLIN;
-        struct pollfd connection = {.fd = the.socket, .events = wanted};
-        ppoll(&connection, 1, pause_until_next(begin, &pause), NULL);
-        if (connection.revents & (POLLIN | POLLERR | POLLHUP))
-            read_answers();
-        if (connection.revents & POLLOUT)
-            send_output();
+        send_output();
+        while (read_answers())
+            ;
+        wait_for_work(begin);
     }
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,7 +11,7 @@ from benchmarks.contestants.interface import Contestant
 from benchmarks.measuring.serving import serving
 from benchmarks.trouble import Trouble
 from benchmarks.works import Requests
-from benchmarks.workshop import Workshop
+from benchmarks.workshop import Workshop, run_to_end
 
 _GRACE_SECONDS: Final = 30
 
@@ -35,18 +34,9 @@ def measure_requests(
     """Measure how many answers all connections get together."""
     with serving(contestant, workshop) as server:
         numbers = (str(server.port), contestant.live, str(work.connections), str(work.seconds))
-        try:
-            done = subprocess.run(
-                [str(workshop.program("requests")), *numbers],
-                check=True,
-                capture_output=True,
-                timeout=work.seconds + _GRACE_SECONDS,
-            )
-        except subprocess.CalledProcessError as error:
-            raise Trouble(f"the requests failed: {error.stderr.decode().strip()}") from error
-        except subprocess.TimeoutExpired as error:
-            raise Trouble("the requests do not end") from error
-    answered = msgspec.json.decode(done.stdout, type=Answered)
+        argv = [str(workshop.program("requests")), *numbers]
+        output = run_to_end(argv, work.seconds + _GRACE_SECONDS, "the requests failed")
+    answered = msgspec.json.decode(output, type=Answered)
     if answered.failures:
         raise Trouble(f"{answered.failures} of {answered.answers} answers were not 200")
     return {

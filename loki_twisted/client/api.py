@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.iweb import IAgent
 
 from loki_twisted.client.connecting import Connecting, read_address
-from loki_twisted.client.exchange import OK, Exchange, Query
+from loki_twisted.client.exchange import OK, Exchange
 from loki_twisted.client.frames import StreamReset
+from loki_twisted.client.questions import Questions
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
 from loki_twisted.client.subscription import Callback, deliver
@@ -23,7 +24,6 @@ ANSWER_SECONDS: Final = 30.0
 _SESSIONS: Final = ("api", "sessions")
 _TASKS: Final = ("api", "tasks")
 _MAY_BE_UNWELL: Final = OK | {503}
-_T = TypeVar("_T")
 
 
 class LokiClient:
@@ -65,8 +65,8 @@ class LokiClient:
         self._reactor: Any = reactor
         self._exchange = Exchange(address, token, reactor, answer_seconds)
         self._connecting = Connecting(address, reactor, agent, trust_root)
-        self._connections = self._connecting.for_requests()
-        self._answers: set[Deferred[Any]] = set()
+        self._questions = Questions(self._exchange, self._connecting.for_requests())
+        self._ask, self._get = self._questions.ask, self._questions.get
         self._streams: set[EventStream] = set()
 
     def close(self) -> Deferred[None]:
@@ -246,8 +246,9 @@ class LokiClient:
         :param after: Begin after this event id, or with everything there is: ``earliest``.
             If None, with what happens from now on.
         :param history: Begin with so many of the last events, where ``after`` is None.
-        :param on_reset: Called where events are missing, because the server no longer has
-            them. If None, that is logged.
+        :param on_reset: Called where events are missing, before the next event is given. If
+            it returns an awaitable, that is waited for. What it raises is logged and ends
+            nothing. If None, the reset is logged.
         """
         connections = self._connecting.for_stream()
         source = ServerSource(self._exchange, connections, wanted, history)
@@ -271,8 +272,8 @@ class LokiClient:
 
         :param callback: What it raises is logged and ends nothing. If it returns an
             awaitable, that is waited for before the next event.
-        :param on_error: Called when the server refuses the stream for good. If None, that is
-            logged.
+        :param on_error: Called when the server refuses the stream for good, in the same way. If
+            None, that is logged.
         :returns: Call it to unsubscribe; what it returns fires when nothing is open any more.
         """
         stream = self.events(wanted, after, history=history, on_reset=on_reset)
@@ -288,29 +289,10 @@ class LokiClient:
     # How
 
     async def _close(self) -> None:
-        for answer in list(self._answers):
-            answer.cancel()
+        self._questions.cancel()
         streams, self._streams = self._streams, set()
         await gatherResults([Deferred.fromCoroutine(stream.aclose()) for stream in streams])
-        await self._connections.close()
+        await self._questions.close()
 
     def _order(self, session_id: str, order: str) -> Deferred[wire.SessionOrder]:
         return self._ask("POST", (*_SESSIONS, session_id, order), wire.SessionOrder)
-
-    def _get(
-        self, path: Iterable[str], answer: type[_T], query: Query = (), **more: Any
-    ) -> Deferred[_T]:
-        return self._ask("GET", path, answer, query=query, **more)
-
-    def _ask(self, method: str, path: Iterable[str], kind: type[_T], **more: Any) -> Deferred[_T]:
-        asking: Coroutine[Deferred[Any], Any, _T] = self._exchange.ask(
-            self._connections.agent, method, path, kind, **more
-        )
-        answer = Deferred.fromCoroutine(asking)
-        self._answers.add(answer)
-
-        def came(result: _T) -> _T:
-            self._answers.discard(answer)
-            return result
-
-        return answer.addBoth(came)

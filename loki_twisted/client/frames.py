@@ -9,16 +9,29 @@ import msgspec
 from loki_twisted.client.sse_parser import StreamEvent
 from loki_twisted.model.events import Event
 
+_ANEW: Final = frozenset({"unknown", "future"})
 _OF_THE_STREAM: Final = "stream:"  # how types begin that are about the stream itself
 
 
 class StreamReset(msgspec.Struct, frozen=True):
     """
-    The server could not go on where the stream was: events may be missing from here on.
+    The server has not all that comes next: events are missing here.
 
-    :ivar asked: The event id that was asked for.
-    :ivar oldest: The oldest event that there is; the stream goes on from it.
-    :ivar newest: The newest.
+    What comes instead depends on why:
+
+    - Where ``asked`` is None, events were dropped before the stream had read them. It goes on
+      behind the last event that it has read, and nothing comes twice.
+    - With the reason ``expired``, the server no longer has all that came after ``asked``. The
+      stream goes on behind ``asked`` if that is still there, else with the oldest event; then
+      what a running session keeps may come a second time, with the same ids. What the
+      consumer has holds.
+    - With the reasons ``unknown`` and ``future``, ``asked`` is no event of the server's log. The
+      stream goes on with the oldest event, and what the consumer has may be of another log: see
+      :attr:`begins_anew`.
+
+    :ivar asked: The event id that was asked for, or None.
+    :ivar oldest: The oldest event that there is, or None.
+    :ivar newest: The newest, or None.
     :ivar reason: ``unknown``, ``future`` or ``expired``.
     """
 
@@ -26,6 +39,11 @@ class StreamReset(msgspec.Struct, frozen=True):
     oldest: str | None
     newest: str | None
     reason: str
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether all that there is comes now, and a consumer is to forget what it has."""
+        return self.reason in _ANEW
 
 
 class StreamBye(msgspec.Struct, frozen=True, rename="camel"):

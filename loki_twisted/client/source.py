@@ -10,13 +10,11 @@ from twisted.web.iweb import IResponse
 
 from loki_twisted.client.connecting import Connections
 from loki_twisted.client.exchange import Exchange, Query
+from loki_twisted.client.place import EARLIEST
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
-
-EARLIEST: Final = "earliest"
-"""The place before all events."""
 
 _MOST_PER_PAGE: Final = 1000  # the server's limit
 
@@ -28,7 +26,7 @@ class Source(Protocol):
         """
         Find out where to begin.
 
-        :returns: The id of an event to begin after, or :data:`EARLIEST`.
+        :returns: The id of an event to begin after, or :data:`~loki_twisted.client.place.EARLIEST`.
         :raises: as :meth:`connect`.
         """
 
@@ -64,9 +62,9 @@ class ServerSource:
         """
         See :class:`Source`.
 
-        It is asked for before the first connection, because a connection says where it is
-        only with its first event: what happens between one that broke before that and
-        the next would be missed. That is so too for the server's own ``history``.
+        It is asked for before the first connection, because one may break before it has said
+        where it is: what happens between it and the next would be missed. That is so too for the
+        server's own ``history``.
         """
         finding = self._before_last(self.history) if self.history else self._newest()
         return Deferred.fromCoroutine(finding)

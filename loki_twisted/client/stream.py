@@ -25,8 +25,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
+from loki_twisted.client.callbacks import call_back, undisturbed, warn_of_reset
 from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
-from loki_twisted.client.frames import StreamBye, StreamReset, meaning_of
+from loki_twisted.client.frames import StreamReset, meaning_of
+from loki_twisted.client.place import Place, place_of
 from loki_twisted.client.reconnecting import (
     FIRST_RETRY_SECONDS,
     STEADY_SECONDS,
@@ -57,8 +59,9 @@ class EventStream:
 
     :param source: Gives connections.
     :param after: An event id to begin after, ``earliest``, or None for the source's first place.
-    :param on_reset: Called when events may be missing, in the place where they would be;
-        without it that is logged.
+    :param on_reset: Called where events are missing, before the next event is given. If it
+        returns an awaitable, that is waited for. What it raises is logged and ends nothing. If
+        None, the reset is logged.
     :param idle_seconds: How long a connection may be silent.
     """
 
@@ -74,11 +77,11 @@ class EventStream:
     ) -> None:
         self._source = source
         self._reactor = reactor
-        self._on_reset = on_reset or _warn_of_reset
+        self._on_reset = on_reset or warn_of_reset
         self._idle_seconds = idle_seconds
         self._random = random
-        self._read_up_to = after
-        self._given_up_to = after
+        self._place = place_of(after)
+        self._last_id_read = ""
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._failures = 0
         self._body: StreamBody | None = None
@@ -86,6 +89,7 @@ class EventStream:
         self._wanted: Deferred[None] | None = None
         self._taken: Deferred[None] | None = None
         self._awaited: Deferred[Any] | None = None
+        self._telling: Deferred[None] | None = None
         self._refused: Exception | None = None
         self._over = False
         self._reading = Deferred.fromCoroutine(self._keep_reading())
@@ -95,10 +99,11 @@ class EventStream:
         """
         The place that the consumer has come to; begin after it to go on later.
 
-        The id of the last event that was taken, or of the one that the stream began
-        after; None while that is not known.
+        The id of the last event that was taken, or of a later one up to which there is
+        nothing that it wants; before the first, what the stream began after. None while that is
+        not known.
         """
-        return self._given_up_to
+        return self._place.after
 
     @property
     def has_ended(self) -> bool:
@@ -112,6 +117,9 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while True:
+            if self._telling is not None:
+                await undisturbed(self._telling)
+                self._telling = None
             while not self._ahead:
                 await self._more()
             frame = self._ahead.popleft()
@@ -120,26 +128,27 @@ class EventStream:
             except msgspec.MsgspecError as error:
                 await self._give_up(_not_ours(error))
                 continue
-            self._given_up_to = frame.last_event_id or self._given_up_to
-            if isinstance(meaning, StreamBye):
-                self._read_up_to = meaning.last_event_id or self._read_up_to
+            self._place = self._place.follow(meaning, frame.last_event_id)
             if not self._ahead:
+                self._place = self._place.heard(self._last_id_read)
                 self._go_on()
             if isinstance(meaning, Event):
                 return meaning
             if isinstance(meaning, StreamReset):
-                self._on_reset(meaning)
+                telling = call_back(self._on_reset, meaning, "a reset")
+                self._telling = Deferred.fromCoroutine(telling)
 
     async def aclose(self) -> None:
-        """End the stream; when this returns nothing of it is open any more."""
+        """
+        End the stream; when this returns nothing of it is open any more.
+
+        A connection that cannot be closed is logged.
+        """
         self._finish(None)
         self._ahead.clear()
         if self._awaited is not None:
             self._awaited.cancel()
-        # Who does not want to wait for it any more must not disturb the end itself.
-        ended: Deferred[None] = Deferred()
-        self._reading.addCallback(ended.callback)
-        await ended
+        await undisturbed(self._reading)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,7 +206,10 @@ class EventStream:
         except Exception as error:  # noqa: BLE001  # not swallowed: the consumer is given it
             self._finish(error)
         # Not in a finally clause: one who is thrown away unfinished must not wait.
-        await self._source.close()
+        try:
+            await self._source.close()
+        except Exception:  # noqa: BLE001  # logged; who ends the stream cannot mend it
+            _log.failure("The connections of an event stream were not closed")
 
     async def _wait(self, awaited: Deferred[_T]) -> _T:
         """Wait for something, but not longer than the stream lasts; it is cancelled then."""
@@ -225,10 +237,12 @@ class EventStream:
         """
         at_least = 0.0
         try:
-            if self._read_up_to is None:
-                self._read_up_to = self._given_up_to = await self._wait(self._source.first_place())
-            response = await self._wait(self._source.connect(self._read_up_to))
-            await self._read(response, self._read_up_to)
+            after = self._place.after
+            if after is None:
+                after = await self._wait(self._source.first_place())
+                self._place = Place(after)
+            response = await self._wait(self._source.connect(after))
+            await self._read(response, after)
         except ServerNotTrusted:
             raise
         except ServerUnreachable as error:
@@ -269,22 +283,16 @@ class EventStream:
         events = parser.feed(data)
         if parser.retry_ms is not None:
             self._retry_seconds = parser.retry_ms / 1000
-        self._read_up_to = parser.last_event_id or self._read_up_to
+        self._last_id_read = parser.last_event_id
         if events:
             self._failures = 0
             self._ahead += events
             self._wake()
+        elif not self._ahead:
+            self._place = self._place.heard(self._last_id_read)
         if self._ahead and self._body is not None:
             self._body.hold_back()
 
 
 def _not_ours(error: Exception) -> ClientError:
     return ClientError("UNEXPECTED_ANSWER", _OK, f"The stream is none of this API: {error}.")
-
-
-def _warn_of_reset(reset: StreamReset) -> None:
-    _log.warn(
-        "Events may be missing: the server cannot go on after {asked} ({reason})",
-        asked=reset.asked,
-        reason=reset.reason,
-    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from loki_twisted.client.callbacks import call_back
 from loki_twisted.client.stream import EventStream
 from loki_twisted.model.events import Event
 
@@ -24,7 +25,7 @@ def deliver(
     Call back with each event, to the end of the stream.
 
     :param callback: What it raises is logged and ends nothing.
-    :param on_error: Called with what ends the stream, if that is an error; else it is logged.
+    :param on_error: Called with what ends the stream, if that is an error; it is logged if None.
     """
     Deferred.fromCoroutine(_deliver(stream, callback, on_error or _log_error))
 
@@ -32,18 +33,12 @@ def deliver(
 async def _deliver(
     stream: EventStream, callback: Callback, on_error: Callable[[Exception], object]
 ) -> None:
-    with _log.failuresHandled("A subscription broke off"):
-        try:
-            async with stream:
-                async for event in stream:
-                    try:
-                        result = callback(event)
-                        if result is not None and isinstance(result, Awaitable):
-                            await result
-                    except Exception:  # noqa: BLE001  # logged; the next event may do better
-                        _log.failure("A subscriber failed on {id}", id=event.id)
-        except Exception as error:  # noqa: BLE001  # told
-            on_error(error)
+    try:
+        async with stream:
+            async for event in stream:
+                await call_back(callback, event, event.id)
+    except Exception as error:  # noqa: BLE001  # told
+        await call_back(on_error, error, "the end of its subscription")
 
 
 def _log_error(error: Exception) -> None:

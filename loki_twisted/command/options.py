@@ -196,14 +196,14 @@ OPTIONS: Final = (
         field="retain_days",
         metavar="DAYS",
         read=read_retained_days,
-        help="How many days the log keeps events; for ever by default.",
+        help="How many days the log keeps events; 0 for ever, as by default.",
     ),
     Option(
         name="retain-mb",
         field="retain_mb",
         metavar="MB",
         read=read_retained_mb,
-        help="How many megabytes the log may have; any number by default.",
+        help="How many megabytes the log may have; 0 for any number, as by default.",
     ),
     Option(
         name="debug",

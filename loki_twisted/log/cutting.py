@@ -114,7 +114,7 @@ class Cutter:
         self._can_shrink = number_of(connection, "auto_vacuum") == _CAN_SHRINK
         self._newest_block = holdings.newest_block(connection)
         self._said_since = 0
-        self._before_ms = 0
+        self._outdated = Excess()
         self._is_resting = False
         self.look()
 
@@ -126,8 +126,10 @@ class Cutter:
     def look(self) -> None:
         """See what has become too old; and go on, if it was resting."""
         self._is_resting = False
-        if self._retention.age_ms is not None:
-            self._before_ms = self._now_ms() - self._retention.age_ms
+        age = self._retention.age_ms
+        if age is not None:
+            now = self._now_ms()
+            self._outdated = Excess(before_ms=now - age, beyond_ms=now + age)
 
     def rest(self) -> None:
         """Drop nothing until it is told to :meth:`look`."""
@@ -213,13 +215,13 @@ class Cutter:
             pages, free = self._pages()
             size = excess_of((pages - free) * self._page_size, self._retention.size)
         events = excess_of(len(self._now.bounds), self._retention.events)
-        return Excess(events, size, self._before_ms)
+        return attrs.evolve(self._outdated, events=events, size=size)
 
     def _choose_ahead(self, excess: Excess, budget: Budget, before: int) -> Choice:
         choice = self._choose(self._now.ahead, before, excess, budget)
         is_end = choice.rest is None and choice.passed < budget.rows
-        if is_end or (choice.rest is not None and choice.rest.at_ms >= self._before_ms):
-            self._before_ms = 0  # nothing is too old until the next look
+        if is_end or (choice.rest is not None and not self._outdated.is_outdated(choice.rest)):
+            self._outdated = Excess()  # nothing is, until the next look
         ahead = self._now.ahead if choice.behind is None else choice.behind
         self._now = attrs.evolve(self._now, ahead=ahead)
         return choice

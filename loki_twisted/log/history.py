@@ -16,12 +16,13 @@ import apsw
 import attrs
 import msgspec
 
+from loki_twisted.log.holdings import held_field
 from loki_twisted.log.interface import Ends, Page
+from loki_twisted.log.plans import FETCH, KINDS, plan_of
 from loki_twisted.log.query import decoded, rows_of
 from loki_twisted.log.rows import Head, blocks_from_columns, heads_from_json
-from loki_twisted.log.schema import SPAN
 from loki_twisted.model.blocks import Block
-from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import event_id
 
 MAX_ROWS: Final = 1024
@@ -37,127 +38,6 @@ Passing 1,000,000 blocks of one event each of one session takes 60 ms, and their
 _FIRST_ROWS: Final = 8
 
 _heads_from_json: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
-
-_FETCH: Final = """
-WITH
--- The block with the number, or the first behind it.
-low(seq) AS MATERIALIZED (
-    SELECT ifnull((
-        SELECT max(first_seq) FROM (
-            SELECT first_seq, last_seq FROM blocks WHERE first_seq <= :low
-            ORDER BY first_seq DESC LIMIT 1
-        ) WHERE last_seq >= :low
-    ), :low)
-),
-first(seq, size) AS MATERIALIZED (
-    SELECT first_seq, length(body) FROM {source}
-    WHERE {from_low} AND {to_high} AND {condition} ORDER BY {order} LIMIT 1
-),
--- A window over more rows than the page can have would cost more than the page.
-nearest(seq, size) AS (
-    SELECT first_seq, length(body) FROM {source}
-    WHERE {from_first} AND {to_high} AND {condition} ORDER BY {order}
-    LIMIT ifnull((SELECT min(:rows, 1 + :bytes / max(1, size)) FROM first), 0)
-),
-measured AS (
-    SELECT seq, sum(size) OVER (
-        ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS size_before FROM nearest
-),
-edge(seq) AS MATERIALIZED (
-    SELECT max(seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
-)
-SELECT
-    CAST(json_group_array(
-        json_array(first_seq, session_id, length(kinds), length(body), sum)
-    ) AS BLOB),
-    CAST(group_concat(kinds, '') AS BLOB),
-    CAST(group_concat(ends, '') AS BLOB),
-    CAST(group_concat(body, '') AS BLOB),
-    (SELECT value ->> 0 FROM meta WHERE name = 'held')
-FROM (
-    SELECT first_seq, session_id, kinds, ends, body, sum FROM {source}
-    WHERE {from_first} AND {to_edge} AND {condition} ORDER BY {order}
-)
-"""
-
-_KINDS: Final = """
-SELECT
-    CAST(json_group_array(json_array(first_seq, length(kinds))) AS BLOB),
-    CAST(group_concat(kinds, '') AS BLOB)
-FROM (
-    SELECT first_seq, kinds FROM {source}
-    WHERE {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
-)
-"""
-
-
-@attrs.frozen(slots=True)
-class _Plan:
-    """
-    In which way wanted blocks are found, as parts of a statement.
-
-    :ivar source: What is gone through.
-    :ivar condition: Which of its rows are wanted.
-    :ivar order: By what they are sorted, without a sort.
-    :ivar at_least: How to begin at a number, with ``{0}`` in its place.
-    :ivar at_most: How to end with one.
-    :ivar passes: How many times ``MAX_EVENTS_PASSED`` may be passed in one read; None where only
-        what is wanted is gone through.
-    """
-
-    source: str
-    condition: str
-    order: Sequence[str]
-    at_least: str
-    at_most: str
-    passes: int | None
-
-    def statement(self, template: str) -> str:
-        """Fill in a template."""
-        return template.format(
-            source=self.source,
-            condition=self.condition,
-            order=", ".join(self.order),
-            backwards=", ".join(f"{column} DESC" for column in self.order),
-            from_low=self.at_least.format("(SELECT seq FROM low)"),
-            from_first=self.at_least.format("(SELECT seq FROM first)"),
-            to_high=self.at_most.format(":high"),
-            to_edge=self.at_most.format("(SELECT seq FROM edge)"),
-        )
-
-
-_BY_NUMBER: Final = _Plan(
-    source="blocks NOT INDEXED",
-    condition="true",
-    order=("first_seq",),
-    at_least="first_seq >= {0}",
-    at_most="first_seq <= {0}",
-    passes=None,
-)
-
-_BY_SESSION: Final = attrs.evolve(
-    _BY_NUMBER,
-    source="blocks INDEXED BY blocks_by_session",
-    condition="session_id = :session",
-)
-
-_BY_SESSION_AND_MASK: Final = attrs.evolve(
-    _BY_SESSION,
-    condition="session_id = :session AND mask & :mask",
-    passes=1,
-)
-
-# The plus keeps SQLite from going through each span's blocks from the one end to another span's.
-_BY_MASK: Final = _Plan(
-    source=f"""spans CROSS JOIN blocks NOT INDEXED
-        ON first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN}""",
-    condition="spans.mask & :mask AND blocks.mask & :mask",
-    order=("number", "first_seq"),
-    at_least=f"number >= {{0}} / {SPAN} AND +first_seq >= {{0}}",
-    at_most=f"number <= {{0}} / {SPAN} AND +first_seq <= {{0}}",
-    passes=SPAN,
-)
 
 
 @attrs.frozen(slots=True)
@@ -185,14 +65,14 @@ def read(
     :param newest: Read no further than this number.
     :raises Damaged: if what is there is not what was written.
     """
-    plan, values = _plan_of(wanted)
+    plan, values = plan_of(wanted)
     passed = newest
     if plan.passes is not None:
         # Behind a hole, however wide it is.
         start = _next_block(connection, after, wanted)
         passed = min(newest, start - 1 + plan.passes * MAX_EVENTS_PASSED)
     limits = {"low": after + 1, "high": passed, "rows": MAX_ROWS, "bytes": max_bytes}
-    stretch = _fetch(connection, plan.statement(_FETCH), {**limits, **values}, max_bytes)
+    stretch = _fetch(connection, plan.statement(FETCH), {**limits, **values}, max_bytes)
     blocks = stretch.blocks
     if blocks and not any(True for _ in blocks[0].wanted(wanted, after)):
         blocks = blocks[1:]
@@ -210,8 +90,8 @@ def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, c
 
     :raises Damaged: if what is there is not what was written.
     """
-    plan, values = _plan_of(wanted)
-    statement = plan.statement(_KINDS)
+    plan, values = plan_of(wanted)
+    statement = plan.statement(KINDS)
     unwanted = bytes(kind for kind in range(256) if not wanted.mask >> kind & 1)
     behind, high, missing = before - 1, before - 1, count
     rows = _FIRST_ROWS
@@ -249,12 +129,12 @@ def time_of(connection: apsw.Connection, seq: int) -> int | None:
     """Look up one event's time; see :meth:`loki_twisted.log.interface.IEventLog.time_of`."""
     rows = rows_of(
         connection,
-        """
+        f"""
         SELECT at_ms FROM blocks WHERE last_seq >= :seq
             AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :seq)
         UNION ALL
-        SELECT value ->> 2 FROM meta WHERE name = 'held' AND value ->> 0 = :seq + 1
-        """,
+        SELECT {held_field("dropped_ms")} WHERE {held_field("complete_from")} = :seq + 1
+        """,  # noqa: S608
         {"seq": seq},
     )
     return rows[0][0] if rows else None
@@ -264,19 +144,24 @@ def ends(connection: apsw.Connection, newest: int) -> Ends:
     """
     Tell both ends; see :meth:`loki_twisted.log.interface.IEventLog.ends`.
 
-    :param newest: The newest event's number.
+    :param newest: The newest event's number. If that is gone, later ones are there.
     """
-    [(oldest, oldest_ms, newest_ms)] = rows_of(
+    [(oldest, oldest_ms, newest_ms, last, last_ms)] = rows_of(
         connection,
         """SELECT
             (SELECT first_seq FROM blocks ORDER BY first_seq LIMIT 1),
             (SELECT at_ms FROM blocks ORDER BY first_seq LIMIT 1),
-            (SELECT at_ms FROM blocks WHERE first_seq <= :newest ORDER BY first_seq DESC LIMIT 1)
+            (SELECT at_ms FROM blocks WHERE last_seq >= :newest
+                AND first_seq = (SELECT max(first_seq) FROM blocks WHERE first_seq <= :newest)),
+            (SELECT last_seq FROM blocks ORDER BY first_seq DESC LIMIT 1),
+            (SELECT at_ms FROM blocks ORDER BY first_seq DESC LIMIT 1)
         """,
         {"newest": newest},
     )
-    if newest_ms is None:
+    if last is None:
         return Ends(None, None)
+    if newest_ms is None:
+        newest, newest_ms = last, last_ms
     return Ends(event_id(oldest, oldest_ms), event_id(newest, newest_ms))
 
 
@@ -308,14 +193,3 @@ def _fetch(
     has_room = sum(head.size for head in heads) <= max_bytes
     blocks = list(blocks_from_columns(heads, kinds, ends, body))
     return _Stretch(heads, blocks, not (has_all_rows and has_room), complete_from or 1)
-
-
-def _plan_of(wanted: EventFilter) -> tuple[_Plan, Mapping[str, int | str]]:
-    """Choose how to find what is wanted, and give the values for it."""
-    if wanted.session_id is None:
-        if wanted.mask == EVERY_KIND:
-            return _BY_NUMBER, {}
-        return _BY_MASK, {"mask": wanted.mask}
-    if wanted.mask == EVERY_KIND:
-        return _BY_SESSION, {"session": wanted.session_id}
-    return _BY_SESSION_AND_MASK, {"session": wanted.session_id, "mask": wanted.mask}

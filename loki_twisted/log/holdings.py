@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
+import attrs
 import msgspec
 
 from loki_twisted.log.query import decoded, rows_of
@@ -24,6 +25,16 @@ _GROWTH: Final = 8
 _stored_from_json: Final = msgspec.json.Decoder(list[Stored], strict=False).decode
 _held_from_json: Final = msgspec.json.Decoder(tuple[int, int, int]).decode
 _lengths_from_json: Final = msgspec.json.Decoder(list[tuple[int, int]]).decode
+
+
+def held_field(name: str) -> str:
+    """
+    Give a field of what is written of what the log holds, as an expression; NULL if nothing is.
+
+    :param name: Of an attribute of :class:`~loki_twisted.log.retention.Held`.
+    """
+    place = [field.name for field in attrs.fields(Held)].index(name)
+    return f"(SELECT value ->> {place} FROM meta WHERE name = '{_HELD}')"  # noqa: S608
 
 
 def held(connection: apsw.Connection) -> Held | None:
@@ -150,7 +161,7 @@ def drop(connection: apsw.Connection, blocks: Sequence[Stored], now: Held) -> No
             first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN})""",  # noqa: S608
         numbers,
     )
-    value = msgspec.json.encode((now.complete_from, now.kept, now.dropped_ms)).decode()
+    value = msgspec.json.encode(attrs.astuple(now)).decode()
     connection.execute(
         "INSERT INTO meta VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
         (_HELD, value),

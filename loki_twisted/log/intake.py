@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
@@ -35,7 +35,7 @@ from loki_twisted.log.messages import (
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
-from loki_twisted.log.rows import MAX_BLOCK_BYTES, in_portions, new_block
+from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.errors import StorageFailed, Unavailable
@@ -193,7 +193,7 @@ class Intake:
         for start in range(0, len(batch.facts), MAX_BLOCK_EVENTS):
             facts = batch.facts[start : start + MAX_BLOCK_EVENTS]
             block = block_of_facts(self._next_seq + start, batch.at_ms, batch.session_id, facts)
-            blocks += [new_block(part, batch.at_ms) for part in in_portions(block, MAX_BLOCK_BYTES)]
+            blocks += [new_block(part, batch.at_ms) for part in block.cut(MAX_BLOCK_BYTES)]
             size += len(block.body)
         changes = changes_of(batch)
         return Entry(blocks, changes, size + changes.size, Deferred())
@@ -236,11 +236,12 @@ class Intake:
         self, entries: Sequence[Entry], blocks: Sequence[Block], bounds: Bounds
     ) -> None:
         self.bounds = bounds
-        if blocks:
-            self.observers.tell(blocks)
+        busy = self.observers.tell(blocks) if blocks else []
         self._take_out(entries)
-        for entry in entries:
-            entry.waiter.callback(bounds)
+        if busy:
+            DeferredList(busy).addCallback(lambda _: _fire_all(entries, bounds))
+        else:
+            _fire_all(entries, bounds)
 
     def _on_failed(self, failed: Failed) -> None:
         if self.failure != str(failed.error):
@@ -283,6 +284,11 @@ class Intake:
         self._writer.join()
         self._state = _State.CLOSED
         _fire(self._closed)
+
+
+def _fire_all(entries: Sequence[Entry], bounds: Bounds) -> None:
+    for entry in entries:
+        entry.waiter.callback(bounds)
 
 
 def _fire(waiters: list[Deferred[None]]) -> None:

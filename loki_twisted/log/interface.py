@@ -107,6 +107,15 @@ class Page:
     complete_from: int = 1
 
 
+Observer = Callable[[Sequence[Block]], Deferred[None] | None]
+"""
+Is told of a commit, with its blocks.
+
+If it has more than it can deal with, it returns a Deferred that fires when it is ready for more,
+and whoever appended that is told no earlier: so a source goes no faster than those who listen.
+"""
+
+
 class IEventLog(Interface):
     """
     The log of everything that happened, in one order, numbered from 1 without holes.
@@ -128,13 +137,13 @@ class IEventLog(Interface):
         Batches are committed in the order of the calls. Cancelling the Deferred
         gives up the notice only.
 
-        :returns: Fires after the batch is on disk *and* all observers were told,
-            with the bounds of that moment.
+        :returns: Fires after the batch is on disk *and* all observers were told and are ready for
+            more, with the bounds of the commit.
         :raises StorageFailed: (or :class:`StorageFull`; through the Deferred) when it
             could not be written. None of it is in the log then.
         """
 
-    def observe(observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+    def observe(observer: Observer) -> Callable[[], None]:
         """
         Be told of every commit, in order, in the reactor's thread.
 
@@ -143,11 +152,15 @@ class IEventLog(Interface):
         :returns: Call it to stop being told.
         """
 
-    def read(after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         """
         Read forwards what is on disk and was told to the observers.
 
         :param after: Begin behind this number.
+        :param before: Read no block that begins with this number or behind it. The last one may
+            reach beyond it, and so may ``reached``. None for no end.
         :param max_bytes: Stop after the block with which the bytes of what is
             returned exceed this. The work done for events that the filter does
             not want is bounded too: a page may be empty and ``reached`` still ahead.

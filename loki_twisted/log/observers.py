@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from loki_twisted.log.interface import Observer
 from loki_twisted.model.blocks import Block
-
-Observer = Callable[[Sequence[Block]], None]
 
 
 class Observers:
@@ -29,12 +29,20 @@ class Observers:
         self._observers[ticket] = observer
         return lambda: void(self._observers.pop(ticket, None))
 
-    def tell(self, blocks: Sequence[Block]) -> None:
-        """Call them all, in the order in which they came."""
+    def tell(self, blocks: Sequence[Block]) -> list[Deferred[None]]:
+        """
+        Call them all, in the order in which they came.
+
+        :returns: What those gave who are not ready for more.
+        """
+        busy = []
         for ticket, observer in list(self._observers.items()):
             if ticket in self._observers:
                 with self._log.failuresHandled("an observer of the log failed"):
-                    observer(blocks)
+                    answer = observer(blocks)
+                    if answer is not None:
+                        busy.append(answer)
+        return busy
 
 
 def void(_: object) -> None:

@@ -165,16 +165,20 @@ def bounds_of(connection: apsw.Connection) -> Bounds:
     """
     Say what a log holds.
 
-    :raises Damaged: if its newest block is not what was written.
+    :raises Damaged: if its newest block, or what is written of its holes, is not what was written.
     """
+    # Before any read of blocks, which uses it.
+    held = holdings.held(connection)
     oldest = holdings.oldest(connection)
     if oldest is None:
         return Bounds(1, 0)
     start = holdings.newest_block(connection) - 1
     [last] = history.read(connection, start, _BEHIND_ALL, EVERYTHING, 0).blocks
-    held = holdings.held(connection)
     if held is None:
         return Bounds(oldest, last.last_seq)
+    before = held.complete_from - oldest
+    if not (1 <= held.complete_from <= last.first_seq and 0 <= held.kept <= max(0, before)):
+        raise Damaged("what is written of its holes cannot be")
     return Bounds(oldest, last.last_seq, held.complete_from, held.kept)
 
 

@@ -83,11 +83,14 @@ class Excess:
     :ivar events: So many events; 0 or less for none.
     :ivar size: So many bytes; 0 or less for none.
     :ivar before_ms: What is older than this, since the Unix epoch.
+    :ivar beyond_ms: And what is of later than this: a clock was wrong then, and what lies
+        behind it would not go before that time has come.
     """
 
     events: float = 0
     size: float = 0
     before_ms: float = 0
+    beyond_ms: float = float("inf")
 
     def __bool__(self) -> bool:
         """Whether that can be anything, as far as one knows without a look at the blocks."""
@@ -95,11 +98,16 @@ class Excess:
 
     def has(self, block: Stored) -> bool:
         """Whether a block is too much, if it is the oldest."""
-        return self.events > 0 or self.size > 0 or block.at_ms < self.before_ms
+        return self.events > 0 or self.size > 0 or self.is_outdated(block)
+
+    def is_outdated(self, block: Stored) -> bool:
+        """Whether a block is too much for its time."""
+        return not self.before_ms <= block.at_ms <= self.beyond_ms
 
     def without(self, block: Stored) -> Excess:
         """What is too much when a block is gone."""
-        return Excess(self.events - len(block), self.size - block.size, self.before_ms)
+        events, size = self.events - len(block), self.size - block.size
+        return attrs.evolve(self, events=events, size=size)
 
 
 ALL: Final = Excess(events=float("inf"))
@@ -170,7 +178,7 @@ def choose(
 @attrs.frozen(slots=True)
 class Held:
     """
-    What a log holds that blocks were dropped from.
+    What a log holds that blocks were dropped from. It is stored in this order of its fields.
 
     :ivar complete_from: From this number on nothing is missing.
     :ivar kept: How many events there are before that number.

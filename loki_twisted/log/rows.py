@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
@@ -174,37 +173,3 @@ def _little_endian(numbers: array[int]) -> array[int]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
-
-
-def until(block: Block, before: int) -> Block:
-    """Cut off the events from a number on; there is at least one before it."""
-    count = before - block.first_seq
-    if count >= len(block):
-        return block
-    ends = block.ends[:count]
-    return Block(
-        block.first_seq, block.session_id, block.kinds[:count], ends, block.body[: ends[-1]]
-    )
-
-
-def in_portions(block: Block, max_bytes: int) -> Iterator[Block]:
-    """
-    Cut a block into several, so that whoever wants one of its events need not read them all.
-
-    :param max_bytes: None has more, but for those of a single event.
-    """
-    if len(block.body) <= max_bytes:
-        yield block
-        return
-    first = start = 0
-    while first < len(block):
-        last = max(first + 1, bisect_right(block.ends, start + max_bytes, first))
-        end = block.ends[last - 1]
-        yield Block(
-            block.first_seq + first,
-            block.session_id,
-            block.kinds[first:last],
-            [each - start for each in block.ends[first:last]],
-            block.body[start:end],
-        )
-        first, start = last, end

@@ -17,11 +17,18 @@ from zope.interface import implementer
 from loki_twisted.log import history, records
 from loki_twisted.log.faults import storage_error
 from loki_twisted.log.intake import DEFAULT_LIMITS, ILogReactor, Intake, Limits
-from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
+from loki_twisted.log.interface import (
+    Batch,
+    Bounds,
+    Ends,
+    IEventLog,
+    IRecords,
+    Observer,
+    Page,
+)
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
-from loki_twisted.model.blocks import Block
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
@@ -128,13 +135,17 @@ class SQLiteEventLog:
         """Put a batch into the log."""
         return maybeDeferred(self._intake.append, batch)
 
-    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
+    def observe(self, observer: Observer) -> Callable[[], None]:
         """Be told of every commit."""
         return self._intake.observers.add(observer)
 
-    def read(self, after: int, wanted: EventFilter, max_bytes: int) -> Deferred[Page]:
+    def read(
+        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
+    ) -> Deferred[Page]:
         """Read forwards."""
         newest = self.bounds.newest
+        if before is not None:
+            newest = min(newest, before - 1)
         if after >= newest:
             return succeed(Page((), after))
         return self._readers.ask(

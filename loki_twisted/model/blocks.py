@@ -111,6 +111,20 @@ class Block:
             )
             first, start = behind, end
 
+    def until(self, before: int) -> Block:
+        """
+        Cut off the events from a number on.
+
+        :param before: A number behind the first event's.
+        """
+        count = before - self.first_seq
+        if count >= len(self):
+            return self
+        ends = self.ends[:count]
+        return Block(
+            self.first_seq, self.session_id, self.kinds[:count], ends, self.body[: ends[-1]]
+        )
+
     def events(self, wanted: EventFilter, after: int = 0) -> Iterator[Event]:
         """Decode the events that a filter wants."""
         return (event_from_frame(self.frame(index)) for index in self.wanted(wanted, after))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
@@ -12,6 +12,9 @@ from loki_twisted.model.filters import EventFilter
 
 if TYPE_CHECKING:
     from loki_twisted.stream.subscriber import Subscriber
+
+_AT_ONCE: Final = 64
+"""After so many subscribers others may have their turn: with large pieces that is milliseconds."""
 
 _log = Logger()
 
@@ -32,28 +35,42 @@ class Group:
         self.subscribers: dict[Subscriber, None] = {}
         self.live: dict[Subscriber, None] = {}
 
-    def publish(self, blocks: Sequence[Block]) -> None:
-        """Hand new blocks to the live subscribers: consecutive ones, at least one."""
+    def publish(self, blocks: Sequence[Block]) -> Iterator[None]:
+        """
+        Hand new blocks to the live subscribers.
+
+        :param blocks: Consecutive ones, at least one.
+        :returns: Iterate it; where it yields, others may have their turn, and subscribers come
+            and go.
+        """
         if not self.live:
             return
         first, last = blocks[0].first_seq, blocks[-1].last_seq
         data = b"".join([block.select(self.wanted) for block in blocks])
-        self._to_each(lambda subscriber: subscriber.give(first, last, data))
+        yield
+        # A copy, because who is served may leave, and others may join.
+        live = tuple(self.live)
+        for start in range(0, len(live), _AT_ONCE):
+            _to_each(
+                live[start : start + _AT_ONCE],
+                lambda subscriber: subscriber.give(first, last, data),
+            )
+            yield
 
     def announce(self, frame: bytes) -> None:
         """Hand a frame that is not in the log to the live subscribers."""
-        self._to_each(lambda subscriber: subscriber.announce(frame))
+        _to_each(tuple(self.live), lambda subscriber: subscriber.announce(frame))
 
-    def _to_each(self, hand: Callable[[Subscriber], None]) -> None:
-        # A copy, because who is served may leave, and others may join. One
-        # iterator over all attempts, because the round goes on behind the broken one.
-        round_ = iter(tuple(self.live))
-        finished = False
-        while not finished:
-            subscriber = None
-            with _log.failuresHandled("A subscriber could not be served") as operation:
-                for subscriber in round_:
-                    hand(subscriber)
-            finished = operation.succeeded
-            if operation.failed and subscriber is not None:
-                subscriber.cut()
+
+def _to_each(subscribers: Iterable[Subscriber], hand: Callable[[Subscriber], None]) -> None:
+    # One iterator over all attempts, because the round goes on behind the broken one.
+    round_ = iter(subscribers)
+    finished = False
+    while not finished:
+        subscriber = None
+        with _log.failuresHandled("A subscriber could not be served") as operation:
+            for subscriber in round_:
+                hand(subscriber)
+        finished = operation.succeeded
+        if operation.failed and subscriber is not None:
+            subscriber.cut()

@@ -1,22 +1,21 @@
 """
 The hub: hands what is committed to all who listen.
 
-It observes the log. What was committed goes out in a *round*: it is cut into pieces of bounded
-size; each piece is selected and joined once for each distinct filter, and the same bytes go to all
-live subscribers of that filter. A commit begins a round at once, or joins those that wait for the
-rest after a long one to end: see :mod:`~loki_twisted.stream.pace`. One timer looks after all
-subscribers.
+It observes the log. What was committed goes out in rounds
+(:mod:`~loki_twisted.stream.rounds`): it is cut into pieces of bounded size; each piece is selected
+and joined once for each distinct filter, and the same bytes go to all live subscribers of that
+filter. One timer looks after all subscribers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -28,10 +27,10 @@ from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
 from loki_twisted.stream.interface import ISink
-from loki_twisted.stream.pace import Pace
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
+from loki_twisted.stream.rounds import Rounds
 from loki_twisted.stream.subscriber import PAGE_BYTES, PIECE_BYTES, Subscriber
 from loki_twisted.stream.tail import Tail, pieces
 from loki_twisted.stream.times import Times
@@ -91,10 +90,7 @@ class Hub:
         self._groups: dict[EventFilter, Group] = {}
         self._tail = Tail(tail_bytes)
         self.times = Times(log, self._tail)
-        self._pace = Pace()
-        self._waiting: list[Block] = []
-        self._waiting_bytes = 0
-        self._next_round: IDelayedCall | None = None
+        self._rounds = Rounds(reactor, self._hand_over)
         self._rate = Rate()
         self._phase = Phase.OPEN
         self._sweeper = LoopingCall(self._sweep)
@@ -165,24 +161,11 @@ class Hub:
         """What follows a number, if it is in memory."""
         return self._tail.page(after, PAGE_BYTES)
 
-    def _committed(self, blocks: Sequence[Block]) -> None:
-        now = self._reactor.seconds()
-        self._rate.add(sum(map(len, blocks)), now)
-        self._waiting += blocks
-        self._waiting_bytes += sum(len(block.body) for block in blocks)
-        left = self._pace.seconds_left(now, self._waiting_bytes)
-        if not left:
-            self._publish()
-        elif self._next_round is None:
-            self._next_round = self._reactor.callLater(left, self._publish)
+    def _committed(self, blocks: Sequence[Block]) -> Deferred[None] | None:
+        self._rate.add(sum(map(len, blocks)), self._reactor.seconds())
+        return self._rounds.add(blocks)
 
-    def _publish(self) -> None:
-        """Hand over what waits."""
-        if self._next_round is not None and self._next_round.active():
-            self._next_round.cancel()
-        self._next_round = None
-        blocks, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        began = self._reactor.seconds()
+    def _hand_over(self, blocks: Sequence[Block]) -> Iterator[None]:
         for piece in pieces(blocks, self.piece_bytes):
             # First what can be read, then who is handed it: a subscriber that
             # leaves the round inside of it may come back inside of it.
@@ -190,8 +173,7 @@ class Hub:
                 self._tail.add(block)
             self.position = piece[-1].last_seq
             for group in tuple(self._groups.values()):
-                group.publish(piece)
-        self._pace.round_over(began, self._reactor.seconds())
+                yield from group.publish(piece)
 
     # The end
 
@@ -213,7 +195,7 @@ class Hub:
 
     async def _close(self, deadline: float) -> None:
         try:
-            self._publish()
+            self._rounds.finish()
             await self._learn_newest_time(deadline)
             self._phase = Phase.ENDING
             self._each("A subscriber could not be told the end", Subscriber.part)
@@ -221,7 +203,7 @@ class Hub:
                 await deferLater(self._reactor, _SETTLE_SECONDS)
                 self._each("A subscriber could not end", Subscriber.settle)
         finally:
-            self._publish()
+            self._rounds.finish()
             self._each("A subscriber could not be cut", Subscriber.cut)
             self._unobserve()
             self._unobserve = _nothing

@@ -34,14 +34,15 @@ class Pace:
         self._ended_at = 0.0
         self._rest_seconds = 0.0
 
-    def round_over(self, began: float, ended: float) -> None:
+    def round_over(self, length: float, ended: float) -> None:
         """
         Note a round.
 
-        :param began: Seconds of the clock by which it is measured; should that jump, a rest is
-            none, or the longest there is.
+        :param length: How many seconds of work it was; should the clock jump meanwhile, the rest
+            is none, or the longest there is.
+        :param ended: When, in seconds of the same clock.
         """
-        rest = REST_PER_ROUND * (ended - began)
+        rest = REST_PER_ROUND * length
         self._ended_at = ended
         self._rest_seconds = 0.0 if rest < LEAST_REST_SECONDS else min(rest, MOST_REST_SECONDS)
 

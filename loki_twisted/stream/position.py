@@ -84,7 +84,10 @@ def start_of(history: int | None, last_event_id: str | None) -> Start:
 def number_in(asked: str, bounds: Bounds) -> int | None:
     """Tell which event must be looked up before :func:`resumption`; None if there is none."""
     named = maybe_event_id(asked)
-    return named[0] if named and bounds.complete_from - 1 <= named[0] <= bounds.newest else None
+    if named is None:
+        return None
+    first = min(bounds.oldest, bounds.complete_from - 1)
+    return named[0] if first <= named[0] <= bounds.newest else None
 
 
 def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
@@ -105,9 +108,10 @@ def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
     seq, milliseconds = named
     if seq > bounds.newest:
         return Resumption(everything, ResetReason.FUTURE)
-    # Where it is not known any more, it was dropped while it was looked up.
-    if seq < bounds.complete_from - 1 or known_ms is None:
+    if known_ms is None:
         return Resumption(everything, ResetReason.EXPIRED)
     if known_ms != milliseconds:
         return Resumption(everything, ResetReason.UNKNOWN)
-    return Resumption(seq)
+    # An event that a running session keeps is still there, but not all that came after it.
+    has_holes = seq < bounds.complete_from - 1
+    return Resumption(max(seq, everything), ResetReason.EXPIRED if has_holes else None)

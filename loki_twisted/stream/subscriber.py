@@ -340,13 +340,16 @@ class Subscriber:
     def _give_piece(self, blocks: Sequence[Block], reached: int) -> None:
         after, wanted, end = self.cursor, self._group.wanted, self._history_end
         self.cursor = reached
-        selected = [(block.first_seq, block.select(wanted, after)) for block in blocks]
-        if end is not None and reached >= end:
-            # History ends where a commit ended, so no block lies on both sides of it.
-            selected.append((end, sse.HISTORY_END))
-            selected.sort(key=lambda piece: piece[0])
+        if end is None or reached < end:
+            selected = [block.select(wanted, after) for block in blocks]
+        else:
+            # A block may lie on both sides: neighbours are joined when they are read.
+            past = [block.until(end + 1) for block in blocks if block.first_seq <= end]
+            selected = [block.select(wanted, after) for block in past]
+            selected.append(sse.HISTORY_END)
+            selected += [block.select(wanted, max(after, end)) for block in blocks]
             self._history_end = None
-        data = b"".join([piece for _, piece in selected])
+        data = b"".join(selected)
         if data:
             self._sink.write(data)
 

@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import json_of_frame
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.web.answers import JSON, is_gone
@@ -30,14 +31,19 @@ PATIENCE_SECONDS: Final = 60.0
 """A client that has not taken one piece after so long is cut."""
 
 _TYPICAL_BYTES: Final = 512
+_FIRST_BYTES: Final = 32_768
 _GROWTH: Final = 4
+_SPARE_SHARE: Final = 16
 
 _log = Logger()
 
 
 class EventPages:
     """
-    A stretch of the log, read a piece at a time.
+    A stretch of the log, read a piece at a time, and hardly more of it than is given.
+
+    How much is fetched for an event is learned on the way: the log holds blocks, and there may
+    be much else in one beside what is wanted.
 
     :param after: Begin behind this number.
     :param before: End before this one.
@@ -54,7 +60,8 @@ class EventPages:
         self._reached = after
         self._before = before
         self._limit = limit
-        self._bytes = min(BYTES_PER_READ, limit * _TYPICAL_BYTES)
+        self._bytes = min(_FIRST_BYTES, limit * _TYPICAL_BYTES)
+        self._fetched = 0
 
     @property
     def is_over(self) -> bool:
@@ -68,11 +75,14 @@ class EventPages:
         :returns: The next events, each as JSON; there may be none although more will come.
         """
         missing = self._limit - self.count
-        page = await self._log.read(self._reached, self._wanted, self._bytes)
-        # What did not suffice was not much, or held little that is wanted.
-        self._bytes = min(BYTES_PER_READ, self._bytes * _GROWTH)
+        page = await self._log.read(self._reached, self._wanted, self._bytes, self._before)
         events = self._events_of(page)[:missing]
         self.count += len(events)
+        self._fetched += sum(_size_behind(block, self._reached) for block in page.blocks)
+        if self.count:
+            missing -= len(events)
+            needed = (missing + missing // _SPARE_SHARE + 1) * self._fetched // self.count
+            self._bytes = min(BYTES_PER_READ, self._bytes * _GROWTH, needed)
         # A log that has nothing more than this is not asked again.
         self._reached = page.reached if page.reached > self._reached else self._before
         return events
@@ -84,6 +94,12 @@ class EventPages:
             for index in block.wanted(self._wanted, self._reached)
             if block.first_seq + index < self._before
         ]
+
+
+def _size_behind(block: Block, after: int) -> int:
+    """How many bytes the events of a block have whose number is above ``after``."""
+    passed = after + 1 - block.first_seq
+    return len(block.body) - (block.ends[passed - 1] if passed > 0 else 0)
 
 
 @implementer(IPushProducer)

@@ -26,6 +26,7 @@ from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
@@ -42,6 +43,8 @@ HEADERS: Final = (
     (b"X-Accel-Buffering", b"no"),
 )
 """What keeps caches and proxies from storing, compressing or holding back the stream."""
+
+_NO_HEADERS: Final = Headers()
 
 _log = Logger()
 
@@ -204,6 +207,8 @@ class EventStream(Resource):
             request.notifyFinish().addErrback(subscriber.lost)
             request.registerProducer(subscriber, True)
             sink.begin()
+            # Nobody asks for them again, and a browser's are kilobytes, for as long as it listens.
+            request.requestHeaders = _NO_HEADERS
             subscriber.start()
         if operation.failed:
             subscriber.cut()

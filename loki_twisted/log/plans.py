@@ -1,0 +1,156 @@
+"""
+The statements that find events, for each kind of filter.
+
+Each is a template and a plan that fills it in. Who changes one looks at what SQLite makes of it
+(``EXPLAIN QUERY PLAN``), and at how many pages it looks at in a long log and in a short one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from loki_twisted.log.holdings import held_field
+from loki_twisted.log.schema import SPAN
+from loki_twisted.model.filters import EVERY_KIND, EventFilter
+
+FETCH: Final = """
+WITH
+-- The block with the number, or the first behind it.
+low(seq) AS MATERIALIZED (
+    SELECT ifnull((
+        SELECT max(first_seq) FROM (
+            SELECT first_seq, last_seq FROM blocks WHERE first_seq <= :low
+            ORDER BY first_seq DESC LIMIT 1
+        ) WHERE last_seq >= :low
+    ), :low)
+),
+first(seq, size) AS MATERIALIZED (
+    SELECT first_seq, length(body) FROM {source}
+    WHERE {from_low} AND {to_high} AND {condition} ORDER BY {order} LIMIT 1
+),
+-- A window over more rows than the page can have would cost more than the page.
+nearest(seq, size) AS (
+    SELECT first_seq, length(body) FROM {source}
+    WHERE {from_first} AND {to_high} AND {condition} ORDER BY {order}
+    LIMIT ifnull((SELECT min(:rows, 1 + :bytes / max(1, size)) FROM first), 0)
+),
+measured AS (
+    SELECT seq, sum(size) OVER (
+        ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS size_before FROM nearest
+),
+edge(seq) AS MATERIALIZED (
+    SELECT max(seq) FROM measured WHERE ifnull(size_before, 0) <= :bytes
+)
+SELECT
+    CAST(json_group_array(
+        json_array(first_seq, session_id, length(kinds), length(body), sum)
+    ) AS BLOB),
+    CAST(group_concat(kinds, '') AS BLOB),
+    CAST(group_concat(ends, '') AS BLOB),
+    CAST(group_concat(body, '') AS BLOB),
+    {complete_from}
+FROM (
+    SELECT first_seq, session_id, kinds, ends, body, sum FROM {source}
+    WHERE {from_first} AND {to_edge} AND {condition} ORDER BY {order}
+)
+"""
+"""
+The first wanted blocks from ``:low`` to ``:high``, in one row, each column in one piece.
+
+At most ``:rows``, and not more than the one with which their bytes exceed ``:bytes``.
+"""
+
+KINDS: Final = """
+SELECT
+    CAST(json_group_array(json_array(first_seq, length(kinds))) AS BLOB),
+    CAST(group_concat(kinds, '') AS BLOB)
+FROM (
+    SELECT first_seq, kinds FROM {source}
+    WHERE {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
+)
+"""
+"""The last ``:rows`` wanted blocks up to ``:high``, newest first, without their bytes."""
+
+
+@attrs.frozen(slots=True)
+class Plan:
+    """
+    In which way wanted blocks are found, as parts of a statement.
+
+    :ivar source: What is gone through.
+    :ivar condition: Which of its rows are wanted.
+    :ivar order: By what they are sorted, without a sort.
+    :ivar at_least: How to begin at a number, with ``{0}`` in its place.
+    :ivar at_most: How to end with one.
+    :ivar passes: How many times ``MAX_EVENTS_PASSED`` may be passed in one read; None where only
+        what is wanted is gone through.
+    """
+
+    source: str
+    condition: str
+    order: Sequence[str]
+    at_least: str
+    at_most: str
+    passes: int | None
+
+    def statement(self, template: str) -> str:
+        """Fill in a template."""
+        return template.format(
+            source=self.source,
+            complete_from=held_field("complete_from"),
+            condition=self.condition,
+            order=", ".join(self.order),
+            backwards=", ".join(f"{column} DESC" for column in self.order),
+            from_low=self.at_least.format("(SELECT seq FROM low)"),
+            from_first=self.at_least.format("(SELECT seq FROM first)"),
+            to_high=self.at_most.format(":high"),
+            to_edge=self.at_most.format("(SELECT seq FROM edge)"),
+        )
+
+
+_BY_NUMBER: Final = Plan(
+    source="blocks NOT INDEXED",
+    condition="true",
+    order=("first_seq",),
+    at_least="first_seq >= {0}",
+    at_most="first_seq <= {0}",
+    passes=None,
+)
+
+_BY_SESSION: Final = attrs.evolve(
+    _BY_NUMBER,
+    source="blocks INDEXED BY blocks_by_session",
+    condition="session_id = :session",
+)
+
+_BY_SESSION_AND_MASK: Final = attrs.evolve(
+    _BY_SESSION,
+    condition="session_id = :session AND mask & :mask",
+    passes=1,
+)
+
+# The plus keeps SQLite from going through each span's blocks from the one end to another span's.
+_BY_MASK: Final = Plan(
+    source=f"""spans CROSS JOIN blocks NOT INDEXED
+        ON first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN}""",
+    condition="spans.mask & :mask AND blocks.mask & :mask",
+    order=("number", "first_seq"),
+    at_least=f"number >= {{0}} / {SPAN} AND +first_seq >= {{0}}",
+    at_most=f"number <= {{0}} / {SPAN} AND +first_seq <= {{0}}",
+    passes=SPAN,
+)
+
+
+def plan_of(wanted: EventFilter) -> tuple[Plan, Mapping[str, int | str]]:
+    """Choose how to find what is wanted, and give the values for it."""
+    if wanted.session_id is None:
+        if wanted.mask == EVERY_KIND:
+            return _BY_NUMBER, {}
+        return _BY_MASK, {"mask": wanted.mask}
+    if wanted.mask == EVERY_KIND:
+        return _BY_SESSION, {"session": wanted.session_id}
+    return _BY_SESSION_AND_MASK, {"session": wanted.session_id, "mask": wanted.mask}
