@@ -84,7 +84,7 @@ def last_id_of(received: bytes) -> str | None:
 
 
 def begun(behind: str = EARLIEST) -> bytes:
-    """What a stream begins with whose client brings no place, where nothing was reset."""
+    """What a stream begins with, where nothing was reset."""
     return GREETING + place(behind)
 
 

@@ -10,7 +10,7 @@ from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import Progress
 from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents
-from loki_twisted.stream.sse import GREETING, KEEP_ALIVE, place
+from loki_twisted.stream.sse import KEEP_ALIVE, place
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
     MemorySink,
@@ -74,15 +74,35 @@ class PatienceTests(SynchronousTestCase):
                 assert numbers_of(back.received) == [self.log.bounds.newest]
                 back.subscriber.lost()
 
-    def test_keep_alive_asks_nothing(self) -> None:
-        """Where the place is not known in memory, a comment is enough."""
+    def test_keep_alive_asks_once(self) -> None:
+        """Where nothing was committed since the start, one read is enough for all, for good."""
         self.log.commit(batch(3))
         self.hub = Hub(self.clock, self.log)
-        sink = listen(self.hub, TASKS, Behind(f"evt_1_{START_MS}"))
+        sinks = [listen(self.hub, TASKS, EARLIEST) for _ in range(10)]
         reads = dict(self.log.reads)
+        self.log.holding = True
+        self.pass_time(9)
+        assert self.log.waiting == 1
+        self.log.answer()
+        self.pass_time(60)
+        assert self.log.reads == {**reads, "time_of": reads["time_of"] + 1}
+        for sink in sinks:
+            assert sink.received == begun() + (KEEP_ALIVE + place(f"evt_3_{START_MS}")) * 4
+
+    def test_keep_alive_without_a_place(self) -> None:
+        """Where the place cannot be read, a comment is enough; it is tried again, and logged."""
+        self.log.commit(batch(3))
+        self.hub = Hub(self.clock, self.log)
+        sink = listen(self.hub, TASKS, EARLIEST)
+        self.log.holding = True
+        self.pass_time(3)
+        self.log.fail(ZeroDivisionError("disk"))
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        self.pass_time(12)
+        assert sink.received == begun() + KEEP_ALIVE
+        self.log.answer()
         self.pass_time(15)
-        assert sink.received == GREETING + KEEP_ALIVE
-        assert self.log.reads == reads
+        assert sink.received == begun() + KEEP_ALIVE * 2 + place(f"evt_3_{START_MS}")
 
     def test_who_still_reads_is_told_no_place(self) -> None:
         """A stream that has not been given all yet is kept awake with a comment alone."""
@@ -92,7 +112,7 @@ class PatienceTests(SynchronousTestCase):
         self.log.holding = True
         sink = listen(self.hub, TASKS, EARLIEST)
         self.pass_time(18)
-        assert sink.received == GREETING + KEEP_ALIVE
+        assert sink.received == begun() + KEEP_ALIVE
 
     def test_full_streams_are_not_kept_awake(self) -> None:
         """To a transport that is full no comment is added."""

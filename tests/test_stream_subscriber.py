@@ -32,6 +32,7 @@ from tests.fakes_stream import (
 )
 
 EARLIEST = Behind("earliest")
+METRICS = EventFilter(mask=mask_of_types(["metrics:update"]))
 
 
 class StatesTests(SynchronousTestCase):
@@ -169,24 +170,22 @@ class SubscriberTests(SynchronousTestCase):
         assert marks == [*ids[:2], "end of history", *ids[2:]]
 
     def test_the_place(self) -> None:
-        """Who brings no place is told one, from which a filter's events come as they would have."""
+        """Who brings no place is told one, from which its events come as they would have."""
         self.log.commit(mixed(["task:created", "log:info", "task:created"]))
         self.log.commit(mixed(["task:created", "log:info"], at_ms=START_MS + 7))
-        tasks, metrics = (
-            EventFilter(mask=mask_of_types([name])) for name in ("task:*", "metrics:update")
-        )
+        tasks = EventFilter(mask=mask_of_types(["task:*"]))
         newest = f"evt_5_{START_MS + 7}"
         for wanted, start, place, numbers in [
             (tasks, FROM_NOW, newest, []),
             (tasks, LastEvents(2), f"evt_2_{START_MS}", [3, 4]),
             (tasks, LastEvents(1), f"evt_3_{START_MS}", [4]),
             (tasks, LastEvents(3), "earliest", [1, 3, 4]),
-            (metrics, LastEvents(3), newest, []),
+            (METRICS, LastEvents(3), newest, []),
         ]:
             sink = listen(self.hub, wanted, start)
             assert sink.received.startswith(begun(place))
             back = listen(self.hub, wanted, Behind(place))
-            assert places_of(back.received) == []
+            assert back.received.startswith(begun(place))
             assert numbers_of(back.received) == numbers_of(sink.received) == numbers
 
     def test_commits_while_the_place_is_looked_up(self) -> None:
@@ -283,13 +282,51 @@ class SubscriberTests(SynchronousTestCase):
         assert numbers_of(sink.received) == [6, 8]
         assert named(sink.received, "stream:reset") == []
 
-    def test_who_has_a_place_is_told_none(self) -> None:
-        """Who comes back keeps its id until it has an event, also behind a reset."""
+    def test_the_place_of_who_comes_back(self) -> None:
+        """Who brings a place is told where it is: that, or where what there is begins."""
+        self.log.commit(mixed(["log:info", "task:created", "log:info"]))
+        for asked, place, reset in [
+            ("earliest", "earliest", False),
+            (f"evt_1_{START_MS}", f"evt_1_{START_MS}", False),
+            (f"evt_3_{START_MS}", f"evt_3_{START_MS}", False),
+            (f"evt_3_{START_MS + 1}", "earliest", True),
+            (f"evt_4_{START_MS}", "earliest", True),
+            ("rubbish", "earliest", True),
+        ]:
+            with self.subTest(asked):
+                sink = listen(self.hub, METRICS, Behind(asked))
+                assert places_of(sink.received) == [place]
+                assert bool(named(sink.received, "stream:reset")) == reset
+                # Whoever was told a reset is not told it again.
+                back = listen(self.hub, METRICS, Behind(place))
+                assert back.received == begun(place)
+
+    def test_the_place_behind_a_reset(self) -> None:
+        """It comes after the reset: who is cut between them is told the reset once more."""
         self.log.commit(batch(2))
-        wanted = EventFilter(mask=mask_of_types(["task:*"]))
-        for asked in ("earliest", f"evt_1_{START_MS}", "rubbish"):
-            sink = listen(self.hub, wanted, Behind(asked))
-            assert last_id_of(sink.received) is None
+        sink = listen(self.hub, METRICS, Behind("rubbish"))
+        assert [frame.event or frame.id for frame in frames_of(sink.received)[2:]] == [
+            "stream:reset",
+            "earliest",
+        ]
+
+    def test_the_place_before_what_expired(self) -> None:
+        """A place that retention has dropped becomes the beginning; one that is kept stays."""
+        for number in range(1, 9):
+            self.log.commit(batch(1, session_id=OTHER if number % 3 == 0 else SESSION))
+        self.log.expire(8, OTHER)
+        for asked, place, reasons in [
+            (2, "earliest", ["expired"]),
+            (3, f"evt_3_{START_MS}", ["expired"]),
+            (5, "earliest", ["expired"]),
+            (7, f"evt_7_{START_MS}", []),
+            (8, f"evt_8_{START_MS}", []),
+        ]:
+            with self.subTest(asked):
+                sink = listen(self.hub, start=Behind(f"evt_{asked}_{START_MS}"))
+                assert places_of(sink.received) == [place]
+                told = [reset["reason"] for reset in named(sink.received, "stream:reset")]
+                assert told == reasons
 
     def test_commit_while_reading(self) -> None:
         """What is committed while a read is under way is neither missed nor given twice."""
@@ -511,7 +548,7 @@ class SubscriberTests(SynchronousTestCase):
             sink.subscriber.lost()
             while self.log.waiting:
                 self.log.answer()
-            assert sink.received == GREETING
+            assert sink.received == (begun() if start == EARLIEST else GREETING)
             assert self.hub.subscriber_count == 0
 
     def test_gone_between_two_reads(self) -> None:

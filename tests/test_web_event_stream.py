@@ -22,7 +22,6 @@ from zope.interface.verify import verifyClass, verifyObject
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink
-from loki_twisted.stream.sse import GREETING
 from loki_twisted.web.event_stream import Chunks, EventStream, ResponseSink
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import Root, batch, begun, comments_of, dechunked, named, numbers_of
@@ -140,7 +139,7 @@ class InMemoryTests(SynchronousTestCase):
         self.log.holding = True
         self.open(**{"Last-Event-ID": "earliest"})
         self.log.fail(ZeroDivisionError("disk"))
-        assert self.body == GREETING
+        assert self.body == begun()
         self.failureResultOf(self.collected, ResponseFailed)
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
         assert self.hub.subscriber_count == 0

@@ -26,12 +26,13 @@ from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
+from loki_twisted.stream.host import PAGE_BYTES, PIECE_BYTES
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
 from loki_twisted.stream.rounds import Rounds
-from loki_twisted.stream.subscriber import PAGE_BYTES, PIECE_BYTES, Subscriber
+from loki_twisted.stream.subscriber import Subscriber
 from loki_twisted.stream.tail import Tail, pieces
 from loki_twisted.stream.times import Times
 
@@ -228,6 +229,8 @@ class Hub:
 
     def _sweep(self) -> None:
         now = self._reactor.seconds()
+        if self.position:
+            self.times.learn(self.position)  # for all who will be told where they are
         self._each("A subscriber could not be looked at", lambda each: each.look(now))
 
     def _each(self, trouble: str, act: Callable[[Subscriber], None]) -> None:

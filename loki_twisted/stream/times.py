@@ -2,20 +2,25 @@
 The times of events by their numbers, for those who must be named one.
 
 After a restart, a thousand clients come at once, and all are at the same place or nearly: they
-share one look-up. Once something was committed, the newest event is known without any.
+share one look-up, and so do all who are told where they are while nothing happens. Once
+something was committed, the newest event is known without any.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.identifiers import maybe_event_id
 from loki_twisted.stream.sse import last_id
 from loki_twisted.stream.tail import Tail
+
+_log = Logger()
 
 
 class Times:
@@ -31,7 +36,7 @@ class Times:
     def __init__(self, log: IEventLog, tail: Tail) -> None:
         self._log: Final = log
         self._tail: Final = tail
-        self._found: tuple[int, int] | None = None  # the greatest number that was, and its time
+        self._found: tuple[int, int] | None = None  # the newest that was asked for
         self._waiting: dict[int, list[Deferred[int | None]]] = {}
 
     def known(self, seq: int) -> int | None:
@@ -41,11 +46,18 @@ class Times:
         :returns: Milliseconds since the Unix epoch; None if it is not the newest event, nor the
             newest that was looked up.
         """
+        if self._found is not None and self._found[0] == seq:
+            return self._found[1]
         newest = self._tail.newest
-        if newest is not None and newest.last_seq == seq:
-            named = maybe_event_id(last_id(newest))
-            return named[1] if named else None
-        return self._found[1] if self._found is not None and self._found[0] == seq else None
+        if newest is None or newest.last_seq != seq:
+            return None
+        self._found = maybe_event_id(last_id(newest))
+        return self._found[1] if self._found is not None else None
+
+    def learn(self, seq: int) -> None:
+        """See that the time of an event will be known, with at most one read."""
+        if self.known(seq) is None and seq not in self._waiting:
+            self.of(seq).addErrback(partial(_log.failure, "An event's time could not be read"))
 
     def of(self, seq: int) -> Deferred[int | None]:
         """
