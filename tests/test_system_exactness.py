@@ -120,9 +120,8 @@ class Follower(threading.Thread):
 
     def _note_last_id(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
+            self.begun = self.begun or place_of(frame)
             self._last_id = id_of(frame) or place_of(frame) or self._last_id
-        if self.begun is None:
-            self.begun = self._last_id
 
     def _tell(self) -> None:
         with self._progressed:
