@@ -107,6 +107,23 @@ async def test_a_list_that_is_taken_slowly_but_steadily(slow: Slow) -> None:
     assert len(slow.here.lists) == 0
 
 
+@large_send_buffer
+@pytest_twisted.ensureDeferred
+async def test_a_stream_that_is_taken_slowly_but_steadily(slow: Slow) -> None:
+    """A reader is cut only when it takes nothing, not when its kernel's buffer is full."""
+    await slow.ask("/api/events?lastEventId=earliest")
+    assert (await slow.take(PART)).startswith(b"HTTP/1.1 200")
+    for _ in range(5):
+        slow.wait(PATIENCE_SECONDS - 10)
+        assert len(await slow.take(PART)) == PART
+    assert slow.here.hub.subscriber_count == 1
+
+    slow.wait(PATIENCE_SECONDS + 20)
+
+    assert len(await slow.take(10**7)) < 10**6
+    assert slow.here.hub.subscriber_count == 0
+
+
 @small_send_buffer
 @pytest_twisted.ensureDeferred
 async def test_the_end_of_an_answer_that_is_taken_slowly(slow: Slow) -> None:

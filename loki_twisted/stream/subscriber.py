@@ -136,13 +136,13 @@ class Subscriber:
         """
         patience = self._host.patience
         sweep = patience.sweep_seconds
-        written, held = self._sink.progress()
-        stuck = bool(held) or self.state in (State.FULL, State.STUFFED)
-        if not stuck or written - held > self._taken:
+        progress = self._sink.progress()
+        stuck = bool(progress.held) or self.state in (State.FULL, State.STUFFED)
+        if not stuck or progress.taken > self._taken:
             self._moved_at = now
-        self._taken = written - held
-        if written != self._written:
-            self._written = written
+        self._taken = progress.taken
+        if progress.written != self._written:
+            self._written = progress.written
             self._quiet_since = now - sweep
         if now - self._moved_at > patience.stall_seconds + sweep / 2:
             _log.info("A subscriber took nothing for {seconds} s", seconds=patience.stall_seconds)

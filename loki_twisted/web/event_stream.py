@@ -35,7 +35,7 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
 from loki_twisted.stream.position import start_of
 from loki_twisted.stream.sse import CONTENT_TYPE
-from loki_twisted.web.outlets import bottom_of, held_by
+from loki_twisted.web.outlets import bottom_of, held_below, held_by
 
 HEADERS: Final = (
     (b"Content-Type", CONTENT_TYPE),
@@ -128,7 +128,9 @@ class ResponseSink:
             self._request.write(data)
 
     def progress(self) -> Progress:  # noqa: D102  # the interface says it
-        return Progress(self._request.sentLength, held_by(self._bottom))
+        held = held_by(self._bottom)
+        below = held_below(self._bottom) if held else 0
+        return Progress(self._request.sentLength, held, below)
 
     def finish(self) -> None:  # noqa: D102  # the interface says it
         self._request.unregisterProducer()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from twisted.internet.abstract import FileDescriptor
 
 from loki_twisted.kernel.sockets import unacknowledged_bytes
@@ -25,10 +23,16 @@ def held_by(bottom: FileDescriptor | None) -> int:
     return held + bottom._tempDataLen  # noqa: SLF001  # the second half of its buffer
 
 
+def held_below(bottom: FileDescriptor | None) -> int:
+    """How many bytes the kernel holds beneath a transport, as far as it tells: a system call."""
+    if bottom is None or not bottom.connected:
+        return 0
+    try:
+        return unacknowledged_bytes(bottom.fileno())
+    except OSError:
+        return 0
+
+
 def on_the_way(bottom: FileDescriptor | None) -> int:
-    """How many bytes are held by a transport and, beneath it, by the kernel: a system call."""
-    held = held_by(bottom)
-    if bottom is not None and bottom.connected:
-        with suppress(OSError):  # then the kernel's do not count
-            held += unacknowledged_bytes(bottom.fileno())
-    return held
+    """How many bytes are held by a transport and, beneath it, by the kernel."""
+    return held_by(bottom) + held_below(bottom)
