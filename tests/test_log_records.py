@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from loki_twisted.log.faults import Damaged
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from tests.log_support import MS, opened, put, session, task
 
@@ -76,13 +78,21 @@ def expected(several: list[Task], query: TaskQuery) -> TaskPage:
 
 
 def test_any_query_gives_its_page(log: Opened) -> None:
-    """A page of tasks is what filtering and sorting all of them gives, with the total."""
+    """A page of tasks is what filtering and sorting all of them gives, and its total and end."""
 
     @given(tasks, queries)
     def law(several: list[Task], query: TaskQuery) -> None:
         log.connection.execute("DELETE FROM tasks")
         put(log, Batch(session_id="s", at_ms=MS, tasks=several))
-        assert records.tasks(log.readers[0], query) == expected(several, query)
+        page = records.tasks(log.readers[0], query)
+        wanted = expected(several, query)
+        assert (page.tasks, page.total) == (wanted.tasks, wanted.total)
+        is_last = query.offset + len(page.tasks) >= page.total
+        assert (page.end is None) == (is_last or query.by_priority or not page.tasks)
+        if page.end is not None:
+            behind = attrs.evolve(query, after=page.end, offset=0)
+            following = attrs.evolve(query, offset=query.offset + len(page.tasks))
+            assert records.tasks(log.readers[0], behind) == records.tasks(log.readers[0], following)
 
     law()
 
@@ -108,35 +118,59 @@ def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
         TaskQuery(statuses=frozenset({TaskStatus.RUNNING, TaskStatus.FAILED})),
         TaskQuery(session_id="s_running"),
         TaskQuery(session_id="s_running", statuses=frozenset({TaskStatus.RUNNING})),
+        TaskQuery(session_id="s_running", statuses=frozenset()),
+        TaskQuery(after=TaskPlace("2026-02", 5)),
+        TaskQuery(after=TaskPlace("2026-02", 5), statuses=frozenset({TaskStatus.SKIPPED})),
+        TaskQuery(after=TaskPlace("2026-02", 5), session_id="s_running"),
     ],
 )
 def test_newest_first_needs_no_sorting(log: Opened, query: TaskQuery) -> None:
-    """The order of a page comes out of an index; only rows of the page are read and sorted."""
+    """The order of a page comes out of indexes; only rows of the page are read and sorted."""
+    plan = plan_of(log, query)
+
+    start = plan.index("MATERIALIZE page") + 1
+    of_page = plan[start : plan.index("SCAN page", start)]
+    assert not any("TEMP B-TREE" in step for step in of_page)
+    behind_page = plan[start + len(of_page) :]
+    assert any("SEARCH tasks USING INTEGER PRIMARY KEY" in step for step in behind_page)
+    of_tasks = [step for step in plan if " tasks" in step and "PRIMARY KEY" not in step]
+    assert of_tasks
+    assert all("COVERING INDEX" in step for step in of_tasks)
+
+
+@pytest.mark.parametrize("after", [None, TaskPlace("2026-02", 5)])
+@pytest.mark.parametrize("session_id", [None, "s_running"])
+def test_only_what_is_wanted_is_looked_at(
+    log: Opened, session_id: str | None, after: TaskPlace | None
+) -> None:
+    """Tasks of other statuses, of other sessions, or before a place, cost nothing."""
+    wanted = frozenset({TaskStatus.RUNNING, TaskStatus.FAILED})
+    query = TaskQuery(session_id=session_id, statuses=wanted, after=after)
+
+    of_tasks = [step for step in plan_of(log, query) if " tasks" in step]
+
+    assert of_tasks
+    assert all(step.startswith("SEARCH tasks") for step in of_tasks)
+    assert sum("status=?" in step for step in of_tasks) == 4
+    assert sum("created_at" in step for step in of_tasks) == (0 if after is None else 2)
+
+
+def plan_of(log: Opened, query: TaskQuery) -> list[str]:
+    """What SQLite makes of a query, step by step."""
     statement, values = records._statement(query)
-
-    plan = [
-        str(step[3])
-        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-    ]
-
-    page = plan[plan.index("MATERIALIZE page") + 1 :]
-    assert "USING COVERING INDEX tasks_by_" in page[0]
-    assert all("COVERING INDEX" in step for step in plan if " tasks " in step and "SCAN" in step)
-    assert sum("TEMP B-TREE" in step for step in plan) <= 1
+    steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    return [str(step[3]) for step in steps]
 
 
 def test_tasks_of_running_sessions_are_found_from_these(log: Opened) -> None:
     """Tasks of ended sessions cost nothing where those of running ones are wanted."""
-    statement, values = records._statement(TaskQuery(running_sessions=True, by_priority=True))
+    waiting = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
+    query = TaskQuery(statuses=waiting, running_sessions=True, by_priority=True)
 
-    plan = [
-        str(step[3])
-        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-    ]
+    of_tasks = [step for step in plan_of(log, query) if "tasks_of_session" in step]
 
-    of_tasks = [step for step in plan if "tasks_by_session" in step]
     assert len(of_tasks) == 2
-    assert all(step.startswith("SEARCH") for step in of_tasks)
+    assert all("(session_id=? AND status=?)" in step for step in of_tasks)
 
 
 def test_sessions_are_oldest_first(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 import msgspec
 
+from loki_twisted.model.task_places import TaskPlace
+
 
 class TaskStatus(StrEnum):
     """Where a task stands."""
@@ -53,6 +55,7 @@ class TaskQuery:
     :ivar statuses: None for tasks of every status.
     :ivar running_sessions: Only tasks of sessions that have not ended.
     :ivar by_priority: Falling priority first; else newest ``created_at`` first.
+    :ivar after: Only tasks behind this place; not together with ``by_priority``.
     :ivar limit: None for all.
     """
 
@@ -60,16 +63,24 @@ class TaskQuery:
     statuses: frozenset[TaskStatus] | None = None
     running_sessions: bool = False
     by_priority: bool = False
+    after: TaskPlace | None = None
     limit: int | None = 100
     offset: int = 0
 
 
 @attrs.frozen(slots=True)
 class TaskPage:
-    """A page of tasks, and how many there are in all."""
+    """
+    A page of tasks.
+
+    :ivar total: How many there are in all, before the page and behind it too.
+    :ivar end: The place of its last task; None if nothing is behind it, or the order is by
+        priority.
+    """
 
     tasks: tuple[Task, ...]
     total: int
+    end: TaskPlace | None = None
 
 
 @attrs.frozen(slots=True, kw_only=True)
