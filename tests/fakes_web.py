@@ -20,7 +20,7 @@ from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
@@ -196,6 +196,11 @@ class FakeSessions:
             return succeed(TaskPage(page, len(found)))
         place = TaskPlace(page[-1].created_at or "", 1 + self.all_tasks.index(page[-1]))
         return succeed(TaskPage(page, len(found), place))
+
+    def open_tasks(self, wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
+        """All that are wanted."""
+        self.queries.append(wanted)
+        return succeed(tuple(each for each in self.all_tasks if each.status in wanted.value))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task]:
         """One task."""

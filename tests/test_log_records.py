@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,7 @@ from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from tests.log_support import MS, opened, put, session, task
 
 STANDING = {
@@ -44,8 +44,6 @@ queries = st.builds(
     TaskQuery,
     session_id=st.none() | st.sampled_from([*STANDING, "s_nobody"]),
     statuses=st.none() | st.frozensets(st.sampled_from(TaskStatus)),
-    running_sessions=st.booleans(),
-    by_priority=st.booleans(),
     limit=st.none() | st.integers(0, 10),
     offset=st.integers(0, 10),
 )
@@ -68,11 +66,8 @@ def expected(several: list[Task], query: TaskQuery) -> TaskPage:
         for each in several
         if query.session_id in (None, each.session_id)
         and (query.statuses is None or each.status in query.statuses)
-        and (not query.running_sessions or each.session_id in NOT_ENDED)
     ]
     found.sort(key=lambda each: each.created_at or "", reverse=True)
-    if query.by_priority:
-        found.sort(key=lambda each: -priority_rank(each.priority))
     end = None if query.limit is None else query.offset + query.limit
     return TaskPage(tuple(found[query.offset : end]), len(found))
 
@@ -88,7 +83,7 @@ def test_any_query_gives_its_page(log: Opened) -> None:
         wanted = expected(several, query)
         assert (page.tasks, page.total) == (wanted.tasks, wanted.total)
         is_last = query.offset + len(page.tasks) >= page.total
-        assert (page.end is None) == (is_last or query.by_priority or not page.tasks)
+        assert (page.end is None) == (is_last or not page.tasks)
         if page.end is not None:
             behind = attrs.evolve(query, after=page.end, offset=0)
             following = attrs.evolve(query, offset=query.offset + len(page.tasks))
@@ -97,18 +92,51 @@ def test_any_query_gives_its_page(log: Opened) -> None:
     law()
 
 
+def test_open_tasks(log: Opened) -> None:
+    """Of sessions that have not ended, what runs or waits; what waits by falling priority."""
+
+    @given(tasks, st.sampled_from(OpenTasks))
+    def law(several: list[Task], wanted: OpenTasks) -> None:
+        log.connection.execute("DELETE FROM tasks")
+        put(log, Batch(session_id="s", at_ms=MS, tasks=several))
+        query = TaskQuery(statuses=frozenset(wanted.value), limit=None)
+        found = [each for each in expected(several, query).tasks if each.session_id in NOT_ENDED]
+        if wanted is OpenTasks.WAITING:
+            found.sort(key=lambda each: -priority_rank(each.priority))
+        assert records.open_tasks(log.readers[0], wanted) == tuple(found)
+
+    law()
+
+
+def test_totals_are_kept(log: Opened) -> None:
+    """However tasks come, change and go, it is known how many stand where."""
+    several = st.lists(tasks, max_size=4)
+
+    @given(several, st.sampled_from(sorted(STANDING)), st.lists(st.sampled_from(sorted(STANDING))))
+    def law(batches: list[list[Task]], removed: str, forgotten: list[str]) -> None:
+        log.connection.execute("DELETE FROM tasks")
+        for batch in batches:
+            put(log, Batch(session_id="s", at_ms=MS, tasks=batch))
+        names = [f"t{n}" for n in range(0, 20, 2)]
+        put(log, Batch(session_id=removed, at_ms=MS, removed_tasks=names))
+        for name in forgotten:
+            put(log, Batch(session_id=name, at_ms=MS, forget=True))
+        assert records.totals_are_whole(log.connection)
+
+    law()
+
+
 def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
     """Tasks of a session that ends are at once no longer among those of running sessions."""
     put(log, Batch(session_id="s_running", at_ms=MS, tasks=[task("t", "s_running")]))
-    query = TaskQuery(running_sessions=True)
-    assert records.tasks(log.readers[0], query).total == 1
+    assert len(records.open_tasks(log.readers[0], OpenTasks.WAITING)) == 1
 
     put(
         log,
         Batch(session_id="s", at_ms=MS, session=session("s_running", SessionStatus.FAILED)),
     )
 
-    assert records.tasks(log.readers[0], query) == TaskPage((), 0)
+    assert records.open_tasks(log.readers[0], OpenTasks.WAITING) == ()
 
 
 @pytest.mark.parametrize(
@@ -151,26 +179,32 @@ def test_only_what_is_wanted_is_looked_at(
 
     assert of_tasks
     assert all(step.startswith("SEARCH tasks") for step in of_tasks)
-    assert sum("status=?" in step for step in of_tasks) == 4
+    # Of one session they are counted too; of all the totals are known.
+    assert sum("status=?" in step for step in of_tasks) == (4 if session_id else 2)
     assert sum("created_at" in step for step in of_tasks) == (0 if after is None else 2)
 
 
 def plan_of(log: Opened, query: TaskQuery) -> list[str]:
     """What SQLite makes of a query, step by step."""
-    statement, values = records._statement(query)
+    return steps_of(log, *records._statement(query))
+
+
+def steps_of(log: Opened, statement: str, values: Mapping[str, int | str]) -> list[str]:
     steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     return [str(step[3]) for step in steps]
 
 
-def test_tasks_of_running_sessions_are_found_from_these(log: Opened) -> None:
+@pytest.mark.parametrize("wanted", OpenTasks)
+def test_tasks_of_running_sessions_are_found_from_these(log: Opened, wanted: OpenTasks) -> None:
     """Tasks of ended sessions cost nothing where those of running ones are wanted."""
-    waiting = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
-    query = TaskQuery(statuses=waiting, running_sessions=True, by_priority=True)
+    values = {status.name: status.value for status in wanted.value}
 
-    of_tasks = [step for step in plan_of(log, query) if "tasks_of_session" in step]
+    [of_tasks] = [
+        step for step in steps_of(log, records._open_statement(wanted), values) if " tasks " in step
+    ]
 
-    assert len(of_tasks) == 2
-    assert all("(session_id=? AND status=?)" in step for step in of_tasks)
+    index = "USING COVERING INDEX tasks_open (status=? AND session_id=?)"
+    assert of_tasks == f"SEARCH tasks {index}"
 
 
 def test_sessions_are_oldest_first(tmp_path: Path) -> None:

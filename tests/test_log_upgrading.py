@@ -79,11 +79,29 @@ SPANS_OF_1024_BY_SESSION = """CREATE TABLE session_spans(
 
 
 TASKS_IN_ORDER = (
-    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number)""",
+    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
     """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
-    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number, rank)""",
+    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
+    """CREATE INDEX tasks_open
+    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
+    WHERE status IN ('pending', 'queued', 'running')""",
+    """CREATE TABLE task_totals(
+    status TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+    """CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+END""",
+    """CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks
+WHEN old.status <> new.status BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
 )
-"""What version 4 put in the place of the indexes of tasks."""
+"""What version 4 put in the place of the indexes of tasks, and added to them."""
 
 VERSION_4 = {
     *(text for text in VERSION_1 if not text.startswith("CREATE INDEX tasks_")),
@@ -193,6 +211,8 @@ def test_tasks_of_version_3_get_a_place(path: Path) -> None:
             found += [each.id for each in page.tasks]
             end = page.end
         assert found == ["t1", "t2", "t0", "t3"]
+        assert records.totals_are_whole(log.connection)
+        assert page.total == 4
 
 
 def tables_of(connection: apsw.Connection) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, TaskQuery, TaskStatus
 from tests.fakes_web import FakeSessions, Server, session, task
 
 ONE = "session_1_aaaaaaaa"
@@ -108,9 +108,7 @@ def test_active_tasks() -> None:
     response = here.ask("GET", "/api/tasks/active")
     assert response.json["count"] == 1
     assert [each["id"] for each in response.json["tasks"]] == ["t2"]
-    assert here.sessions.queries == [
-        TaskQuery(statuses=frozenset({TaskStatus.RUNNING}), running_sessions=True, limit=None)
-    ]
+    assert here.sessions.queries == [OpenTasks.ACTIVE]
 
 
 def test_queued_tasks() -> None:
@@ -118,14 +116,7 @@ def test_queued_tasks() -> None:
     here = server()
     response = here.ask("GET", "/api/tasks/queue")
     assert response.json["count"] == 2
-    assert here.sessions.queries == [
-        TaskQuery(
-            statuses=frozenset({TaskStatus.PENDING, TaskStatus.QUEUED}),
-            running_sessions=True,
-            by_priority=True,
-            limit=None,
-        )
-    ]
+    assert here.sessions.queries == [OpenTasks.WAITING]
 
 
 @pytest.mark.parametrize("route", ["/api/tasks", f"/api/sessions/{ONE}/tasks"])

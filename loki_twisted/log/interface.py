@@ -19,7 +19,7 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -196,6 +196,9 @@ class IRecords(Interface):
 
     def tasks(query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
+
+    def open_tasks(wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
+        """All tasks of a kind, of the sessions that have not ended."""
 
     def task(session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task, or None."""

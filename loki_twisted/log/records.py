@@ -17,7 +17,7 @@ from loki_twisted.log.changes import behind_prefix
 from loki_twisted.log.query import decoded, rows_of
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 
 _sessions_from_json: Final = msgspec.json.Decoder(list[Session]).decode
 _tasks_from_json: Final = msgspec.json.Decoder(list[Task]).decode
@@ -32,20 +32,36 @@ SELECT
     {total},
     (SELECT number FROM page ORDER BY {order} LIMIT 1 OFFSET :rows - 2),
     (SELECT CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB) FROM (
-        SELECT tasks.body FROM page CROSS JOIN tasks USING (number) ORDER BY {page_order}
+        SELECT tasks.body FROM page CROSS JOIN tasks USING (number)
+        ORDER BY page.created_at DESC, page.number
     ))
 """
 
 _ALL: Final = "tasks INDEXED BY tasks_in_order"
 _OF_A_STATUS: Final = "tasks INDEXED BY tasks_by_status"
 _OF_A_SESSION: Final = "tasks INDEXED BY tasks_of_session"
-_OF_RUNNING_SESSIONS: Final = (
-    "(SELECT id AS running_id FROM sessions INDEXED BY sessions_not_ended WHERE NOT final)"
-    " CROSS JOIN tasks INDEXED BY tasks_of_session ON session_id = running_id"
-)
 
-_NEWEST_FIRST: Final = "{0}created_at DESC, {0}number"
-_URGENT_FIRST: Final = "{0}rank DESC, " + _NEWEST_FIRST
+# The last condition is what the index is about, letter by letter, so that SQLite sees it.
+_OPEN = """
+SELECT CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB) FROM (
+    SELECT body
+    FROM (SELECT id AS running_id FROM sessions INDEXED BY sessions_not_ended WHERE NOT final)
+    CROSS JOIN tasks INDEXED BY tasks_open ON session_id = running_id
+    WHERE status IN ({statuses}) AND status IN ('pending', 'queued', 'running')
+    ORDER BY {order}
+)
+"""
+
+_NEWEST_FIRST: Final = "created_at DESC, number"
+_ORDERS: Final[Mapping[OpenTasks, str]] = {
+    OpenTasks.ACTIVE: _NEWEST_FIRST,
+    OpenTasks.WAITING: f"rank DESC, {_NEWEST_FIRST}",
+}
+
+_MERGED: Final = 2
+_SKIPPED: Final = 1_000
+"""To skip more than so many tasks of more statuses, all of them are passed instead: 60 ns each."""
+
 _BEHIND: Final = "created_at <= :created AND (created_at < :created OR number > :number)"
 
 
@@ -67,8 +83,7 @@ def tasks(connection: apsw.Connection, query: TaskQuery) -> TaskPage:
     if query.limit is None or len(found) <= query.limit:
         return TaskPage(found, total)
     found = found[:-1]
-    has_place = bool(found) and not query.by_priority
-    end = TaskPlace(found[-1].created_at or "", last) if has_place else None
+    end = TaskPlace(found[-1].created_at or "", last) if found else None
     return TaskPage(found, total, end)
 
 
@@ -84,14 +99,11 @@ def _statement(query: TaskQuery) -> tuple[str, Mapping[str, int | str]]:
     if query.after is not None:
         values |= {"created": query.after.created_at, "number": query.after.number}
     behind = "" if query.after is None else f" AND {_BEHIND}"
-    columns = "number, created_at, rank" if query.by_priority else "number, created_at"
-    order = _URGENT_FIRST if query.by_priority else _NEWEST_FIRST
     parts = _parts(query, statuses)
     statement = _TASKS.format(
-        page=" UNION ALL ".join(f"SELECT {columns} FROM {part}{behind}" for part in parts),  # noqa: S608
-        total=" + ".join(f"(SELECT count(*) FROM {part})" for part in parts),  # noqa: S608
-        order=order.format(""),
-        page_order=order.format("page."),
+        page=" UNION ALL ".join(f"SELECT number, created_at FROM {part}{behind}" for part in parts),  # noqa: S608
+        total=_total(query, statuses, parts),
+        order=_NEWEST_FIRST,
     )
     return statement, values
 
@@ -103,15 +115,47 @@ def _parts(query: TaskQuery, statuses: Sequence[TaskStatus]) -> list[str]:
     So no more is looked at than what is wanted, and what is skipped.
     """
     in_session = "true" if query.session_id is None else "session_id = :session"
-    names = ", ".join(f":{status.name}" for status in statuses)
-    if query.running_sessions:
-        return [f"{_OF_RUNNING_SESSIONS} WHERE {in_session} AND status IN ({names})"]
     if not statuses:
         return [f"{_ALL} WHERE false"]
     if query.session_id is None and len(statuses) == len(TaskStatus):
         return [f"{_ALL} WHERE true"]
+    if query.session_id is None and len(statuses) > _MERGED and query.offset > _SKIPPED:
+        return [f"{_ALL} WHERE status IN ({_names(statuses)})"]
     source = _OF_A_STATUS if query.session_id is None else _OF_A_SESSION
     return [f"{source} WHERE {in_session} AND status = :{status.name}" for status in statuses]
+
+
+def _total(query: TaskQuery, statuses: Sequence[TaskStatus], parts: Sequence[str]) -> str:
+    """Say how they are counted, without a look at each where that can be."""
+    if query.limit is None and not query.offset and query.after is None:
+        return "(SELECT count(*) FROM page)"
+    if query.session_id is None:
+        names = _names(statuses)
+        return f"(SELECT ifnull(sum(total), 0) FROM task_totals WHERE status IN ({names}))"  # noqa: S608
+    return " + ".join(f"(SELECT count(*) FROM {part})" for part in parts)  # noqa: S608
+
+
+def _names(statuses: Sequence[TaskStatus]) -> str:
+    return ", ".join(f":{status.name}" for status in statuses)
+
+
+def totals_are_whole(connection: apsw.Connection) -> bool:
+    """Whether ``task_totals`` says how many tasks there are."""
+    kept = rows_of(connection, "SELECT status, total FROM task_totals WHERE total ORDER BY status")
+    counted = rows_of(connection, "SELECT status, count(*) FROM tasks GROUP BY status ORDER BY 1")
+    return kept == counted
+
+
+def open_tasks(connection: apsw.Connection, wanted: OpenTasks) -> tuple[Task, ...]:
+    """All tasks of a kind, of the sessions that have not ended."""
+    [(bodies,)] = rows_of(
+        connection, _open_statement(wanted), {s.name: s.value for s in wanted.value}
+    )
+    return tuple(decoded(_tasks_from_json, bodies))
+
+
+def _open_statement(wanted: OpenTasks) -> str:
+    return _OPEN.format(statuses=_names(wanted.value), order=_ORDERS[wanted])
 
 
 def task(connection: apsw.Connection, session_id: str, task_id: str) -> Task | None:

@@ -15,6 +15,9 @@ Rules:
 - ``body`` of a session or a task is its JSON. The other columns repeat what
   queries sort and select by. ``created_at`` of a task without a time is empty, so that it has a
   place in the order too; that of one from a file of version 1 to 3 was NULL there.
+- ``tasks_open`` has the bodies of the tasks that are read all at once, side by side.
+- ``task_totals`` has the number of tasks of each status that there ever was. Triggers keep it, so
+  nothing that writes tasks has to.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
   cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a
@@ -91,9 +94,27 @@ STATEMENTS: Final = (
     body TEXT NOT NULL,
     UNIQUE(session_id, id)
 )""",
-    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number)""",
+    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
     """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
-    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number, rank)""",
+    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
+    """CREATE INDEX tasks_open
+    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
+    WHERE status IN ('pending', 'queued', 'running')""",
+    """CREATE TABLE task_totals(
+    status TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+    """CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+END""",
+    """CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks
+WHEN old.status <> new.status BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
     """CREATE TABLE cursors(
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL

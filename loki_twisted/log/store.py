@@ -31,7 +31,7 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 
 
 def _wall_clock_ms() -> int:
@@ -178,6 +178,10 @@ class SQLiteEventLog:
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
         return self._readers.ask(lambda connection: records.tasks(connection, query))
+
+    def open_tasks(self, wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
+        """All tasks of a kind, of sessions that have not ended."""
+        return self._readers.ask(lambda connection: records.open_tasks(connection, wanted))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task."""

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
 
 
@@ -101,6 +101,9 @@ class ISessions(Interface):
 
         :raises SessionNotFound: (through the Deferred) if the query names one that is not there.
         """
+
+    def open_tasks(wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
+        """All tasks of a kind, of the sessions that have not ended."""
 
     def task(session_id: str, task_id: str) -> Deferred[Task]:
         """

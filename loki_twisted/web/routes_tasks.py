@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from loki_twisted.model.errors import InvalidRequest, NotFound, SessionNotFound
 from loki_twisted.model.task_places import PLACE_TEXT, TaskPlace
-from loki_twisted.model.tasks import TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.wire import (
     Pagination,
     SessionTasks,
@@ -99,21 +100,12 @@ class TaskRoutes:
     @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection)
     async def list_active_tasks(self) -> TaskSelection:
         """List the running tasks of the sessions that run."""
-        query = TaskQuery(
-            statuses=frozenset({TaskStatus.RUNNING}), running_sessions=True, limit=None
-        )
-        return _selection(await self._sessions.tasks(query))
+        return _selection(await self._sessions.open_tasks(OpenTasks.ACTIVE))
 
     @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection)
     async def list_queued_tasks(self) -> TaskSelection:
         """List the waiting tasks of the sessions that run, most urgent first."""
-        query = TaskQuery(
-            statuses=frozenset({TaskStatus.PENDING, TaskStatus.QUEUED}),
-            running_sessions=True,
-            by_priority=True,
-            limit=None,
-        )
-        return _selection(await self._sessions.tasks(query))
+        return _selection(await self._sessions.open_tasks(OpenTasks.WAITING))
 
 
 def _query(
@@ -140,5 +132,5 @@ def _pagination(page: TaskPage, query: TaskQuery) -> Pagination:
     )
 
 
-def _selection(page: TaskPage) -> TaskSelection:
-    return TaskSelection(tasks=list(page.tasks), count=len(page.tasks))
+def _selection(tasks: Sequence[Task]) -> TaskSelection:
+    return TaskSelection(tasks=list(tasks), count=len(tasks))
