@@ -135,7 +135,7 @@ async def measured(directory: Path, size: Size) -> Table:
                     session=session_name(size.sessions // 2),
                     task=task_name(size.tasks // 2),
                     half=half,
-                    last=2 * half - 100,
+                    last=max(0, 2 * half - 100),
                     cursor=middle["pagination"]["nextCursor"],
                 )
                 for name, target in QUESTIONS.items()

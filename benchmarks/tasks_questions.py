@@ -30,8 +30,10 @@ QUESTIONS: Final = {
         "/api/tasks?status=pending,queued,running,completed,failed&offset={half}"
     ),
     "/api/tasks; every": "/api/tasks?status=pending,queued,running,completed,failed,skipped",
-    "/api/tasks/active": "/api/tasks/active",
-    "/api/tasks/queue": "/api/tasks/queue",
+    "/api/tasks/active; all": "/api/tasks/active",
+    "/api/tasks/active; 100": "/api/tasks/active?limit=100",
+    "/api/tasks/queue; all": "/api/tasks/queue",
+    "/api/tasks/queue; 100": "/api/tasks/queue?limit=100",
 }
 """Targets by name. They are filled in with a session, a task, numbers and a cursor."""
 

@@ -118,10 +118,9 @@ class MemoryLog:
         )
         return succeed(TaskPage(rows, len(rows)))
 
-    def open_tasks(self, wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
-        return succeed(
-            tuple(task for task in self.task_rows.values() if task.status in wanted.value)
-        )
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        rows = tuple(task for task in self.task_rows.values() if task.status in wanted.value)
+        return succeed(TaskPage(rows[:limit], len(rows)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))

@@ -95,15 +95,16 @@ def test_any_query_gives_its_page(log: Opened) -> None:
 def test_open_tasks(log: Opened) -> None:
     """Of sessions that have not ended, what runs or waits; what waits by falling priority."""
 
-    @given(tasks, st.sampled_from(OpenTasks))
-    def law(several: list[Task], wanted: OpenTasks) -> None:
+    @given(tasks, st.sampled_from(OpenTasks), st.none() | st.integers(1, 8))
+    def law(several: list[Task], wanted: OpenTasks, limit: int | None) -> None:
         log.connection.execute("DELETE FROM tasks")
         put(log, Batch(session_id="s", at_ms=MS, tasks=several))
         query = TaskQuery(statuses=frozenset(wanted.value), limit=None)
         found = [each for each in expected(several, query).tasks if each.session_id in NOT_ENDED]
         if wanted is OpenTasks.WAITING:
             found.sort(key=lambda each: -priority_rank(each.priority))
-        assert records.open_tasks(log.readers[0], wanted) == tuple(found)
+        page = records.open_tasks(log.readers[0], wanted, limit)
+        assert page == TaskPage(tuple(found[:limit]), len(found))
 
     law()
 
@@ -129,14 +130,14 @@ def test_totals_are_kept(log: Opened) -> None:
 def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
     """Tasks of a session that ends are at once no longer among those of running sessions."""
     put(log, Batch(session_id="s_running", at_ms=MS, tasks=[task("t", "s_running")]))
-    assert len(records.open_tasks(log.readers[0], OpenTasks.WAITING)) == 1
+    assert records.open_tasks(log.readers[0], OpenTasks.WAITING).total == 1
 
     put(
         log,
         Batch(session_id="s", at_ms=MS, session=session("s_running", SessionStatus.FAILED)),
     )
 
-    assert records.open_tasks(log.readers[0], OpenTasks.WAITING) == ()
+    assert records.open_tasks(log.readers[0], OpenTasks.WAITING) == TaskPage((), 0)
 
 
 @pytest.mark.parametrize(
@@ -194,17 +195,17 @@ def steps_of(log: Opened, statement: str, values: Mapping[str, int | str]) -> li
     return [str(step[3]) for step in steps]
 
 
+@pytest.mark.parametrize("limit", [None, 100])
 @pytest.mark.parametrize("wanted", OpenTasks)
-def test_tasks_of_running_sessions_are_found_from_these(log: Opened, wanted: OpenTasks) -> None:
+def test_tasks_of_running_sessions_are_found_from_these(
+    log: Opened, wanted: OpenTasks, limit: int | None
+) -> None:
     """Tasks of ended sessions cost nothing where those of running ones are wanted."""
-    values = {status.name: status.value for status in wanted.value}
+    steps = steps_of(log, *records._open_statement(wanted, limit))
 
-    [of_tasks] = [
-        step for step in steps_of(log, records._open_statement(wanted), values) if " tasks " in step
-    ]
-
+    of_tasks = [step for step in steps if " tasks " in step]
     index = "USING COVERING INDEX tasks_open (status=? AND session_id=?)"
-    assert of_tasks == f"SEARCH tasks {index}"
+    assert of_tasks == [f"SEARCH tasks {index}"] * (1 if limit is None else 2)
 
 
 def test_sessions_are_oldest_first(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_active_tasks() -> None:
     response = here.ask("GET", "/api/tasks/active")
     assert response.json["count"] == 1
     assert [each["id"] for each in response.json["tasks"]] == ["t2"]
-    assert here.sessions.queries == [OpenTasks.ACTIVE]
+    assert here.sessions.queries == [(OpenTasks.ACTIVE, None)]
 
 
 def test_queued_tasks() -> None:
@@ -116,7 +116,7 @@ def test_queued_tasks() -> None:
     here = server()
     response = here.ask("GET", "/api/tasks/queue")
     assert response.json["count"] == 2
-    assert here.sessions.queries == [OpenTasks.WAITING]
+    assert here.sessions.queries == [(OpenTasks.WAITING, None)]
 
 
 @pytest.mark.parametrize("route", ["/api/tasks", f"/api/sessions/{ONE}/tasks"])
@@ -142,7 +142,17 @@ def test_a_page_that_cannot_be(route: str, query: str) -> None:
     assert (response.status, response.code) == (422, "VALIDATION_ERROR")
 
 
+def test_the_first_open_tasks() -> None:
+    """A limit gives the first ones, and the count is still of all."""
+    here = server()
+    response = here.ask("GET", "/api/tasks/queue?limit=1")
+    assert [each["id"] for each in response.json["tasks"]] == ["t3"]
+    assert response.json["count"] == 2
+    assert here.sessions.queries == [(OpenTasks.WAITING, 1)]
+
+
 @pytest.mark.parametrize("route", ["/api/tasks/active", "/api/tasks/queue"])
-def test_a_whole_list_has_no_pages(route: str) -> None:
+@pytest.mark.parametrize("query", ["offset=5", "after=WyJhIiwxXQ", "status=running", "limit=0"])
+def test_open_tasks_have_no_pages(route: str, query: str) -> None:
     """Parameters of other routes are unknown here."""
-    assert server().ask("GET", f"{route}?limit=5").status == 422
+    assert server().ask("GET", f"{route}?{query}").status == 422

@@ -215,13 +215,13 @@ class LokiClient:
             return tasks_of_pages(partial(self.list_tasks, status=status))
         return tasks_of_pages(partial(self.list_session_tasks, session_id, status=status))
 
-    def active_tasks(self) -> Deferred[wire.TaskSelection]:
-        """The tasks that are being worked on."""
-        return self._get((*_TASKS, "active"), wire.TaskSelection)
+    def active_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
+        """The tasks that are being worked on, the newest first."""
+        return self._get((*_TASKS, "active"), wire.TaskSelection, (("limit", limit),))
 
-    def queued_tasks(self) -> Deferred[wire.TaskSelection]:
+    def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
         """The tasks that wait, the most urgent first."""
-        return self._get((*_TASKS, "queue"), wire.TaskSelection)
+        return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
 
     # Events
 

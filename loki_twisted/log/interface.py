@@ -197,8 +197,12 @@ class IRecords(Interface):
     def tasks(query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
 
-    def open_tasks(wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
-        """All tasks of a kind, of the sessions that have not ended."""
+    def open_tasks(wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """
+        Tasks of a kind, of the sessions that have not ended.
+
+        :param limit: Only so many, the first ones; None for all.
+        """
 
     def task(session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task, or None."""

@@ -42,13 +42,16 @@ _OF_A_STATUS: Final = "tasks INDEXED BY tasks_by_status"
 _OF_A_SESSION: Final = "tasks INDEXED BY tasks_of_session"
 
 # The last condition is what the index is about, letter by letter, so that SQLite sees it.
-_OPEN = """
-SELECT CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB) FROM (
-    SELECT body
-    FROM (SELECT id AS running_id FROM sessions INDEXED BY sessions_not_ended WHERE NOT final)
+_OPEN: Final = """
+    (SELECT id AS running_id FROM sessions INDEXED BY sessions_not_ended WHERE NOT final)
     CROSS JOIN tasks INDEXED BY tasks_open ON session_id = running_id
     WHERE status IN ({statuses}) AND status IN ('pending', 'queued', 'running')
-    ORDER BY {order}
+"""
+_FIRST_OPEN: Final = """
+SELECT {total}, (
+    SELECT CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB) FROM (
+        SELECT body FROM {source} ORDER BY {order} LIMIT :rows
+    )
 )
 """
 
@@ -146,16 +149,25 @@ def totals_are_whole(connection: apsw.Connection) -> bool:
     return kept == counted
 
 
-def open_tasks(connection: apsw.Connection, wanted: OpenTasks) -> tuple[Task, ...]:
-    """All tasks of a kind, of the sessions that have not ended."""
-    [(bodies,)] = rows_of(
-        connection, _open_statement(wanted), {s.name: s.value for s in wanted.value}
+def open_tasks(
+    connection: apsw.Connection, wanted: OpenTasks, limit: int | None = None
+) -> TaskPage:
+    """Tasks of a kind, of the sessions that have not ended."""
+    statement, values = _open_statement(wanted, limit)
+    [(total, bodies)] = rows_of(connection, statement, values)
+    found = tuple(decoded(_tasks_from_json, bodies))
+    return TaskPage(found, len(found) if total is None else total)
+
+
+def _open_statement(wanted: OpenTasks, limit: int | None) -> tuple[str, Mapping[str, int | str]]:
+    source = _OPEN.format(statuses=_names(wanted.value))
+    statement = _FIRST_OPEN.format(
+        total="NULL" if limit is None else f"(SELECT count(*) FROM {source})",  # noqa: S608
+        source=source,
+        order=_ORDERS[wanted],
     )
-    return tuple(decoded(_tasks_from_json, bodies))
-
-
-def _open_statement(wanted: OpenTasks) -> str:
-    return _OPEN.format(statuses=_names(wanted.value), order=_ORDERS[wanted])
+    values: dict[str, int | str] = {status.name: status.value for status in wanted.value}
+    return statement, {"rows": -1 if limit is None else limit, **values}
 
 
 def task(connection: apsw.Connection, session_id: str, task_id: str) -> Task | None:

@@ -179,9 +179,9 @@ class SQLiteEventLog:
         """A page of tasks."""
         return self._readers.ask(lambda connection: records.tasks(connection, query))
 
-    def open_tasks(self, wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
-        """All tasks of a kind, of sessions that have not ended."""
-        return self._readers.ask(lambda connection: records.open_tasks(connection, wanted))
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """Tasks of a kind, of sessions that have not ended."""
+        return self._readers.ask(lambda connection: records.open_tasks(connection, wanted, limit))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task."""

@@ -153,7 +153,7 @@ class TaskList(Shape, frozen=True, kw_only=True):
 
 
 class TaskSelection(Shape, frozen=True, kw_only=True):
-    """All tasks of one kind."""
+    """Tasks of one kind, all or the first of them; ``count`` is how many there are in all."""
 
     tasks: list[Task]
     count: int

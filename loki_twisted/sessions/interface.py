@@ -102,8 +102,12 @@ class ISessions(Interface):
         :raises SessionNotFound: (through the Deferred) if the query names one that is not there.
         """
 
-    def open_tasks(wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
-        """All tasks of a kind, of the sessions that have not ended."""
+    def open_tasks(wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """
+        Tasks of a kind, of the sessions that have not ended.
+
+        :param limit: Only so many, the first ones; None for all.
+        """
 
     def task(session_id: str, task_id: str) -> Deferred[Task]:
         """

@@ -163,9 +163,9 @@ class SessionService:
         """See :class:`ISessions`."""
         return self._after_check(query.session_id, self._records.tasks, query)
 
-    def open_tasks(self, wanted: OpenTasks) -> Deferred[tuple[Task, ...]]:
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
         """See :class:`ISessions`."""
-        return self._records.open_tasks(wanted)
+        return self._records.open_tasks(wanted, limit)
 
     def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
         """See :class:`ISessions`."""

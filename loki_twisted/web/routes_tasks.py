@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from loki_twisted.model.errors import InvalidRequest, NotFound, SessionNotFound
 from loki_twisted.model.task_places import PLACE_TEXT, TaskPlace
-from loki_twisted.model.tasks import OpenTasks, Task, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.wire import (
     Pagination,
     SessionTasks,
@@ -34,6 +33,9 @@ _PAGE: Final = (
         TaskPlace.of_text,
         pattern=PLACE_TEXT,
     ),
+)
+_FIRST: Final = integer(
+    "limit", "Only the first so many; all by default.", least=1, most=MOST_PER_PAGE
 )
 
 
@@ -97,15 +99,15 @@ class TaskRoutes:
         page = await self._sessions.tasks(query)
         return TaskList(tasks=list(page.tasks), pagination=_pagination(page, query))
 
-    @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection)
-    async def list_active_tasks(self) -> TaskSelection:
+    @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
+    async def list_active_tasks(self, limit: int | None) -> TaskSelection:
         """List the running tasks of the sessions that run."""
-        return _selection(await self._sessions.open_tasks(OpenTasks.ACTIVE))
+        return _selection(await self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
 
-    @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection)
-    async def list_queued_tasks(self) -> TaskSelection:
+    @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
+    async def list_queued_tasks(self, limit: int | None) -> TaskSelection:
         """List the waiting tasks of the sessions that run, most urgent first."""
-        return _selection(await self._sessions.open_tasks(OpenTasks.WAITING))
+        return _selection(await self._sessions.open_tasks(OpenTasks.WAITING, limit))
 
 
 def _query(
@@ -132,5 +134,5 @@ def _pagination(page: TaskPage, query: TaskQuery) -> Pagination:
     )
 
 
-def _selection(tasks: Sequence[Task]) -> TaskSelection:
-    return TaskSelection(tasks=list(tasks), count=len(tasks))
+def _selection(page: TaskPage) -> TaskSelection:
+    return TaskSelection(tasks=list(page.tasks), count=page.total)
