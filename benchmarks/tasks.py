@@ -1,7 +1,7 @@
 """
 What the routes of tasks cost, over 1,000 sessions of 50 tasks each, idle and while tasks change.
 
-``python -m benchmarks.tasks`` writes a state directory into a temporary one (50 MB), serves it and
+``python -m benchmarks.tasks`` writes a state directory into a temporary one (20 MB), serves it and
 prints what it measures; ``--json FILE`` writes it too, and ``--rst FILE`` for the documentation.
 
 Each question is asked of a server over loopback, many times on one connection, by another process
