@@ -31,7 +31,7 @@ WITH page AS MATERIALIZED ({page} ORDER BY {order} LIMIT :rows OFFSET :offset)
 SELECT
     {total},
     (SELECT number FROM page ORDER BY {order} LIMIT 1 OFFSET :rows - 2),
-    CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB)
+    CAST(ifnull(group_concat(body, ','), '') AS BLOB)
 FROM (
     SELECT tasks.body FROM page CROSS JOIN tasks USING (number)
     ORDER BY page.created_at DESC, page.number
@@ -49,7 +49,7 @@ _OPEN: Final = """
     WHERE status IN ({statuses}) AND status IN ('pending', 'queued', 'running')
 """
 _FIRST_OPEN: Final = """
-SELECT {total}, CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB)
+SELECT {total}, CAST(ifnull(group_concat(body, ','), '') AS BLOB)
 FROM (SELECT body FROM {source} ORDER BY {order} {limit})
 """
 
@@ -70,17 +70,17 @@ def sessions(connection: apsw.Connection) -> list[Session]:
     """All sessions, oldest first; those of the same time by id."""
     [(body,)] = rows_of(
         connection,
-        "SELECT CAST('[' || ifnull(group_concat(body, ','), '') || ']' AS BLOB)"
+        "SELECT CAST(ifnull(group_concat(body, ','), '') AS BLOB)"
         " FROM (SELECT body FROM sessions ORDER BY started_at, id)",
     )
-    return decoded(_sessions_from_json, body)
+    return decoded(_sessions_from_json, _as_list(body))
 
 
 def tasks(connection: apsw.Connection, query: TaskQuery) -> TaskPage:
     """A page of tasks; those of the same time in the order in which they came."""
     statement, values = _statement(query)
     [(total, last, bodies)] = rows_of(connection, statement, values)
-    found = tuple(decoded(_tasks_from_json, bodies))
+    found = tuple(decoded(_tasks_from_json, _as_list(bodies)))
     if query.limit is None or len(found) <= query.limit:
         return TaskPage(found, total)
     found = found[:-1]
@@ -153,7 +153,7 @@ def open_tasks(
     """Tasks of a kind, of the sessions that have not ended."""
     statement, values = _open_statement(wanted, limit)
     [(total, bodies)] = rows_of(connection, statement, values)
-    found = tuple(decoded(_tasks_from_json, bodies))
+    found = tuple(decoded(_tasks_from_json, _as_list(bodies)))
     return TaskPage(found, len(found) if total is None else total)
 
 
@@ -209,3 +209,8 @@ def cursors(connection: apsw.Connection, prefix: str) -> dict[str, str]:
         {"prefix": prefix, "behind": behind},
     )
     return decoded(_pairs_from_json, body)
+
+
+def _as_list(bodies: bytes) -> bytes:
+    # SQLite takes 5 ms to put brackets around a megabyte, as long as for all else.
+    return b"[%b]" % bodies
