@@ -50,6 +50,7 @@ from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
@@ -161,6 +162,7 @@ class Service(BaseService):
             retention=_retention_of(settings),
         )
         self.hub = Hub(reactor, self.log)
+        self.lists = EventLists(reactor)
         self.book = SessionBook(self.log, self.log, _now_ms)
         self.watcher = StateWatcher(reactor, StateObserver(self.book), excluded=[settings.data_dir])
         self.providers = Providers(os.environ, reactor)
@@ -191,6 +193,7 @@ class Service(BaseService):
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
+            lists=self.lists,
             vitals=_Vitals(self),
             policy=self._policy(),
             reactor=reactor,
@@ -305,7 +308,9 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
+        lists = self.lists.close()  # their time runs beside that of the streams
         await self._step("ending the streams", self.hub.close())
+        await self._step("ending the lists of events", lists)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
         await self._step("leaving the agents", self.runner.detach())

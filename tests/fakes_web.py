@@ -26,6 +26,7 @@ from loki_twisted.model.wire import StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
@@ -263,6 +264,14 @@ class FakeLog:
         self.times.pop(gone.first_seq - 1, None)
         self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
 
+    def keep_first_block(self, count: int) -> None:
+        """Retention that drops so many blocks behind the first, which a running session keeps."""
+        kept, gone = self.blocks[0], self.blocks[1 : 1 + count]
+        del self.blocks[1 : 1 + count]
+        for seq in range(kept.last_seq + 1, gone[-1].last_seq):
+            del self.times[seq]
+        self.bounds = Bounds(kept.first_seq, self.bounds.newest, gone[-1].last_seq + 1, len(kept))
+
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
         """Tell of new blocks."""
         self._observers.append(observer)
@@ -275,7 +284,8 @@ class FakeLog:
         there = [block for block in self.blocks if before is None or block.first_seq < before]
         ahead = [block for block in there if block.last_seq > after][: self.page_blocks]
         found = [block for block in ahead if list(block.wanted(wanted, after))]
-        return succeed(Page(found, ahead[-1].last_seq if ahead else after))
+        reached = ahead[-1].last_seq if ahead else after
+        return succeed(Page(found, reached, self.bounds.complete_from))
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count back."""
@@ -445,12 +455,14 @@ class Server:
         self.log = FakeLog()
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
+        self.lists = EventLists(self.clock)
         self.asked: list[object] = []
         self.our_user = our_user
         self.api = make_api(
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
+            lists=self.lists,
             vitals=self.vitals,
             policy=GatePolicy() if policy is None else policy,
             reactor=self.clock,

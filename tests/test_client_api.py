@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_origin
 from urllib.parse import parse_qs, unquote
 
@@ -258,6 +258,22 @@ def test_routes(call: Call, method: str, uri: str, answer: Any, kind: type) -> N
     assert (played.server.asked[0].method, asked_uri) == (method, uri)
     assert type(results[0]) is (get_origin(kind) or kind)
     assert played.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("told", "complete_from"), [({}, None), ({"completeFrom": 7}, 7)], ids=["nothing", "7"]
+)
+def test_where_nothing_is_missing(told: Mapping[str, int], complete_from: int | None) -> None:
+    """A history says from where on it has no holes; that of an older server says nothing."""
+    played = Played()
+    answer = {"events": [EVENT], "count": 1, **told}
+    played.server.answers["GET", "/api/events/history"] = (200, answer)
+    results: list[wire.EventHistory] = []
+
+    played.client.history().addCallback(results.append)
+    played.flush()
+
+    assert [each.complete_from for each in results] == [complete_from]
 
 
 def asking(operation: Operation) -> list[tuple[Call, str, str, Any, type]]:

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.schema import SESSION_SPAN, SPAN
 from loki_twisted.model.sessions import SessionStatus
 from tests.cutting_desk import Desks, fill
 from tests.log_support import (
@@ -148,3 +149,22 @@ def test_a_running_session_that_says_more_keeps_less_of_its_past(desks: Desks) -
     seqs = [event.seq for event in desk.held() if event.session_id == "quiet"]
     assert seqs[0] > 10
     assert 10 <= len(seqs) <= 15
+
+
+def test_spans_go_with_their_blocks(desks: Desks) -> None:
+    """There are spans for what is there and no others, also between what running sessions keep."""
+    desk = desks(events=200, running_events=3)
+    desk.run("quiet")
+    fill(desk, 3, session_id="quiet")
+    for _ in range(25):
+        desk.say(*facts(100))
+        desk.say(fact(), session_id="other")
+    fill(desk, 90)
+    desk.settle()
+
+    firsts = desk.log.connection.execute("SELECT session_id, first_seq FROM blocks").fetchall()
+    assert ("quiet", 1) in firsts
+    spans = desk.log.connection.execute("SELECT number FROM spans").fetchall()
+    assert sorted(spans) == sorted({(seq // SPAN,) for _, seq in firsts})
+    of_sessions = desk.log.connection.execute("SELECT session, number FROM session_spans")
+    assert sorted(of_sessions) == sorted({(name, seq // SESSION_SPAN) for name, seq in firsts})

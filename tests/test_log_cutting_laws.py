@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -29,24 +31,24 @@ NAMES = ("session_1", "session_2", "café")
 
 
 class Log(RuleBasedStateMachine):
-    """A log that is shortened, and a list that is not."""
+    """
+    A log that is shortened, and a list that is not.
+
+    :cvar LIMITS: What may be its limits.
+    """
+
+    LIMITS: ClassVar[Sequence[dict[str, int]]] = ()
 
     def __init__(self) -> None:
         super().__init__()
         self.directory = TemporaryDirectory()
 
     @initialize(
-        events=st.sampled_from([None, 1, 3, 5, 10]),
-        age_ms=st.sampled_from([None, None, 10]),
-        size=st.sampled_from([None, None, 80_000, 120_000]),
+        limits=st.runner().flatmap(lambda machine: st.sampled_from(machine.LIMITS)),
         running_events=st.sampled_from([1, 2, 5]),
     )
-    def begin(
-        self, events: int | None, age_ms: int | None, size: int | None, running_events: int
-    ) -> None:
-        retention = Retention(
-            events=events, age_ms=age_ms, size=size, running_events=running_events
-        )
+    def begin(self, limits: dict[str, int], running_events: int) -> None:
+        retention = Retention(**limits, running_events=running_events)
         self.desk = Desk(Path(self.directory.name, "log.db"), retention)
         self.running: set[str] = set()
         self.gone: set[int] = set()
@@ -96,16 +98,17 @@ class Log(RuleBasedStateMachine):
         """There is a moment without work."""
         self.desk.ledger.tidy()
 
-    @rule(milliseconds=st.integers(1, 9))
+    @rule(milliseconds=st.sampled_from([1, 5, 9, 20]))
     def grow_older(self, milliseconds: int) -> None:
         """Time passes, and it is looked at."""
         self.desk.now_ms += milliseconds
         self.desk.ledger.look()
 
-    @rule()
-    def settle(self) -> None:
+    @rule(milliseconds=st.sampled_from([0, 5, 20]))
+    def settle(self, milliseconds: int) -> None:
         """There is nothing to do for long; then no limit is exceeded."""
         desk = self.desk
+        desk.now_ms += milliseconds
         desk.ledger.look()
         desk.settle()
         spared = self.spared()
@@ -189,8 +192,37 @@ class Log(RuleBasedStateMachine):
         self.directory.cleanup()
 
 
-TestLog = Log.TestCase
+class LogOfEvents(Log):
+    """One that has a limit of events."""
 
-TestLog.settings = settings(
-    stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    LIMITS = ({"events": 1}, {"events": 3}, {"events": 10})
+
+
+class LogOfAge(Log):
+    """One that has a limit of age."""
+
+    LIMITS = ({"age_ms": 10},)
+
+
+class LogOfSize(Log):
+    """One that has a limit of bytes."""
+
+    LIMITS = ({"size": 90_000}, {"size": 120_000})
+
+
+class LogOfAll(Log):
+    """One that has several limits, or none."""
+
+    LIMITS = ({}, {"events": 5, "age_ms": 10}, {"events": 10, "age_ms": 10, "size": 120_000})
+
+
+CASES = settings(
+    max_examples=settings().max_examples // 4,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestEvents, TestAge, TestSize, TestAll = (
+    type(log.TestCase.__name__, (log.TestCase,), {"settings": CASES})
+    for log in (LogOfEvents, LogOfAge, LogOfSize, LogOfAll)
 )

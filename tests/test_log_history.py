@@ -23,6 +23,7 @@ from tests.log_support import (
     MS,
     SESSIONS,
     block,
+    counted_queries,
     fact,
     facts,
     filters,
@@ -226,6 +227,28 @@ def test_the_work_for_a_rare_type_is_bounded(log: Opened, monkeypatch) -> None:
             assert page.blocks == ()
             reached.append(page.reached)
         assert reached == stretches
+
+
+@pytest.mark.parametrize("session_id", [None, "session_2"])
+def test_a_hole_is_no_work(log: Opened, monkeypatch, session_id: str | None) -> None:
+    """However wide a hole is, a read by types leads over it to what lies behind."""
+    monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 10)
+    wanted = EventFilter(session_id, mask_of_types(["log:info"]))
+    put_blocks(log, [new_block(block(1, ["before"]), MS)])
+    put_blocks(log, [new_block(block(10**9, ["behind"], "session_2"), MS)])
+
+    page = history.read(log.readers[0], 1, 10**9, wanted, 10**6)
+
+    assert [each.first_seq for each in page.blocks] == [10**9]
+
+
+def test_counting_back_looks_at_more_and_more(log: Opened) -> None:
+    """Few blocks are looked at for few events, and many in few queries."""
+    put_blocks(log, [new_block(block(1 + n, ["x"]), MS) for n in range(1_000)])
+    for count, rows in ((1, [1]), (50, [8, 42]), (1_000, [8, 64, 512, 416])):
+        with counted_queries(log.readers[0]) as queries:
+            assert history.behind_last(log.readers[0], 1_001, EVERYTHING, count) == 1_000 - count
+        assert queries == rows
 
 
 def test_one_session_is_found_by_index(log: Opened) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
+from loki_twisted.log.lanes import Lane
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import LokiError
@@ -29,6 +30,7 @@ from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
     MS,
     SESSIONS,
+    TIMEOUT,
     fact,
     facts,
     filters,
@@ -192,6 +194,44 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
     assert result(log.task("session_1", "t1")) == task("t1")
     assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)
     assert result(log.cursors("session_1/")) == {"session_1/out": "1"}
+
+
+BY_TYPES = EventFilter(mask=1)
+
+
+BY_SESSION = EventFilter("session_1")
+
+
+@pytest.mark.parametrize(
+    ("ask", "lane"),
+    [
+        (lambda log: log.time_of(1), Lane.SHORT),
+        (lambda log: log.ends(), Lane.SHORT),
+        (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
+        (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
+        (lambda log: log.behind_last(2, BY_TYPES, 1), Lane.SCANS),
+        (lambda log: log.read(0, EVERYTHING, 32_768), Lane.SHORT),
+        (lambda log: log.read(0, BY_SESSION, 32_769), Lane.PAGES),
+        (lambda log: log.read(0, BY_TYPES, 1), Lane.SCANS),
+    ],
+)
+def test_what_is_asked_waits_with_its_like(
+    desk: Desk, ask: Callable[[SQLiteEventLog], Deferred[object]], lane: Lane
+) -> None:
+    """While all threads are busy and something waits in the other lanes, it stands in its own."""
+    desk.append(fact())
+    readers = desk.log._readers
+    gate = threading.Event()
+    before = [readers.ask(lambda _: gate.wait(TIMEOUT), each) for each in Lane for _ in range(2)]
+
+    asked = ask(desk.log)
+
+    assert {each: len(queue.waiting) for each, queue in readers._lanes._queues.items()} == {
+        each: (0 if each is Lane.SHORT else 2) + (each is lane) for each in Lane
+    }
+    gate.set()
+    for each in (*before, asked):
+        desk.clock.result(each)
 
 
 class RealReactorTests(TestCase):

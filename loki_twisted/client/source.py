@@ -10,8 +10,8 @@ from twisted.web.iweb import IResponse
 
 from loki_twisted.client.connecting import Connections
 from loki_twisted.client.exchange import Exchange, Query
-from loki_twisted.client.place import EARLIEST
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import EARLIEST
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
@@ -26,7 +26,8 @@ class Source(Protocol):
         """
         Find out where to begin.
 
-        :returns: The id of an event to begin after, or :data:`~loki_twisted.client.place.EARLIEST`.
+        :returns: The id of an event to begin after, or
+            :data:`~loki_twisted.model.identifiers.EARLIEST`.
         :raises: as :meth:`connect`.
         """
 

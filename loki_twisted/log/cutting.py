@@ -273,7 +273,14 @@ class Cutter:
 
     @contextmanager
     def _unsynced(self) -> Iterator[None]:
-        """Make a transaction that the next commit of events will sync."""
+        """
+        Make a transaction that the next commit of events will sync.
+
+        It has to be whole and in its order, and the write-ahead log sees to that without a sync. It
+        need not last: a slice tells nobody that something is on disk, and where it is lost,
+        what it dropped is there again, with the bounds of then, and goes again. A checkpoint
+        syncs it before it copies it.
+        """
         connection = self._connection
         connection.pragma("synchronous", "normal")
         try:

@@ -166,10 +166,17 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
 
 
 class EventHistory(Shape, frozen=True, kw_only=True):
-    """Some events, oldest first."""
+    """
+    Some events, oldest first.
+
+    From the number ``completeFrom`` on (the first one in an event's id) none that matches is
+    missing between them. Of what was before it there is only what running sessions keep of their
+    past. A server that does not tell leaves it out.
+    """
 
     events: list[Event]
     count: int
+    complete_from: int | None = None
 
 
 class EventStats(Shape, frozen=True, kw_only=True):

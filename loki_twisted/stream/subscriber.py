@@ -29,12 +29,12 @@ from zope.interface import implementer
 
 from loki_twisted.log.interface import IEventLog, Page
 from loki_twisted.model.blocks import Block
+from loki_twisted.model.identifiers import EARLIEST
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import (
-    EARLIEST,
     Behind,
     LastEvents,
     ResetReason,
