@@ -24,7 +24,7 @@ from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.state.interface import IStateWatcher
 
 
@@ -117,6 +117,10 @@ class MemoryLog:
             task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
         )
         return succeed(TaskPage(rows, len(rows)))
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        rows = tuple(task for task in self.task_rows.values() if task.status in wanted.value)
+        return succeed(TaskPage(rows[:limit], len(rows)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))

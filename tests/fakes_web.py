@@ -19,7 +19,8 @@ from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.task_places import TaskPlace
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
@@ -185,8 +186,23 @@ class FakeSessions:
             if query.session_id in {None, each.session_id}
             and (query.statuses is None or each.status in query.statuses)
         ]
-        end = None if query.limit is None else query.offset + query.limit
-        return succeed(TaskPage(tuple(found[query.offset : end]), len(found)))
+        behind = [
+            each
+            for each in found
+            if query.after is None or self.all_tasks.index(each) >= query.after.number
+        ]
+        end = len(behind) if query.limit is None else query.offset + query.limit
+        page = tuple(behind[query.offset : end])
+        if end >= len(behind):
+            return succeed(TaskPage(page, len(found)))
+        place = TaskPlace(page[-1].created_at or "", 1 + self.all_tasks.index(page[-1]))
+        return succeed(TaskPage(page, len(found), place))
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """Those that are wanted."""
+        self.queries.append((wanted, limit))
+        found = tuple(each for each in self.all_tasks if each.status in wanted.value)
+        return succeed(TaskPage(found[:limit], len(found)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task]:
         """One task."""

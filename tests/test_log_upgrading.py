@@ -9,13 +9,15 @@ from pathlib import Path
 
 import apsw
 import attrs
+import msgspec
 import pytest
 
-from loki_twisted.log import history, holdings, schema, upgrading
+from loki_twisted.log import history, holdings, records, schema, upgrading
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
-from tests.log_support import MS, fact, frames, opened, remembered, wanted_of
+from loki_twisted.model.tasks import TaskQuery
+from tests.log_support import MS, fact, frames, opened, remembered, task, wanted_of
 
 VERSION_1 = (
     """CREATE TABLE meta(
@@ -74,6 +76,39 @@ SPANS_OF_1024_BY_SESSION = """CREATE TABLE session_spans(
     PRIMARY KEY(session, number)
 ) WITHOUT ROWID"""
 """What version 3 added, with a row for each 1,024 numbers of a session."""
+
+
+TASKS_IN_ORDER = (
+    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
+    """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
+    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
+    """CREATE INDEX tasks_open
+    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
+    WHERE status IN ('pending', 'queued', 'running')""",
+    """CREATE TABLE task_totals(
+    status TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+    """CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+END""",
+    """CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks
+WHEN old.status <> new.status BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+)
+"""What version 4 put in the place of the indexes of tasks, and added to them."""
+
+VERSION_4 = {
+    *(text for text in VERSION_1 if not text.startswith("CREATE INDEX tasks_")),
+    SPANS_OF_64,
+    SPANS_OF_1024_BY_SESSION,
+    *TASKS_IN_ORDER,
+}
 
 
 def old_blocks(count: int) -> list[NewBlock]:
@@ -152,6 +187,33 @@ def test_each_step_makes_what_its_version_had(path: Path) -> None:
         rows = connection.execute("SELECT * FROM session_spans")
         assert {(session, number): mask for session, number, mask in rows} == session_masks
 
+        upgrading._STEPS[3](connection)
+        assert tables_of(connection) == VERSION_4
+
+
+def test_tasks_of_version_3_get_a_place(path: Path) -> None:
+    """Tasks without a time come last, as new ones do, and a reader gets from page to page."""
+    make_version_1(path, [])
+    times = [None, "2026-02", "2026-01", None]
+    with closing(apsw.Connection(str(path))) as connection:
+        for number, at in enumerate(times):
+            old = task(f"t{number}", created_at=at)
+            connection.execute(
+                "INSERT INTO tasks(session_id, id, status, rank, created_at, body)"
+                " VALUES (?,?,?,?,?,?)",
+                ("session_1", old.id, "pending", 0.0, at, msgspec.json.encode(old).decode()),
+            )
+
+    with opened(path) as log:
+        found, end = [], None
+        while not found or end is not None:
+            page = records.tasks(log.readers[0], TaskQuery(after=end, limit=1))
+            found += [each.id for each in page.tasks]
+            end = page.end
+        assert found == ["t1", "t2", "t0", "t3"]
+        assert records.totals_are_whole(log.connection)
+        assert page.total == 4
+
 
 def tables_of(connection: apsw.Connection) -> set[str]:
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
@@ -160,7 +222,7 @@ def tables_of(connection: apsw.Connection) -> set[str]:
 
 def test_the_last_step_makes_what_a_new_file_has() -> None:
     """There is no difference between a file that was brought up to this version and a new one."""
-    assert {*VERSION_1, SPANS_OF_64, SPANS_OF_1024_BY_SESSION} == set(schema.STATEMENTS)
+    assert set(schema.STATEMENTS) == VERSION_4
     assert (schema.SPAN, schema.SESSION_SPAN) == (64, 1024)
 
 

@@ -68,6 +68,38 @@ def _add_session_spans(connection: apsw.Connection) -> None:
     )
 
 
+def _put_tasks_in_order(connection: apsw.Connection) -> None:
+    """Version 4 finds pages of tasks by their place, and has ``task_totals``."""
+    for statement in (
+        "DROP INDEX tasks_by_time",
+        "DROP INDEX tasks_by_session",
+        "UPDATE tasks SET created_at = '' WHERE created_at IS NULL",
+        "CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)",
+        "CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)",
+        "CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)",
+        """CREATE INDEX tasks_open
+    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
+    WHERE status IN ('pending', 'queued', 'running')""",
+        """CREATE TABLE task_totals(
+    status TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) WITHOUT ROWID""",
+        """CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+        """CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+END""",
+        """CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks
+WHEN old.status <> new.status BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+        "INSERT INTO task_totals SELECT status, count(*) FROM tasks GROUP BY status",
+    ):
+        connection.execute(statement)
+
+
 def _all_bits(connection: apsw.Connection) -> str:
     """An expression for the bits of all masks of a group of blocks."""
     # Whatever there is: kinds are added without another version.
@@ -80,5 +112,6 @@ def _all_bits(connection: apsw.Connection) -> str:
 _STEPS: Final[Mapping[int, Callable[[apsw.Connection], None]]] = {
     1: _add_spans,
     2: _add_session_spans,
+    3: _put_tasks_in_order,
 }
 """What brings a version to the next one."""

@@ -114,12 +114,18 @@ class SessionList(Shape, frozen=True, kw_only=True):
 
 
 class Pagination(Shape, frozen=True, kw_only=True):
-    """Where a page lies in the whole."""
+    """
+    Where a page lies in the whole.
+
+    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
+    one, whatever has changed in the meantime.
+    """
 
     total: int
     limit: int
     offset: int
     has_more: bool
+    next_cursor: str | None = None
 
 
 class TaskSummary(Shape, frozen=True, kw_only=True):
@@ -147,7 +153,7 @@ class TaskList(Shape, frozen=True, kw_only=True):
 
 
 class TaskSelection(Shape, frozen=True, kw_only=True):
-    """All tasks of one kind."""
+    """Tasks of one kind, all or the first of them; ``count`` is how many there are in all."""
 
     tasks: list[Task]
     count: int

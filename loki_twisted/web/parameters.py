@@ -109,6 +109,24 @@ def text(
     )
 
 
+def cursor(
+    name: str, description: str, read: Callable[[str], object], *, pattern: str
+) -> Parameter:
+    """
+    Declare a place to go on from, which the server gave before.
+
+    :param read: Makes the place of the text, or raises ValueError.
+    :param pattern: A regular expression for the whole of it.
+    """
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "string", "pattern": f"^{pattern}$"},
+    )
+
+
 def some_of(name: str, description: str, values: type[E]) -> Parameter:
     """Declare a list of members of an enumeration; its value is a frozenset of them."""
 
