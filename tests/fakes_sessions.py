@@ -116,7 +116,8 @@ class MemoryLog:
         rows = tuple(
             task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
         )
-        return succeed(TaskPage(rows, len(rows)))
+        end = None if query.limit is None else query.offset + query.limit
+        return succeed(TaskPage(rows[query.offset : end], len(rows)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))
