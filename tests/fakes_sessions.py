@@ -116,7 +116,8 @@ class MemoryLog:
         rows = tuple(
             task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
         )
-        return succeed(TaskPage(rows, len(rows)))
+        end = None if query.limit is None else query.offset + query.limit
+        return succeed(TaskPage(rows[query.offset : end], len(rows)))
 
     def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
         rows = tuple(task for task in self.task_rows.values() if task.status in wanted.value)

@@ -741,6 +741,51 @@ class ObservedTests(SessionCase):
         assert (name, fact.type) == ("s2", "log:warn")
         assert self.world.sessions.get("s2").origin is Origin.OBSERVED
 
+    def test_long_lists_are_told_in_parts(self) -> None:
+        """However many tasks and agents are new, all are told, and few at once."""
+        log = self.world.log
+        log.automatic = False
+        tasks = [
+            Task(id=f"t{n}", session_id="s1", title="T", status=TaskStatus.PENDING)
+            for n in range(5_000)
+        ]
+        agents = [AgentSeen(f"a{n}", "coder") for n in range(1_000)]
+        done = self.world.observer.seen(
+            self.home, [TasksSighting("s1", tasks), AgentsSighting("s1", agents)]
+        )
+        largest = 0
+        while log._waiting:
+            before = len(log.events)
+            log.commit()
+            largest = max(largest, len(log.events) - before)
+        self.successResultOf(done)
+        assert largest <= 500
+        assert log.types() == ["task:created"] * 5_000 + ["agent:spawned"] * 1_000
+        log.automatic = True
+        self.restart()
+        self.see(TasksSighting("s1", tasks[1:]), AgentsSighting("s1", agents))
+        session = self.world.sessions.get("s1")
+        assert (session.task_count, session.agents.active) == (4_999, 1_000)
+        assert len(log.task_rows) == 4_999
+        assert len(log.events) == 6_000
+
+    def test_a_long_list_that_fails_in_its_middle_is_told_to_its_end(self) -> None:
+        """What could not be stored of it is told the next time, and nothing else."""
+        log = self.world.log
+        log.automatic = False
+        tasks = [
+            Task(id=f"t{n}", session_id="s1", title="T", status=TaskStatus.RUNNING)
+            for n in range(1_000)
+        ]
+        done = self.world.observer.seen(self.home, [TasksSighting("s1", tasks)])
+        log.commit()
+        log.broken = True
+        log.commit()
+        self.failureResultOf(done, StorageFailed)
+        log.broken, log.automatic = False, True
+        self.see(TasksSighting("s1", tasks))
+        assert log.types() == ["task:created", "task:started"] * 1_000
+
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """The watcher learns of the failure, and the same look later tells it once."""
         sighting = SessionSighting(session_id="s1", status=SessionStatus.RUNNING)

@@ -22,13 +22,13 @@ class TaskStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-# What comes from JSON is in no cycle. There may be 50,000 tasks, and each list of thousands of new
-# ones would have the garbage collector go through all that there is: 100 ms.
 class Task(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     One task, as it is stored and as it is on the wire.
 
-    A task is named by its session and its id together.
+    A task is named by its session and its id together. There may be very many of them, so the
+    garbage collector does not look at them, or it would hold everything up for as long as that
+    takes: what is in a task comes from JSON, and refers to no task.
 
     :ivar priority: A number (higher is more urgent), or the agent's own word.
     :ivar created_at: ISO 8601 UTC with milliseconds, as are the other times.

@@ -28,6 +28,8 @@ from loki_twisted.sessions.state import SessionState, with_status
 
 _AGENTS_CURSOR = "agents"
 _DELETED_CURSOR = "deleted:"
+_TASKS_AT_ONCE = 2_000
+"""How many rows of tasks are read at once: decoding them holds up every thread."""
 
 
 @attrs.define(eq=False)
@@ -99,8 +101,12 @@ class SessionBook:
     async def load(self) -> None:
         """Read every session from disk."""
         tasks: dict[str, dict[str, Task]] = {}
-        for task in (await self._rows.tasks(TaskQuery(limit=None))).tasks:
-            tasks.setdefault(task.session_id, {})[task.id] = task
+        count, total = 0, 1
+        while count < total:
+            page = await self._rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE, offset=count))
+            count, total = count + len(page.tasks), page.total
+            for task in page.tasks:
+                tasks.setdefault(task.session_id, {})[task.id] = task
         cursors = await self._rows.cursors("")
         self._deleted = {
             name.removeprefix(_DELETED_CURSOR)

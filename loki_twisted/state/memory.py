@@ -88,7 +88,9 @@ class Memory:
     def confirm(self, message: Message) -> None:
         """Note that a message was taken."""
         for path, mark in message.marks.items():
-            if path not in self._changed:
+            if path in self._changed:  # it may be again what it was before this was told
+                self._marks.pop(path, None)
+            else:
                 self._marks[path] = mark
         for path, mark in message.warned:
             self.flaws.told(path, mark)
