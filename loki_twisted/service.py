@@ -33,6 +33,7 @@ from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
@@ -183,6 +184,7 @@ class Service(BaseService):
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
+            redactor=Redactor(os.environ),
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
         self._heartbeats = Heartbeats(reactor, self.hub, _now_ms, self.sessions.beats)

@@ -28,6 +28,7 @@ from loki_twisted.model.errors import (
 )
 from loki_twisted.model.events import Fact
 from loki_twisted.model.identifiers import session_id
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
@@ -72,6 +73,7 @@ class Launcher:
 
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar entropy: Gives that many random bytes.
+    :ivar redactor: Takes secrets out of what agents say.
     :ivar refusal: Why no session can be started, in a sentence, or None.
     """
 
@@ -84,6 +86,7 @@ class Launcher:
     policy: LaunchPolicy
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
+    redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
 
@@ -224,6 +227,7 @@ class Launcher:
             self.book,
             record,
             self.providers.driver(record.state.session.provider),
+            self.redactor,
             lambda: self.watcher.settle(project_dir),
             self._after_end,
         )
