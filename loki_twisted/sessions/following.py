@@ -17,6 +17,7 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.state import after_end, after_facts
+from loki_twisted.state.interface import RunEnding
 
 _log = Logger()
 
@@ -31,6 +32,7 @@ class AgentFollower:
     :ivar redactor: Takes the secrets out of that.
     :ivar settle: Called when the agent has ended, before that is told: fires when what it
         left in its state directory has been told.
+    :ivar ending: Called then: what it wrote of its own end.
     :ivar after: Called once with the record when the end is on disk.
     """
 
@@ -40,6 +42,7 @@ class AgentFollower:
     driver: IDriver
     redactor: Redactor
     settle: Callable[[], Awaitable[None]]
+    ending: Callable[[], RunEnding | None]
     after: Callable[[Record], None]
 
     def lines_received(
@@ -76,6 +79,11 @@ class AgentFollower:
 
     async def _end(self, end: AgentEnd) -> None:
         await self.settle()
+        said = self.ending()
         await commit_end(
-            self.reactor, self.book, self.record, lambda state: after_end(state, end), self.after
+            self.reactor,
+            self.book,
+            self.record,
+            lambda state: after_end(state, end, said),
+            self.after,
         )
