@@ -93,6 +93,9 @@ def options_of(arguments: list[str]) -> list[str]:
                 Path(".loki").mkdir(exist_ok=True)
                 Path(".loki/brief.md").write_text(value)
                 passed.append("./.loki/brief.md")
+        elif word == "--isolation":
+            if rest.pop(0) not in ("none", "worktree", "docker"):
+                fail("Bad isolation", 2)
         elif word not in FLAGS:
             fail(f"Unknown option: {word}")
     return passed
@@ -179,7 +182,7 @@ class Runner:
         for each in runs.iterdir():
             if is_alive(int(each.name)):
                 fail(f"Another run is active in this checkout (pid {each.name})")
-            each.unlink()
+            self.remove_path(each)
         self.write(runs / str(os.getpid()), f"{os.getpid()}\n")
 
     def take_lock(self) -> None:
@@ -188,14 +191,15 @@ class Runner:
             if is_alive(int(found.read_text())):
                 fail("Loki Mode is already running")
             print("Removing stale loki.pid", flush=True)
-            self.remove_own("loki.pid")
-        self.write(self.own / "session.lock", "")
+            self.remove_own("loki.pid", "session.lock")
         mutex = self.own / "session.lock.lockdir"
         if mutex.exists():
             owner = int((mutex / "owner.pid").read_text())
             if is_alive(owner):
                 fail("Another run holds the lock")
-            shutil.rmtree(mutex)
+            self.remove_own("session.lock.lockdir/owner.pid")
+            mutex.rmdir()
+        self.write(self.own / "session.lock", "")
         mutex.mkdir()
         self.write(mutex / "owner.pid", f"{os.getpid()}\n")
 
@@ -270,7 +274,6 @@ class Runner:
             time.sleep(LOOK_SECONDS)
             self.heed_signals()
         self.remove("PAUSED.md")
-        self.save("running")
 
     def take_input(self) -> None:
         found = self.state / "HUMAN_INPUT.md"
@@ -301,6 +304,7 @@ class Runner:
         if self.plan.end == "complete":
             self.complete("complete")
             self.save("completion_promise_fulfilled")
+            self.complete("complete")
             self.leave(0, "completed")
         if self.plan.end == "failed":
             self.save("failed", 1)
