@@ -166,7 +166,9 @@ class Service(BaseService):
         )
         self.hub = Hub(reactor, self.log)
         self.book = SessionBook(self.log, self.log, _now_ms)
-        self.watcher = StateWatcher(reactor, StateObserver(self.book), excluded=[settings.data_dir])
+        redactor = Redactor(os.environ)
+        observer = StateObserver(self.book, redactor)
+        self.watcher = StateWatcher(reactor, observer, excluded=[settings.data_dir])
         self.providers = Providers(os.environ, reactor)
         self.runner = KeeperRunner(
             reactor,
@@ -188,7 +190,7 @@ class Service(BaseService):
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
-            redactor=Redactor(os.environ),
+            redactor=redactor,
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
         self._heartbeats = Heartbeats(reactor, self.hub, _now_ms, self.sessions.beats)

@@ -138,8 +138,11 @@ class SessionCase(SynchronousTestCase):
             os.mkdir(os.path.join(self.home, name))
         self.world = World(self.home, self.max_sessions)
 
+    def wanted(self, directory: str = ".", **wanted: object) -> StartSession:
+        return StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+
     def start(self, directory: str = ".", **wanted: object) -> Session:
-        request = StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+        request = self.wanted(directory, **wanted)
         return self.successResultOf(self.world.sessions.start(request))
 
     def refused(self, done: Deferred[object], kind: type[Exception]) -> Exception:
