@@ -569,3 +569,40 @@ def test_two_projects_at_once(place: Place) -> None:
     outside = place.root.parent / "home" / ".."
     body = {"projectDir": str(outside), "provider": "claude"}
     assert place.server.request("POST", "/api/sessions", body).status == 422
+
+
+def test_the_next_server_goes_on(place: Place, tmp_path: Path) -> None:
+    """After a crash it knows of a pause, a request and an input, and halts nothing."""
+    project = Project(tmp_path / "project")
+    project.plan(call="gated", iterations=3)
+    (tmp_path / "home").mkdir()
+    options = ("--project-root", str(tmp_path), "--grace", "3")
+    with Server(tmp_path / "home", *options, **place.environ) as server:
+        own = Place(server, tmp_path, place.environ, place.temporary)
+        session_id = own.start(project)
+        project.wait_for("called-1")
+        own.order(session_id, "pause")
+        server.kill()
+    project.go(1)
+    until(lambda: project.state(session_id) == "paused", "it pauses while no server runs")
+    with Server(tmp_path / "home", *options, **place.environ) as server:
+        own = Place(server, tmp_path, place.environ, place.temporary)
+        server.wait_for(session_id, "session:paused")
+        own.order(session_id, "input", {"input": "Hello."})
+        server.kill()
+    (project.path / ".loki/PAUSE").unlink()
+    project.wait_for("called-2")
+    with Server(tmp_path / "home", *options, **place.environ) as server:
+        own = Place(server, tmp_path, place.environ, place.temporary)
+        server.wait_for(session_id, "session:resumed")
+        project.go(2)
+        project.go(3)
+        events = server.until_end(session_id)
+        told = [e.data["message"] for e in events if e.type == "log:info"]
+        assert len([each for each in told if "has taken the input" in each]) == 1
+        assert [e.type for e in events if e.type.startswith("session:")] == [
+            "session:started",
+            "session:paused",
+            "session:resumed",
+            "session:completed",
+        ]

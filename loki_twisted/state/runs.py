@@ -51,7 +51,7 @@ class _Number:
 def live_runs(project_dir: str) -> list[LiveRun]:
     """List the runs that live in a project, whoever started them."""
     root = os.path.join(project_dir, ".loki")
-    found = [run for name in (None, *_names(root, SESSIONS)) if (run := _run(project_dir, name))]
+    found = [run for name in (None, *_with_pid(root)) if (run := _run(project_dir, name))]
     known = {run.pid for run in found}
     for name in _names(root, CHECKOUTS):
         number = _number(root, f"{CHECKOUTS}/{name}")
@@ -189,6 +189,17 @@ def _written(root: str, path: str) -> float:
         return os.fstat(descriptor).st_mtime
     finally:
         os.close(descriptor)
+
+
+def _with_pid(root: str) -> list[str]:
+    """
+    List the sessions that may have a run.
+
+    One look each, by a path that may lead through links: most have none, and are passed over
+    many times faster than by opening the files as they have to be opened.
+    """
+    names = _names(root, SESSIONS)
+    return [name for name in names if os.path.lexists(os.path.join(root, path_of(name, PID)))]
 
 
 def _names(root: str, directory: str) -> Iterator[str]:
