@@ -81,9 +81,13 @@ def test_a_run_that_was_killed() -> None:
 
 
 def test_the_brief_of_a_failure() -> None:
-    """What the run says of its error is in the reason."""
+    """What the run says of its error is in the reason, without secrets and not without end."""
     said = RunEnding(status="failed", outcome="failed", brief="Iteration 2 failed.")
     assert outcome_of(AgentEnd(1, None), said)[1] == "Loki Mode gave up. Iteration 2 failed."
+    said = RunEnding(status="failed", brief="A_KEY=abc " + "x" * 10_000)
+    reason = str(outcome_of(AgentEnd(1, None), said)[1])
+    assert reason.startswith("Loki Mode gave up. A_KEY=*** xxx")
+    assert len(reason) < 600
 
 
 @given(ENDS)

@@ -265,16 +265,19 @@ def test_stop_while_it_is_paused(place: Place) -> None:
     place.leaves_nothing(session_id, project)
 
 
-def test_somebody_kills_it(place: Place) -> None:
-    """SIGKILL to its group fails the session, and neither its provider nor its locks survive."""
-    project = place.project(call="silent")
+@pytest.mark.parametrize("wrapped", [True, False], ids=["own session", "our group"])
+@pytest.mark.parametrize("kill", [os.killpg, os.kill], ids=["all of it", "the run alone"])
+def test_somebody_kills_it(place: Place, kill: Callable[[int, int], None], wrapped: bool) -> None:
+    """SIGKILL fails the session, as ``loki stop`` does; no provider and no lock survives."""
+    project = place.project(call="silent", wrapped=wrapped)
     session_id = place.start(project)
     project.wait_for("called-1")
     pid = place.session(session_id)["pid"]
     own = project.path / ".loki/sessions" / session_id
     assert list(place.temporary.glob("loki-run-*"))
     place.order(session_id, "pause")
-    os.killpg(pid, signal.SIGKILL)
+    (project.path / ".loki/STOP").touch()
+    kill(pid, signal.SIGKILL)
     event = place.end(session_id)
     assert (event.type, event.data["exitCode"]) == ("session:failed", 137)
     assert not (own / "loki.pid").exists()

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loki_twisted.agents.interface import AgentEnd
+from loki_twisted.model.redaction import redact
 from loki_twisted.sessions.lifecycle import Step
 from loki_twisted.state.interface import RunEnding
 
@@ -54,6 +55,9 @@ _FAILED: Final[Mapping[str, str]] = {
 }
 """Those that we have words for; any other is quoted."""
 
+_MOST_OF_BRIEF: Final = 500
+"""So many characters of what it says of an error are passed on."""
+
 
 def outcome_of(end: AgentEnd, said: RunEnding | None) -> tuple[Step, str | None]:
     """
@@ -73,8 +77,9 @@ def outcome_of(end: AgentEnd, said: RunEnding | None) -> tuple[Step, str | None]
         return Step.SUCCEED, None if is_clean else f"It had completed. {words_of_end(end)}"
     for word in (status, outcome):
         if word in _FAILED or (word and word == status and word not in _AT_WORK):
-            words = _FAILED.get(word, f"Loki Mode says: {word.replace('_', ' ')}.")
-            return Step.FAIL, words if said.brief is None else f"{words} {said.brief}"
+            words = _FAILED.get(word, f"Loki Mode says: {word[:_MOST_OF_BRIEF].replace('_', ' ')}.")
+            brief = redact(said.brief or "")[:_MOST_OF_BRIEF]
+            return Step.FAIL, f"{words} {brief}".rstrip()
     if end.exit_code == 0 and end.problem is None:
         return Step.FAIL, "It ended with exit code 0, but did not say that it had completed."
     return Step.FAIL, words_of_end(end)
