@@ -14,7 +14,7 @@ from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
@@ -49,7 +49,10 @@ class SessionService:
         return ensureDeferred(self._stop(session_id))
 
     async def _stop(self, session_id: str) -> Session:
-        return await self._launcher.stop(self._ours(session_id))
+        record = self._book.get(session_id)
+        if record.is_ours:
+            return await self._launcher.stop(record)
+        return await self._launcher.steerer.stop(record)
 
     def pause(self, session_id: str) -> Deferred[Session]:
         """See :class:`ISessions`."""
@@ -61,7 +64,10 @@ class SessionService:
 
     async def _halt(self, session_id: str, step: Step) -> Session:
         """Put it on record first: whoever adopts the agent brings it in line with that."""
-        record = self._ours(session_id)
+        record = self._book.get(session_id)
+        steerer = self._launcher.steerer
+        if steerer.steers(record):
+            return await (steerer.pause if step is Step.PAUSE else steerer.resume)(record)
         before = record.status
         status = next_status(before, step)
         state = with_status(record.state, status)
@@ -77,11 +83,12 @@ class SessionService:
 
         The plain line protocol has no place for a context: only the text is sent.
         """
-        del context
-        return maybeDeferred(self._give_input, session_id, text)
+        return ensureDeferred(self._give_input(session_id, text, context))
 
-    def _give_input(self, session_id: str, text: str) -> Session:
-        record = self._ours(session_id)
+    async def _give_input(self, session_id: str, text: str, context: str | None) -> Session:
+        record = self._book.get(session_id)
+        if self._launcher.steerer.steers(record):
+            return await self._launcher.steerer.give_input(record, text, context)
         if record.status not in _HAS_AGENT or record.agent is None:
             msg = f"A session that is {record.status} takes no input."
             raise Conflict(msg, {"status": str(record.status)})
@@ -106,16 +113,6 @@ class SessionService:
         await self._book.forget(record)
         if record.is_ours:
             self._launcher.runner.forget(session_id)
-
-    def _ours(self, session_id: str) -> Record:
-        record = self._book.get(session_id)
-        if not record.is_ours:
-            msg = (
-                f"Session {session_id} was not started by this server, which only observes it. "
-                "Use the program that started it."
-            )
-            raise Conflict(msg, {"origin": str(record.state.session.origin)})
-        return record
 
     # Questions
 
