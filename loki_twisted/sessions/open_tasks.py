@@ -8,6 +8,7 @@ is kept for each session until its tasks change; putting the sessions together i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -17,6 +18,8 @@ from loki_twisted.sessions.state import SessionState
 
 Ordered = tuple[float, str, str, int, Task]
 """A task behind what it is sorted by, falling; no two are equal up to there."""
+
+_KINDS: Final = {status: kind for kind in OpenTasks for status in kind.value}
 
 
 @attrs.frozen(slots=True)
@@ -60,9 +63,9 @@ class OpenTasksOfAll:
 def _of_session(state: SessionState) -> _OfSession:
     ordered: dict[OpenTasks, list[Ordered]] = {kind: [] for kind in OpenTasks}
     for place, task in enumerate(state.tasks.values()):
-        for kind in OpenTasks:
-            if task.status in kind.value:
-                rank = priority_rank(task.priority) if kind is OpenTasks.WAITING else 0.0
-                at = task.created_at or ""
-                ordered[kind].append((rank, at, state.session.id, -place, task))
+        kind = _KINDS.get(task.status)
+        if kind is not None:
+            rank = priority_rank(task.priority) if kind is OpenTasks.WAITING else 0.0
+            at = task.created_at or ""
+            ordered[kind].append((rank, at, state.session.id, -place, task))
     return _OfSession(state.tasks, ordered)
