@@ -135,6 +135,20 @@ def test_a_log_that_another_took_the_name_of_is_known_under_the_next() -> None:
     assert found.position("c.log") == position(1, 50)
 
 
+def test_the_place_under_a_former_name_goes_with_the_new_one() -> None:
+    """A log has one stored place, whatever happens between telling of its two names."""
+    found = trails(a=position(1))
+    found.rename(["b.log"], {"b.log": 1}.get)
+    reading = LogReading("b.log", ("line",), position(1, 90))
+    cursors = found.after([reading])["b.log"]
+    assert cursors[NAMES.name("a.log", None)] is None
+    found.confirm([reading], cursors)
+    again = Trails(NAMES, DocumentedLayout().session_of)
+    again.load(found.stored())
+    assert again.paths() == ["b.log"]
+    assert found.after([reading]) == {}
+
+
 def test_only_some_files_without_names_are_remembered() -> None:
     """What is remembered of files that lost their names is bounded."""
     found = trails(a=position(1))
