@@ -67,6 +67,7 @@ class Trails:
         self._session_of = session_of
         self._positions: dict[str, Position] = {}
         self._left: dict[int, Position] = {}
+        self._former: dict[str, str] = {}
         self._stored: dict[str, str] = {}
         self.is_new = True
 
@@ -118,6 +119,7 @@ class Trails:
                     renamed[path] = self._left.pop(inode)
             elif inode_of(old) != inode:
                 renamed[path] = self._positions[old]
+                self._former[path] = old
                 left.append(old)
                 del by_inode[inode]  # a second new name is another log
         for old in left:
@@ -140,6 +142,11 @@ class Trails:
             text = None if reading.position is None else position_as_text(reading.position)
             if text != self._stored.get(name):
                 changes[reading.path] = {name: text}
+            former = self._former.get(reading.path)
+            if former is not None and former not in self._positions:
+                # Else a crash before that name is read would leave two places in one file.
+                old_name = self._names.name(former, self._session_of(former))
+                changes.setdefault(reading.path, {})[old_name] = None
         return changes
 
     def seen(self) -> dict[str, str | None]:
@@ -159,6 +166,7 @@ class Trails:
                 self._stored[name] = text
         self.is_new = self.is_new and self._names.seen() not in cursors
         for reading in readings:
+            self._former.pop(reading.path, None)
             if reading.position is None:
                 self._positions.pop(reading.path, None)
             else:
