@@ -39,6 +39,7 @@ from loki_twisted.sessions.interface import ISessions, SessionQuery
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.service import SessionService
+from loki_twisted.sessions.steering import Steerer
 from loki_twisted.state.interface import (
     AgentSeen,
     AgentsSighting,
@@ -54,6 +55,7 @@ from loki_twisted.state.interface import (
 )
 from tests.fakes_sessions import (
     FakeAgent,
+    FakeControl,
     FakeDriver,
     FakeProviders,
     FakeRunner,
@@ -73,6 +75,7 @@ class World:
         self.clock = Clock()
         self.log = MemoryLog()
         self.runner = FakeRunner()
+        self.control = FakeControl()
         self.build()
 
     def build(self) -> None:
@@ -82,6 +85,7 @@ class World:
         self.watcher = FakeWatcher()
         self.book = SessionBook(self.log, self.log, now_ms)
         self.observer = StateObserver(self.book)
+        self.steerer = Steerer(reactor=self.clock, book=self.book, control=self.control)
         entropy = iter(range(1, 1000))
         self.launcher = Launcher(
             reactor=self.clock,
@@ -90,6 +94,7 @@ class World:
             providers=FakeProviders(),
             runner=self.runner,
             watcher=self.watcher,
+            steerer=self.steerer,
             policy=LaunchPolicy(
                 loki_dir=self.home,
                 project_roots=[self.home],
@@ -133,8 +138,11 @@ class SessionCase(SynchronousTestCase):
             os.mkdir(os.path.join(self.home, name))
         self.world = World(self.home, self.max_sessions)
 
+    def wanted(self, directory: str = ".", **wanted: object) -> StartSession:
+        return StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+
     def start(self, directory: str = ".", **wanted: object) -> Session:
-        request = StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+        request = self.wanted(directory, **wanted)
         return self.successResultOf(self.world.sessions.start(request))
 
     def refused(self, done: Deferred[object], kind: type[Exception]) -> Exception:

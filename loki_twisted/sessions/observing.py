@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
@@ -44,10 +45,12 @@ class StateObserver:
     Sessions of ours are believed about their phases, tasks and agents, never
     about their status: that we know better.
 
+    :ivar redactor: Takes secrets out of lines of log files.
     :ivar current: By project directory, the session that its global state names.
     """
 
     book: SessionBook
+    redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
@@ -130,6 +133,8 @@ class StateObserver:
             Fact("log:info", {"level": "info", "message": line, "source": lines.source})
             for line in lines.lines
         ]
+        if self.redactor.may_concern(lines.lines):
+            facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
         return told.addCallback(lambda _: stored.append(lines))
 
