@@ -246,6 +246,7 @@ class StateDirectory:
         untold = [portion]
         try:
             harvest = await self._read(self._memory.errand(portion))
+            harvest = self._memory.without_premature(harvest)
             messages = self._memory.messages(portion, harvest, self._reactor.seconds())
             untold = [self._memory.unread(portion, harvest)]
             untold += [message.portion for message in messages]

@@ -135,6 +135,11 @@ class Memory:
         told = [message for message in logs if message.sightings]
         return [self._of_files(portion, harvest.files, now), *told, last]
 
+    def without_premature(self, harvest: Harvest) -> Harvest:
+        """Leave out logs that were renamed while they were read, to be read again."""
+        logs = [log for log in harvest.logs if not self._trails.is_premature(log, self._inode_of)]
+        return Harvest(harvest.files, logs)
+
     def unread(self, portion: Portion, harvest: Harvest) -> Portion:
         """Say what of a portion was not reached."""
         reached = {log.path for log in harvest.logs}

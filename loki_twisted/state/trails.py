@@ -105,30 +105,52 @@ class Trails:
         :param inode_of: Of a path, the inode that it has now; None if it is not there.
         :returns: Those whose files had other names before, or none.
         """
-        by_inode = {position.ino: path for path, position in self._positions.items()}
+        by_inode: dict[int, list[str]] = {}
+        for path, position in self._positions.items():
+            by_inode.setdefault(position.ino, []).append(path)
         left: list[str] = []
         renamed: dict[str, Position] = {}
         for path in paths:
             inode = inode_of(path)
-            own = self._positions.get(path)
-            if inode is None or (own is not None and own.ino == inode):
+            if inode is None:
                 continue
-            old = by_inode.get(inode)
-            if old is None:
-                if inode in self._left:
-                    renamed[path] = self._left.pop(inode)
-            elif inode_of(old) != inode:
-                renamed[path] = self._positions[old]
+            own = self._positions.get(path)
+            is_own = own is not None and own.ino == inode
+            names = [name for name in by_inode.get(inode, ()) if name != path]
+            old = next((name for name in names if inode_of(name) != inode), None)
+            if old is not None:
+                position = self._positions[old]
+                # It may have been renamed while it was read: then it was begun under this name.
+                renamed[path] = own if own and is_own and own.offset > position.offset else position
                 self._former[path] = old
                 left.append(old)
-                del by_inode[inode]  # a second new name is another log
+                by_inode[inode].remove(old)  # a second new name is another log
+            elif not names and not is_own and inode in self._left:
+                renamed[path] = self._left.pop(inode)
         for old in left:
             del self._positions[old]
         # Files whose names were taken by others may come back under other names.
-        lost = (self._positions[path] for path in renamed if path in self._positions)
-        self._left.update({position.ino: position for position in lost})
+        for path, position in renamed.items():
+            own = self._positions.get(path)
+            if own is not None and own.ino != position.ino:
+                self._left[own.ino] = own
         self._positions.update(renamed)
         return renamed.keys()
+
+    def is_premature(self, reading: LogReading, inode_of: Callable[[str], int | None]) -> bool:
+        """
+        Whether a log was begun that was renamed while it was read, and known under another name.
+
+        :param inode_of: See :meth:`rename`, which is to be called before it is read again.
+        """
+        own = self._positions.get(reading.path)
+        begun = reading.position
+        if begun is None or reading.left is not None or (own is not None and own.ino == begun.ino):
+            return False
+        return any(
+            position.ino == begun.ino and path != reading.path and inode_of(path) != begun.ino
+            for path, position in self._positions.items()
+        )
 
     def after(self, readings: Iterable[LogReading]) -> dict[str, dict[str, str | None]]:
         """
