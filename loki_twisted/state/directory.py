@@ -116,6 +116,7 @@ class StateDirectory:
             if self._phase is _Phase.LOOKING:
                 self._phase = _Phase.TELLING
                 self._backlog.add_logs(self._trails.paths())
+                self._backlog.add_gone(self._memory.sessions_without_directory())
                 if self._trails.is_new:
                     self._memory.begin_logs_at_end(self._backlog.everything().logs)
             return self._wait()

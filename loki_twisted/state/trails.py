@@ -37,6 +37,15 @@ class CursorNames:
         rest = f"{self._place()}:{text_of(path)}"
         return f"state:{rest}" if session_id is None else f"{session_id}/log:{rest}"
 
+    def directory(self, session_id: str) -> str:
+        """The cursor that says that a session had a directory when it was last told of."""
+        return f"{session_id}/directory:{self._place()}"
+
+    def maybe_session(self, name: str) -> str | None:
+        """The session whose directory a cursor is about, or None."""
+        session_id, found, rest = name.partition(f"/directory:{self._place()}")
+        return session_id if found and not rest and "/" not in session_id else None
+
     def maybe_path(self, name: str) -> str | None:
         """The log that a cursor is about; None if it is no log of this project."""
         plain = f"state:{self._place()}:"
@@ -80,7 +89,8 @@ class Trails:
         self.is_new = self._names.seen() not in cursors
         for name, text in cursors.items():
             path = self._names.maybe_path(name)
-            if path is None and name != self._names.seen():
+            is_other = path is None and self._names.maybe_session(name) is None
+            if is_other and name != self._names.seen():
                 continue
             self._stored[name] = text
             position = maybe_position(text)
@@ -170,6 +180,27 @@ class Trails:
                 old_name = self._names.name(former, self._session_of(former))
                 changes.setdefault(reading.path, {})[old_name] = None
         return changes
+
+    def sessions(self) -> set[str]:
+        """The sessions that had a directory when they were last told of."""
+        found = (self._names.maybe_session(name) for name in self._stored)
+        return {session_id for session_id in found if session_id is not None}
+
+    def after_sessions(
+        self, there: Collection[str], gone: Collection[str]
+    ) -> dict[str, str | None]:
+        """
+        Say what is to be stored once it is told of sessions, so that the next server misses them.
+
+        :param there: Sessions that have directories.
+        :param gone: Those that have lost them.
+        """
+        names = {self._names.directory(session_id): "1" for session_id in there}
+        lost = {self._names.directory(session_id) for session_id in gone} - names.keys()
+        return {
+            **{name: text for name, text in names.items() if name not in self._stored},
+            **{name: None for name in lost if name in self._stored},
+        }
 
     def seen(self) -> dict[str, str | None]:
         """What is to be stored once all logs that were there at first have a position."""
