@@ -26,7 +26,7 @@ from loki_twisted.web.event_lists import GRACE_SECONDS, MOST_LISTS, PATIENCE_SEC
 from loki_twisted.web.event_pages import BYTES_PER_READ, EventPages
 from tests.fakes_stream import dechunked
 from tests.fakes_web import AT_MS, Connection, Server, request_bytes
-from tests.log_support import MS, opened, put_blocks
+from tests.log_support import MS, behind_last, opened, put_blocks
 
 EVENTS = 60
 TARGET = f"/api/events/history?limit={EVENTS}"
@@ -349,7 +349,7 @@ class Reading:
         return succeed(page)
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> int:
-        number: int = self._counted(history.behind_last, before, wanted, count)
+        number: int = self._counted(behind_last, before, wanted, count)
         return number
 
     def _counted(self, query: Any, *arguments: Any) -> Any:

@@ -39,6 +39,10 @@ _SHORT_BYTES: Final = 32_768
 """A read of so many is as good as a look at a row; the first one for any answer is."""
 
 
+_SHORT_COUNT: Final = 1_024
+"""So is counting back over so many events, which stand in no more blocks."""
+
+
 def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -160,11 +164,17 @@ class SQLiteEventLog:
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count backwards."""
-        end = min(before, self.bounds.newest + 1)
-        return self._readers.ask(
-            lambda connection: history.behind_last(connection, end, wanted, count),
-            _lane_of(wanted, is_short=count <= history.MAX_ROWS),
-        )
+        begun = history.Count(min(before, self.bounds.newest + 1), count)
+        lane = _lane_of(wanted, is_short=count <= _SHORT_COUNT)
+        return Deferred.fromCoroutine(self._behind_last(begun, wanted, lane))
+
+    async def _behind_last(self, count: history.Count, wanted: EventFilter, lane: Lane) -> int:
+        while True:
+            # Others have their turn after each stretch.
+            ask = partial(history.count_on, count=count, wanted=wanted)
+            count = await self._readers.ask(ask, lane)
+            if count.is_over:
+                return count.behind
 
     def time_of(self, seq: int) -> Deferred[int | None]:
         """Look up one event's time."""
