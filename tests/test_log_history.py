@@ -365,6 +365,33 @@ def steps_of(connection: apsw.Connection, read: Callable[[], object]) -> int:
     return count
 
 
+@pytest.mark.parametrize("session_id", [None, "session_1"])
+def test_what_lies_between_two_matches_is_passed_over(log: Opened, session_id: str | None) -> None:
+    """Neither direction looks at the blocks between a match in the oldest span and the newest."""
+    reader = log.readers[0]
+    wanted = EventFilter.of(session_id, ["task:*"])
+    costs = []
+    for count in (2 * SESSION_SPAN, 7 * SESSION_SPAN):
+        kinds = ["task:created", *["log:info"] * count, "task:created"]
+        events = [
+            block_of_facts(1 + n, MS, "session_1", [fact("x", k)]) for n, k in enumerate(kinds)
+        ]
+        refill(log, [new_block(each, MS) for each in events])
+        newest = count + 2
+        assert frames(history.read(reader, 0, newest, wanted, 10**6).blocks, wanted)
+        assert behind_last(reader, newest + 1, wanted, 2) == 0
+        costs.append(
+            (
+                steps_of(reader, lambda n=newest: history.read(reader, 0, n, wanted, 10**6)),
+                steps_of(reader, lambda n=newest: behind_last(reader, n + 1, wanted, 2)),
+            )
+        )
+
+    spans = 5 * SESSION_SPAN // SPAN
+    assert costs[1][0] < costs[0][0] + 2 * spans
+    assert costs[1][1] < costs[0][1] + 2 * spans
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
