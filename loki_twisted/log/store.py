@@ -17,12 +17,14 @@ from zope.interface import implementer
 
 from loki_twisted.log import history, records
 from loki_twisted.log.faults import storage_error
-from loki_twisted.log.intake import DEFAULT_LIMITS, ILogReactor, Intake, Limits
+from loki_twisted.log.intake import DEFAULT_LIMITS, Intake, Limits
 from loki_twisted.log.interface import (
+    SHORT_BYTES,
     Batch,
     Bounds,
     Ends,
     IEventLog,
+    ILogReactor,
     IRecords,
     Observer,
     Page,
@@ -35,12 +37,8 @@ from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 
-_SHORT_BYTES: Final = 32_768
-"""A read of so many is as good as a look at a row; the first one for any answer is."""
-
-
 _SHORT_COUNT: Final = 1_024
-"""So is counting back over so many events, which stand in no more blocks."""
+"""Counting back over so many events is short: they stand in no more blocks."""
 
 
 def _wall_clock_ms() -> int:
@@ -159,7 +157,7 @@ class SQLiteEventLog:
             return succeed(Page((), after))
         return self._readers.ask(
             lambda connection: history.read(connection, after, newest, wanted, max_bytes),
-            _lane_of(wanted, is_short=max_bytes <= _SHORT_BYTES),
+            _lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
         )
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:

@@ -26,14 +26,13 @@ from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
-from loki_twisted.stream.host import PAGE_BYTES, PIECE_BYTES
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
 from loki_twisted.stream.rounds import Rounds
 from loki_twisted.stream.subscriber import Subscriber
-from loki_twisted.stream.tail import Tail, pieces
+from loki_twisted.stream.tail import PAGE_BYTES, PIECE_BYTES, Tail, pieces
 from loki_twisted.stream.times import Times
 
 TAIL_BYTES: Final = 1024 * 1024

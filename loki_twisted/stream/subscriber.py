@@ -32,11 +32,11 @@ from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.beginning import Beginning, beginning_of
 from loki_twisted.stream.group import Group
-from loki_twisted.stream.host import PAGE_BYTES, Host
+from loki_twisted.stream.host import Host
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.position import ResetReason, Start
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
-from loki_twisted.stream.tail import pieces
+from loki_twisted.stream.tail import PAGE_BYTES, pieces
 
 _log = Logger()
 

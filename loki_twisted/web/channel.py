@@ -83,7 +83,9 @@ class Channel(HTTPChannel):
         self._deadline = math.inf
         self._began = 0.0
         self._is_last = False
-        self._left = 0  # of an answer, when it was last looked at; 0 for who gets no more time
+        self._left_to_take = (
+            0  # of an answer, when it was last looked at; 0 for who gets no more time
+        )
         self._head_bytes = 0
         self._head_lines = 0
         self._request_line = b""
@@ -111,10 +113,10 @@ class Channel(HTTPChannel):
 
     def _is_taking(self) -> bool:
         """Whether the client has taken some of its answer since it was last looked at."""
-        if self._stage not in {Stage.IDLE, Stage.CLOSING} or not self._left:
+        if self._stage not in {Stage.IDLE, Stage.CLOSING} or not self._left_to_take:
             return False
-        before, self._left = self._left, on_the_way(bottom_of(self))
-        return 0 < self._left < before
+        before, self._left_to_take = self._left_to_take, on_the_way(bottom_of(self))
+        return 0 < self._left_to_take < before
 
     def connectionMade(self) -> None:
         """Begin, or refuse to."""
@@ -248,7 +250,7 @@ class Channel(HTTPChannel):
             self.persistent = False
             self._enter(Stage.CLOSING, limits.linger_seconds)
         else:
-            self._left = sys.maxsize
+            self._left_to_take = sys.maxsize
             self._enter(Stage.IDLE if self.persistent else Stage.CLOSING, limits.idle_seconds)
         super().requestDone(request)
 
@@ -269,7 +271,7 @@ class Channel(HTTPChannel):
         """Answer instead of whatever is being received, and close."""
         if self._stage is Stage.CLOSING:
             return
-        self._left = 0
+        self._left_to_take = 0
         self._enter(Stage.CLOSING, self.site.limits.linger_seconds)
         headers = self.requests[-1].requestHeaders if self.requests else Headers()
         request_id = request_id_for(headers.getRawHeaders(b"X-Request-ID"))
@@ -285,7 +287,7 @@ class Channel(HTTPChannel):
     def close_when_done(self) -> None:
         """Take no further request: close now, or after the one that is under way."""
         self._is_last = True
-        self._left = 0
+        self._left_to_take = 0
         latest = self.site.reactor.seconds() + self.site.limits.linger_seconds
         if self._stage is Stage.CLOSING:
             self._deadline = min(self._deadline, latest)
