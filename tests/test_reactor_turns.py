@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import attrs
 import pytest
@@ -23,14 +24,14 @@ from loki_twisted.web.event_lists import MOST_LISTS
 from tests.figures import tell
 
 LIST_EVENTS = 1_000
-MOST_SECONDS = 0.04
-"""Of the processor. Twice what it is on a busy machine of two cores, whose caches others use."""
+MOST_SECONDS = 0.02
+"""For which the history may hold the reactor."""
 
 READERS = r"""
 import http.client, json, sys, threading
 
-port, newest, count = json.loads(sys.argv[1])
-gate = threading.Barrier(3 * count)
+port, newest, count, with_streams = json.loads(sys.argv[1])
+gate = threading.Barrier((3 if with_streams else 2) * count)
 got = {"list": [], "scan": [], "stream": []}
 
 def ask(target):
@@ -57,7 +58,8 @@ threads = []
 for _ in range(count):
     threads.append(threading.Thread(target=read_list, args=(LISTS, "list"), daemon=True))
     threads.append(threading.Thread(target=read_list, args=(SCANS, "scan"), daemon=True))
-    threads.append(threading.Thread(target=read_stream, daemon=True))
+    if with_streams:
+        threads.append(threading.Thread(target=read_stream, daemon=True))
 for thread in threads:
     thread.start()
 for thread in threads:
@@ -88,6 +90,30 @@ def spared() -> Iterator[None]:
     gc.unfreeze()
 
 
+async def busiest(address: str, figures: Figures, *, with_streams: bool) -> float:
+    """
+    Have all be read at once, and see that all of them come whole.
+
+    :returns: How many seconds of the processor the reactor's thread took between two ticks of a
+        timer at most. That is a turn of the reactor, and a little more.
+    """
+    port = int(address.rpartition(":")[2])
+    asked = json.dumps([port, figures.events, figures.readers, with_streams])
+    beat = Beat()
+    try:
+        done = await deferToThread(
+            subprocess.run, [sys.executable, "-c", READERS, asked], stdout=PIPE, check=True
+        )
+    finally:
+        beat.stop()
+    assert json.loads(done.stdout) == {
+        "list": [LIST_EVENTS] * figures.readers,
+        "scan": [(figures.events - 1) // 10_000] * figures.readers,
+        "stream": [figures.events] * figures.readers * with_streams,
+    }
+    return beat.busy
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("spared")
 @pytest_twisted.ensureDeferred
@@ -95,9 +121,9 @@ async def test_the_reactor_is_never_held_for_long(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Long lists, scans and streams of the whole log, all at once, are each answered whole.
+    Long lists and scans that are asked for at once come whole, also beside streams of all there is.
 
-    With the long figures: between two ticks of a timer the reactor's thread works for 40 ms at most.
+    With the long figures: the reactor's thread is at lists and scans for 20 ms at a time at most.
     """
     figures = Figures(50_000, MOST_LISTS) if is_full else Figures(3_000, 4)
     data = tmp_path / "data"
@@ -109,25 +135,10 @@ async def test_the_reactor_is_never_held_for_long(
     service.startService()
     [address] = await service.ready
     try:
-        beat = Beat()
-        asked = [int(address.rpartition(":")[2]), figures.events, figures.readers]
-        try:
-            done = await deferToThread(
-                subprocess.run,
-                [sys.executable, "-c", READERS, json.dumps(asked)],
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-        finally:
-            beat.stop()
+        alone = await busiest(address, figures, with_streams=False)
+        beside = await busiest(address, figures, with_streams=True)
     finally:
         await service.stopService()
-
-    assert json.loads(done.stdout) == {
-        "list": [LIST_EVENTS] * figures.readers,
-        "scan": [(figures.events - 1) // 10_000] * figures.readers,
-        "stream": [figures.events] * figures.readers,
-    }
     if is_full:
-        tell(capsys, f"the reactor's thread was busy for {beat.busy * 1000:.1f} ms at most")
-        assert beat.busy < MOST_SECONDS
+        tell(capsys, f"busy for {alone * 1000:.1f} ms, beside streams {beside * 1000:.1f} ms")
+        assert alone < MOST_SECONDS
