@@ -22,13 +22,15 @@ from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_types
-from loki_twisted.web.event_lists import GRACE_SECONDS, MOST_LISTS, PATIENCE_SECONDS
+from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE
+from loki_twisted.web.event_lists import MOST_LISTS
 from loki_twisted.web.event_pages import BYTES_PER_READ, EventPages
 from tests.fakes_stream import dechunked
 from tests.fakes_web import AT_MS, Connection, Server, request_bytes
 from tests.log_support import MS, behind_last, opened, put_blocks
 
 EVENTS = 60
+PATIENCE_SECONDS = PATIENCE.stall_seconds
 TARGET = f"/api/events/history?limit={EVENTS}"
 
 
