@@ -10,7 +10,7 @@ from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import Progress
 from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents
-from loki_twisted.stream.sse import KEEP_ALIVE, place
+from loki_twisted.stream.sse import GREETING, KEEP_ALIVE, place
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
     MemorySink,
@@ -113,6 +113,17 @@ class PatienceTests(SynchronousTestCase):
         sink = listen(self.hub, TASKS, EARLIEST)
         self.pass_time(18)
         assert sink.received == begun() + KEEP_ALIVE
+
+    def test_who_waits_for_history_is_told_no_place(self) -> None:
+        """Before it is known where the last events begin, a place would be one behind them."""
+        self.log.commit(batch(5))
+        self.log.holding = True
+        sink = listen(self.hub, start=LastEvents(3))
+        self.pass_time(18)
+        assert sink.received == GREETING + KEEP_ALIVE
+        self.log.holding = False
+        self.log.answer(self.log.waiting)
+        assert numbers_of(sink.received) == [3, 4, 5]
 
     def test_full_streams_are_not_kept_awake(self) -> None:
         """To a transport that is full no comment is added."""

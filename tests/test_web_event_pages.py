@@ -22,13 +22,15 @@ from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_types
-from loki_twisted.web.event_lists import GRACE_SECONDS, MOST_LISTS, PATIENCE_SECONDS
+from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE
+from loki_twisted.web.event_lists import MOST_LISTS
 from loki_twisted.web.event_pages import BYTES_PER_READ, EventPages
 from tests.fakes_stream import dechunked
 from tests.fakes_web import AT_MS, Connection, Server, request_bytes
-from tests.log_support import MS, opened, put_blocks
+from tests.log_support import MS, behind_last, opened, put_blocks
 
 EVENTS = 60
+PATIENCE_SECONDS = PATIENCE.stall_seconds
 TARGET = f"/api/events/history?limit={EVENTS}"
 
 
@@ -180,6 +182,49 @@ def test_a_client_that_takes_nothing() -> None:
     assert long.here.clock.getDelayedCalls() == []
 
 
+class Held:
+    """
+    Lets the log of a server answer later.
+
+    :param passed: How many reads before it answer at once.
+    """
+
+    def __init__(self, long: Long, passed: int) -> None:
+        self._read, self._passed = long.here.log.read, passed
+        self.answers: list[tuple[Deferred[Page], Deferred[Page]]] = []
+        long.here.log.read = self.read  # type: ignore[method-assign]
+
+    def read(self, *arguments: Any) -> Deferred[Page]:
+        page = self._read(*arguments)
+        self._passed -= 1
+        if self._passed >= 0:
+            return page
+        self.answers.append((waiting := Deferred[Page](), page))
+        return waiting
+
+    def answer(self) -> None:
+        """Answer, and whatever is asked then."""
+        while self.answers:
+            waiting, page = self.answers.pop()
+            page.chainDeferred(waiting)
+
+
+def test_a_log_that_takes_its_time() -> None:
+    """A client that took all there was is not cut, however long it is until there is more."""
+    long = Long()
+    held = Held(long, passed=3)
+    connection = long.here.connect()
+    connection.send(request_bytes("GET", TARGET))
+
+    long.here.clock.pump([1] * int(3 * PATIENCE_SECONDS))
+
+    assert held.answers
+    assert not connection.is_closed
+    held.answer()
+    assert numbers_in(dechunked(connection.response().body)) == list(range(EVENTS))
+    connection.close()
+
+
 def test_a_log_that_fails_in_the_midst() -> None:
     """The connection is cut: nobody takes half a list for a whole one."""
     long = Long()
@@ -248,18 +293,10 @@ def test_what_takes_no_place() -> None:
     """Neither one that only its headers are asked of, nor one whose client left while it began."""
     long = Long()
     long.here.ask("HEAD", TARGET)
-    read, answers = long.here.log.read, []
-
-    def read_later(*arguments: Any) -> Deferred[Page]:
-        answers.append((waiting := Deferred[Page](), read(*arguments)))
-        return waiting
-
-    long.here.log.read = read_later  # type: ignore[method-assign]
+    held = Held(long, passed=0)
     connection = long.begin()
     connection.close()
-    while answers:
-        waiting, page = answers.pop()
-        page.chainDeferred(waiting)
+    held.answer()
 
     assert len(long.here.lists) == 0
 
@@ -322,6 +359,23 @@ def test_the_end_while_a_list_is_looked_for() -> None:
     connection.close()
 
 
+def test_the_end_just_before_a_list_is_begun() -> None:
+    """What was read by then is enough to begin with, and it is not begun."""
+    long = Long()
+    held = Held(long, passed=1)
+    connection = long.here.connect()
+    connection.send(request_bytes("GET", TARGET))
+
+    ended = long.here.lists.close()
+    long.here.clock.pump([0.1] * 2)
+    held.answer()
+
+    assert ended.called
+    assert connection.response().status == 503
+    assert len(long.here.lists) == 0
+    connection.close()
+
+
 # How much is read
 
 
@@ -349,7 +403,7 @@ class Reading:
         return succeed(page)
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> int:
-        number: int = self._counted(history.behind_last, before, wanted, count)
+        number: int = self._counted(behind_last, before, wanted, count)
         return number
 
     def _counted(self, query: Any, *arguments: Any) -> Any:

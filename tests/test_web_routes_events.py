@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -301,6 +302,35 @@ def test_a_history_that_is_overtaken_behind_an_event_that_is_kept() -> None:
     response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
     numbers = [int(each["id"].split("_")[1]) for each in response.json["events"]]
     assert (numbers, response.json["completeFrom"]) == ([2, 3, 7, 8, 9], 7)
+
+
+def test_a_history_that_is_overtaken_past_what_is_kept() -> None:
+    """Once it is past what running sessions keep, it has no gap, and begins anew instead."""
+    here = server([*BLOCKS, *[(ONE, ["log:info"])] * 3])
+    here.log.keep_first_block(2)
+    overtaken(here, 3, lambda: drop_three(here))
+    response = here.ask("GET", "/api/events/history?after=earliest")
+    assert [int(each["id"].split("_")[1]) for each in response.json["events"]] == [11, 12]
+    assert response.json["completeFrom"] == 11
+
+
+def test_a_history_that_is_overtaken_before_the_log_says_so() -> None:
+    """What a read has found of it is known at the next attempt, also where the bounds lag."""
+    here = server()
+    read, bounds = here.log.read, here.log.bounds
+    drop_three(here)
+
+    def read_before_that_is_told(*arguments: Any) -> Deferred[Page]:
+        here.log.bounds = attrs.evolve(bounds, oldest=7, complete_from=7)
+        page = read(*arguments)
+        here.log.bounds = bounds
+        return page
+
+    here.log.bounds = bounds
+    here.log.read = read_before_that_is_told  # type: ignore[method-assign]
+    response = here.ask("GET", "/api/events/history?after=earliest")
+    assert [int(each["id"].split("_")[1]) for each in response.json["events"]] == [7, 8, 9]
+    assert response.json["completeFrom"] == 7
 
 
 def test_a_history_that_is_overtaken_again_and_again() -> None:
