@@ -20,7 +20,7 @@ from typing import Any, Final
 import apsw
 from twisted.application.service import Service as BaseService
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
@@ -36,7 +36,9 @@ from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.wire import System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
+from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.settings import (
     Settings,
@@ -162,7 +164,9 @@ class Service(BaseService):
         )
         self.hub = Hub(reactor, self.log)
         self.book = SessionBook(self.log, self.log, _now_ms)
-        self.watcher = StateWatcher(reactor, StateObserver(self.book), excluded=[settings.data_dir])
+        self.runs = RunObserver(reactor, self.book, liveness_of)
+        observer = StateObserver(self.book, self.runs)
+        self.watcher = StateWatcher(reactor, observer, excluded=[settings.data_dir])
         self.providers = Providers(os.environ, reactor)
         self.runner = KeeperRunner(
             reactor,
@@ -183,6 +187,7 @@ class Service(BaseService):
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
+            runs=self.runs,
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
         self._heartbeats = Heartbeats(reactor, self.hub, _now_ms, self.sessions.beats)
@@ -244,6 +249,7 @@ class Service(BaseService):
         self._directory = DataDirectory(self.settings.data_dir)
         await self.log.start()
         await self.book.load()
+        self.runs.load(await self.log.cursors(""))
         await self.launcher.adopt_all()
         self._heartbeats.start()
         # What the state directory says at first may be much, and is told while we serve.
@@ -251,10 +257,13 @@ class Service(BaseService):
         self._check.start(_CHECK_SECONDS, now=False)
 
     async def _watch(self) -> None:
-        """Watch our own project. While that cannot be begun, say so and try again."""
-        directory = os.path.realpath(self.settings.loki_dir)
+        """Watch the projects. While that cannot be begun, say so and try again."""
+        policy = self.launcher.policy
+        directories = [policy.loki_dir, *policy.project_roots, *self.launcher.observed_at_work()]
         try:
-            await self.watcher.watch(directory, await self.log.cursors(""))
+            cursors = await self.log.cursors("")
+            begun = [self.watcher.watch(each, cursors) for each in dict.fromkeys(directories)]
+            await gatherResults(begun, consumeErrors=True)
         except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)
             _log.failure("The state directory is not watched")
             self._is_watched = False
@@ -308,6 +317,7 @@ class Service(BaseService):
         await self._step("ending the streams", self.hub.close())
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
+        self.runs.stop()
         await self._step("leaving the agents", self.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", self.log.stop())

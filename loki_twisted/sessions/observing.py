@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
@@ -16,6 +16,8 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
+from loki_twisted.sessions.run_observer import RunObserver, all_of
+from loki_twisted.sessions.showing import shown, shown_facts
 from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
@@ -23,6 +25,9 @@ from loki_twisted.state.interface import (
     ISightingListener,
     LogLines,
     PhaseSighting,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
     SessionGone,
     SessionSighting,
     Sighting,
@@ -42,10 +47,12 @@ class StateObserver:
     Sessions of ours are believed about their phases, tasks and agents, never
     about their status: that we know better.
 
+    :ivar runs: Takes what files of Loki Mode runs say.
     :ivar current: By project directory, the session that its global state names.
     """
 
     book: SessionBook
+    runs: RunObserver
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
@@ -55,6 +62,12 @@ class StateObserver:
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
         waiting = []
         for sighting in sightings:
+            if isinstance(sighting, SessionSighting):
+                self.runs.is_documented(sighting.session_id)
+        news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
+        if news and (judged := self.runs.seen(project_dir, news)) is not None:
+            waiting.append(judged)
+        for sighting in sightings:
             if isinstance(sighting, SessionSighting) and sighting.session_id in phased:
                 # phase.json says more of the same, and one change is one event.
                 told = self._take(project_dir, attrs.evolve(sighting, current_phase=None))
@@ -63,17 +76,12 @@ class StateObserver:
             if told is not None:
                 waiting.append(told)
         # Each has begun, in order; all of them must end before more is told.
-        return DeferredList(waiting, consumeErrors=True).addCallback(self._all_told, project_dir)
-
-    def _all_told(self, results: list[tuple[bool, Any]], project_dir: str) -> None:
-        """Fail if one of them failed: then all of them will be told again."""
-        for succeeded, result in results:
-            if not succeeded:
-                result.raiseException()
-        self._stored.pop(project_dir, None)
+        return all_of(waiting).addCallback(lambda _: self._stored.pop(project_dir, None))
 
     def _take(self, project_dir: str, sighting: Sighting) -> Deferred[Any] | None:
         match sighting:
+            case RunSighting() | RunsBegin() | RunsTold():
+                return None  # these are taken together
             case CurrentSession():
                 self.current[project_dir] = sighting.session_id
                 return None
@@ -121,10 +129,13 @@ class StateObserver:
             return self.book.tell("", (), lines.cursors)
         session_id = self._session_of(project_dir, lines.session_id)
         self._add_folder(project_dir, lines.session_id)
-        facts = [
-            Fact("log:info", {"level": "info", "message": line, "source": lines.source})
-            for line in lines.lines
-        ]
+        if lines.facts is not None:
+            facts = shown_facts(lines.facts)
+        else:
+            facts = [
+                Fact("log:info", {"level": "info", "message": shown(line), "source": lines.source})
+                for line in lines.lines
+            ]
         told = self.book.tell(session_id, facts, lines.cursors)
         return told.addCallback(lambda _: stored.append(lines))
 
@@ -155,7 +166,7 @@ class StateObserver:
             session = record.state.session
             if session.project_dir == project_dir and not session.status.is_final:
                 return session.id
-        return ""
+        return self.runs.session_of(project_dir) or ""
 
 
 def changes(
