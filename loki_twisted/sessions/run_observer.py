@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
@@ -196,6 +197,8 @@ class RunObserver:
         record = self.book.find(session_id)
         if own is not None:
             return self._inside(project, record, judged, is_current=is_current)
+        if judged.status is SessionStatus.STARTING:
+            return None  # what it is will be seen in a moment
         if self._must_wait(project, record, judged, rechecks):
             return None
         return self._observed(project, record, judged, rechecks)

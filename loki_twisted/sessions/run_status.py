@@ -6,7 +6,7 @@ Where a run stands, by its own words and by whether its process is there.
 ====================  =================================  ====================================
 there                 none of its own, ``running``,      running (stopping while ``STOP`` is
                       ``exited``, an ending              there)
-there                 ``paused``, ``budget_exceeded``    paused
+there                 ``paused``, ``budget_exceeded``    paused, until an iteration begins
 there, but dead       an ending                          as below
 there, but dead       anything else                      failed: it died without a word
 gone                  an ending that is a success        completed
@@ -40,6 +40,7 @@ from loki_twisted.sessions.run_files import (
     termination_of,
     was_replaced,
 )
+from loki_twisted.sessions.run_tasks import has_begun_after
 
 
 class Liveness(StrEnum):
@@ -110,7 +111,7 @@ def standing_of(files: RunFiles, run: Run, liveness: Liveness, quiet: float) -> 
         patience = _patience(word, liveness)
         if patience is None or quiet < patience:
             recheck = None if patience is None else patience - quiet
-            return Standing(status=_at_work(files, word), recheck=recheck)
+            return Standing(status=_at_work(files, run), recheck=recheck)
     elif run.progress is None and run.pid is None:
         if quiet < WRAPPED_UP:
             return Standing(status=SessionStatus.STARTING, recheck=WRAPPED_UP - quiet)
@@ -131,8 +132,14 @@ def _patience(word: str | None, liveness: Liveness) -> float | None:
             return WRAPPED_UP if is_over else UNHEARD_FOR
 
 
-def _at_work(files: RunFiles, word: str | None) -> SessionStatus:
-    if word in _PAUSES:
+def _at_work(files: RunFiles, run: Run) -> SessionStatus:
+    progress = run.progress
+    # A run that goes on says so a moment after it has taken up its next iteration.
+    if (
+        progress is not None
+        and progress.status in _PAUSES
+        and not has_begun_after(files, progress.last_run or "")
+    ):
         return SessionStatus.PAUSED
     return SessionStatus.STOPPING if files.has("STOP") else SessionStatus.RUNNING
 

@@ -9,9 +9,8 @@ among the finished and at work too         at work if it was started later than 
                                            a later run counts its iterations from 1 again
 among the finished and waiting too         finished
 at work and waiting too                    at work
-at work, where nobody works any more       failed if the run failed in it and it is an
-                                           iteration, else skipped: left behind
-at work, from before this run              the same
+at work, where nobody works any more, or   skipped: it was left behind
+from before this run
 =========================================  =====================================================
 
 Tasks that wait stay so after the run: Loki Mode never closes what it took from a PRD.
@@ -40,7 +39,6 @@ _PRECEDENCE: Final = (
 """What stands later counts more."""
 
 _FINISHED: Final = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.SKIPPED})
-_LEFT: Final = "The run ended before it was finished."
 
 
 def tasks_of(files: RunFiles, run: Run, status: SessionStatus, session_id: str) -> Sequence[Task]:
@@ -71,8 +69,6 @@ def _settled(task: ListedTask, run: Run, status: SessionStatus) -> ListedTask:
     """Say what becomes of a task that nobody works on."""
     if task.status is not TaskStatus.RUNNING or _is_worked_on(task, run, status):
         return task
-    if status is SessionStatus.FAILED and task.id.startswith("iteration-"):
-        return attrs.evolve(task, status=TaskStatus.FAILED, error=task.error or _LEFT)
     return attrs.evolve(task, status=TaskStatus.SKIPPED)
 
 
@@ -82,6 +78,16 @@ def _is_worked_on(task: ListedTask, run: Run, status: SessionStatus) -> bool:
     if task.started_at is not None and run.began_at is not None:
         return task.started_at >= run.began_at
     return run.progress is not None or run.began_at is None
+
+
+def has_begun_after(files: RunFiles, moment: str) -> bool:
+    """Whether work on any task began after a moment."""
+    return any(
+        task.status is TaskStatus.RUNNING and (task.started_at or "") > moment
+        for shelf in files.all(RunTasks)
+        if shelf.shelf in {Shelf.CURRENT, Shelf.IN_PROGRESS}
+        for task in shelf.tasks
+    )
 
 
 def _task(task: ListedTask, session_id: str) -> Task:
