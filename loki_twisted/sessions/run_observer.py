@@ -32,6 +32,9 @@ _log = Logger()
 HOLD: Final = 1.0
 """Seconds for which what may be half of a change is not believed."""
 
+END_QUIET: Final = 0.2
+"""Seconds without a change after which an end is believed, before :data:`HOLD` is over."""
+
 _LOOK: Final = 2.0
 """Seconds between looks at the process of a run."""
 
@@ -47,7 +50,7 @@ class _Project:
 
     :ivar is_told: Whether all that was there at first is known.
     :ivar changed_at: When anything changed last, by the reactor's clock.
-    :ivar held: By scope, since when a run is not believed yet.
+    :ivar held: By scope, and whether it is an end, since when a run is not believed yet.
     :ivar missing: By session and task, since when a task is not listed any more.
     :ivar current: Id of the session that the shared files speak of.
     """
@@ -56,7 +59,7 @@ class _Project:
     changed_at: float
     files: RunFiles = attrs.field(factory=RunFiles)
     is_told: bool = False
-    held: dict[str | None, float] = attrs.field(factory=dict)
+    held: dict[tuple[str | None, bool], float] = attrs.field(factory=dict)
     missing: dict[tuple[str, str], float] = attrs.field(factory=dict)
     check: IDelayedCall | None = None
     current: str | None = None
@@ -76,6 +79,8 @@ class RunObserver:
     owners: RunOwners = attrs.field(init=False)
     _projects: dict[str, _Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
+    _dropped: dict[str, set[str]] = attrs.field(factory=dict, init=False)
+    """By session, the tasks that were listed once and then were not: they are created no more."""
     _documented: set[str] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -224,15 +229,26 @@ class RunObserver:
         judged: Judgement,
         rechecks: list[float],
     ) -> bool:
-        """Whether a run that comes up may be but half told: its number, not yet its time."""
+        """Whether a run that comes or goes may be but half told."""
         run, now = judged.run, self.reactor.seconds()
-        is_half = run.has_pid_file and run.began_at is None
-        if record is not None and record.status.is_final and not judged.status.is_final:
-            is_half |= run.started_at == record.state.session.started_at
+        was_final = record is not None and record.status.is_final
+        if judged.status.is_final:
+            # Files that are read together were not written together: an end may be none.
+            is_half = not was_final
+        else:
+            # Its number is there, and not yet its time.
+            is_half = run.has_pid_file and run.began_at is None
+            if record is not None and was_final:
+                is_half |= run.started_at == record.state.session.started_at
+        key = run.scope, judged.status.is_final
+        project.held.pop((run.scope, not judged.status.is_final), None)
         if not is_half:
-            project.held.pop(run.scope, None)
+            project.held.pop(key, None)
             return False
-        left = project.held.setdefault(run.scope, now) + HOLD - now
+        until = project.held.setdefault(key, now) + HOLD
+        if judged.status.is_final:
+            until = min(until, project.changed_at + END_QUIET)
+        left = until - now
         if left <= 0:
             return False
         rechecks.append(left)
@@ -273,7 +289,22 @@ class RunObserver:
         missing = self._missing(project, record, judged, rechecks)
         told = self._told.get(session_id, {})
         step = step_of_observed(record.state, judged, told, missing, self.book.now(), is_new=is_new)
-        return self._commit(record, step, {}, is_new=is_new)
+        return self._commit(record, self._without_doubles(record, step), {}, is_new=is_new)
+
+    def _without_doubles(self, record: Record, step: RunStep) -> RunStep:
+        """A task that comes back was created before."""
+        dropped = self._dropped.setdefault(record.id, set())
+        back = dropped.intersection(step.state.tasks)
+        dropped.difference_update(back)
+        dropped.update(set(record.state.tasks).difference(step.state.tasks))
+        if not back:
+            return step
+        facts = [
+            fact
+            for fact in step.facts
+            if fact.type != "task:created" or fact.data["taskId"] not in back
+        ]
+        return attrs.evolve(step, facts=facts)
 
     def _missing(
         self, project: _Project, record: Record, judged: Judgement, rechecks: list[float]

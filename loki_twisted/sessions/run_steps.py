@@ -3,7 +3,8 @@ What is new about a run: the difference of a judgement to what its session was.
 
 The events of a step stand in an order in which none contradicts the one before it: a session is
 started or resumed first, then comes what happened in it, and it is paused or ended last. A
-session whose run is followed by another one ends and is started anew.
+session whose run is followed by another one ends and is started anew. What changes in the files of
+a run that has ended goes into the rows, and is no event.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from loki_twisted.sessions.lifecycle import facts_between, observed_status
 from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 
 _ENDS_OF_PHASES = frozenset({"completed", "failed"})
+_INSIDE = frozenset({"task", "agent", "phase"})
+"""Groups of events that happen while a session is at work."""
 
 
 @attrs.frozen(slots=True)
@@ -78,8 +81,11 @@ def step_of_observed(
     state = _described(state, judged, status)
     facts += begins
     step = step_inside(state, judged, told, missing, at)
+    inside = step.facts
+    if before.is_final and status.is_final and not begins:
+        inside = [fact for fact in inside if fact.type.partition(":")[0] not in _INSIDE]
     state = _ended(step.state, judged, status)
-    return RunStep(state, [*facts, *step.facts, *ends], step.notes)
+    return RunStep(state, [*facts, *inside, *ends], step.notes)
 
 
 def step_inside(
@@ -123,7 +129,7 @@ def _changes_of_status(
     """Say which events come before, and which after, what happened in the run meanwhile."""
     reason, exit_code = judged.standing.reason, judged.standing.exit_code
     was_at_work = not before.is_final and before is not SessionStatus.STARTING
-    if before is after or after is SessionStatus.STARTING:
+    if after is SessionStatus.STARTING or before is after:
         return [], []
     begins: list[Fact] = []
     if not was_at_work:
@@ -149,7 +155,12 @@ def _ended_unseen(state: SessionState, at: str) -> tuple[SessionState, list[Fact
 def _fresh(state: SessionState) -> SessionState:
     """Forget what belonged to the run before."""
     session = msgspec.structs.replace(
-        state.session, exit_code=None, reason=None, usage=Usage(), current_phase=None
+        state.session,
+        status=SessionStatus.STARTING,
+        exit_code=None,
+        reason=None,
+        usage=Usage(),
+        current_phase=None,
     )
     return attrs.evolve(state, session=session)
 
