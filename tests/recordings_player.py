@@ -23,7 +23,7 @@ class Write:
     One change below ``.loki/``.
 
     :ivar operation: ``create``, ``modify`` (in place), ``rename`` (from a temporary name over it),
-        ``append`` or ``delete``.
+        ``append``, ``delete``, or ``move`` (of the file whose name this one's begins with).
     :ivar data: What the file holds then; of an append, what is added. None for a directory.
     """
 
@@ -40,6 +40,9 @@ class Write:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+            return
+        if self.operation == "move":
+            os.replace(path.with_suffix(""), path)
             return
         if self.data is None:
             path.mkdir(parents=True, exist_ok=True)

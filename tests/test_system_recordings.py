@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from loki_twisted.model.events import Event
+from loki_twisted.model.sessions import Usage
 from loki_twisted.sessions.judging import judge
 from loki_twisted.sessions.run_files import RunFiles
 from loki_twisted.sessions.run_status import Liveness
@@ -22,10 +23,30 @@ from loki_twisted.state.layout import NotUnderstood
 from loki_twisted.state.loki_mode import LokiModeLayout
 from tests.contradictions import contradictions
 from tests.recordings_player import NAMES, Write, mutated, play, recorded
+from tests.synthetic_runs import (
+    ALL_RUNS,
+    named_session,
+    sub_agents,
+    supervised_stop,
+    two_runs,
+    unmeasured,
+)
 from tests.watched_project import WatchedProject, of_type
 
 STOOD_MS = 250
 """What stood so long in real time is an event."""
+
+
+STATUSES: Mapping[str, str] = {
+    "sub_agents": "completed",
+    "two_runs": "failed",
+    "supervised_stop": "stopped",
+    "named_session": "completed",
+    "unmeasured": "failed",
+    "rotated": "completed",
+    "never_whole": "failed",
+}
+"""How the runs that were made up end."""
 
 
 async def read_cold(writes: Sequence[Write], home: Path) -> dict[str, Any]:
@@ -183,3 +204,80 @@ async def test_lost_repeated_and_torn_writes_change_nothing(seed: int, tmp_path:
     events = await play_into(writes, tmp_path / "played", None, expected)
     assert contradictions(events) == []
     assert lines_told(events) == lines_written(writes)
+
+
+@pytest.mark.parametrize("speed", [None, 20.0], ids=["fast", "live"])
+@pytest.mark.parametrize("make", ALL_RUNS, ids=lambda make: make.__name__)
+@pytest_twisted.ensureDeferred
+async def test_runs_that_nobody_recorded(
+    make: Callable[[], list[Write]], speed: float | None, tmp_path: Path
+) -> None:
+    """Runs built from the meaning of the files alone are seen as the recorded ones are."""
+    writes = make()
+    expected = await read_cold(writes, tmp_path / "cold")
+    [seen] = expected.values()
+    assert seen["status"] == STATUSES[make.__name__]
+    assert seen["active agents"] == 0
+    events = await play_into(writes, tmp_path / "played", speed, expected)
+    assert contradictions(events) == []
+    assert lines_told(events) == lines_written(writes)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_made_up_runs_say(tmp_path: Path) -> None:
+    """Exit codes, names, unknown costs and the cost of the last run alone are told as they are."""
+    exits = await read_cold(supervised_stop(), tmp_path / "supervised")
+    [seen] = exits.values()
+    assert (seen["exit"], seen["reason"]) == (143, "supervisor_signal")
+    assert list(await read_cold(named_session(), tmp_path / "named")) == ["night-build"]
+    [seen] = (await read_cold(unmeasured(), tmp_path / "unmeasured")).values()
+    assert (seen["usage"], seen["provider"]) == (Usage(), "codex")
+    [seen] = (await read_cold(two_runs(), tmp_path / "two")).values()
+    assert seen["usage"] == Usage(tokens_used=5, cost=0.25)
+
+
+@pytest_twisted.ensureDeferred
+async def test_agents_are_told_once_each(tmp_path: Path) -> None:
+    """Agents that a second writer wipes from the list are neither ended nor spawned again."""
+    async with WatchedProject(tmp_path / "project") as watched:
+        await deferToThread(play, sub_agents(), watched.root, 10.0)
+        await watched.until(lambda seen: [s["status"] for s in seen.values()] == ["completed"])
+        agents = of_type(await watched.events(), "agent")
+    told = Counter((event.data["agentId"], event.type) for event in agents)
+    names = ("main", "toolu_01a", "toolu_01b")
+    assert told == {
+        (name, f"agent:{word}"): 1 for name in names for word in ("spawned", "completed")
+    }
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_run_is_started_and_ended_by_events(tmp_path: Path) -> None:
+    """Two runs one after the other are two starts and two ends of one session."""
+    async with WatchedProject(tmp_path / "project") as watched:
+        await deferToThread(play, two_runs(), watched.root, 20.0)
+        await watched.until(lambda seen: [s["status"] for s in seen.values()] == ["failed"])
+        sessions = of_type(await watched.events(), "session")
+    assert [event.type for event in sessions] == [
+        "session:started",
+        "session:completed",
+        "session:started",
+        "session:failed",
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_projects_in_one_server(tmp_path: Path) -> None:
+    """Runs in two projects at the same time are two sessions, each with its own tasks."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    other.mkdir()
+    async with WatchedProject(one, other) as watched:
+        first = deferToThread(play, recorded("run1-simple"), one / ".loki", 20.0)
+        await deferToThread(play, recorded("run4-fail"), other / ".loki", 20.0)
+        await first
+        await watched.until(
+            lambda seen: sorted(s["status"] for s in seen.values()) == ["completed", "failed"]
+        )
+        events = await watched.events()
+        sessions = (await watched.client.list_sessions()).sessions
+    assert {session.project_dir for session in sessions} == {str(one), str(other)}
+    assert contradictions(events) == []

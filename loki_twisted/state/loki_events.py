@@ -26,6 +26,7 @@ from loki_twisted.state.layout import NotUnderstood, json_of
 
 EVENT_FILES: Final[Mapping[str, str]] = {
     "events.jsonl": "loki",
+    "events.jsonl.1": "loki",  # what it was before it grew too large: what is left to be read
     "logs/agent-audit.jsonl": "agent-audit",
 }
 """Event files by path, and the source that their events name."""
