@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import attrs
@@ -206,7 +206,9 @@ class _Kind:
     scope: str | None = None
 
 
+@lru_cache(maxsize=4096)
 def _kind_of(path: str) -> _Kind | None:
+    # Asked several times for each change; a directory has the same names all the time.
     if found := _SCOPED.fullmatch(path):
         return _Kind(0, _OF_A_RUN[found[2]], scope=found[1])
     if path in _FILES:

@@ -125,7 +125,7 @@ def _votes(matched: Match[str], value: Any) -> RunFact:
 
 
 def _notifications(_: Match[str], value: Any) -> RunFact:
-    listed = value.get("notifications") if isinstance(value, dict) else value
+    listed = value if isinstance(value, list) else object_of(value).get("notifications")
     notes = []
     for item in (listed if isinstance(listed, list) else [])[-_MOST:]:
         message = maybe_text(item.get("message"), TITLE_LIMIT) if isinstance(item, dict) else None
