@@ -191,7 +191,7 @@ def test_a_recorded_run_of_loki_mode(home: Path, tmp_path: Path) -> None:
         json.loads(line)
         for line in (recording / "console.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    files = {path.stem for path in (home / ".loki").rglob("*.log")}
+    files = {path.stem for path in (home / ".loki").rglob("*.log")} | {"loki", "agent-audit"}
     told = [
         event.data["message"]
         for event in events

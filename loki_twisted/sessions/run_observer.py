@@ -232,21 +232,21 @@ class RunObserver:
         """Whether a run that comes or goes may be but half told."""
         run, now = judged.run, self.reactor.seconds()
         was_final = record is not None and record.status.is_final
-        if judged.status.is_final:
-            # Files that are read together were not written together: an end may be none.
-            is_half = not was_final
-        else:
-            # Its number is there, and not yet its time.
-            is_half = run.has_pid_file and run.began_at is None
-            if record is not None and was_final:
-                is_half |= run.started_at == record.state.session.started_at
+        # Its number is there, and not yet its time; or that by which its session is named.
+        is_nameless = record is None and run.scope is None and run.directory_began_at is None
+        is_half = is_nameless or (run.began_at is None and (run.has_pid_file or record is None))
+        is_end = judged.status.is_final and not was_final
+        is_back = was_final and not judged.status.is_final
+        if is_back and record is not None:
+            is_back = run.started_at == record.state.session.started_at
         key = run.scope, judged.status.is_final
         project.held.pop((run.scope, not judged.status.is_final), None)
-        if not is_half:
+        if not (is_half or is_end or is_back):
             project.held.pop(key, None)
             return False
         until = project.held.setdefault(key, now) + HOLD
-        if judged.status.is_final:
+        if not (is_half or is_back):
+            # Files that are read together were not written together: an end may be none.
             until = min(until, project.changed_at + END_QUIET)
         left = until - now
         if left <= 0:
