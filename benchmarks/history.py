@@ -65,6 +65,7 @@ QUESTIONS: Final = {
     "types, only the newest": "types=session:stopped",
     "session and types, nearly all": f"sessionId={SESSIONS[3]}&types=log:*",
     "session and types, few": f"sessionId={SESSIONS[3]}&types=metrics:update",
+    "session and types, only of others": f"sessionId={SESSIONS[3]}&types=log:error",
     "session and types, none": f"sessionId={SESSIONS[3]}&types=input:requested",
     "minLevel error, 1 in 100": "minLevel=error&types=log:*",
 }

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
 from twisted.application.service import Service as BaseService
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
@@ -33,6 +33,7 @@ from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
@@ -40,6 +41,7 @@ from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
+from loki_twisted.sessions.steering import Steerer
 from loki_twisted.settings import (
     Settings,
     endpoint_descriptions,
@@ -47,11 +49,13 @@ from loki_twisted.settings import (
     is_local_endpoint,
     refuse_open_listeners,
 )
+from loki_twisted.state.orders import RunControl
 from loki_twisted.state.watcher import StateWatcher
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
@@ -147,7 +151,8 @@ class Service(BaseService):
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        self._is_watched: bool | None = None
+        self._watched: dict[str, bool | None] = {}
+        """By directory: whether it is watched; None while that is being begun."""
         self._check = LoopingCall(self._check_place)
         self._check.clock = reactor
         self._build()
@@ -163,9 +168,11 @@ class Service(BaseService):
             retention=_retention_of(settings),
         )
         self.hub = Hub(reactor, self.log)
+        self.lists = EventLists(reactor)
         self.book = SessionBook(self.log, self.log, _now_ms)
-        self.runs = RunObserver(reactor, self.book, liveness_of)
-        observer = StateObserver(self.book, self.runs)
+        redactor = Redactor(os.environ)
+        self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
+        observer = StateObserver(self.book, self.runs, redactor)
         self.watcher = StateWatcher(reactor, observer, excluded=[settings.data_dir])
         self.providers = Providers(os.environ, reactor)
         self.runner = KeeperRunner(
@@ -180,6 +187,7 @@ class Service(BaseService):
             providers=self.providers,
             runner=self.runner,
             watcher=self.watcher,
+            steerer=Steerer(reactor=reactor, book=self.book, control=RunControl()),
             policy=LaunchPolicy(
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
@@ -188,6 +196,7 @@ class Service(BaseService):
             now_ms=_now_ms,
             entropy=os.urandom,
             runs=self.runs,
+            redactor=redactor,
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
         self._heartbeats = Heartbeats(reactor, self.hub, _now_ms, self.sessions.beats)
@@ -196,6 +205,7 @@ class Service(BaseService):
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
+            lists=self.lists,
             vitals=_Vitals(self),
             policy=self._policy(),
             reactor=reactor,
@@ -253,22 +263,24 @@ class Service(BaseService):
         await self.launcher.adopt_all()
         self._heartbeats.start()
         # What the state directory says at first may be much, and is told while we serve.
-        ensureDeferred(self._watch())
+        watched = [*self.launcher.policy.watched, *self.launcher.observed_at_work()]
+        self._watch_projects(dict.fromkeys(watched))
         self._check.start(_CHECK_SECONDS, now=False)
 
-    async def _watch(self) -> None:
-        """Watch the projects. While that cannot be begun, say so and try again."""
-        policy = self.launcher.policy
-        directories = [policy.loki_dir, *policy.project_roots, *self.launcher.observed_at_work()]
+    async def _watch(self, directory: str) -> None:
+        """Watch a project for as long as we run. While that cannot be begun, try again."""
+        self._watched[directory] = None
         try:
-            cursors = await self.log.cursors("")
-            begun = [self.watcher.watch(each, cursors) for each in dict.fromkeys(directories)]
-            await gatherResults(begun, consumeErrors=True)
+            await self.watcher.watch(directory, await self.log.cursors(""))
         except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)
-            _log.failure("The state directory is not watched")
-            self._is_watched = False
+            _log.failure("The state directory of {directory} is not watched", directory=directory)
+            self._watched[directory] = False
         else:
-            self._is_watched = True
+            self._watched[directory] = True
+
+    def _watch_projects(self, directories: Iterable[str]) -> None:
+        for directory in directories:
+            ensureDeferred(self._watch(directory))
 
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
@@ -276,11 +288,10 @@ class Service(BaseService):
             # What is written now goes into files that no server will ever find again.
             self.trouble = "The data directory was removed. Start the server again."
             self.launcher.refusal = self.trouble
-        elif self._is_watched is False:
+        elif False in self._watched.values():
             self.trouble = "The state directory is not watched."
-            self._is_watched = None
-            ensureDeferred(self._watch())
-        elif self._is_watched:
+            self._watch_projects([each for each, state in self._watched.items() if state is False])
+        elif None not in self._watched.values():
             self.trouble = None
 
     # Ending
@@ -314,7 +325,9 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
+        lists = self.lists.close()  # their time runs beside that of the streams
         await self._step("ending the streams", self.hub.close())
+        await self._step("ending the lists of events", lists)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
         self.runs.stop()

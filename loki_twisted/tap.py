@@ -22,7 +22,7 @@ from loki_twisted.command.options import (
     settings_from,
 )
 from loki_twisted.command.reload import restart_after_change
-from loki_twisted.command.running import use_monotonic_clock
+from loki_twisted.command.running import set_what_is_there_aside, use_monotonic_clock
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started
 from loki_twisted.settings import InvalidSettings, Settings
 
@@ -88,6 +88,7 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
     service = Service(options.settings, reactor)
 
     def begin(addresses: list[str]) -> None:
+        set_what_is_there_aside()
         announce(addresses, options.settings)
         if options["reload"]:
             restart_after_change(reactor)

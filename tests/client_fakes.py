@@ -70,7 +70,7 @@ class PlayedServer(Resource):
     """
     Answers what it is told to.
 
-    :ivar answers: Status and JSON (or bytes) by method and path.
+    :ivar answers: Status and JSON (or bytes) by method and path, or path with its query.
     :ivar asked: All requests, in order.
     :ivar streams: All connections of the stream, in order.
     :ivar beginning: What each stream brings along with its headers.
@@ -105,6 +105,8 @@ class PlayedServer(Resource):
             self.streams.append(PlayedStream(request))
             return NOT_DONE_YET
         played = self.stream_answer if path == "/api/events" else None
+        uri = request.uri.decode()
+        played = played or self.answers.get((method, uri))
         status, answer = played or self.answers.get(
             (method, path), (404, {"error": "No such page.", "code": "NOT_FOUND"})
         )

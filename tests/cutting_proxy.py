@@ -21,6 +21,7 @@ import attrs
 Value = TypeVar("Value")
 
 PIECE = 65_536
+BEGINNING = 4096
 TIMEOUT = 60
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,12 +34,14 @@ class _Link:
 
     :ivar left: How many more bytes of the server's go through before it is cut; None for all.
     :ivar resets: Whether it is cut as by a machine that went down, rather than in peace.
+    :ivar begun: The first bytes of what the client was sent.
     """
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     left: int | None = None
     resets: bool = False
+    begun: bytearray = attrs.field(factory=bytearray)
 
     async def carry_down(self, reader: asyncio.StreamReader) -> None:
         """Carry what the server sends, up to its end or to where it is to be cut."""
@@ -47,6 +50,7 @@ class _Link:
                 data = data[: self.left]
                 self.left -= len(data)
             self.client.write(data)
+            self.begun += data[: BEGINNING - len(self.begun)]
             await self.client.drain()
 
     async def carry_up(self, reader: asyncio.StreamReader, sent: bytearray) -> None:
@@ -85,6 +89,7 @@ class CuttingProxy:
     def __init__(self, target: int | str | None = None) -> None:
         self.target = target
         self._sent: list[bytearray] = []
+        self._answered: list[bytearray] = []
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -102,6 +107,11 @@ class CuttingProxy:
         return [
             head for sent in list(self._sent) for head in bytes(sent).split(b"\r\n\r\n") if head
         ]
+
+    @property
+    def answers(self) -> list[bytes]:
+        """The first bytes of what was sent over each connection, in order."""
+        return [bytes(begun) for begun in list(self._answered)]
 
     def cut(self, after: int = 0, *, resets: bool = False) -> None:
         """
@@ -141,6 +151,7 @@ class CuttingProxy:
     ) -> None:
         sent = bytearray()
         self._sent.append(sent)
+        self._answered.append(link.begun)
         self._links.add(link)
         ways = [
             asyncio.ensure_future(link.carry_down(upper)),

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import (
+    LOKI_MODE,
     IAgent,
     IAgentListener,
     IAgentRunner,
@@ -23,9 +24,16 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
-from loki_twisted.state.interface import IStateWatcher
+from loki_twisted.model.sessions import Session, Steering
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.state.interface import (
+    InputFate,
+    IRunControl,
+    IStateWatcher,
+    LiveRun,
+    Orders,
+    RunEnding,
+)
 
 
 @implementer(IEventLog, IRecords)
@@ -116,7 +124,12 @@ class MemoryLog:
         rows = tuple(
             task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
         )
-        return succeed(TaskPage(rows, len(rows)))
+        end = None if query.limit is None else query.offset + query.limit
+        return succeed(TaskPage(rows[query.offset : end], len(rows)))
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        rows = tuple(task for task in self.task_rows.values() if task.status in wanted.value)
+        return succeed(TaskPage(rows[:limit], len(rows)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))
@@ -208,7 +221,7 @@ class FakeDriver:
 
 @implementer(IProviders)
 class FakeProviders:
-    """Knows every provider but ``unknown``."""
+    """Knows every provider but ``unknown``. ``loki`` takes its orders by files."""
 
     def available(self) -> Mapping[str, bool]:
         return {"claude": True}
@@ -221,6 +234,7 @@ class FakeProviders:
             env={},
             cwd=request.project_dir,
             accepts_input=request.provider == "claude",
+            steered_by=Steering.FILES if request.provider == LOKI_MODE else Steering.SIGNALS,
         )
 
     def driver(self, provider: str) -> IDriver:
@@ -250,3 +264,57 @@ class FakeWatcher:
 
     def problems(self) -> Sequence[str]:
         return ()
+
+
+@implementer(IRunControl)
+class FakeControl:
+    """
+    Knows the runs that a test names, and notes the orders.
+
+    :ivar runs: By project directory.
+    :ivar orders_of: By project directory.
+    :ivar fate: Of whatever input was given.
+    :ivar endings: By session.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, list[LiveRun]] = {}
+        self.orders_of: dict[str, Orders] = {}
+        self.fate: tuple[InputFate, str | None] = (InputFate.WAITING, None)
+        self.endings: dict[str, RunEnding] = {}
+        self.given: list[tuple[str, str]] = []
+        self.cleared: list[tuple[str, int, str | None]] = []
+
+    def live_runs(self, project_dir: str) -> Sequence[LiveRun]:
+        return self.runs.get(project_dir, [])
+
+    def live_run(self, project_dir: str, name: str, pid: int) -> LiveRun | None:
+        return next((run for run in self.live_runs(project_dir) if run.pid == pid), None)
+
+    def orders(self, project_dir: str) -> Orders:
+        return self.orders_of.get(project_dir, Orders())
+
+    def request_pause(self, project_dir: str) -> None:
+        self._change(project_dir, pause=True)
+
+    def withdraw_pause(self, project_dir: str) -> None:
+        self._change(project_dir, pause=False)
+
+    def request_stop(self, project_dir: str) -> None:
+        self._change(project_dir, stop=True)
+
+    def _change(self, project_dir: str, **changes: bool) -> None:
+        self.orders_of[project_dir] = attrs.evolve(self.orders(project_dir), **changes)
+
+    def give_input(self, project_dir: str, text: str) -> str:
+        self.given.append((project_dir, text))
+        return "receipt"
+
+    def fate_of_input(self, project_dir: str, receipt: str) -> tuple[InputFate, str | None]:
+        return self.fate
+
+    def ending(self, project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | None:
+        return self.endings.get(name)
+
+    def clear(self, project_dir: str, name: str, pid: int, script: str | None) -> None:
+        self.cleared.append((name, pid, script))

@@ -18,7 +18,8 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
-from loki_twisted.stream.position import FROM_NOW, Start
+from loki_twisted.stream.position import EARLIEST, FROM_NOW, Start
+from loki_twisted.stream.sse import GREETING, place
 from loki_twisted.stream.subscriber import Subscriber
 from loki_twisted.web.event_stream import EventStream
 from tests.fakes_log import START_MS
@@ -30,11 +31,15 @@ SESSION = "session_1763900000000_0badcafe"
 OTHER = "session_1763900000001_deadbeef"
 
 
-_NUMBER = re.compile(rb"^id: evt_(\d+)_\d+$", re.MULTILINE)
+_NUMBER = re.compile(rb"^id: evt_(\d+)_\d+\nevent: ", re.MULTILINE)
 
 
 class Frame(NamedTuple):
-    """One frame as a client dispatches it; comments have None for all but the text."""
+    """
+    One frame as a client dispatches it.
+
+    Comments have None for all but the text; a frame that only tells a place, for all but the id.
+    """
 
     id: str | None
     event: str | None
@@ -56,8 +61,31 @@ def _frame(text: str) -> Frame:
         return Frame(None, None, None, fields[""])
     if "retry" in fields:
         return Frame(None, "retry", int(fields["retry"]))
+    if set(fields) == {"id"}:
+        return Frame(fields["id"], None, None)
     data = msgspec.json.decode(fields["data"])
     return Frame(fields.get("id"), fields["event"], data)
+
+
+def ids_of(received: bytes) -> list[str]:
+    """The ids of the log's events in a stream, in order."""
+    return [frame.id for frame in frames_of(received) if frame.id and frame.event]
+
+
+def places_of(received: bytes) -> list[str]:
+    """The places that a stream tells by frames of an id alone, in order."""
+    return [frame.id for frame in frames_of(received) if frame.id and not frame.event]
+
+
+def last_id_of(received: bytes) -> str | None:
+    """What a client comes back with, or None while it has been told nothing."""
+    ids = [frame.id for frame in frames_of(received) if frame.id]
+    return ids[-1] if ids else None
+
+
+def begun(behind: str = EARLIEST) -> bytes:
+    """What a stream begins with, where nothing was reset."""
+    return GREETING + place(behind)
 
 
 def numbers_of(received: bytes) -> list[int]:

@@ -19,12 +19,14 @@ from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.task_places import TaskPlace
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
@@ -184,8 +186,23 @@ class FakeSessions:
             if query.session_id in {None, each.session_id}
             and (query.statuses is None or each.status in query.statuses)
         ]
-        end = None if query.limit is None else query.offset + query.limit
-        return succeed(TaskPage(tuple(found[query.offset : end]), len(found)))
+        behind = [
+            each
+            for each in found
+            if query.after is None or self.all_tasks.index(each) >= query.after.number
+        ]
+        end = len(behind) if query.limit is None else query.offset + query.limit
+        page = tuple(behind[query.offset : end])
+        if end >= len(behind):
+            return succeed(TaskPage(page, len(found)))
+        place = TaskPlace(page[-1].created_at or "", 1 + self.all_tasks.index(page[-1]))
+        return succeed(TaskPage(page, len(found), place))
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """Those that are wanted."""
+        self.queries.append((wanted, limit))
+        found = tuple(each for each in self.all_tasks if each.status in wanted.value)
+        return succeed(TaskPage(found[:limit], len(found)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task]:
         """One task."""
@@ -247,6 +264,14 @@ class FakeLog:
         self.times.pop(gone.first_seq - 1, None)
         self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
 
+    def keep_first_block(self, count: int) -> None:
+        """Retention that drops so many blocks behind the first, which a running session keeps."""
+        kept, gone = self.blocks[0], self.blocks[1 : 1 + count]
+        del self.blocks[1 : 1 + count]
+        for seq in range(kept.last_seq + 1, gone[-1].last_seq):
+            del self.times[seq]
+        self.bounds = Bounds(kept.first_seq, self.bounds.newest, gone[-1].last_seq + 1, len(kept))
+
     def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
         """Tell of new blocks."""
         self._observers.append(observer)
@@ -259,7 +284,8 @@ class FakeLog:
         there = [block for block in self.blocks if before is None or block.first_seq < before]
         ahead = [block for block in there if block.last_seq > after][: self.page_blocks]
         found = [block for block in ahead if list(block.wanted(wanted, after))]
-        return succeed(Page(found, ahead[-1].last_seq if ahead else after))
+        reached = ahead[-1].last_seq if ahead else after
+        return succeed(Page(found, reached, self.bounds.complete_from))
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count back."""
@@ -429,12 +455,14 @@ class Server:
         self.log = FakeLog()
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
+        self.lists = EventLists(self.clock)
         self.asked: list[object] = []
         self.our_user = our_user
         self.api = make_api(
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
+            lists=self.lists,
             vitals=self.vitals,
             policy=GatePolicy() if policy is None else policy,
             reactor=self.clock,

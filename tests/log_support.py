@@ -108,6 +108,22 @@ def put_blocks(log: Opened, blocks: Sequence[NewBlock]) -> None:
     commit(log.connection, [new.row for new in blocks], NOTHING)
 
 
+@contextlib.contextmanager
+def counted_queries(connection: apsw.Connection) -> Iterator[list[int]]:
+    """Note of each query that is made meanwhile how many rows it wants, by its ``:rows``."""
+    rows: list[int] = []
+
+    def note(_: object, __: str, values: apsw.Bindings | None) -> bool:
+        rows.append(values["rows"])  # type: ignore[call-overload, index]
+        return True
+
+    connection.exec_trace = note
+    try:
+        yield rows
+    finally:
+        connection.exec_trace = None
+
+
 def columns_of(blocks: Sequence[NewBlock]) -> tuple[list[Head], bytes, bytes, bytes]:
     """What a query gives for some rows."""
     rows = [new.row for new in blocks]

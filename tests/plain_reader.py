@@ -8,7 +8,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
-_ID = re.compile(rb"^id: (.*)$", re.MULTILINE)
+_ID = re.compile(rb"\Aid: (.*)\nevent: ")
+_PLACE = re.compile(rb"\Aid: (.*)\Z")
 
 
 class Frames:
@@ -57,8 +58,14 @@ class Frames:
 
 
 def id_of(frame: bytes) -> str | None:
-    """The id of a frame, or None if it has none."""
-    found = _ID.search(frame)
+    """The id of an event's frame, or None if it is another frame, or has none."""
+    found = _ID.match(frame)
+    return found[1].decode() if found else None
+
+
+def place_of(frame: bytes) -> str | None:
+    """The place that a frame tells which has nothing but an id, or None if it is another."""
+    found = _PLACE.match(frame)
     return found[1].decode() if found else None
 
 
@@ -112,7 +119,7 @@ class PlainReader:
         return self.frames.feed(data) if data else None
 
     def events(self, seconds: float | None = 60) -> Iterator[tuple[str, bytes]]:
-        """Give each frame that has an id, with it, to the end of the connection."""
+        """Give each event's frame that has an id, with it, to the end of the connection."""
         while (frames := self.read(seconds)) is not None:
             for frame in frames:
                 name = id_of(frame)

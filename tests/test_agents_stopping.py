@@ -12,6 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from loki_twisted.agents.keeper.processes import children, process
+from loki_twisted.agents.runner import KeeperRunner
 from tests.agents_support import AgentCase, carriers, eventually, python, shell
 
 TREES = {
@@ -79,6 +80,29 @@ class StoppingTests(AgentCase):
         agent.stop()
         assert (await recorder.ended_with).code == 5
         assert recorder.stdout == ["ready", "in order"]
+
+    async def test_its_helpers_are_not_disturbed_in_that(self) -> None:
+        """What a shell runs to put things in order runs to its end, one after the other."""
+        script = (
+            "trap 'for i in 1 2 3 4 5; do sleep 0.01 || echo disturbed; done; exit 5' TERM; "
+            "echo ready; setsid -w sleep 1000 | cat"
+        )
+        agent, recorder = await self.start(shell(script))
+        await eventually(lambda: recorder.stdout, "it runs")
+        agent.stop()
+        assert (await recorder.ended_with).code == 5
+        assert recorder.stdout == ["ready"]
+
+    async def test_helpers_that_stay_are_asked_to_end(self) -> None:
+        """After a second a helper is nobody's any more: the agent need not wait for the end."""
+        script = "trap 'sleep 1000; echo on; exit 5' TERM; echo ready; sleep 1000 & wait"
+        self.runners.append(KeeperRunner(reactor, self.root, grace_seconds=30))
+        self.runner = self.runners[-1]
+        agent, recorder = await self.start(shell(script))
+        await eventually(lambda: recorder.stdout, "it runs")
+        agent.stop()
+        assert (await recorder.ended_with).code == 5
+        assert recorder.stdout == ["ready", "on"]
 
     async def test_helpers_of_the_last_moment_are_asked_to_end_too(self) -> None:
         """What an agent starts while it ends, and leaves behind, is not just killed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_origin
 from urllib.parse import parse_qs, unquote
 
@@ -167,6 +167,13 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         {"tasks": [TASK], "pagination": PAGE, "summary": COUNTS},
         wire.SessionTasks,
     ),
+    "more session tasks": (
+        lambda c: c.list_session_tasks("s", after="WyJhIiwxXQ"),
+        "GET",
+        "/api/sessions/s/tasks?after=WyJhIiwxXQ",
+        {"tasks": [TASK], "pagination": PAGE, "summary": COUNTS},
+        wire.SessionTasks,
+    ),
     "task": (
         lambda c: c.get_task("s", "a b/c"),
         "GET",
@@ -181,17 +188,24 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         {"tasks": [TASK], "pagination": PAGE},
         wire.TaskList,
     ),
-    "active tasks": (
-        lambda c: c.active_tasks(),
+    "more tasks": (
+        lambda c: c.list_tasks(after="WyJhIiwxXQ"),
         "GET",
-        "/api/tasks/active",
+        "/api/tasks?after=WyJhIiwxXQ",
+        {"tasks": [TASK], "pagination": PAGE},
+        wire.TaskList,
+    ),
+    "active tasks": (
+        lambda c: c.active_tasks(limit=1),
+        "GET",
+        "/api/tasks/active?limit=1",
         {"tasks": [TASK], "count": 1},
         wire.TaskSelection,
     ),
     "queued tasks": (
-        lambda c: c.queued_tasks(),
+        lambda c: c.queued_tasks(limit=5),
         "GET",
-        "/api/tasks/queue",
+        "/api/tasks/queue?limit=5",
         {"tasks": [], "count": 0},
         wire.TaskSelection,
     ),
@@ -246,6 +260,22 @@ def test_routes(call: Call, method: str, uri: str, answer: Any, kind: type) -> N
     assert played.clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize(
+    ("told", "complete_from"), [({}, None), ({"completeFrom": 7}, 7)], ids=["nothing", "7"]
+)
+def test_where_nothing_is_missing(told: Mapping[str, int], complete_from: int | None) -> None:
+    """A history says from where on it has no holes; that of an older server says nothing."""
+    played = Played()
+    answer = {"events": [EVENT], "count": 1, **told}
+    played.server.answers["GET", "/api/events/history"] = (200, answer)
+    results: list[wire.EventHistory] = []
+
+    played.client.history().addCallback(results.append)
+    played.flush()
+
+    assert [each.complete_from for each in results] == [complete_from]
+
+
 def asking(operation: Operation) -> list[tuple[Call, str, str, Any, type]]:
     """The rows of the table that ask for an operation."""
     path = re.compile(re.sub(r"{\w+}", "[^/]+", operation.path))
@@ -270,12 +300,12 @@ def test_every_operation_has_a_method(operation: Operation) -> None:
 
 
 def test_every_method_has_an_operation() -> None:
-    """The client has no questions but those of the table, and the stream."""
+    """The client has no questions but those of the table, the stream, and all pages of tasks."""
     methods = {name for name in vars(LokiClient) if not name.startswith("_")}
     streams = [each.path for each in every_operation() if each.answer is None]
 
-    assert methods >= {"close", "events", "subscribe"}
-    assert len(methods) - 3 == len(ANSWERED)
+    assert methods >= {"close", "events", "subscribe", "all_tasks"}
+    assert len(methods) - 4 == len(ANSWERED)
     assert streams == ["/api/events"]
 
 
@@ -312,6 +342,34 @@ def test_bodies_are_what_twisted_wants() -> None:
 
     assert verifyObject(IBodyProducer, body)
     assert body.length == 3
+
+
+@pytest.mark.parametrize("session_id", [None, "s"])
+def test_all_tasks(session_id: str | None) -> None:
+    """All pages are asked for, each after the one before it, and given as one."""
+    played = Played()
+    path = "/api/tasks" if session_id is None else "/api/sessions/s/tasks"
+    pages = {
+        f"{path}?status=failed&limit=500": (["a", "b"], "one"),
+        f"{path}?status=failed&limit=500&after=one": ([], "two"),
+        f"{path}?status=failed&limit=500&after=two": (["c"], None),
+    }
+
+    for uri, (names, following) in pages.items():
+        tasks = [{**TASK, "id": name} for name in names]
+        where = {**PAGE, "nextCursor": following}
+        answer = {"tasks": tasks, "pagination": where, "summary": COUNTS}
+        played.server.answers[("GET", uri)] = (200, answer)
+
+    async def all_of_them() -> list[str]:
+        return [each.id async for each in played.client.all_tasks(session_id, status="failed")]
+
+    results: list[list[str]] = []
+    Deferred.fromCoroutine(all_of_them()).addCallback(results.append)
+    played.flush()
+
+    assert results == [["a", "b", "c"]]
+    assert [request.uri for request in played.server.asked] == list(pages)
 
 
 class AskingTests(SynchronousTestCase):

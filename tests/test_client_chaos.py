@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from loki_twisted import Event, EventFilter, LokiClient
-from loki_twisted.client import EventStream
+from loki_twisted.client import EventStream, reconnecting
 from tests.agents_support import eventually
 from tests.history import history
 from tests.proxies import Proxy, random_patience
@@ -87,12 +87,15 @@ def counted_by(reader: Reader) -> list[int]:
 
 @pytest.mark.timeout(1800)
 @pytest_twisted.ensureDeferred
-async def test_breaks_at_any_byte(tmp_path: Path, is_full: bool) -> None:
+async def test_breaks_at_any_byte(
+    tmp_path: Path, is_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     Whatever breaks, each reader gets each event that it wants once, in order, while they happen.
 
     Connections break after a random number of bytes, most of them within a frame.
     """
+    monkeypatch.setattr(reconnecting, "LEAST_PAUSE_SECONDS", 0.0)  # or there are few breaks
     lines, pause = (30_000, 0.004) if is_full else (1_200, 0.002)
     with Server(tmp_path) as server:
         proxies = [

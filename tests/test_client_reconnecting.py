@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from loki_twisted.client import ClientError
 from loki_twisted.client.reconnecting import delay_seconds, is_final, retry_after_seconds
 from tests.client_fakes import Played, frame
-from tests.client_streams import StreamCase
+from tests.client_streams import RESET, StreamCase, special
 
 
 class ReconnectingTests(StreamCase):
@@ -58,6 +58,40 @@ class ReconnectingTests(StreamCase):
         assert len(self.played.server.streams) == 1
 
         self.played.advance(4.1)
+        assert len(self.played.server.streams) == 2
+
+    def come_and_go(self, seconds: int, *frames: bytes) -> int:
+        """Let a server that wants no pause say this on each connection, and close it; counts."""
+        for _ in range(seconds * 20):
+            self.played.advance(0.05)
+            if not self.played.stream.gone:
+                self.played.send(b"retry: 0\n\n" + b"".join(frames))
+                self.played.stream.end()
+                self.played.flush()
+        return len(self.played.server.streams)
+
+    def test_connections_that_bring_an_event_and_end(self) -> None:
+        """A server that closes after each event is come back to once in a second, and no more."""
+        self.consume(after="earliest")
+
+        assert 10 <= self.come_and_go(20, frame(1)) <= 21
+
+    def test_words_of_the_stream_make_nothing_good(self) -> None:
+        """What a server says of the stream is no success: the pauses grow to half a minute."""
+        bye = special("stream:bye", {"lastEventId": "evt_1_1000"})
+        for word in (bye, special("stream:reset", RESET), bye + special("stream:weather", {})):
+            self.played = Played()
+            self.consume(after="earliest", on_reset=lambda _: None)
+
+            assert 8 <= self.come_and_go(120, word) <= 20
+            self.nothing_is_left()
+
+    def test_a_clean_end_costs_no_pause(self) -> None:
+        """A server that ends after a while, and wants no pause, is come back to at once."""
+        self.consume(after="earliest")
+        self.played.advance(1)
+        self.come_and_go(1, frame(1), special("stream:bye", {"lastEventId": "evt_1_1000"}))
+
         assert len(self.played.server.streams) == 2
 
     def test_refusals_end_it(self) -> None:

@@ -50,6 +50,8 @@ class Answer(Protocol):
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         self.server.asked += 1
         self.transport.write(self.server.lines)
+        if self.server.is_stubborn:
+            self.transport.pauseProducing()
         if self.server.ends:
             self.transport.loseConnection()
 
@@ -63,11 +65,13 @@ class Server:
 
     :ivar lines: What it says.
     :ivar ends: Whether it closes the connection then.
+    :ivar is_stubborn: Whether it reads no more then, not even that the client hangs up.
     """
 
     def __init__(self) -> None:
         self.lines = b""
         self.ends = False
+        self.is_stubborn = False
         self.asked = 0
         self.open: set[Answer] = set()
         self.ports: list[IListeningPort] = []
@@ -91,6 +95,11 @@ class Server:
         key, certificate = own_certificate()
         root = trustRootFromCertificates([certificate])
         return LokiClient(self.listen(key), reactor=reactor, trust_root=root)
+
+    def read_on(self) -> None:
+        """Be stubborn no more."""
+        for answer in list(self.open):
+            answer.transport.resumeProducing()
 
     async def is_left_with(self, before: Left) -> None:
         """See that a client has left nothing, neither here nor with us."""

@@ -50,6 +50,9 @@ async def test_a_session_from_its_start_to_its_removal(server: Server) -> None:
         assert len(everywhere.tasks) == 3
         assert here.summary.completed == here.pagination.total == 7
         assert "Paint it in violet" in [task.title for task in here.tasks]
+        assert [task async for task in client.all_tasks(session_id)] == here.tasks
+        second = await client.list_tasks(limit=2, after=everywhere.pagination.next_cursor)
+        assert second.tasks == here.tasks[3:5]
         task = here.tasks[0]
         assert (await client.get_task(session_id, task.id)).task == task
         assert (await client.active_tasks()).count == 0

@@ -237,6 +237,16 @@ def test_refusals(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["..", "\udcff"])
+def test_names_that_are_none(
+    talking: Talking, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A word that cannot be the id of a session is one line on stderr; nothing is asked."""
+    assert main(["stop", name]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert talking.orders == []
+
+
 def test_complaints() -> None:
     """Starting a server is no advice where there is one that is not trusted."""
     assert calling.complaint(ServerUnreachable("None.")).endswith("loki serve")

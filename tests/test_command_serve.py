@@ -31,9 +31,14 @@ SECONDS = 60
 
 
 class Server:
-    """A server as a process, in a directory of its own."""
+    """
+    A server as a process, in a directory of its own.
+
+    :ivar said: Its lines until it listened.
+    """
 
     def __init__(self, home: Path, *words: str, **variables: str) -> None:
+        self.said: list[str] = []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LOKI_")}
         self.process = subprocess.Popen(
             [sys.executable, *words],
@@ -46,14 +51,13 @@ class Server:
 
     def address(self) -> str:
         """Where it listens, once it does."""
-        said = []
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            said.append(line)
+            self.said.append(line)
             found = re.search(r"Listening on (\S+)", line)
             if found:
                 return found[1]
-        raise AssertionError(f"it does not listen: {said}")
+        raise AssertionError(f"it does not listen: {self.said}")
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
         """Wait for its end, after a signal; gives the exit code and what else it said."""
@@ -199,6 +203,34 @@ def test_twistd_generates_tokens(start: Start) -> None:
 
     assert code == 0
     assert re.fullmatch(r"[\w-]{43}\n", said)
+
+
+TELL = """
+import gc, sys
+
+def freeze(really=gc.freeze):
+    really()
+    print(gc.get_freeze_count(), "set aside", file=sys.__stdout__, flush=True)
+
+gc.freeze = freeze
+"""
+RUN = "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [("-c", TELL + RUN, "loki_twisted", "serve"), ("-c", TELL + TWISTD[1], *TWISTD[2:])],
+    ids=["loki serve", "twistd"],
+)
+def test_what_is_there_at_the_start_is_not_collected(
+    start: Start, program: tuple[str, ...]
+) -> None:
+    """The modules and all that they hold are set aside once, before the first request."""
+    server = start(*program, "--port", "0")
+    assert is_alive(server.address())
+
+    (count,) = re.findall(r"^(\d+) set aside$", "".join(server.said), re.MULTILINE)
+    assert int(count) > 10_000
 
 
 @pytest.mark.parametrize("program", [SERVE, TWISTD], ids=["loki serve", "twistd"])

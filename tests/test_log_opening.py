@@ -325,6 +325,7 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
         "UPDATE blocks SET sum = 0 WHERE first_seq = 1",
         "UPDATE sessions SET body = '{}'",
         "UPDATE tasks SET body = '{'",
+        "UPDATE task_totals SET total = total + 1",
     ],
 )
 def test_a_suspect_log_with_damage_in_its_middle(path: Path, damage: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from twisted.logger import capturedLogs
 
 from loki_twisted.log.faults import Damaged
+from loki_twisted.log.lanes import Lane
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.readers import Readers
 from loki_twisted.model.errors import StorageFailed, Unavailable
@@ -54,6 +55,53 @@ def test_each_has_a_connection_of_its_own(clock: ThreadedClock, readers: Readers
     asked = [readers.ask(meet), readers.ask(meet)]
 
     assert len({clock.result(each) for each in asked}) == 2
+
+
+def test_a_short_question_does_not_wait_for_scans(clock: ThreadedClock, readers: Readers) -> None:
+    """It goes before all those that were asked earlier but wait."""
+    gate = threading.Event()
+    order: list[str] = []
+
+    def scan(_: apsw.Connection) -> None:
+        gate.wait(TIMEOUT)
+        order.append("scan")
+
+    scans = [readers.ask(scan, Lane.SCANS) for _ in range(20)]
+    short = readers.ask(lambda _: order.append("short"))
+    gate.set()
+
+    clock.result(short)
+    assert order.index("short") <= 3
+    for each in scans:
+        clock.result(each)
+    assert len(order) == 21
+
+
+def test_answers_do_not_pile_up(clock: ThreadedClock, readers: Readers) -> None:
+    """However many ask, no more is read than there are threads until the reactor has its turn."""
+    begun: list[int] = []
+    asked = [readers.ask(lambda _, n=n: begun.append(n), Lane.PAGES) for n in range(50)]  # type: ignore[misc]
+    calls = [clock.take(), clock.take()]
+
+    assert sorted(begun) == [0, 1]
+    for call in calls:
+        call()
+    for each in asked:
+        clock.result(each)
+    assert sorted(begun) == list(range(50))
+
+
+def test_stopping_twice(clock: ThreadedClock, readers: Readers) -> None:
+    """Both wait for the last answer, and afterwards there is nothing to wait for."""
+    gate = threading.Event()
+    asked = readers.ask(lambda _: gate.wait(TIMEOUT))
+    both = [readers.stop(), readers.stop()]
+    assert not any(each.called for each in both)
+    gate.set()
+    clock.result(asked)
+    for each in both:
+        clock.result(each)
+    assert readers.stop().called
 
 
 def test_the_last_query_is_answered_before_the_end(clock: ThreadedClock, readers: Readers) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,8 @@ from loki_twisted.log.faults import Damaged
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.sessions import SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.task_places import TaskPlace
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from tests.log_support import MS, opened, put, session, task
 
 STANDING = {
@@ -42,8 +44,6 @@ queries = st.builds(
     TaskQuery,
     session_id=st.none() | st.sampled_from([*STANDING, "s_nobody"]),
     statuses=st.none() | st.frozensets(st.sampled_from(TaskStatus)),
-    running_sessions=st.booleans(),
-    by_priority=st.booleans(),
     limit=st.none() | st.integers(0, 10),
     offset=st.integers(0, 10),
 )
@@ -66,23 +66,63 @@ def expected(several: list[Task], query: TaskQuery) -> TaskPage:
         for each in several
         if query.session_id in (None, each.session_id)
         and (query.statuses is None or each.status in query.statuses)
-        and (not query.running_sessions or each.session_id in NOT_ENDED)
     ]
     found.sort(key=lambda each: each.created_at or "", reverse=True)
-    if query.by_priority:
-        found.sort(key=lambda each: -priority_rank(each.priority))
     end = None if query.limit is None else query.offset + query.limit
     return TaskPage(tuple(found[query.offset : end]), len(found))
 
 
 def test_any_query_gives_its_page(log: Opened) -> None:
-    """A page of tasks is what filtering and sorting all of them gives, with the total."""
+    """A page of tasks is what filtering and sorting all of them gives, and its total and end."""
 
     @given(tasks, queries)
     def law(several: list[Task], query: TaskQuery) -> None:
         log.connection.execute("DELETE FROM tasks")
         put(log, Batch(session_id="s", at_ms=MS, tasks=several))
-        assert records.tasks(log.readers[0], query) == expected(several, query)
+        page = records.tasks(log.readers[0], query)
+        wanted = expected(several, query)
+        assert (page.tasks, page.total) == (wanted.tasks, wanted.total)
+        is_last = query.offset + len(page.tasks) >= page.total
+        assert (page.end is None) == (is_last or not page.tasks)
+        if page.end is not None:
+            behind = attrs.evolve(query, after=page.end, offset=0)
+            following = attrs.evolve(query, offset=query.offset + len(page.tasks))
+            assert records.tasks(log.readers[0], behind) == records.tasks(log.readers[0], following)
+
+    law()
+
+
+def test_open_tasks(log: Opened) -> None:
+    """Of sessions that have not ended, what runs or waits; what waits by falling priority."""
+
+    @given(tasks, st.sampled_from(OpenTasks), st.none() | st.integers(1, 8))
+    def law(several: list[Task], wanted: OpenTasks, limit: int | None) -> None:
+        log.connection.execute("DELETE FROM tasks")
+        put(log, Batch(session_id="s", at_ms=MS, tasks=several))
+        query = TaskQuery(statuses=frozenset(wanted.value), limit=None)
+        found = [each for each in expected(several, query).tasks if each.session_id in NOT_ENDED]
+        if wanted is OpenTasks.WAITING:
+            found.sort(key=lambda each: -priority_rank(each.priority))
+        page = records.open_tasks(log.readers[0], wanted, limit)
+        assert page == TaskPage(tuple(found[:limit]), len(found))
+
+    law()
+
+
+def test_totals_are_kept(log: Opened) -> None:
+    """However tasks come, change and go, it is known how many stand where."""
+    several = st.lists(tasks, max_size=4)
+
+    @given(several, st.sampled_from(sorted(STANDING)), st.lists(st.sampled_from(sorted(STANDING))))
+    def law(batches: list[list[Task]], removed: str, forgotten: list[str]) -> None:
+        log.connection.execute("DELETE FROM tasks")
+        for batch in batches:
+            put(log, Batch(session_id="s", at_ms=MS, tasks=batch))
+        names = [f"t{n}" for n in range(0, 20, 2)]
+        put(log, Batch(session_id=removed, at_ms=MS, removed_tasks=names))
+        for name in forgotten:
+            put(log, Batch(session_id=name, at_ms=MS, forget=True))
+        assert records.totals_are_whole(log.connection)
 
     law()
 
@@ -90,15 +130,14 @@ def test_any_query_gives_its_page(log: Opened) -> None:
 def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
     """Tasks of a session that ends are at once no longer among those of running sessions."""
     put(log, Batch(session_id="s_running", at_ms=MS, tasks=[task("t", "s_running")]))
-    query = TaskQuery(running_sessions=True)
-    assert records.tasks(log.readers[0], query).total == 1
+    assert records.open_tasks(log.readers[0], OpenTasks.WAITING).total == 1
 
     put(
         log,
         Batch(session_id="s", at_ms=MS, session=session("s_running", SessionStatus.FAILED)),
     )
 
-    assert records.tasks(log.readers[0], query) == TaskPage((), 0)
+    assert records.open_tasks(log.readers[0], OpenTasks.WAITING) == TaskPage((), 0)
 
 
 @pytest.mark.parametrize(
@@ -108,35 +147,65 @@ def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
         TaskQuery(statuses=frozenset({TaskStatus.RUNNING, TaskStatus.FAILED})),
         TaskQuery(session_id="s_running"),
         TaskQuery(session_id="s_running", statuses=frozenset({TaskStatus.RUNNING})),
+        TaskQuery(session_id="s_running", statuses=frozenset()),
+        TaskQuery(after=TaskPlace("2026-02", 5)),
+        TaskQuery(after=TaskPlace("2026-02", 5), statuses=frozenset({TaskStatus.SKIPPED})),
+        TaskQuery(after=TaskPlace("2026-02", 5), session_id="s_running"),
     ],
 )
 def test_newest_first_needs_no_sorting(log: Opened, query: TaskQuery) -> None:
-    """The order of a page comes out of an index; only rows of the page are read and sorted."""
-    statement, values = records._statement(query)
+    """The order of a page comes out of indexes; only rows of the page are read and sorted."""
+    plan = plan_of(log, query)
 
-    plan = [
-        str(step[3])
-        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-    ]
+    start = plan.index("MATERIALIZE page") + 1
+    of_page = plan[start : plan.index("SCAN page", start)]
+    assert not any("TEMP B-TREE" in step for step in of_page)
+    behind_page = plan[start + len(of_page) :]
+    assert any("SEARCH tasks USING INTEGER PRIMARY KEY" in step for step in behind_page)
+    of_tasks = [step for step in plan if " tasks" in step and "PRIMARY KEY" not in step]
+    assert of_tasks
+    assert all("COVERING INDEX" in step for step in of_tasks)
 
-    page = plan[plan.index("MATERIALIZE page") + 1 :]
-    assert "USING COVERING INDEX tasks_by_" in page[0]
-    assert all("COVERING INDEX" in step for step in plan if " tasks " in step and "SCAN" in step)
-    assert sum("TEMP B-TREE" in step for step in plan) <= 1
+
+@pytest.mark.parametrize("after", [None, TaskPlace("2026-02", 5)])
+@pytest.mark.parametrize("session_id", [None, "s_running"])
+def test_only_what_is_wanted_is_looked_at(
+    log: Opened, session_id: str | None, after: TaskPlace | None
+) -> None:
+    """Tasks of other statuses, of other sessions, or before a place, cost nothing."""
+    wanted = frozenset({TaskStatus.RUNNING, TaskStatus.FAILED})
+    query = TaskQuery(session_id=session_id, statuses=wanted, after=after)
+
+    of_tasks = [step for step in plan_of(log, query) if " tasks" in step]
+
+    assert of_tasks
+    assert all(step.startswith("SEARCH tasks") for step in of_tasks)
+    # Of one session they are counted too; of all the totals are known.
+    assert sum("status=?" in step for step in of_tasks) == (4 if session_id else 2)
+    assert sum("created_at" in step for step in of_tasks) == (0 if after is None else 2)
 
 
-def test_tasks_of_running_sessions_are_found_from_these(log: Opened) -> None:
+def plan_of(log: Opened, query: TaskQuery) -> list[str]:
+    """What SQLite makes of a query, step by step."""
+    return steps_of(log, *records._statement(query))
+
+
+def steps_of(log: Opened, statement: str, values: Mapping[str, int | str]) -> list[str]:
+    steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    return [str(step[3]) for step in steps]
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+@pytest.mark.parametrize("wanted", OpenTasks)
+def test_tasks_of_running_sessions_are_found_from_these(
+    log: Opened, wanted: OpenTasks, limit: int | None
+) -> None:
     """Tasks of ended sessions cost nothing where those of running ones are wanted."""
-    statement, values = records._statement(TaskQuery(running_sessions=True, by_priority=True))
+    steps = steps_of(log, *records._open_statement(wanted, limit))
 
-    plan = [
-        str(step[3])
-        for step in log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-    ]
-
-    of_tasks = [step for step in plan if "tasks_by_session" in step]
-    assert len(of_tasks) == 2
-    assert all(step.startswith("SEARCH") for step in of_tasks)
+    of_tasks = [step for step in steps if " tasks " in step]
+    index = "USING COVERING INDEX tasks_open (status=? AND session_id=?)"
+    assert of_tasks == [f"SEARCH tasks {index}"] * (1 if limit is None else 2)
 
 
 def test_sessions_are_oldest_first(tmp_path: Path) -> None:

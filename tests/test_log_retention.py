@@ -69,8 +69,8 @@ def test_as_much_goes_as_is_too_much(excess: Excess, dropped: int) -> None:
     choice = choose(blocks, excess, 10**9, spare_none)
 
     assert (choice.dropped, choice.passed) == (blocks[:dropped], dropped)
-    assert choice.behind == (3 * dropped + 1 if dropped else None)
-    assert choice.rest == (blocks[dropped] if dropped < 4 else None)
+    assert choice.next_seq == (3 * dropped + 1 if dropped else None)
+    assert choice.undecided == (blocks[dropped] if dropped < 4 else None)
     assert bool(excess) == bool(dropped)
 
 

@@ -10,29 +10,27 @@ from contextlib import closing
 from pathlib import Path
 
 import apsw
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
-from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
-from loki_twisted.log.retention import Retention
+from loki_twisted.log.lanes import Lane
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block
-from loki_twisted.model.errors import LokiError, StorageFailed, StorageRefused, Unavailable
+from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
-from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
     MS,
     SESSIONS,
-    ThreadedClock,
+    TIMEOUT,
     fact,
     facts,
     filters,
@@ -44,31 +42,7 @@ from tests.log_support import (
     task,
     wanted_of,
 )
-
-
-@attrs.frozen
-class Desk:
-    """A log and the clock that it works with."""
-
-    clock: ThreadedClock
-    path: Path
-    log: SQLiteEventLog
-
-    def start(self) -> None:
-        self.clock.result(self.log.start())
-
-    def stop(self) -> None:
-        self.clock.result(self.log.stop())
-
-    def append(self, *some: Fact, session_id: str = "session_1") -> Bounds:
-        return self.clock.result(
-            self.log.append(Batch(session_id=session_id, at_ms=MS, facts=some))
-        )
-
-
-def new_desk(path: Path) -> Desk:
-    clock = ThreadedClock()
-    return Desk(clock, path, SQLiteEventLog(clock, str(path), now_ms=lambda: MS))
+from tests.store_desk import Desk, new_desk
 
 
 @pytest.fixture
@@ -222,193 +196,44 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
     assert result(log.cursors("session_1/")) == {"session_1/out": "1"}
 
 
-def test_the_id_of_a_log(tmp_path: Path) -> None:
-    """A log keeps its id over restarts; another log has another one."""
-    ids = []
-    for name in ("one.db", "one.db", "two.db"):
-        desk = new_desk(tmp_path / name)
-        assert desk.log.log_id == ""
-        desk.start()
-        ids.append(desk.log.log_id)
-        desk.stop()
-
-    assert ids[0] == ids[1] != ids[2]
+BY_TYPES = EventFilter(mask=1)
 
 
-def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
-    """Before the start and after the stop whatever is asked for fails in a sentence."""
-    desk = new_desk(tmp_path / "log.db")
-    log = desk.log
-    asked: list[Callable] = [
-        lambda: log.append(Batch(session_id="s", at_ms=MS, facts=[fact()])),
-        lambda: log.behind_last(1, EVERYTHING, 1),
-        log.sessions,
-        lambda: log.cursors(""),
-    ]
-    for ask in asked:
-        with pytest.raises(Unavailable):
-            desk.clock.result(ask())
-    desk.start()
+BY_SESSION = EventFilter("session_1")
+
+
+@pytest.mark.parametrize(
+    ("ask", "lane"),
+    [
+        (lambda log: log.time_of(1), Lane.SHORT),
+        (lambda log: log.ends(), Lane.SHORT),
+        (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
+        (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
+        (lambda log: log.tasks(TaskQuery()), Lane.PAGES),
+        (lambda log: log.open_tasks(OpenTasks.WAITING, None), Lane.PAGES),
+        (lambda log: log.behind_last(2, BY_TYPES, 1), Lane.SCANS),
+        (lambda log: log.read(0, EVERYTHING, 32_768), Lane.SHORT),
+        (lambda log: log.read(0, BY_SESSION, 32_769), Lane.PAGES),
+        (lambda log: log.read(0, BY_TYPES, 1), Lane.SCANS),
+    ],
+)
+def test_what_is_asked_waits_with_its_like(
+    desk: Desk, ask: Callable[[SQLiteEventLog], Deferred[object]], lane: Lane
+) -> None:
+    """While all threads are busy and something waits in the other lanes, it stands in its own."""
     desk.append(fact())
-    desk.stop()
-    desk.stop()
-    for ask in (*asked, lambda: log.read(0, EVERYTHING, 1), lambda: log.time_of(1)):
-        with pytest.raises(Unavailable):
-            desk.clock.result(ask())
+    readers = desk.log._readers
+    gate = threading.Event()
+    before = [readers.ask(lambda _: gate.wait(TIMEOUT), each) for each in Lane for _ in range(2)]
 
+    asked = ask(desk.log)
 
-def test_a_stop_during_the_start(tmp_path: Path) -> None:
-    """A server that is ended while it starts ends."""
-    desk = new_desk(tmp_path / "log.db")
-    starting = desk.log.start()
-
-    desk.stop()
-
-    desk.clock.result(starting)
-    assert [path.name for path in tmp_path.iterdir()] == ["log.db"]
-    assert desk.clock.getDelayedCalls() == []
-
-
-def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
-    """What belongs to another program is left alone, and the log does not start."""
-    with closing(apsw.Connection(str(tmp_path / "log.db"))) as connection:
-        connection.execute("CREATE TABLE theirs(x)")
-    before = (tmp_path / "log.db").read_bytes()
-    desk = new_desk(tmp_path / "log.db")
-
-    with pytest.raises(StorageRefused, match="another program"):
-        desk.start()
-
-    desk.stop()
-    assert (tmp_path / "log.db").read_bytes() == before
-
-
-def test_a_place_that_is_not_there(tmp_path: Path) -> None:
-    """A log that cannot be made says so as storage does."""
-    desk = new_desk(tmp_path / "missing" / "log.db")
-
-    with pytest.raises(StorageFailed, match=r"could not be opened: .*No such file"):
-        desk.start()
-
-    desk.stop()
-
-
-def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
-    """That a log was put aside is in the notices, and in the operator's log."""
-    (tmp_path / "log.db").write_text("Dear diary")
-    desk = new_desk(tmp_path / "log.db")
-
-    with capturedLogs() as captured:
-        desk.start()
-
-    assert f"log.db.corrupt-{MS}; a new log was begun." in desk.log.notices[0]
-    assert [e["notice"] for e in captured if e["log_level"].name == "critical"] == desk.log.notices
-    assert desk.append(fact()) == Bounds(1, 1)
-    desk.stop()
-
-
-def test_damage_that_is_met_later(tmp_path: Path) -> None:
-    """A read that meets damage fails; others go on; the next start puts the log aside."""
-    desk = new_desk(tmp_path / "log.db")
-    desk.start()
-    for number in range(9):
-        desk.append(fact("x" * 500), session_id=f"s{number}")
-    desk.stop()
-    with closing(apsw.Connection(str(desk.path))) as connection:
-        connection.execute("UPDATE blocks SET sum = 1 WHERE first_seq = 2")
-
-    damaged = new_desk(tmp_path / "log.db")
-    damaged.start()
-    with pytest.raises(StorageFailed, match="it is damaged"):
-        damaged.clock.result(damaged.log.read(0, EVERYTHING, 10**6))
-    assert damaged.clock.result(damaged.log.read(2, EVERYTHING, 10**6)).reached == 9
-    assert damaged.append(fact()) == Bounds(1, 10)
-    damaged.stop()
-
-    fresh = new_desk(tmp_path / "log.db")
-    fresh.start()
-    assert fresh.log.bounds == Bounds(1, 0)
-    fresh.stop()
-
-
-def retaining(path: Path, **limits: int) -> Desk:
-    """A log that does not keep all, and whose clock goes with that of the reactor."""
-    clock = ThreadedClock()
-    log = SQLiteEventLog(
-        clock,
-        str(path),
-        now_ms=lambda: MS + int(clock.seconds() * 1000),
-        retention=Retention(**limits),
-    )
-    return Desk(clock, path, log)
-
-
-def test_what_is_dropped_is_no_longer_there(tmp_path: Path) -> None:
-    """The bounds follow what is dropped; ids of what is gone are not known, but for the last."""
-    desk = retaining(tmp_path / "log.db", events=10, running_events=2)
-    desk.start()
-    running = Batch(session_id="quiet", at_ms=MS, facts=facts(2), session=session("quiet"))
-    desk.clock.result(desk.log.append(running))
-    for number in range(30):
-        desk.append(fact(), session_id=f"s{number}")
-
-    assert desk.log.bounds == Bounds(1, 32, complete_from=25, kept=2)
-    assert len(desk.log.bounds) == 10
-    numbers = [int(frame.split(b"_")[1]) for frame in read_all(desk.clock, desk.log)]
-    assert numbers == [1, 2, *range(25, 33)]
-    known = [n for n in range(34) if desk.clock.result(desk.log.time_of(n)) is not None]
-    assert known == [1, 2, *range(24, 33)]
-    assert desk.clock.result(desk.log.ends()) == Ends(f"evt_1_{MS}", f"evt_32_{MS}")
-    assert desk.clock.result(desk.log.behind_last(33, EVERYTHING, 9)) == 1
-    page = desk.clock.result(desk.log.read(2, EVERYTHING, 10**6))
-    assert (page.reached, page.complete_from) == (32, 25)
-    desk.stop()
-
-    again = new_desk(tmp_path / "log.db")
-    again.start()
-    assert again.log.bounds == Bounds(1, 32, complete_from=25, kept=2)
-    again.stop()
-
-
-def test_what_is_too_old_goes_by_itself(tmp_path: Path) -> None:
-    """Without a commit, as time passes."""
-    desk = retaining(tmp_path / "log.db", age_ms=1_000_000)
-    desk.start()
-    for _ in range(3):
-        desk.append(fact())
-    assert desk.log.bounds.oldest == 1
-
-    desk.clock.pump([10.0] * 101)
-    while desk.log.bounds.oldest == 1:
-        desk.clock.turn()
-
-    assert desk.log.bounds == Bounds(3, 3)
-    desk.stop()
-
-
-def test_what_cannot_be_dropped_is_told(tmp_path: Path) -> None:
-    """That the log keeps everything is in the operator's log, and in the notices."""
-    desk = new_desk(tmp_path / "log.db")
-    desk.start()
-    for number in range(9):
-        desk.append(fact(), session_id=f"s{number}")
-    desk.stop()
-    with closing(apsw.Connection(str(desk.path))) as connection:
-        connection.execute("UPDATE blocks SET session_id = CAST(x'ff' AS TEXT) WHERE first_seq = 2")
-
-    desk = retaining(tmp_path / "log.db", events=5)
-    with capturedLogs() as captured:
-        desk.start()
-        desk.append(fact())
-        desk.append(fact())
-
-    assert desk.log.failure is None
-    assert len(desk.log.notices) == 1
-    assert "keeps everything until the server is started again" in desk.log.notices[0]
-    critical = [e["notice"] for e in captured if e["log_level"].name == "critical"]
-    assert critical == desk.log.notices
-    assert desk.log.bounds.newest == 11
-    desk.stop()
+    assert {each: len(queue.waiting) for each, queue in readers._lanes._queues.items()} == {
+        each: (0 if each is Lane.SHORT else 2) + (each is lane) for each in Lane
+    }
+    gate.set()
+    for each in (*before, asked):
+        desk.clock.result(each)
 
 
 class RealReactorTests(TestCase):

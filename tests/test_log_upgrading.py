@@ -2,19 +2,113 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from contextlib import closing
 from pathlib import Path
 
 import apsw
+import attrs
+import msgspec
 import pytest
 
-from loki_twisted.log import history, holdings, schema, upgrading
+from loki_twisted.log import history, holdings, records, schema, upgrading
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
-from tests.log_support import MS, fact, frames, opened, remembered, wanted_of
+from loki_twisted.model.tasks import TaskQuery
+from tests.log_support import MS, fact, frames, opened, remembered, task, wanted_of
 
-VERSION_1 = [text for text in schema.STATEMENTS if not text.startswith("CREATE TABLE spans")]
+VERSION_1 = (
+    """CREATE TABLE meta(
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TABLE blocks(
+    first_seq INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    session_id TEXT NOT NULL,
+    mask INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    kinds BLOB NOT NULL,
+    ends BLOB NOT NULL,
+    body BLOB NOT NULL
+)""",
+    """CREATE INDEX blocks_by_session ON blocks(session_id, first_seq, mask)""",
+    """CREATE TABLE sessions(
+    id TEXT PRIMARY KEY,
+    started_at TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    body TEXT NOT NULL
+)""",
+    """CREATE INDEX sessions_by_start ON sessions(started_at)""",
+    """CREATE INDEX sessions_not_ended ON sessions(id) WHERE NOT final""",
+    """CREATE TABLE tasks(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    rank REAL NOT NULL,
+    created_at TEXT,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX tasks_by_time ON tasks(created_at DESC, status)""",
+    """CREATE INDEX tasks_by_session ON tasks(session_id, created_at DESC, status, rank)""",
+    """CREATE TABLE cursors(
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID""",
+)
+"""What version 1 made, letter by letter."""
+
+SPANS_OF_64 = """CREATE TABLE spans(
+    number INTEGER PRIMARY KEY,
+    mask INTEGER NOT NULL
+)"""
+"""What version 2 added, with a row for each 64 numbers."""
+
+SPANS_OF_1024_BY_SESSION = """CREATE TABLE session_spans(
+    session TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    mask INTEGER NOT NULL,
+    PRIMARY KEY(session, number)
+) WITHOUT ROWID"""
+"""What version 3 added, with a row for each 1,024 numbers of a session."""
+
+
+TASKS_IN_ORDER = (
+    """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
+    """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
+    """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
+    """CREATE INDEX tasks_open
+    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
+    WHERE status IN ('pending', 'queued', 'running')""",
+    """CREATE TABLE task_totals(
+    status TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TRIGGER task_came AFTER INSERT ON tasks BEGIN
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+    """CREATE TRIGGER task_went AFTER DELETE ON tasks BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+END""",
+    """CREATE TRIGGER task_changed AFTER UPDATE OF status ON tasks
+WHEN old.status <> new.status BEGIN
+    UPDATE task_totals SET total = total - 1 WHERE status = old.status;
+    INSERT INTO task_totals VALUES (new.status, 1) ON CONFLICT DO UPDATE SET total = total + 1;
+END""",
+)
+"""What version 4 put in the place of the indexes of tasks, and added to them."""
+
+VERSION_4 = {
+    *(text for text in VERSION_1 if not text.startswith("CREATE INDEX tasks_")),
+    SPANS_OF_64,
+    SPANS_OF_1024_BY_SESSION,
+    *TASKS_IN_ORDER,
+}
 
 
 def old_blocks(count: int) -> list[NewBlock]:
@@ -60,9 +154,88 @@ def test_version_1(path: Path, count: int) -> None:
         assert log.connection.pragma("user_version") == schema.VERSION
         assert log.bounds.newest == len(events)
         assert holdings.spans_are_whole(log.connection)
-        for wanted in (EVERYTHING, EventFilter(None, mask_of_types(["task:created"]))):
+        rare = mask_of_types(["task:created"])
+        for wanted in (EVERYTHING, EventFilter(None, rare), EventFilter("s1", rare)):
             page = history.read(log.readers[0], 0, len(events), wanted, 10**9)
             assert frames(page.blocks, wanted) == wanted_of(events, wanted)
+
+
+def test_each_step_makes_what_its_version_had(path: Path) -> None:
+    """Each step leads to the tables and rows of the next version, whatever later ones have."""
+    blocks = old_blocks(2_000)
+    blocks.append(new_block(attrs.evolve(blocks[-1].block, first_seq=1 + 3 * 1024), MS))
+    unknown = list(blocks[0].row)
+    unknown[0], unknown[4] = 1 + 5 * 1024, 1 << 62 | 1
+    make_version_1(path, blocks)
+    masks, session_masks = dict[int, int](), dict[tuple[str, int], int]()
+    with closing(apsw.Connection(str(path))) as connection:
+        # Of a kind that came later, without another version.
+        connection.execute("INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?)", unknown)
+        for first_seq, session_id, mask in [
+            (row[0], row[3], row[4]) for row in [*(new.row for new in blocks), unknown]
+        ]:
+            key = session_id, first_seq // 1024
+            masks[first_seq // 64] = masks.get(first_seq // 64, 0) | mask
+            session_masks[key] = session_masks.get(key, 0) | mask
+
+        upgrading._STEPS[1](connection)
+        assert tables_of(connection) == {*VERSION_1, SPANS_OF_64}
+        assert dict(connection.execute("SELECT * FROM spans")) == masks
+
+        upgrading._STEPS[2](connection)
+        assert tables_of(connection) == {*VERSION_1, SPANS_OF_64, SPANS_OF_1024_BY_SESSION}
+        rows = connection.execute("SELECT * FROM session_spans")
+        assert {(session, number): mask for session, number, mask in rows} == session_masks
+
+        upgrading._STEPS[3](connection)
+        assert tables_of(connection) == VERSION_4
+
+
+def test_tasks_of_version_3_get_a_place(path: Path) -> None:
+    """Tasks without a time come last, as new ones do, and a reader gets from page to page."""
+    make_version_1(path, [])
+    times = [None, "2026-02", "2026-01", None]
+    with closing(apsw.Connection(str(path))) as connection:
+        for number, at in enumerate(times):
+            old = task(f"t{number}", created_at=at)
+            connection.execute(
+                "INSERT INTO tasks(session_id, id, status, rank, created_at, body)"
+                " VALUES (?,?,?,?,?,?)",
+                ("session_1", old.id, "pending", 0.0, at, msgspec.json.encode(old).decode()),
+            )
+
+    with opened(path) as log:
+        found, end = [], None
+        while not found or end is not None:
+            page = records.tasks(log.readers[0], TaskQuery(after=end, limit=1))
+            found += [each.id for each in page.tasks]
+            end = page.end
+        assert found == ["t1", "t2", "t0", "t3"]
+        assert records.totals_are_whole(log.connection)
+        assert page.total == 4
+
+
+def tables_of(connection: apsw.Connection) -> set[str]:
+    rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {str(sql) for (sql,) in rows}
+
+
+def test_the_last_step_makes_what_a_new_file_has() -> None:
+    """There is no difference between a file that was brought up to this version and a new one."""
+    assert set(schema.STATEMENTS) == VERSION_4
+    assert (schema.SPAN, schema.SESSION_SPAN) == (64, 1024)
+
+
+def test_steps_know_nothing_of_today() -> None:
+    """No step can change because the tables or the types of today do."""
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse(inspect.getsource(upgrading)))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert {name for name in imported if name and name.startswith("loki_twisted")} == {
+        "loki_twisted.log.faults"
+    }
 
 
 def test_what_is_cut_short_is_done_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

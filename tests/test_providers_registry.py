@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from loki_twisted.agents.interface import IProviders, LaunchRequest
+from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.registry import DEMO_PROGRAM, PROVIDERS, Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
@@ -216,7 +217,7 @@ def test_secrets_are_not_shown() -> None:
 def test_drivers(machine: Machine, provider: str) -> None:
     """Each session has a driver of its own, of the plain line protocol where there is no other."""
     driver = machine.providers.driver(provider)
-    assert isinstance(driver, PlainDriver)
+    assert isinstance(driver, LokiModeDriver if provider == "loki" else PlainDriver)
     assert driver is not machine.providers.driver(provider)
 
 

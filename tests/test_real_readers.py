@@ -49,6 +49,9 @@ LIVE = 8
 CUTS = 3
 ENOUGH = 5  # events, to show that a stream goes on
 
+PLACE = re.compile(rb"\nid: (evt_\S+)\n\n")
+"""A frame that tells a place and nothing else, as bytes of a connection."""
+
 LANES: Mapping[tuple[str, str], Missing] = {
     ("curl", "keep-alive"): partial(missing_program, "curl"),
     ("curl", "http-1.0"): partial(missing_program, "curl"),
@@ -327,6 +330,36 @@ def test_it_came_back_by_the_last_id(lane: Lane, journey: Journey) -> None:
         assert asked[1] in ids
     assert "stream:reset" not in {event.type for event in lane.reader.events}
     assert not lane.reader.closed or lane.name[1] == "nginx"
+
+
+def test_a_browser_that_is_cut_before_its_first_event(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """It comes back to the place that the stream began with, and gets what happened meanwhile."""
+    missing = missing_program("chromium")
+    if missing:
+        pytest.skip(missing)
+    # Chromium makes a socket below it, whose path must not be longer than about 100 letters.
+    tmp_path = tmp_path_factory.mktemp("cut")
+    with ExitStack() as exits:
+        front = exits.enter_context(CuttingProxy())
+        place = exits.enter_context(Succession(tmp_path / "home"))
+        front.target = place.port()
+        streams = {"it": f"http://127.0.0.1:{front.port}/api/events?types=log:*"}
+        running = real_readers.chromium(tmp_path / "chromium", streams)
+        reader = exits.enter_context(running)["it"]
+        until(lambda: any(PLACE.search(answer) for answer in front.answers))
+        front.target = None
+        front.cut()
+        place.order("say meanwhile")
+        place.server.wait_for(place.session_id, "log:info")
+        assert reader.events == []
+        front.target = place.port()
+        place.order("say later")
+        assert reader.until(lambda: len(reader.told) >= 2)
+        assert [event.data["message"] for event in reader.told] == ["meanwhile", "later"]
+        [begun] = {found[1] for answer in front.answers if (found := PLACE.search(answer))}
+        assert b"\r\nLast-Event-ID: %b\r\n" % begun in front.heads[-1]
 
 
 @pytest.mark.parametrize("way", ["keep-alive", "nginx"])

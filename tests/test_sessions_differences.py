@@ -47,6 +47,24 @@ def test_what_stays_is_nothing(seen: list[Task]) -> None:
     assert (list(again.facts), list(again.changed), list(again.gone)) == ([], [], [])
 
 
+@given(tasks, tasks, st.integers(1, 3))
+def test_parts_come_to_the_same_as_the_whole(
+    first: list[Task], second: list[Task], most: int
+) -> None:
+    """Compared in parts, each bounded, a list makes the same rows and tells the same."""
+    before, _ = after({}, first)
+    rows, told = dict(before), []
+    rest: int | None = 0
+    while rest is not None:
+        part = task_difference(rows, second, AT, rest, most)
+        assert len(part.changed) <= most
+        told += [f"{fact.type} {fact.data['taskId']}" for fact in part.facts]
+        rows |= {task.id: task for task in part.changed}
+        rows = {name: task for name, task in rows.items() if name not in part.gone}
+        rest = part.rest
+    assert (rows, told) == after(before, second)
+
+
 @given(st.lists(tasks, max_size=5))
 def test_starts_and_ends_are_balanced(looks: list[list[Task]]) -> None:
     """A task is created once while it is listed, and completes or fails only after a start."""

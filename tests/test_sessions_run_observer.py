@@ -211,7 +211,7 @@ class ObservedRuns(RunCase):
         """What was told before a restart is not told again; what is news since is."""
 
         def news(mark: str) -> RunNotes:
-            data = {"level": "warn", "message": mark, "source": "loki"}
+            data = {"level": "warn", "message": mark, "source": "loki-mode"}
             return RunNotes([Note("gate tests", mark, "log:warn", data)])
 
         self.find(**AT_WORK, notes=news("1"))
@@ -291,13 +291,10 @@ class OurRuns(RunCase):
         assert judged is not None
         self.successResultOf(judged)
         assert str(record.state.tasks["a"].status) == "skipped"
-        standing = self.runs.standing(record)
-        assert standing is not None
-        assert standing.status is S.FAILED
 
     def test_a_run_before_ours_is_not_ours(self) -> None:
         """What an earlier run has left in the project is told of its own session."""
-        record = self.our_session()
+        self.our_session()
         before = {
             "phase": DIRECTORY,
             "wrapper": RunWrapper(9, EARLY),
@@ -305,7 +302,6 @@ class OurRuns(RunCase):
         }
         self.find(**before)
         assert self.book.read(OBSERVED).status is S.COMPLETED
-        assert self.runs.standing(record) is None
         assert self.types("ours") == []
 
     def test_a_named_run_of_ours(self) -> None:

@@ -41,6 +41,7 @@ from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.service import SessionService
+from loki_twisted.sessions.steering import Steerer
 from loki_twisted.state.interface import (
     AgentSeen,
     AgentsSighting,
@@ -56,6 +57,7 @@ from loki_twisted.state.interface import (
 )
 from tests.fakes_sessions import (
     FakeAgent,
+    FakeControl,
     FakeDriver,
     FakeProviders,
     FakeRunner,
@@ -75,6 +77,7 @@ class World:
         self.clock = Clock()
         self.log = MemoryLog()
         self.runner = FakeRunner()
+        self.control = FakeControl()
         self.build()
 
     def build(self) -> None:
@@ -85,6 +88,7 @@ class World:
         self.book = SessionBook(self.log, self.log, now_ms)
         runs = RunObserver(self.clock, self.book, lambda run: Liveness.UNKNOWN)
         self.observer = StateObserver(self.book, runs)
+        self.steerer = Steerer(reactor=self.clock, book=self.book, control=self.control)
         entropy = iter(range(1, 1000))
         self.launcher = Launcher(
             reactor=self.clock,
@@ -93,6 +97,7 @@ class World:
             providers=FakeProviders(),
             runner=self.runner,
             watcher=self.watcher,
+            steerer=self.steerer,
             policy=LaunchPolicy(
                 loki_dir=self.home,
                 project_roots=[self.home],
@@ -137,8 +142,11 @@ class SessionCase(SynchronousTestCase):
             os.mkdir(os.path.join(self.home, name))
         self.world = World(self.home, self.max_sessions)
 
+    def wanted(self, directory: str = ".", **wanted: object) -> StartSession:
+        return StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+
     def start(self, directory: str = ".", **wanted: object) -> Session:
-        request = StartSession(project_dir=directory, **wanted)  # type: ignore[arg-type]
+        request = self.wanted(directory, **wanted)
         return self.successResultOf(self.world.sessions.start(request))
 
     def refused(self, done: Deferred[object], kind: type[Exception]) -> Exception:
@@ -744,6 +752,51 @@ class ObservedTests(SessionCase):
         name, fact = self.world.log.events[-1]
         assert (name, fact.type) == ("s2", "log:warn")
         assert self.world.sessions.get("s2").origin is Origin.OBSERVED
+
+    def test_long_lists_are_told_in_parts(self) -> None:
+        """However many tasks and agents are new, all are told, and few at once."""
+        log = self.world.log
+        log.automatic = False
+        tasks = [
+            Task(id=f"t{n}", session_id="s1", title="T", status=TaskStatus.PENDING)
+            for n in range(5_000)
+        ]
+        agents = [AgentSeen(f"a{n}", "coder") for n in range(1_000)]
+        done = self.world.observer.seen(
+            self.home, [TasksSighting("s1", tasks), AgentsSighting("s1", agents)]
+        )
+        largest = 0
+        while log._waiting:
+            before = len(log.events)
+            log.commit()
+            largest = max(largest, len(log.events) - before)
+        self.successResultOf(done)
+        assert largest <= 500
+        assert log.types() == ["task:created"] * 5_000 + ["agent:spawned"] * 1_000
+        log.automatic = True
+        self.restart()
+        self.see(TasksSighting("s1", tasks[1:]), AgentsSighting("s1", agents))
+        session = self.world.sessions.get("s1")
+        assert (session.task_count, session.agents.active) == (4_999, 1_000)
+        assert len(log.task_rows) == 4_999
+        assert len(log.events) == 6_000
+
+    def test_a_long_list_that_fails_in_its_middle_is_told_to_its_end(self) -> None:
+        """What could not be stored of it is told the next time, and nothing else."""
+        log = self.world.log
+        log.automatic = False
+        tasks = [
+            Task(id=f"t{n}", session_id="s1", title="T", status=TaskStatus.RUNNING)
+            for n in range(1_000)
+        ]
+        done = self.world.observer.seen(self.home, [TasksSighting("s1", tasks)])
+        log.commit()
+        log.broken = True
+        log.commit()
+        self.failureResultOf(done, StorageFailed)
+        log.broken, log.automatic = False, True
+        self.see(TasksSighting("s1", tasks))
+        assert log.types() == ["task:created", "task:started"] * 1_000
 
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """The watcher learns of the failure, and the same look later tells it once."""

@@ -65,6 +65,21 @@ def test_how_bytes_come_in_makes_no_difference(texts: list[str], steps: list[int
     assert start == len(data)
 
 
+@given(TEXTS, st.integers(1, 3), st.booleans())
+def test_few_at_a_time_come_to_the_same(texts: list[str], most: int, is_all: bool) -> None:
+    """Cut by a few lines at a time, all lines come, and at the end the one without its end."""
+    data = "\n".join(texts).encode()
+    expected, behind = cut_lines(data, is_all=is_all)
+    found: list[str] = []
+    start, used = 0, 1
+    while used:
+        lines, used = cut_lines(data[start:], is_all=is_all, most=most)
+        assert len(lines) <= most
+        found += lines
+        start += used
+    assert (found, start) == (expected, behind)
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=1)))
 def test_no_line_is_lost(texts: list[str]) -> None:
     """Every line that shows something comes out as it went in."""

@@ -11,7 +11,7 @@ import pytest
 
 from loki_twisted.state.held import HeldLogs, Position, maybe_position, position_as_text
 from loki_twisted.state.lines import MAX_LINE
-from loki_twisted.state.logs import READ_SIZE, LogOrder, LogReading, read_log
+from loki_twisted.state.logs import READ_LINES, READ_SIZE, LogOrder, LogReading, read_log
 from tests.fakes_state import open_below
 
 
@@ -117,6 +117,19 @@ def test_a_read_is_bounded(log: Follower) -> None:
     assert first.has_more
     assert first.size <= READ_SIZE
     assert log.follow() == lines
+
+
+@pytest.mark.parametrize("end", ["", "the rest"])
+def test_lines_of_a_read_are_counted(log: Follower, end: str) -> None:
+    """However short lines are, a read gives no more than a few thousand, and none is lost."""
+    log.append("first\n")
+    log.follow()
+    log.append("x\n" * 2 * READ_LINES + end)
+    reading = log.once()
+    assert (len(reading.lines), reading.has_more) == (READ_LINES, True)
+    os.unlink(log.path)
+    assert log.follow() == ["x"] * 2 * READ_LINES + ([end] if end else [])
+    assert log.position is None
 
 
 def test_a_truncated_log_is_read_from_its_beginning(log: Follower) -> None:

@@ -127,6 +127,14 @@ def test_a_file_that_lost_its_name_is_known_under_the_next() -> None:
     assert found.position("b.log") == position(1, 90)
 
 
+def test_a_log_that_another_took_the_name_of_is_known_under_the_next() -> None:
+    """A log that was moved away is read on where it comes back, though its name was taken."""
+    found = trails(a=position(1, 50), b=position(2))
+    assert found.rename(["a.log"], {"a.log": 2}.get) == {"a.log"}
+    assert found.rename(["c.log"], {"a.log": 2, "c.log": 1}.get) == {"c.log"}
+    assert found.position("c.log") == position(1, 50)
+
+
 def test_only_some_files_without_names_are_remembered() -> None:
     """What is remembered of files that lost their names is bounded."""
     found = trails(a=position(1))

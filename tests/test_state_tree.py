@@ -158,7 +158,7 @@ async def test_it_converges(grove: Grove, seed: int, is_full: bool) -> None:
             await turn(rng.choice((0, 0.001, 0.02)))
     await until(grove.is_true)
     assert grove.model.wrong == []
-    assert len(grove.watches._holders) == 1 + sum(grove.model.paths.values())
+    assert len(grove.watches._holders) == 2 + sum(grove.model.paths.values())
 
 
 @pytest_twisted.ensureDeferred
@@ -218,7 +218,21 @@ async def test_a_root_that_comes_later_is_found(grove: Grove) -> None:
     await turn(0.03)
     grove.write("state.json")
     await until(lambda: "state.json" in grove.model.paths)
-    await until(lambda: len(grove.watches._holders) == 1)  # nothing above it any more
+    await until(lambda: len(grove.watches._holders) == 2)  # it and the one above it
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_root_that_ends_in_silence_is_missed(grove: Grove) -> None:
+    """A root that is replaced while a file that was in it is held open is found anew."""
+    grove.write("a.log")
+    await grove.watch().look()
+    with (grove.root / "a.log").open():
+        os.unlink(grove.root / "a.log")
+        await until(grove.is_true)
+        grove.root.rmdir()  # the kernel says nothing of this: the open file keeps it
+        await until(lambda: not grove.watchers[0]._survey.has_root())
+        grove.write("later")
+        await until(lambda: "later" in grove.model.paths)
 
 
 class Sudden(Watches):
@@ -340,7 +354,7 @@ async def test_what_is_excluded_is_not_touched(grove: Grove) -> None:
     grove.write("a/other")
     await until(lambda: "a/other" in grove.model.paths)
     assert sorted(grove.model.paths) == ["a", "a/file", "a/other"]
-    assert len(grove.watches._holders) == 2
+    assert len(grove.watches._holders) == 3  # the tree, the directory in it, the one above it
 
 
 @pytest_twisted.ensureDeferred
@@ -474,7 +488,7 @@ async def test_with_too_few_watches_the_rest_is_polled(
     limited[0].limit = 100
     await watcher.look()
     assert watcher.problems() == []
-    assert len(grove.watches._holders) == 13
+    assert len(grove.watches._holders) == 14
 
 
 @pytest_twisted.ensureDeferred
@@ -484,7 +498,7 @@ async def test_running_out_of_watches_later_is_noticed(
     """A directory that comes when no watches are left is polled from then on."""
     monkeypatch.setattr(tree_module, "POLL_PERIOD", 0.05)
     grove.write("a/file")
-    watcher = grove.watch(open_inotify=lambda received: Limited(received, 2))
+    watcher = grove.watch(open_inotify=lambda received: Limited(received, 3))
     await watcher.look()
     assert watcher.problems() == []
     grove.write("b/file")

@@ -306,6 +306,44 @@ async def test_settling_waits_for_the_newest(project: Project) -> None:
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_settling_does_not_wait_for_what_was_taken(project: Project) -> None:
+    """Who begins to wait in the middle of a batch waits for the rest of it, and no longer."""
+    await project.watch()
+    project.listener.holding = []
+    project.session()
+    project.append("logs/a.log", "line\n")
+    await until(lambda: project.listener.holding)
+    project.listener.holding.pop()()
+    await until(lambda: project.listener.holding)
+    assert [type(said) for said in project.listener.batches[-1]] == [LogLines]
+    over: list[None] = []
+    settled = project.settle().addCallback(over.append)
+    await turn(0.05)
+    assert over == []
+    project.listener.release()
+    await settled
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_a_file_that_is_again_what_it_was_is_told_again(project: Project) -> None:
+    """What a file says while something else is being told of it is not taken for known."""
+    project.write("sessions/s1/phase.json", {"current": "testing"})
+    await project.watch()
+    project.listener.holding = []
+    project.write("sessions/s1/phase.json", {"current": "planning"})
+    await until(lambda: project.listener.holding)
+    project.write("sessions/s1/phase.json", {"current": "testing"})
+    settled = project.settle()
+    await turn(0.05)
+    project.listener.release()
+    await settled
+    phases = [said.phase for said in project.listener.of(PhaseSighting)]
+    assert phases == ["testing", "planning", "testing"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_settling_does_not_wait_for_what_is_gone(project: Project) -> None:
     """Who waits for files to be told does not wait for one that is removed meanwhile."""
     project.session()
@@ -777,7 +815,7 @@ async def test_the_servers_own_files_are_not_touched(project: Project) -> None:
     await until(project.listener.lines)
     await project.settle()
     assert project.listener.lines() == ["seen"]
-    assert len(project.watcher._watches._holders) == 3
+    assert len(project.watcher._watches._holders) == 4  # the one above the tree too
 
 
 @pytest.mark.usefixtures("calm")

@@ -2,8 +2,8 @@
 The law of the stream: each client gets exactly what its filter wants, in order, once.
 
 Whatever is committed when, however slowly reads answer and clients take bytes, and however often
-connections break in the middle of a frame, if a client comes back with the id of the last whole
-event that it got.
+connections break in the middle of a frame and servers begin anew, if a client comes back with the
+last id that it was told: that of the last whole event that it got, or of a frame of an id alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents, Start
 from loki_twisted.stream.states import State
 from tests.fakes_log import FakeLog
-from tests.fakes_stream import OTHER, SESSION, MemorySink, calm, frames_of, mixed
+from tests.fakes_stream import OTHER, SESSION, MemorySink, calm, ids_of, last_id_of, mixed
 
 TYPES = ("log:info", "task:created", "agent:output")
 FILTERS = (
@@ -67,36 +67,47 @@ class Client:
     A client that comes back when its connection breaks.
 
     :ivar kept: The ids of the events that it got over the connections that broke.
+    :ivar place: The last id that it was told over those, whatever its frame had beside.
     :ivar after: The number behind which what it shall get begins.
     """
 
     def __init__(self, world: World, wanted: EventFilter, start: Start, room: int) -> None:
         self.world, self.wanted, self.start, self.room = world, wanted, start, room
         self.kept: list[str] = []
+        self.place: str | None = None
         self.connect()
 
     def connect(self) -> None:
-        """Open a connection, with the last event id if there is one."""
-        start = Behind(self.kept[-1]) if self.kept else self.start
+        """Open a connection, with the last event id if there is one, or else as the first time."""
+        start = self.start if self.place is None else Behind(self.place)
         self.sink = SlowSink(self.world, self.room)
         self.sink.subscriber = self.subscriber = self.world.hub.subscribe(
             self.sink, self.wanted, start
         )
-        if not self.kept:
+        if self.place is None:
             self.after = self._first() - 1
         self.subscriber.start()
 
     def reconnect(self) -> None:
         """Lose the connection, with what was on its way, and open another."""
-        self.kept = self.got
-        self.subscriber.lost()
+        self.leave()
         self.connect()
+
+    def leave(self) -> None:
+        """Lose the connection, with what was on its way."""
+        self.kept, self.place = self.got, self.told
+        self.subscriber.lost()
+        self.sink.received = b""
 
     @property
     def got(self) -> list[str]:
         """The ids of all whole events that it has."""
-        received = self.sink.received
-        return self.kept + [frame.id for frame in frames_of(received) if frame.id is not None]
+        return self.kept + ids_of(self.sink.received)
+
+    @property
+    def told(self) -> str | None:
+        """The last id that it was told."""
+        return last_id_of(self.sink.received) or self.place
 
     @property
     def due(self) -> list[str]:
@@ -128,19 +139,17 @@ class World(RuleBasedStateMachine):
     def begin(self, holding: bool, tail: int, piece: int, seconds_of_a_write: float) -> None:
         """Make an empty log, whose reads answer at once or when told to; writes may be slow."""
         self.seconds_of_a_write = seconds_of_a_write
-        self.clock = Clock()
         self.log = FakeLog(passes=3)
         self.log.holding = holding
-        self.hub = Hub(
-            self.clock,
-            self.log,
-            stall_seconds=1e9,
-            keep_alive_seconds=1e9,
-            tail_bytes=tail,
-            piece_bytes=piece,
-        )
+        self.sizes = {"tail_bytes": tail, "piece_bytes": piece}
+        self.open()
         self.clients: list[Client] = []
         self.events: list[Event] = []
+
+    def open(self) -> None:
+        """Begin to serve the log, with nothing in memory, to clients that are never stalled."""
+        self.clock = Clock()
+        self.hub = Hub(self.clock, self.log, stall_seconds=1e9, **self.sizes)
 
     def wanted_by(self, wanted: EventFilter, after: int) -> list[str]:
         """The ids of the events that a filter wants, by looking at each."""
@@ -172,6 +181,22 @@ class World(RuleBasedStateMachine):
     def reconnect(self, data: st.DataObject) -> None:
         """A connection breaks, and the client comes back."""
         data.draw(st.sampled_from(self.clients)).reconnect()
+
+    @rule()
+    def restart(self) -> None:
+        """The server ends and another begins; all come back."""
+        for client in self.clients:
+            client.leave()
+        self.hub.close()
+        self.open()
+        for client in self.clients:
+            client.connect()
+
+    @rule()
+    def pass_time(self) -> None:
+        """Nothing happens for so long that those who are given nothing are kept awake."""
+        for _ in range(6):
+            self.clock.advance(3)
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), count=st.sampled_from([1, 100, 1000, 10**6]))
@@ -216,6 +241,8 @@ class World(RuleBasedStateMachine):
         for client in clients:
             assert client.got == client.due
             assert client.subscriber.state is State.LIVE
+            # So that it would lose nothing if it were cut now, event or not.
+            assert client.told is not None
             assert b"stream:reset" not in client.sink.received
 
     def _moves(self, clients: list[Client]) -> bool:

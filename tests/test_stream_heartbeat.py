@@ -11,7 +11,7 @@ from loki_twisted.model.filters import EventFilter
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from tests.fakes_log import START_MS, FakeLog
-from tests.fakes_stream import OTHER, SESSION, frames_of, listen, named
+from tests.fakes_stream import OTHER, SESSION, frames_of, last_id_of, listen, named
 
 
 class HeartbeatsTests(SynchronousTestCase):
@@ -53,7 +53,9 @@ class HeartbeatsTests(SynchronousTestCase):
         assert [each["sessionId"] for each in named(one.received, "heartbeat")] == [OTHER]
         self.clock.advance(10)
         assert len(named(one.received, "heartbeat")) == 2
-        assert {frame.id for frame in frames_of(everything.received)} == {None}
+        for sink in (everything, one):
+            assert {frame.id for frame in frames_of(sink.received) if frame.event} == {None}
+            assert last_id_of(sink.received) == "earliest"
 
     def test_nobody_listens(self) -> None:
         """While nobody listens, nobody is asked."""

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import KIND_OF_TYPE
-from loki_twisted.model.filters import EventFilter, mask_of_types
+from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from loki_twisted.stream.group import Group
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.position import Behind
 from tests.fakes_log import START_MS, FakeLog
@@ -21,11 +22,17 @@ from tests.fakes_stream import (
     mixed,
     named,
     numbers_of,
+    places_of,
 )
 
 EARLIEST = Behind("earliest")
 TASKS = EventFilter(mask=mask_of_types(["task:*"]))
 BEAT = KIND_OF_TYPE["heartbeat"]
+
+
+def groups_of(hub: Hub) -> list[Group]:
+    """The groups of a hub."""
+    return list(hub._groups.values())
 
 
 class PublishingTests(SynchronousTestCase):
@@ -41,11 +48,11 @@ class PublishingTests(SynchronousTestCase):
         sinks = [listen(self.hub, EventFilter(mask=TASKS.mask)) for _ in range(3)]
         everything = listen(self.hub)
         blocks = self.log.commit(mixed(["log:info", "task:created"]), batch(1, "task:failed"))
-        assert [len(sink.writes) for sink in sinks] == [2, 2, 2]
-        assert sinks[0].writes[1] is sinks[1].writes[1]
-        assert sinks[0].writes[1] is sinks[2].writes[1]
-        assert sinks[0].writes[1] == b"".join(block.select(TASKS) for block in blocks)
-        assert everything.writes[1] == b"".join(block.body for block in blocks)
+        assert [len(sink.writes) for sink in sinks] == [3, 3, 3]
+        assert sinks[0].writes[2] is sinks[1].writes[2]
+        assert sinks[0].writes[2] is sinks[2].writes[2]
+        assert sinks[0].writes[2] == b"".join(block.select(TASKS) for block in blocks)
+        assert everything.writes[2] == b"".join(block.body for block in blocks)
 
     def test_filters(self) -> None:
         """Each is given what it wants, and nothing is written to those who want none of it."""
@@ -59,7 +66,7 @@ class PublishingTests(SynchronousTestCase):
         assert numbers_of(mine.received) == [1, 2]
         assert numbers_of(tasks.received) == [2, 4]
         assert numbers_of(both.received) == [4]
-        assert len(both.writes) == 2
+        assert len(both.writes) == 3
         assert self.hub.lag() == 0
 
     def test_only_the_live_are_in_the_round(self) -> None:
@@ -135,12 +142,13 @@ class PublishingTests(SynchronousTestCase):
         for _ in range(3):
             self.log.commit(batch(1))
         joined = listen(self.hub)
+        assert places_of(joined.received) == [f"evt_1_{START_MS}"]
         assert len(quick.writes) == written
-        clock.advance(0.01)
+        clock.advance(0.011)
         assert len(quick.writes) == written + 1
         assert numbers_of(quick.received) == numbers_of(slow.received) == [1, 2, 3, 4]
         self.log.commit(batch(1))
-        clock.advance(0.01)
+        clock.advance(0.011)
         for sink in (slow, quick):
             assert numbers_of(sink.received) == [1, 2, 3, 4, 5]
         # It came after the round that it could have missed something of.
@@ -215,6 +223,33 @@ class PublishingTests(SynchronousTestCase):
         log.commit(batch(1))
         assert numbers_of(sink.received) == [6]
         assert log.reads["read"] == 0
+
+    def test_many_come_at_once(self) -> None:
+        """After a start, those who come are told where they are by one read for all of them."""
+        self.log.commit(batch(3))
+        for holding in (True, False):
+            with self.subTest(holding):
+                hub = Hub(self.clock, self.log)
+                self.log.holding = holding
+                self.log.reads["time_of"] = 0
+                sinks = [listen(hub, wanted) for wanted in (EVERYTHING, TASKS) * 500]
+                assert self.log.waiting == holding
+                self.log.answer(self.log.waiting)
+                sinks += [listen(hub), listen(hub, start=Behind(f"evt_3_{START_MS}"))]
+                assert sum(self.log.reads.values()) == 1
+                for sink in sinks[:-1]:
+                    assert places_of(sink.received) == [f"evt_3_{START_MS}"]
+                assert hub.lag() == 0
+                assert all(len(group.live) == len(group.subscribers) for group in groups_of(hub))
+
+    def test_the_place_after_a_commit(self) -> None:
+        """Once something was committed, who comes is told where it is without a read."""
+        self.log.commit(batch(3))
+        self.hub = Hub(self.clock, self.log)
+        self.log.commit(batch(2), batch(2, at_ms=START_MS + 9))
+        sink = listen(self.hub)
+        assert places_of(sink.received) == [f"evt_7_{START_MS + 9}"]
+        assert sum(self.log.reads.values()) == 0
 
     def test_announce(self) -> None:
         """What is not in the log goes to the live ones that want it, and moves no cursor."""
@@ -298,8 +333,8 @@ class ClosingTests(SynchronousTestCase):
         """A log that cannot tell the id keeps nobody from ending."""
         self.log.commit(batch(3))
         hub = Hub(self.clock, self.log)
+        sink = listen(hub, start=EARLIEST)
         self.log.holding = True
-        sink = listen(hub)
         closed = hub.close(2.0)
         self.clock.advance(1.5)
         assert named(sink.received, "stream:bye") == [{"lastEventId": None}]

@@ -9,13 +9,14 @@ from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import Progress
-from loki_twisted.stream.position import Behind
-from loki_twisted.stream.sse import GREETING, KEEP_ALIVE
-from tests.fakes_log import FakeLog
+from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents
+from loki_twisted.stream.sse import KEEP_ALIVE, place
+from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
     MemorySink,
     batch,
-    frames_of,
+    begun,
+    last_id_of,
     listen,
     numbers_of,
 )
@@ -42,11 +43,11 @@ class PatienceTests(SynchronousTestCase):
         """An idle stream carries a comment every 15 seconds."""
         sink = listen(self.hub)
         self.pass_time(15)
-        assert sink.received == GREETING + KEEP_ALIVE
+        assert sink.received == begun() + KEEP_ALIVE
         self.pass_time(14)
-        assert sink.received == GREETING + KEEP_ALIVE
+        assert sink.received == begun() + KEEP_ALIVE
         self.pass_time(46)
-        assert sink.received == GREETING + KEEP_ALIVE * 5
+        assert sink.received == begun() + KEEP_ALIVE * 5
 
     def test_keep_alive_is_for_the_silent(self) -> None:
         """A stream that carries events carries no comments, and is never silent for 15 seconds."""
@@ -56,7 +57,62 @@ class PatienceTests(SynchronousTestCase):
             self.log.commit(batch(1))
         assert KEEP_ALIVE not in sink.received
         self.pass_time(15)
-        assert sink.received.endswith(KEEP_ALIVE)
+        assert sink.received.endswith(KEEP_ALIVE + place(f"evt_10_{START_MS}"))
+
+    def test_keep_alive_tells_the_place(self) -> None:
+        """Who wants nothing of what goes by is told where it is, and comes back to that."""
+        for start in (FROM_NOW, EARLIEST, LastEvents(3), Behind("rubbish")):
+            with self.subTest(start):
+                sink = listen(self.hub, TASKS, start)
+                self.log.commit(batch(2))
+                newest = f"evt_{self.log.bounds.newest}_{START_MS}"
+                assert last_id_of(sink.received) != newest
+                self.pass_time(18)
+                assert sink.received.endswith(KEEP_ALIVE + place(newest))
+                back = listen(self.hub, TASKS, Behind(newest))
+                self.log.commit(batch(1, "task:created"))
+                assert numbers_of(back.received) == [self.log.bounds.newest]
+                back.subscriber.lost()
+
+    def test_keep_alive_asks_once(self) -> None:
+        """Where nothing was committed since the start, one read is enough for all, for good."""
+        self.log.commit(batch(3))
+        self.hub = Hub(self.clock, self.log)
+        sinks = [listen(self.hub, TASKS, EARLIEST) for _ in range(10)]
+        reads = dict(self.log.reads)
+        self.log.holding = True
+        self.pass_time(9)
+        assert self.log.waiting == 1
+        self.log.answer()
+        self.pass_time(60)
+        assert self.log.reads == {**reads, "time_of": reads["time_of"] + 1}
+        for sink in sinks:
+            assert sink.received == begun() + (KEEP_ALIVE + place(f"evt_3_{START_MS}")) * 4
+
+    def test_keep_alive_without_a_place(self) -> None:
+        """Where the place cannot be read, a comment is enough; it is tried again, and logged."""
+        self.log.commit(batch(3))
+        self.hub = Hub(self.clock, self.log)
+        sink = listen(self.hub, TASKS, EARLIEST)
+        self.log.holding = True
+        self.pass_time(3)
+        self.log.fail(ZeroDivisionError("disk"))
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        self.pass_time(12)
+        assert sink.received == begun() + KEEP_ALIVE
+        self.log.answer()
+        self.pass_time(15)
+        assert sink.received == begun() + KEEP_ALIVE * 2 + place(f"evt_3_{START_MS}")
+
+    def test_who_still_reads_is_told_no_place(self) -> None:
+        """A stream that has not been given all yet is kept awake with a comment alone."""
+        self.log.commit(batch(2))
+        self.hub = Hub(self.clock, self.log)
+        listen(self.hub)
+        self.log.holding = True
+        sink = listen(self.hub, TASKS, EARLIEST)
+        self.pass_time(18)
+        assert sink.received == begun() + KEEP_ALIVE
 
     def test_full_streams_are_not_kept_awake(self) -> None:
         """To a transport that is full no comment is added."""
@@ -90,7 +146,7 @@ class PatienceTests(SynchronousTestCase):
         self.pass_time(66)
         assert sink.aborted
         assert numbers_of(sink.received) == [1, 2]
-        last_id = [frame.id for frame in frames_of(sink.received)][-1]
+        last_id = last_id_of(sink.received)
         assert last_id is not None
         back = listen(self.hub, start=Behind(last_id))
         assert numbers_of(back.received) == list(range(3, 44))

@@ -35,6 +35,7 @@ from tests.fakes_stream import (
     batch,
     calm,
     frames_of,
+    last_id_of,
     listen,
     mixed,
     named,
@@ -215,17 +216,17 @@ class Client(MemorySink):
 
     def reconnect(self) -> None:
         """Lose the connection with what was on its way, and come back with the last id, if any."""
-        got = [frame.id for frame in frames_of(self.received) if frame.id]
+        last_id = last_id_of(self.received)
         assert self.subscriber is not None
         self.subscriber.lost()
-        self.connect(Behind(got[-1]) if got else self.start)
+        self.connect(Behind(last_id) if last_id else self.start)
 
     def write(self, data: bytes) -> None:
         """Look at each frame, and hold it."""
         for frame in frames_of(data):
             if frame.event == "stream:reset":
                 self._take_reset(frame)
-            elif frame.id is not None:
+            elif frame.id is not None and frame.event is not None:
                 self._take_event(int(frame.id.split("_")[1]), frame.id)
         super().write(data)
 
@@ -251,7 +252,8 @@ class World(RuleBasedStateMachine):
         """Make an empty log, whose reads answer at once or when told to."""
         self.log = FakeLog(passes=3)
         self.log.holding = holding
-        self.hub = Hub(Clock(), self.log, tail_bytes=tail)
+        self.clock = Clock()
+        self.hub = Hub(self.clock, self.log, tail_bytes=tail, stall_seconds=1e9)
         self.clients: list[Client] = []
         self.events: list[Event] = []
 
@@ -311,6 +313,12 @@ class World(RuleBasedStateMachine):
     def reconnect(self, data: st.DataObject) -> None:
         """A connection breaks, and the client comes back."""
         data.draw(st.sampled_from(self.clients)).reconnect()
+
+    @rule()
+    def pass_time(self) -> None:
+        """Nothing happens for so long that those who are given nothing are kept awake."""
+        for _ in range(6):
+            self.clock.advance(3)
 
     @precondition(lambda self: self.clients)
     @rule(data=st.data(), count=st.sampled_from([100, 1000, 10**6]))

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_twisted.client.sse_parser import SSEParser
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.events import Event, Fact
 from loki_twisted.stream import sse
@@ -52,6 +53,13 @@ def test_heartbeat() -> None:
         "data": {"uptime": 7, "activeAgents": 1},
     }
     assert msgspec.convert(dispatched.data, Event).session_id == SESSION
+
+
+def test_place() -> None:
+    """A place is a frame that dispatches nothing, and the id that clients keep."""
+    parser = SSEParser()
+    assert parser.feed(sse.GREETING + sse.place("evt_7_5") + sse.KEEP_ALIVE) == []
+    assert parser.last_event_id == "evt_7_5"
 
 
 def test_last_id() -> None:

@@ -19,21 +19,31 @@ import pytest
 
 from tests.figures import tell
 from tests.history import Told
-from tests.plain_reader import PlainReader, id_of
+from tests.plain_reader import PlainReader, id_of, place_of
 from tests.succession import Succession
 from tests.system import TIMEOUT
 from tests.wanted import FILTERS, Wanted
 
 HISTORY_END = b": end of history"
+EARLIEST = "lastEventId=earliest"
+
+
+def number_of(place: str | None) -> int:
+    """The number of the event that a place is behind."""
+    assert place is not None
+    return 0 if place == "earliest" else int(place.split("_")[1])
 
 
 class Follower(threading.Thread):
     """
     A client that loses its connections at random instants, and comes back with its last id.
 
+    That is the place that the stream has told, as long as it has no event.
+
     :param cuts: How often it cuts its connection itself; servers that end come on top.
     :param progressed: Notified whenever it has cut, or has got something.
     :ivar got: The frames that it has.
+    :ivar begun: The place where it began, once it was told.
     """
 
     def __init__(
@@ -51,15 +61,17 @@ class Follower(threading.Thread):
         self.cuts = 0
         self.connections = 0
         self.got: list[bytes] = []
+        self.begun: str | None = "earliest" if start == EARLIEST else None
         self.over = False
         self.trouble: Exception | None = None
+        self._last_id: str | None = None
         self._place = place
         self._cuts_wanted = cuts
         self._chance = random.Random(seed)
         self._progressed = progressed
 
     @property
-    def last_id(self) -> str | None:
+    def last_event(self) -> str | None:
         """The id of the last event that it has."""
         return id_of(self.got[-1]) if self.got else None
 
@@ -75,7 +87,7 @@ class Follower(threading.Thread):
     def _connect(self) -> None:
         query = f"{self.wanted.query}&{self.start_query}"
         try:
-            reader = PlainReader(self._place.port(), query, self.last_id)
+            reader = PlainReader(self._place.port(), query, self._last_id)
         except ConnectionError:
             return  # the server has just ended
         self.connections += 1
@@ -90,7 +102,7 @@ class Follower(threading.Thread):
         until = time.monotonic() + self._chance.uniform(0, 0.25)
         piece = self._chance.choice([100, 1000, 100_000])
         while True:
-            cuts = self.got and self.cuts < self._cuts_wanted
+            cuts = self.begun is not None and self.cuts < self._cuts_wanted
             left = max(0.001, until - time.monotonic()) if cuts else None
             try:
                 frames = reader.read(left, piece)
@@ -102,8 +114,14 @@ class Follower(threading.Thread):
                 return False
             fresh = [frame for frame in frames if id_of(frame) is not None]
             self.got += fresh
+            self._note_last_id(frames)
             if fresh and not cuts:
                 self._tell()
+
+    def _note_last_id(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self.begun = self.begun or place_of(frame)
+            self._last_id = id_of(frame) or place_of(frame) or self._last_id
 
     def _tell(self) -> None:
         with self._progressed:
@@ -116,11 +134,10 @@ class Following:
     def __init__(self, place: Succession, cuts: int) -> None:
         self._place = place
         self._progressed = threading.Condition()
-        starts = ("lastEventId=earliest", "history=3")
         self.followers = [
             Follower(place, wanted, start, cuts, 8 * number + index, self._progressed)
             for number, wanted in enumerate(FILTERS)
-            for index, start in enumerate(starts)
+            for index, start in enumerate((EARLIEST, "history=3" if number % 2 else "history=0"))
         ]
         for follower in self.followers:
             follower.start()
@@ -144,7 +161,7 @@ class Following:
         """Wait until they have all of a log, end the server, and wait until they have ended."""
         for follower in self.followers:
             last = follower.wanted.of(log)[-1].id
-            self.until(lambda follower=follower, last=last: follower.last_id == last)
+            self.until(lambda follower=follower, last=last: follower.last_event == last)
         for follower in self.followers:
             follower.over = True
         assert self._place.server.stop() == 0
@@ -179,9 +196,8 @@ def test_disconnects_and_restarts(
         log = place.log()
         following.end(log)
     for follower in following.followers:
-        expected = [told.frame for told in follower.wanted.of(log)]
-        if follower.start_query != "lastEventId=earliest":
-            expected = expected[expected.index(follower.got[0]) :]
+        wanted = follower.wanted.of(log)
+        expected = [told.frame for told in wanted if told.number > number_of(follower.begun)]
         assert len(follower.got) == len(expected)
         assert follower.got == expected
     if is_full:
@@ -203,6 +219,7 @@ class Arrival:
     :ivar asked: The number of events asked for as history, or that of the last event.
     :ivar ids: Of the events that it got.
     :ivar past: How many of them came as history.
+    :ivar place: Where it was told that it begins.
     """
 
     wanted: Wanted
@@ -210,6 +227,7 @@ class Arrival:
     asked: int
     ids: list[str]
     past: int | None = None
+    place: str | None = None
 
 
 class Arriving:
@@ -251,7 +269,7 @@ class Arriving:
             query += f"&history={asked}"
         elif kind == "resume":
             last_id = chance.choice(self.recent)
-            asked = 0 if last_id == "earliest" else int(last_id.split("_")[1])
+            asked = number_of(last_id)
         # So far that all that was there before it has been read, and the stream is live.
         enough = self.newest + 600
         arrival = Arrival(wanted, kind, asked, [])
@@ -263,6 +281,8 @@ class Arriving:
                     name = id_of(frame)
                     if name is not None:
                         arrival.ids.append(name)
+                    elif place_of(frame) is not None:
+                        arrival.place = arrival.place or place_of(frame)
                     elif frame == HISTORY_END:
                         arrival.past = len(arrival.ids)
                 if arrival.ids:
@@ -310,9 +330,9 @@ def check_arrival(arrival: Arrival, ids: list[str]) -> None:
     """It has consecutive events of what its filter wants, from where it asked for."""
     first = ids.index(arrival.ids[0])
     assert arrival.ids == ids[first : first + len(arrival.ids)]
-    if arrival.kind == "resume":
-        before = 0 if not first else int(ids[first - 1].split("_")[1])
-        assert before <= arrival.asked < int(ids[first].split("_")[1])
+    before = 0 if not first else number_of(ids[first - 1])
+    begun = arrival.asked if arrival.kind == "resume" else number_of(arrival.place)
+    assert before <= begun < number_of(ids[first])
     if arrival.kind == "history":
         # All there were, where there were not so many.
         assert arrival.past == arrival.asked or (first == 0 and arrival.past < arrival.asked)

@@ -101,9 +101,9 @@ def test_an_id_that_the_log_never_gave(quiet: Succession, asked: bytes, reason: 
 
 
 def check_reset(reader: PlainReader, log: list[Told], asked: bytes, reason: str) -> None:
-    """It is told of the reset first, then the whole log."""
+    """It is told of the reset first, then where it begins, then the whole log."""
     frames: list[bytes] = []
-    while len(frames) < 2 + 1 + len(log):
+    while len(frames) < 2 + 2 + len(log):
         frames += reader.read(60) or [b"the end"]
     assert frames[:2] == [b": connected to loki-mode event stream", b"retry: 2000"]
     head, _, data = frames[2].partition(b"\ndata: ")
@@ -111,4 +111,4 @@ def check_reset(reader: PlainReader, log: list[Told], asked: bytes, reason: str)
     told = json.loads(data)
     assert told.pop("asked") == asked[:64].decode("ascii", "replace").replace("\ufffd", "?")
     assert told == {"oldest": log[0].id, "newest": log[-1].id, "reason": reason}
-    assert frames[3:] == [told.frame for told in log]
+    assert frames[3:] == [b"id: earliest", *(told.frame for told in log)]

@@ -86,7 +86,7 @@ def lines_told(events: Sequence[Event]) -> Counter[str]:
     return Counter(
         json.dumps([said["type"], said.get("data")], sort_keys=True)
         for event in events
-        if (said := event.data.get("context")) and event.data.get("source") == "loki"
+        if (said := event.data.get("context")) and event.data.get("source") == "events"
     )
 
 
@@ -190,7 +190,7 @@ async def test_a_restart_in_the_middle_changes_nothing(
     news = Counter(
         event.data["message"]
         for event in of_type(events, "log")
-        if event.data.get("source") == "loki" and "context" not in event.data
+        if event.data.get("source") == "loki-mode" and "context" not in event.data
     )
     assert [said for said, count in news.items() if count > 1 and " in a row" in said] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -21,7 +22,8 @@ from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_types
-from loki_twisted.web.event_pages import BYTES_PER_READ, PATIENCE_SECONDS, EventPages
+from loki_twisted.web.event_lists import GRACE_SECONDS, MOST_LISTS, PATIENCE_SECONDS
+from loki_twisted.web.event_pages import BYTES_PER_READ, EventPages
 from tests.fakes_stream import dechunked
 from tests.fakes_web import AT_MS, Connection, Server, request_bytes
 from tests.log_support import MS, opened, put_blocks
@@ -82,6 +84,7 @@ def resume(connection: Connection) -> None:
 def numbers_in(body: bytes) -> list[int]:
     answer = json.loads(body)
     assert answer["count"] == len(answer["events"])
+    assert answer["completeFrom"] == 1
     return [event["data"]["n"] for event in answer["events"]]
 
 
@@ -90,8 +93,8 @@ def test_a_long_list_is_sent_as_the_client_takes_it() -> None:
     long = Long()
     connection = long.begin()
     begun = long.reads
-    assert begun < EVENTS / 2
-    assert len(connection.transport.value()) < EVENTS * 50_000 / 2
+    assert begun < 5
+    assert len(connection.transport.value()) < 262_144
 
     resume(connection)
 
@@ -163,16 +166,18 @@ def test_a_client_that_leaves() -> None:
 
 
 def test_a_client_that_takes_nothing() -> None:
-    """It is cut after a minute, and not before."""
+    """It is cut after a minute, and not before; then its place is free, and nothing is timed."""
     long = Long()
     connection = long.begin()
-    long.here.clock.advance(PATIENCE_SECONDS - 1)
+    long.here.clock.pump([1] * int(PATIENCE_SECONDS))
     assert not connection.is_closed
 
-    long.here.clock.advance(1)
+    long.here.clock.pump([1] * 10)
 
     assert connection.is_closed
     assert b"count" not in connection.transport.value()
+    assert len(long.here.lists) == 0
+    assert long.here.clock.getDelayedCalls() == []
 
 
 def test_a_log_that_fails_in_the_midst() -> None:
@@ -188,14 +193,133 @@ def test_a_log_that_fails_in_the_midst() -> None:
     assert [type(event["log_failure"].value) for event in captured] == [StorageFailed]
 
 
+def test_a_list_that_is_overtaken() -> None:
+    """What was to come next is dropped while the client pauses: it is cut, with no gap in it."""
+    long = Long()
+    connection = long.begin()
+    for _ in range(EVENTS - 5):
+        long.here.log.drop_first_block()
+    with capturedLogs() as captured:
+        resume(connection)
+
+    assert connection.is_closed
+    sent = dechunked(connection.transport.value().partition(b"\r\n\r\n")[2])
+    numbers = [int(found) for found in re.findall(rb'"n":(\d+)', sent)]
+    assert numbers == list(range(len(numbers)))
+    assert b'"count"' not in sent
+    assert [event["log_level"].name for event in captured] == ["info"]
+
+
 def test_a_log_that_fails_at_once() -> None:
     """Then the answer is a problem, as of any other route."""
     long = Long()
-    long.most = 3
+    long.most = 1
     with capturedLogs():
         response = long.here.ask("GET", TARGET)
 
     assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
+
+
+# How many there may be
+
+
+def test_more_lists_than_there_may_be() -> None:
+    """One more is told to come again, and a short one is answered; a place is free in the end."""
+    long = Long()
+    connections = [long.begin() for _ in range(MOST_LISTS)]
+    assert all(each.response().status == 200 for each in connections)
+
+    refused = long.here.ask("GET", TARGET)
+    assert (refused.status, refused.code) == (503, "SERVICE_UNAVAILABLE")
+    assert refused.header("retry-after") == "1"
+    assert long.here.ask("GET", "/api/events/history?limit=1").status == 200
+
+    resume(connections[0])
+    connections[1].close()
+    freed = [long.begin(), long.begin()]
+    assert all(each.response().status == 200 for each in freed)
+    assert long.here.ask("GET", TARGET).status == 503
+    for each in (*connections, *freed):
+        each.close()
+    assert len(long.here.lists) == 0
+
+
+def test_what_takes_no_place() -> None:
+    """Neither one that only its headers are asked of, nor one whose client left while it began."""
+    long = Long()
+    long.here.ask("HEAD", TARGET)
+    read, answers = long.here.log.read, []
+
+    def read_later(*arguments: Any) -> Deferred[Page]:
+        answers.append((waiting := Deferred[Page](), read(*arguments)))
+        return waiting
+
+    long.here.log.read = read_later  # type: ignore[method-assign]
+    connection = long.begin()
+    connection.close()
+    while answers:
+        waiting, page = answers.pop()
+        page.chainDeferred(waiting)
+
+    assert len(long.here.lists) == 0
+
+
+# The end of the server
+
+
+def test_the_end_of_the_server() -> None:
+    """Who takes gets all of it, who takes nothing is cut after a second, and no more begin."""
+    long = Long()
+    taking, idle = long.begin(), long.begin()
+    with capturedLogs() as captured:
+        ended = long.here.lists.close()
+        long.here.clock.pump([0.1] * 5)
+        resume(taking)
+        assert not idle.is_closed
+        assert long.here.ask("GET", TARGET).status == 503
+        long.here.clock.pump([0.1] * 10)
+
+    assert numbers_in(dechunked(taking.response().body)) == list(range(EVENTS))
+    assert idle.is_closed
+    assert ended.called
+    assert [event["log_level"].name for event in captured] == ["info"]
+    assert not taking.is_closed
+    taking.close()
+    assert long.here.clock.getDelayedCalls() == []
+
+
+def test_the_end_has_an_end() -> None:
+    """Who takes too slowly is cut too: the server does not wait for ever."""
+    long = Long()
+    connection = long.begin()
+    ended = long.here.lists.close()
+    producer = connection.transport.producer
+    for _ in range(int(GRACE_SECONDS * 2)):
+        assert not ended.called
+        producer.resumeProducing()
+        long.here.clock.pump([0.1] * 5)
+    long.here.clock.pump([0.1] * 2)
+
+    assert ended.called
+    assert connection.is_closed
+
+
+def test_the_end_while_a_list_is_looked_for() -> None:
+    """However long it would go on, it is given up with the next read."""
+    long = Long()
+    waiting: Deferred[Page] = Deferred()
+    long.here.log.read = lambda *_: waiting  # type: ignore[method-assign]
+    connection = long.here.connect()
+    connection.send(request_bytes("GET", TARGET))
+
+    long.here.lists.close()
+    waiting.callback(Page((), 5))
+
+    assert (connection.response().status, connection.response().code) == (
+        503,
+        "SERVICE_UNAVAILABLE",
+    )
+    connection.close()
 
 
 # How much is read
@@ -305,6 +429,9 @@ def sizes_of(events: Sequence[bytes], log: Opened, per_block: int) -> list[int]:
         (None, "session:started", 1),
         (None, "session:stopped", 1),
         ("session_3", "log:*", 300),
+        ("session_3", "task:*", 0),
+        ("session_3", "session:started", 0),
+        ("session_0", "session:started", 1),
     ],
 )
 def test_no_more_is_read_than_is_given(

@@ -22,10 +22,9 @@ from zope.interface.verify import verifyClass, verifyObject
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink
-from loki_twisted.stream.sse import GREETING
 from loki_twisted.web.event_stream import Chunks, EventStream, ResponseSink
 from tests.fakes_log import START_MS, FakeLog
-from tests.fakes_stream import Root, batch, comments_of, dechunked, named, numbers_of
+from tests.fakes_stream import Root, batch, begun, comments_of, dechunked, named, numbers_of
 
 
 class InMemoryTests(SynchronousTestCase):
@@ -81,7 +80,7 @@ class InMemoryTests(SynchronousTestCase):
         """A stream greets, tells the history that was asked for, and what happens."""
         self.log.commit(batch(3))
         self.open("?history=2")
-        assert self.body.startswith(GREETING)
+        assert self.body.startswith(begun(f"evt_1_{START_MS}"))
         assert numbers_of(self.body) == [2, 3]
         assert comments_of(self.body)[-1] == "end of history"
         self.log.commit(batch(2))
@@ -140,7 +139,7 @@ class InMemoryTests(SynchronousTestCase):
         self.log.holding = True
         self.open(**{"Last-Event-ID": "earliest"})
         self.log.fail(ZeroDivisionError("disk"))
-        assert self.body == GREETING
+        assert self.body == begun()
         self.failureResultOf(self.collected, ResponseFailed)
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
         assert self.hub.subscriber_count == 0
@@ -179,7 +178,7 @@ class InMemoryTests(SynchronousTestCase):
         (block,) = self.log.commit(batch(2))
         head, _, body = transport.value().partition(b"\r\n\r\n")
         assert b"chunked" not in head.lower()
-        assert body == GREETING + block.body
+        assert body == begun() + block.body
         self.hub.close()
         assert transport.disconnecting
         self.clock.advance(1)
@@ -193,7 +192,7 @@ class InMemoryTests(SynchronousTestCase):
         self.hub.close()
         self.clock.advance(1)
         _, _, body = transport.value().partition(b"\r\n\r\n")
-        assert gzip.decompress(dechunked(body)).startswith(GREETING + block.body)
+        assert gzip.decompress(dechunked(body)).startswith(begun() + block.body)
 
     def test_access_log(self) -> None:
         """What was sent is counted for the access log, whichever way it was written."""

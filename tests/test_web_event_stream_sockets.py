@@ -40,9 +40,9 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.web.server import Site
 
 from loki_twisted.stream.hub import Hub
-from loki_twisted.stream.sse import GREETING, KEEP_ALIVE
+from loki_twisted.stream.sse import KEEP_ALIVE
 from tests.fakes_log import START_MS, FakeLog
-from tests.fakes_stream import Root, batch, dechunked, numbers_of
+from tests.fakes_stream import Root, batch, begun, dechunked, numbers_of
 
 
 class Client(Protocol):
@@ -259,7 +259,7 @@ async def test_straight_to_the_socket(rig: Rig) -> None:
     """Over plain TCP a client has an event before the reactor does anything else."""
     endpoint = await rig.tcp()
     client = await rig.connect(endpoint, Client())
-    await rig.until(lambda: client.body == GREETING)
+    await rig.until(lambda: client.body == begun())
     (block,) = rig.log.commit(batch(3))
     handle = client.transport.getHandle()
     select.select([handle], [], [], 10)  # nothing runs meanwhile but the system
@@ -356,8 +356,9 @@ async def test_those_who_never_read(rig: Rig) -> None:
         rig.clock.advance(3)
         await deferLater(reactor, 0.005)
     assert rig.hub.subscriber_count == 3
+    place = KEEP_ALIVE + b"id: evt_10000_%d\n\n" % START_MS
     for client in (*healthy, late):
-        await rig.until(lambda client=client: client.ends_with(KEEP_ALIVE))
+        await rig.until(lambda client=client: client.ends_with(place))
 
 
 @pytest_twisted.ensureDeferred

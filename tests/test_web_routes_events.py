@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from loki_twisted.log.interface import Batch, IEventLog
+from loki_twisted.log.interface import Batch, IEventLog, Page
 from loki_twisted.model.events import Fact
 from tests.fakes_web import AT_MS, FakeLog, Server, request_bytes
 
@@ -59,6 +60,7 @@ def test_history_is_what_the_log_holds() -> None:
             }
         ],
         "count": 1,
+        "completeFrom": 1,
     }
 
 
@@ -212,6 +214,110 @@ def test_an_empty_history() -> None:
     assert history(here) == history(here, "after=earliest") == []
 
 
+# Retention
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers", "complete_from"),
+    [
+        ("", [1, 2, 3, 7, 8, 9], 7),
+        ("limit=4", [3, 7, 8, 9], 7),
+        ("limit=3", [7, 8, 9], 7),
+        ("after=earliest", [1, 2, 3, 7, 8, 9], 7),
+        ("after={1}&limit=1", [2], 7),
+        ("after={6}", [7, 8, 9], 7),
+        ("after={7}", [8, 9], 7),
+        ("before={2}", [1], 7),
+        ("types=task:*", [3, 8], 7),
+    ],
+)
+@pytest.mark.parametrize("page_blocks", [1, 10])
+def test_where_nothing_is_missing(
+    query: str, numbers: list[int], complete_from: int, page_blocks: int
+) -> None:
+    """What running sessions keep is given, and the answer tells from where on it has no holes."""
+    here = server()
+    here.log.page_blocks = page_blocks
+    ids = {str(number): here.log.id_of(number) for number in range(1, 10)}
+    for number, name in ids.items():
+        query = query.replace(f"{{{number}}}", name)
+    here.log.keep_first_block(2)
+    assert history(here, query) == numbers
+    assert here.ask("GET", f"/api/events/history?{query}").json["completeFrom"] == complete_from
+
+
+def drop_three(here: Server) -> None:
+    """Let the first three blocks go, up to event 6."""
+    for _ in range(3):
+        here.log.drop_first_block()
+
+
+def overtaken(here: Server, at: int, drop: Callable[[], None]) -> None:
+    """Let events go just before a log is read for the so-manieth time."""
+    read, reads = here.log.read, 0
+
+    def read_later(*arguments: Any) -> Deferred[Page]:
+        nonlocal reads
+        reads += 1
+        if reads == at:
+            drop()
+        return read(*arguments)
+
+    here.log.read = read_later  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_history_that_is_overtaken_behind_an_event(at: int) -> None:
+    """If what follows is dropped while it is read, the event is none any more that is held."""
+    here = server()
+    overtaken(here, at, lambda: drop_three(here))
+    response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
+    assert (response.status, response.code) == (422, "VALIDATION_ERROR")
+    assert response.json["details"] == {
+        "errors": [{"path": "after", "message": "is no event that the log holds"}],
+        "oldest": here.log.id_of(7),
+        "newest": here.log.id_of(9),
+    }
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [("limit=8", [7, 8, 9]), ("after=earliest", [7, 8, 9]), ("types=task:*", [8])],
+)
+def test_a_history_that_is_overtaken(query: str, numbers: list[int], at: int) -> None:
+    """If events are dropped while they are read, it begins anew with those that there are."""
+    here = server()
+    overtaken(here, at, lambda: drop_three(here))
+    response = here.ask("GET", f"/api/events/history?{query}")
+    assert [int(each["id"].split("_")[1]) for each in response.json["events"]] == numbers
+    assert response.json["completeFrom"] == 7
+
+
+def test_a_history_that_is_overtaken_behind_an_event_that_is_kept() -> None:
+    """The event is held, so it is answered, and where nothing is missing is told."""
+    here = server()
+    overtaken(here, 1, lambda: here.log.keep_first_block(2))
+    response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
+    numbers = [int(each["id"].split("_")[1]) for each in response.json["events"]]
+    assert (numbers, response.json["completeFrom"]) == ([2, 3, 7, 8, 9], 7)
+
+
+def test_a_history_that_is_overtaken_again_and_again() -> None:
+    """It is given up, and the same request may succeed later."""
+    here = server([(ONE, ["log:info"])] * 40)
+    read = here.log.read
+
+    def read_too_late(after: int, *arguments: Any) -> Deferred[Page]:
+        while here.log.bounds.oldest <= after + 1:
+            here.log.drop_first_block()
+        return read(after, *arguments)
+
+    here.log.read = read_too_late  # type: ignore[method-assign]
+    response = here.ask("GET", "/api/events/history")
+    assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
+
+
 def test_stats() -> None:
     """How much there is, and who listens."""
     here = server()
@@ -308,6 +414,18 @@ def test_a_header_that_can_be_no_id_of_ours(asked: str) -> None:
     connection = stream(server(), "/api/events?types=session:*", Last_Event_ID=asked)
     assert types_in(connection) == ["stream:reset", "session:started", "session:completed"]
     assert b'"reason":"unknown"' in connection.transport.value()
+    connection.close()
+
+
+def test_of_several_headers_the_last_counts() -> None:
+    """They are no error, and the id that is the last is where the stream goes on."""
+    here = server()
+    connection = here.connect()
+    lines = f"Last-Event-ID: evt_1_{AT_MS}\r\nLast-Event-ID: evt_8_{AT_MS + 3}\r\n"
+    request = request_bytes("GET", "/api/events")
+    connection.send(request.replace(b"\r\n", b"\r\n" + lines.encode("ascii"), 1))
+    here.clock.advance(0)
+    assert types_in(connection) == ["session:completed"]
     connection.close()
 
 

@@ -40,7 +40,9 @@ class WatchedProject:
         self.service.startService()
         [address, *_] = await self.service.ready
         self.client = LokiClient(address, reactor=reactor)
-        while not self.service._is_watched:  # it serves before it has looked at everything
+        while not all(
+            self.service._watched.values()
+        ):  # it serves before it has looked at everything
             await deferLater(reactor, LOOK_SECONDS)
         return self
 

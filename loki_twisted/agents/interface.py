@@ -9,13 +9,17 @@ after a restart of the server.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from loki_twisted.model.events import Fact
+from loki_twisted.model.sessions import Steering
+
+LOKI_MODE: Final = "loki"
+"""The provider that is Loki Mode with the provider of its own settings."""
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -52,12 +56,14 @@ class LaunchPlan:
     :ivar cwd: Absolute path.
     :ivar accepts_input: Whether its standard input is a pipe that we write to;
         otherwise it is empty.
+    :ivar steered_by: How it takes orders.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     cwd: str
     accepts_input: bool = False
+    steered_by: Steering = Steering.SIGNALS
 
 
 class IDriver(Interface):
@@ -73,7 +79,8 @@ class IDriver(Interface):
 
         :param stream: ``stdout`` or ``stderr``.
         :param text: The line without its end, decoded from UTF-8 (broken bytes as U+FFFD).
-        :returns: At least one fact; never ``session:*`` and never ``heartbeat``.
+        :returns: Never ``session:*`` and never ``heartbeat``. At least one fact, unless the line
+            is a part of something that is left out, and that another one stands for.
         """
 
 
@@ -96,7 +103,12 @@ class IProviders(Interface):
         """
 
     def driver(provider: str) -> IDriver:
-        """A new driver for a session; that of the plain line protocol for an unknown provider."""
+        """
+        Make a driver for a session.
+
+        :param provider: :data:`LOKI_MODE` for all that Loki Mode runs. That of the plain
+            line protocol is made for an unknown one.
+        """
 
 
 @attrs.frozen(slots=True)

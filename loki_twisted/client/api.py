@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -15,8 +16,10 @@ from loki_twisted.client.questions import Questions
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
 from loki_twisted.client.subscription import Callback, deliver
+from loki_twisted.client.task_pages import tasks_of_pages
 from loki_twisted.model import wire
 from loki_twisted.model.filters import EVERYTHING, EventFilter
+from loki_twisted.model.tasks import Task
 
 ANSWER_SECONDS: Final = 30.0
 """How long an answer may take, unless it is said otherwise."""
@@ -169,9 +172,10 @@ class LokiClient:
         status: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        after: str | None = None,
     ) -> Deferred[wire.SessionTasks]:
-        """Tasks of one session."""
-        query = (("status", status), ("limit", limit), ("offset", offset))
+        """A page of the tasks of one session, as :meth:`list_tasks` gives it."""
+        query = (("status", status), ("limit", limit), ("offset", offset), ("after", after))
         return self._get((*_SESSIONS, session_id, "tasks"), wire.SessionTasks, query)
 
     def get_task(self, session_id: str, task_id: str) -> Deferred[wire.TaskDetail]:
@@ -184,18 +188,40 @@ class LokiClient:
         status: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        after: str | None = None,
     ) -> Deferred[wire.TaskList]:
-        """Tasks of all sessions, newest first."""
-        query = (("status", status), ("limit", limit), ("offset", offset))
+        """
+        A page of the tasks of all sessions, newest first.
+
+        :param status: Only tasks of this status, or of these, with commas.
+        :param after: The ``next_cursor`` of the page before this one; not with an ``offset``.
+        """
+        query = (("status", status), ("limit", limit), ("offset", offset), ("after", after))
         return self._get(_TASKS, wire.TaskList, query)
 
-    def active_tasks(self) -> Deferred[wire.TaskSelection]:
-        """The tasks that are being worked on."""
-        return self._get((*_TASKS, "active"), wire.TaskSelection)
+    def all_tasks(
+        self, session_id: str | None = None, *, status: str | None = None
+    ) -> AsyncIterator[Task]:
+        """
+        All tasks, newest first: an asynchronous iterator, which asks for a page after the other.
 
-    def queued_tasks(self) -> Deferred[wire.TaskSelection]:
+        A task that is there (and has the status) from the first page to the last comes once,
+        whatever others do in the meantime.
+
+        :param session_id: Only of this session.
+        :param status: Only tasks of this status, or of these, with commas.
+        """
+        if session_id is None:
+            return tasks_of_pages(partial(self.list_tasks, status=status))
+        return tasks_of_pages(partial(self.list_session_tasks, session_id, status=status))
+
+    def active_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
+        """The tasks that are being worked on, the newest first."""
+        return self._get((*_TASKS, "active"), wire.TaskSelection, (("limit", limit),))
+
+    def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
         """The tasks that wait, the most urgent first."""
-        return self._get((*_TASKS, "queue"), wire.TaskSelection)
+        return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
 
     # Events
 

@@ -101,14 +101,13 @@ class _Collector(Protocol):
     def __init__(self, most_bytes: int) -> None:
         self.whole: Deferred[bytes] = Deferred(lambda _: hang_up(self))
         self._most_bytes = most_bytes
-        self._parts: list[bytes] = []
-        self._size = 0
+        # Not a list: a server may send two bytes at a time, and an object has thirty of its own.
+        self._read = bytearray()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         """Keep it."""
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > self._most_bytes and not self.whole.called:
+        self._read += data
+        if len(self._read) > self._most_bytes and not self.whole.called:
             hang_up(self)
             limit = f"more than {self._most_bytes} bytes"
             self.whole.errback(ServerUnreachable(f"The server's answer is too large: {limit}."))
@@ -118,6 +117,6 @@ class _Collector(Protocol):
         if self.whole.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):
-            self.whole.callback(b"".join(self._parts))
+            self.whole.callback(bytes(self._read))
         else:
             self.whole.errback(ServerUnreachable("The server's answer was cut off."))

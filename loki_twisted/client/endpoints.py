@@ -7,6 +7,7 @@ keeps no account of what is open.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,6 +24,7 @@ from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from loki_twisted.client.heads import HeadLimit
 from loki_twisted.client.hosts import CONNECT_SECONDS, Host
 
 
@@ -81,13 +83,15 @@ class Endpoints:
         """Choose the endpoint for a URL."""
         if self._socket_path is not None:
             unix = UNIXClientEndpoint(self._reactor, self._socket_path, timeout=CONNECT_SECONDS)
-            return _Counted(unix, self.connections)
-        host = Host(self._reactor, uri.host.decode("ascii"), uri.port)
-        counted = _Counted(host, self.connections)
+            return _Wrapped(self._counted(unix), HeadLimit)
+        counted = self._counted(Host(self._reactor, uri.host.decode("ascii"), uri.port))
         if uri.scheme == b"http":
-            return counted
+            return _Wrapped(counted, HeadLimit)
         creator = self._policy.creatorForNetloc(uri.host, uri.port)
-        return wrapClientTLS(creator, counted, clock=self._reactor)
+        return _Wrapped(wrapClientTLS(creator, counted, clock=self._reactor), HeadLimit)
+
+    def _counted(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        return _Wrapped(endpoint, lambda wrapped: _Counting(wrapped, self.connections))
 
 
 class _Counting(WrappingFactory):
@@ -109,15 +113,20 @@ class _Counting(WrappingFactory):
 
 
 @implementer(IStreamClientEndpoint)
-class _Counted:
-    """An endpoint whose connections are counted."""
+class _Wrapped:
+    """
+    An endpoint whose connections have something between their transport and their protocol.
 
-    def __init__(self, endpoint: IStreamClientEndpoint, connections: OpenConnections) -> None:
+    :param wrap: Makes the factory of that.
+    """
+
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, wrap: Callable[[IProtocolFactory], IProtocolFactory]
+    ) -> None:
         self._endpoint = endpoint
-        self._connections = connections
+        self._wrap = wrap
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803  # Twisted's name
         """Connect."""
-        counting = _Counting(protocolFactory, self._connections)
-        connected: Deferred[Any] = self._endpoint.connect(counting)
+        connected: Deferred[Any] = self._endpoint.connect(self._wrap(protocolFactory))
         return connected.addCallback(lambda wrapper: wrapper.wrappedProtocol)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from loki_twisted.model.errors import LokiError
+
+MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""
+What msgspec raises at JSON that is not what it should be: broken or of another shape, not UTF-8, or
+nested too deeply to be read.
+"""
 
 
 class ClientError(LokiError):
@@ -36,3 +44,16 @@ class ServerUnreachable(LokiError):
 
 class ServerNotTrusted(ServerUnreachable):
     """The server's certificate is not one that is trusted, or is not for its name."""
+
+
+def none_of_this_api(
+    answer: str, problem: object, status: int = 200, details: dict[str, Any] | None = None
+) -> ClientError:
+    """
+    Make the error of an answer that is not what it should be.
+
+    :param answer: What it is, as the subject of a sentence.
+    :param problem: What is wrong with it.
+    """
+    message = f"{answer} is none of this API: {problem}."
+    return ClientError("UNEXPECTED_ANSWER", status, message, details)

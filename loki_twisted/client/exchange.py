@@ -10,7 +10,7 @@ import msgspec
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
@@ -19,8 +19,17 @@ from twisted.web.iweb import IAgent, IResponse
 
 from loki_twisted.client.bodies import WholeBody, collect, drop
 from loki_twisted.client.connecting import Address
-from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
+from loki_twisted.client.encodings import Uncompressed
+from loki_twisted.client.errors import (
+    MALFORMED,
+    ClientError,
+    ServerNotTrusted,
+    ServerUnreachable,
+    none_of_this_api,
+)
+from loki_twisted.client.heads import MOST_HEAD_BYTES, HeadTooLarge
 from loki_twisted.client.reconnecting import retry_after_seconds
+from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.wire import Problem
 
 OK: Final = frozenset({200, 201, 202})
@@ -29,6 +38,7 @@ STREAM_TYPE: Final = "text/event-stream"
 Query = Iterable[tuple[str, str | int | None]]
 """Parameters; those whose value is None are left out."""
 
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 _MOST_ERROR_BYTES: Final = 1024 * 1024
 _T = TypeVar("_T")
 
@@ -66,6 +76,7 @@ class Exchange:
         :raises ClientError: for any other answer.
         :raises ServerUnreachable: if there is none.
         :raises ServerNotTrusted: if it would be one of somebody else.
+        :raises InvalidRequest: if it cannot be asked. Nothing was sent.
         """
         response = await self.send(agent, method, path, query, body=body)
         if response.code not in good:
@@ -73,7 +84,7 @@ class Exchange:
         data = await collect(response, self.reactor, self.seconds)
         try:
             return msgspec.json.decode(data, type=answer)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise _unexpected(response, f"its body is not what it should be: {error}") from error
 
     async def open_stream(
@@ -107,23 +118,10 @@ class Exchange:
         body: msgspec.Struct | None = None,
     ) -> IResponse:
         """Send a request; the answer's body is not read yet. Raises as :meth:`ask` does."""
-        url = self.address.base.child(*path)
-        for name, value in query:
-            url = url if value is None else url.add(name, str(value))
-        sent = dict(headers or {})
-        if self.token is not None:
-            sent["authorization"] = f"Bearer {self.token}"
-        if body is not None:
-            sent["content-type"] = "application/json"
-        answer = HTTPClient(agent).request(
-            method,
-            url,
-            headers=Headers({name: [value] for name, value in sent.items()}),
-            data=None if body is None else WholeBody(msgspec.json.encode(body)),
-            allow_redirects=False,  # a token is for one server only
-            unbuffered=True,
-            reactor=self.reactor,
-        )
+        try:
+            answer = self._request(agent, method, path, query, headers or {}, body)
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"There are characters that cannot be sent: {error}") from None
         try:
             return await answer.addTimeout(self.seconds, self.reactor, self._no_answer)
         except ConnectingCancelledError as error:
@@ -140,7 +138,7 @@ class Exchange:
         waiting = {"retryAfter": seconds} if seconds else None
         try:
             problem = msgspec.json.decode(data, type=Problem)
-        except msgspec.MsgspecError:
+        except MALFORMED:
             return _unexpected(response, "it is no answer of this API", waiting)
         details = {**(problem.details or {}), **waiting} if waiting else problem.details
         return ClientError(problem.code, response.code, problem.error, details)
@@ -150,23 +148,65 @@ class Exchange:
         """The server's address, for people."""
         return self.address.socket_path or self.address.base.to_text()
 
+    def _request(
+        self,
+        agent: IAgent,
+        method: str,
+        path: Iterable[str],
+        query: Query,
+        headers: dict[str, str],
+        body: msgspec.Struct | None,
+    ) -> Deferred[Any]:
+        url = self.address.base.child(*_named(path))
+        for name, value in query:
+            url = url if value is None else url.add(name, str(value))
+        sent = dict(headers)
+        if self.token is not None:
+            sent["authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            sent["content-type"] = "application/json"
+        return HTTPClient(Uncompressed(agent)).request(
+            method,
+            url,
+            headers=Headers({name: [value] for name, value in sent.items()}),
+            data=None if body is None else WholeBody(msgspec.json.encode(body)),
+            allow_redirects=False,  # a token is for one server only
+            unbuffered=True,
+            reactor=self.reactor,
+        )
+
     def _broken(self, reasons: Collection[BaseException]) -> Exception:
         """Say why a connection broke, or that it was we who broke it."""
         if any(isinstance(reason, CancelledError) for reason in reasons):
             return CancelledError()
         if any(map(_is_distrust, reasons)):
             return ServerNotTrusted(f"The certificate of {self.where} is not to be trusted.")
+        if any(isinstance(reason, HeadTooLarge) for reason in reasons):
+            limit = f"more than {MOST_HEAD_BYTES} bytes before its body"
+            return ServerUnreachable(f"The answer of {self.where} is too large: {limit}.")
         return ServerUnreachable(f"The connection to {self.where} broke.")
 
     def _no_answer(self, _: object, seconds: float) -> Failure:
         return Failure(ServerUnreachable(f"{self.where} has not answered for {seconds:g} s."))
 
 
+def _named(path: Iterable[str]) -> Iterable[str]:
+    """
+    Give the segments of a path, none of which may lead anywhere else.
+
+    :raises InvalidRequest: for ``.`` and ``..``, which cannot be escaped, and for what is empty.
+    """
+    for segment in path:
+        if segment in _NO_NAMES:
+            raise InvalidRequest(f"{segment!r} is no id.")
+        yield segment
+
+
 def _unexpected(
     response: IResponse, what: str, details: dict[str, Any] | None = None
 ) -> ClientError:
-    message = f"The answer with status {response.code} is none of this API: {what}."
-    return ClientError("UNEXPECTED_ANSWER", response.code, message, details)
+    answer = f"The answer with status {response.code}"
+    return none_of_this_api(answer, what, response.code, details)
 
 
 def _is_distrust(reason: BaseException) -> bool:
@@ -177,8 +217,9 @@ def _is_distrust(reason: BaseException) -> bool:
 
 
 def _header(headers: Headers, name: str) -> str | None:
-    values = headers.getRawHeaders(name)
-    return values[0] if values else None
+    # By a name of bytes, or Twisted takes the values for UTF-8, which they need not be.
+    values = headers.getRawHeaders(name.encode())
+    return values[0].decode("latin-1") if values else None
 
 
 def _media_type(headers: Headers) -> str:

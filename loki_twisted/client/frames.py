@@ -64,14 +64,19 @@ _decode_reset: Final = msgspec.json.Decoder(StreamReset).decode
 _decode_bye: Final = msgspec.json.Decoder(StreamBye).decode
 
 
+def is_of_the_log(frame: StreamEvent) -> bool:
+    """Tell an event that has happened from what a server says of the stream itself."""
+    return not frame.type.startswith(_OF_THE_STREAM)
+
+
 def meaning_of(frame: StreamEvent) -> Meaning:
     """
     Tell what a frame means.
 
     :returns: None for what newer servers may say of the stream itself, which is for others.
-    :raises msgspec.MsgspecError: if it means nothing.
+    :raises: what is in :data:`~loki_twisted.client.errors.MALFORMED`, if it means nothing.
     """
-    if not frame.type.startswith(_OF_THE_STREAM):
+    if is_of_the_log(frame):
         return _decode(frame.data)
     if frame.type == "stream:reset":
         return _decode_reset(frame.data)

@@ -9,16 +9,11 @@ consumer has: it would come again.
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
 from loki_twisted.client.frames import Meaning, StreamBye, StreamReset
 from loki_twisted.model.events import Event
-from loki_twisted.model.identifiers import maybe_event_id
-
-EARLIEST: Final = "earliest"
-"""The place before all events."""
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 
 
 @attrs.frozen
@@ -26,7 +21,7 @@ class Place:
     """
     What to go on after.
 
-    :ivar after: An event id, :data:`EARLIEST`, or None while it is not known.
+    :ivar after: An event id, ``EARLIEST``, or None while it is not known.
     :ivar is_reached: Whether the consumer has the event of that id, or one before it, and must not
         be led back; else the place may change in both directions.
     :ivar last_id: The last id of the stream that was heeded: frames without an ``id`` repeat it.

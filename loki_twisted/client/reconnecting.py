@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from loki_twisted.client.errors import ClientError
+from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
 
 FIRST_RETRY_SECONDS: Final = 2.0
 """How long to wait before coming back, until the server says otherwise."""
 
 LEAST_RETRY_SECONDS: Final = 0.01
 """What is doubled where the server asks for less, so that it is left alone after all."""
+
+LEAST_PAUSE_SECONDS: Final = 1.0
+"""
+How long it is at least from one connection to the next, whatever the server asks for and brings.
+
+Without that a server which sends an event and closes, with ``retry: 0``, would be come back to a
+hundred times a second.
+"""
 
 MOST_RETRY_SECONDS: Final = 30.0
 """How far the doubling goes, unless the server asks for more."""
@@ -24,15 +32,19 @@ STEADY_SECONDS: Final = 10.0
 
 _COMES_BACK: Final = frozenset({408, 425, 429})
 _MOST_DOUBLINGS: Final = 16
+_MOST_DIGITS: Final = 9
 
 
-def is_final(error: ClientError) -> bool:
+def is_final(error: ClientError | ServerUnreachable) -> bool:
     """
     Whether coming back makes no sense.
 
     It does not when the request itself is refused (401, 403, 404, ...), or the
-    answer is no event stream. It does when the server is busy, broken or going down.
+    answer is no event stream; nor where the server is not trusted. It does when the server is busy,
+    broken or going down.
     """
+    if isinstance(error, ServerUnreachable):
+        return isinstance(error, ServerNotTrusted)
     return error.status not in _COMES_BACK and error.status < 500  # noqa: PLR2004  # server errors
 
 
@@ -48,7 +60,7 @@ def delay_seconds(
 
     :param failures: Attempts that have failed in a row.
     :param retry_seconds: What the server gave as ``retry:``, or the default.
-    :param at_least: What it gave as ``Retry-After``, or 0.
+    :param at_least: What it gave as ``Retry-After``, or what :func:`rest_seconds` says, or 0.
     :param random: Gives a number from 0 to 1.
     """
     doublings = float(1 << min(failures, _MOST_DOUBLINGS))
@@ -57,6 +69,25 @@ def delay_seconds(
     return min(spread, MOST_RETRY_AFTER_SECONDS)
 
 
+def rest_seconds(lasted: float) -> float:
+    """
+    Say how long to wait at least after a connection that was closed or broke.
+
+    After one that has lasted, for example up to the end of its server, that is not at all.
+
+    :param lasted: For how many seconds it brought the stream.
+    """
+    return max(LEAST_PAUSE_SECONDS - lasted, 0.0)
+
+
 def retry_after_seconds(value: str | None) -> float:
     """Read ``Retry-After``; 0 if there is none, or it is a date."""
-    return float(value) if value and value.isascii() and value.isdigit() else 0.0
+    return float(value[:_MOST_DIGITS]) if value and value.isascii() and value.isdigit() else 0.0
+
+
+def wanted_seconds(error: ClientError | ServerUnreachable) -> float:
+    """Say how long a refusal asks to wait; 0 if it says nothing, or nothing that is a time."""
+    seconds = (error.details or {}).get("retryAfter")
+    if not isinstance(seconds, int | float):
+        return 0.0
+    return float(min(max(seconds, 0), MOST_RETRY_AFTER_SECONDS))

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.web.iweb import IResponse
 
 from loki_twisted.client.connecting import Connections
+from loki_twisted.client.errors import none_of_this_api
 from loki_twisted.client.exchange import Exchange, Query
-from loki_twisted.client.place import EARLIEST
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
@@ -26,7 +27,8 @@ class Source(Protocol):
         """
         Find out where to begin.
 
-        :returns: The id of an event to begin after, or :data:`~loki_twisted.client.place.EARLIEST`.
+        :returns: The id of an event to begin after, or
+            :data:`~loki_twisted.model.identifiers.EARLIEST`.
         :raises: as :meth:`connect`.
         """
 
@@ -87,7 +89,7 @@ class ServerSource:
     async def _newest(self) -> str:
         path = (*EVENTS_PATH, "stats")
         stats = await self.exchange.ask(self.connections.agent, "GET", path, EventStats)
-        return stats.newest_event_id or EARLIEST
+        return _place(stats.newest_event_id) if stats.newest_event_id else EARLIEST
 
     async def _before_last(self, count: int) -> str:
         """The event before the last ones, found by going backwards from the end."""
@@ -96,9 +98,9 @@ class ServerSource:
         while missing:
             asked = min(missing, _MOST_PER_PAGE)
             page = await self._page(asked, place)
-            if page.count < asked:
+            if len(page.events) < asked:
                 return EARLIEST
-            place = page.events[0].id
+            place = _place(page.events[0].id)
             missing -= asked
         return place or EARLIEST
 
@@ -107,3 +109,10 @@ class ServerSource:
         query: Query = (*self.wanted.as_parameters().items(), ("limit", limit), ("before", before))
         agent = self.connections.agent
         return await self.exchange.ask(agent, "GET", path, EventHistory, query=query)
+
+
+def _place(event_id: str) -> str:
+    """Give back what a server names as an event, if it may be one: it is sent in a header."""
+    if maybe_event_id(event_id) is None:
+        raise none_of_this_api("The answer", "it names an event by what is no event id")
+    return event_id

@@ -58,8 +58,8 @@ class SSEParser:
         self.last_event_id = last_event_id
         self.retry_ms: int | None = None
         self._most_bytes = most_bytes
-        self._unfinished: list[bytes] = []
-        self._line_bytes = 0
+        # Not a list: a server may send two bytes at a time, and an object has thirty of its own.
+        self._unfinished = bytearray()
         self._after_return = False
         self._at_start = True
         self._type = ""
@@ -90,19 +90,16 @@ class SSEParser:
         if b"\n" not in data and b"\r" not in data:
             self._keep(data)
             return []
-        self._unfinished.append(data)
-        lines = b"".join(self._unfinished).splitlines()
+        lines = (bytes(self._unfinished) + data).splitlines()
         self._unfinished.clear()
-        self._line_bytes = 0
         self._after_return = data.endswith(b"\r")
         if not data.endswith((b"\n", b"\r")):
             self._keep(lines.pop())
         return lines
 
     def _keep(self, data: bytes) -> None:
-        self._unfinished.append(data)
-        self._line_bytes += len(data)
-        if self._line_bytes > self._most_bytes:
+        self._unfinished += data
+        if len(self._unfinished) > self._most_bytes:
             raise EventTooLarge(f"the stream has a line of more than {self._most_bytes} bytes")
 
     def _read(self, lines: Iterable[bytes]) -> list[StreamEvent]:

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -26,14 +25,21 @@ from twisted.logger import Logger
 from twisted.web.iweb import IResponse
 
 from loki_twisted.client.callbacks import call_back, undisturbed, warn_of_reset
-from loki_twisted.client.errors import ClientError, ServerNotTrusted, ServerUnreachable
-from loki_twisted.client.frames import StreamReset, meaning_of
+from loki_twisted.client.errors import (
+    MALFORMED,
+    ClientError,
+    ServerUnreachable,
+    none_of_this_api,
+)
+from loki_twisted.client.frames import StreamReset, is_of_the_log, meaning_of
 from loki_twisted.client.place import Place, place_of
 from loki_twisted.client.reconnecting import (
     FIRST_RETRY_SECONDS,
     STEADY_SECONDS,
     delay_seconds,
     is_final,
+    rest_seconds,
+    wanted_seconds,
 )
 from loki_twisted.client.source import Source
 from loki_twisted.client.sse_parser import EventTooLarge, SSEParser, StreamEvent
@@ -42,8 +48,6 @@ from loki_twisted.model.events import Event
 
 IDLE_SECONDS: Final = 45.0
 """A connection that is silent for so long is given up; the server sends a comment every 15 s."""
-
-_OK: Final = 200
 
 _log: Final = Logger()
 _T = TypeVar("_T")
@@ -125,8 +129,8 @@ class EventStream:
             frame = self._ahead.popleft()
             try:
                 meaning = meaning_of(frame)
-            except msgspec.MsgspecError as error:
-                await self._give_up(_not_ours(error))
+            except MALFORMED as error:
+                await self._give_up(none_of_this_api("The stream", error))
                 continue
             self._place = self._place.follow(meaning, frame.last_event_id)
             if not self._ahead:
@@ -242,21 +246,17 @@ class EventStream:
                 after = await self._wait(self._source.first_place())
                 self._place = Place(after)
             response = await self._wait(self._source.connect(after))
-            await self._read(response, after)
-        except ServerNotTrusted:
-            raise
-        except ServerUnreachable as error:
-            _log.debug("No event stream: {error}", error=error)
-        except ClientError as error:
+            at_least = await self._read(response, after)
+        except (ClientError, ServerUnreachable) as error:
             if is_final(error):
                 raise
             _log.debug("No event stream: {error}", error=error)
-            at_least = float((error.details or {}).get("retryAfter", 0.0))
+            at_least = wanted_seconds(error)
         pause = delay_seconds(self._failures, self._retry_seconds, at_least, self._random)
         self._failures += 1
         return pause
 
-    async def _read(self, response: IResponse, last_event_id: str) -> None:
+    async def _read(self, response: IResponse, last_event_id: str) -> float:
         begun = self._reactor.seconds()
         parser = SSEParser(last_event_id)
         body = self._body = StreamBody(
@@ -267,15 +267,17 @@ class EventStream:
         try:
             await self._wait(body.ended)
         except EventTooLarge as error:
-            trouble = _not_ours(error)
+            trouble = none_of_this_api("The stream", error)
         except Exception as error:  # noqa: BLE001  # raised when the connection is closed
             trouble = error
         self._body = None
         await body.close()
         if trouble is not None:
             raise trouble
-        if self._reactor.seconds() - begun >= STEADY_SECONDS:
+        lasted = self._reactor.seconds() - begun
+        if lasted >= STEADY_SECONDS:
             self._failures = 0
+        return rest_seconds(lasted)
 
     def _take(self, parser: SSEParser, data: bytes) -> None:
         if self._over:
@@ -285,14 +287,11 @@ class EventStream:
             self._retry_seconds = parser.retry_ms / 1000
         self._last_id_read = parser.last_event_id
         if events:
-            self._failures = 0
+            if any(map(is_of_the_log, events)):
+                self._failures = 0
             self._ahead += events
             self._wake()
         elif not self._ahead:
             self._place = self._place.heard(self._last_id_read)
         if self._ahead and self._body is not None:
             self._body.hold_back()
-
-
-def _not_ours(error: Exception) -> ClientError:
-    return ClientError("UNEXPECTED_ANSWER", _OK, f"The stream is none of this API: {error}.")

@@ -17,6 +17,7 @@ from loki_twisted.command.colours import Palette, palette_for
 from loki_twisted.command.formatting import plain
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.running import run
+from loki_twisted.model.errors import InvalidRequest
 
 REFUSED_EXIT: Final = 1
 """The exit code when the server says no, or there is none."""
@@ -52,6 +53,8 @@ async def converse(client: LokiClient, talk: Talk) -> int:
         return await talk(client)
     except (ClientError, ServerUnreachable) as error:
         return complain(complaint(error), REFUSED_EXIT)
+    except InvalidRequest as error:
+        return complain(plain(error), USAGE_EXIT)
     except BrokenPipeError:
         return _unheard()
     finally:

@@ -166,7 +166,8 @@ OPTIONS: Final = (
         metavar="DIR",
         read=read_path,
         repeatable=True,
-        help="Agents may work in and under this directory; by default only the loki dir.",
+        help="Agents may work in and under this directory, and its own .loki/ is watched; by "
+        "default only the loki dir.",
     ),
     Option(
         name="max-sessions",

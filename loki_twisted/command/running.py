@@ -8,6 +8,7 @@ the process at once. This is what ``twisted.internet.task.react`` does not do.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,18 @@ def use_monotonic_clock(reactor: Any) -> None:
     if reactor.getDelayedCalls():
         raise RuntimeError("the reactor's clock can only be changed before the first delayed call")
     reactor.seconds = time.monotonic
+
+
+def set_what_is_there_aside() -> None:
+    """
+    Have the garbage collector pass over all that there is by now: modules, routes, declarations.
+
+    To be called once, when a program has started. It looks at everything now and again, in whatever
+    thread it is that makes objects just then, and all others wait: 20 to 50 ms with what a server
+    has from its start on, and next to nothing without.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @attrs.define

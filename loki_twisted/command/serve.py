@@ -15,7 +15,7 @@ from twisted.logger import Logger, LogLevel
 from loki_twisted import __version__
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.port_owner import maybe_port_owner
-from loki_twisted.command.running import run
+from loki_twisted.command.running import run, set_what_is_there_aside
 from loki_twisted.model.errors import LokiError
 from loki_twisted.settings import Settings
 
@@ -54,9 +54,16 @@ def serve(settings: Settings) -> int:
         # Late, because it installs the reactor.
         from loki_twisted.service import Service
 
-        return await serve_until_cancelled(Service(settings, reactor), settings)
+        service = Service(settings, reactor)
+        service.ready.addCallback(_settled)
+        return await serve_until_cancelled(service, settings)
 
     return run(main)
+
+
+def _settled(addresses: list[str]) -> list[str]:
+    set_what_is_there_aside()
+    return addresses
 
 
 async def serve_until_cancelled(service: Server, settings: Settings) -> int:

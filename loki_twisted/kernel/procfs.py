@@ -94,6 +94,40 @@ def has_variable(pid: int, name: str, value: str) -> bool:
     return entry in _read(f"/proc/{pid}/environ").split(b"\0")
 
 
+def start_seconds(stat: ProcessStat) -> float:
+    """
+    Say when a process started, in seconds since the Unix epoch.
+
+    True to a second or two: the kernel's own idea of its boot moves with the clock.
+    """
+    line = next(line for line in _read("/proc/stat").splitlines() if line.startswith(b"btime "))
+    return int(line.split()[1]) + stat.start_ticks / os.sysconf("SC_CLK_TCK")
+
+
+def working_directory(pid: int) -> str | None:
+    """Say where a process works; None for one that has ended, or that we may not look into."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return None
+
+
+def arguments(pid: int) -> list[str]:
+    """List what a process was called with; nothing for one that has ended."""
+    return [os.fsdecode(each) for each in _read(f"/proc/{pid}/cmdline").split(b"\0")[:-1]]
+
+
+def variables(pid: int) -> dict[str, str]:
+    """
+    List the variables that a process was given.
+
+    Nothing for one that has ended, or that we may not look into.
+    """
+    entries = _read(f"/proc/{pid}/environ").split(b"\0")
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if b"=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:

@@ -22,7 +22,7 @@ from loki_twisted.model.tasks import Task
 SessionRow = tuple[str, str, bool, str]
 """A row of ``sessions``, in the order of its columns."""
 
-TaskRow = tuple[str, str, str, float, str | None, str]
+TaskRow = tuple[str, str, str, float, str, str]
 """A row of ``tasks``, in the order of its columns, without its number."""
 
 _WORDS: Final[Mapping[str, float]] = {
@@ -121,7 +121,7 @@ def _task_row(task: Task) -> TaskRow:
         task.id,
         task.status.value,
         priority_rank(task.priority),
-        task.created_at,
+        task.created_at or "",
         msgspec.json.encode(task).decode(),
     )
 

@@ -74,16 +74,16 @@ class _Progress:
     """
     How far a cutter has come.
 
-    :ivar ahead: Where to look next for what may be too much. What lies between ``complete_from``
-        and this was looked at and stays.
-    :ivar behind: Where to look next for what need not stay any longer, before
-        ``complete_from``; None when all was looked at.
+    :ivar next_of_complete: The number from which on to look for what is too much. What lies
+        between ``complete_from`` and this was looked at and stays.
+    :ivar next_of_kept: The number from which on to look, before ``complete_from``, for what need
+        not be kept any longer; None when all was looked at.
     """
 
     bounds: Bounds
     held: Held
-    ahead: int
-    behind: int | None
+    next_of_complete: int
+    next_of_kept: int | None
 
 
 class Cutter:
@@ -106,8 +106,8 @@ class Cutter:
         self._connection = connection
         self._retention = retention
         self._now_ms = now_ms
-        self._now = self._before = _Progress(
-            bounds=bounds, held=held, ahead=held.complete_from, behind=0
+        self._now = self._committed = _Progress(
+            bounds=bounds, held=held, next_of_complete=held.complete_from, next_of_kept=0
         )
         self._floors = Floors(retention.running_events, partial(holdings.floor_of, connection))
         self._page_size = number_of(connection, "page_size")
@@ -115,7 +115,7 @@ class Cutter:
         self._newest_block = holdings.newest_block(connection)
         self._said_since = 0
         self._outdated = Excess()
-        self._is_resting = False
+        self._is_paused = False
         self.look()
 
     @property
@@ -124,24 +124,24 @@ class Cutter:
         return self._now.bounds
 
     def look(self) -> None:
-        """See what has become too old; and go on, if it was resting."""
-        self._is_resting = False
+        """See what has become too old; and go on, if it was paused."""
+        self._is_paused = False
         age = self._retention.age_ms
         if age is not None:
             now = self._now_ms()
             self._outdated = Excess(before_ms=now - age, beyond_ms=now + age)
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         """Drop nothing until it is told to :meth:`look`."""
-        self._is_resting = True
+        self._is_paused = True
 
     def undo(self) -> None:
         """Forget what was done in a transaction that was rolled back."""
-        self._now = self._before
+        self._now = self._committed
 
     def added(self, rows: Sequence[BlockRow], changes: Changes) -> None:
         """Take note of what was written. To be called in the transaction that wrote it."""
-        self._before = self._now
+        self._committed = self._now
         if rows:
             self._count(rows)
         ended = [row[0] for row in changes.sessions.values() if row[2]]
@@ -159,7 +159,7 @@ class Cutter:
         :raises Damaged: if what is there is not what was written.
         """
         excess = self._excess()
-        if not excess or self._is_resting:
+        if not excess or self._is_paused:
             return
         budget = Budget(
             2 * sum(row[1] - row[0] + 1 for row in rows) + WITH_COMMIT.rows,
@@ -167,7 +167,7 @@ class Cutter:
             WITH_COMMIT.lookups,
         )
         before = rows[0][0] if rows else self._newest_block
-        self._drop(self._choose_ahead(excess, budget, before).dropped)
+        self._drop(self._choose_of_complete(excess, budget, before).dropped)
 
     def slice(self) -> bool:
         """
@@ -177,12 +177,12 @@ class Cutter:
         :raises apsw.Error: if that fails.
         :raises Damaged: if what is there is not what was written.
         """
-        self._before = self._now
-        if self._is_resting:
+        self._committed = self._now
+        if self._is_paused:
             return False
-        choice = None if self._now.behind is None else self._choose_behind()
+        choice = None if self._now.next_of_kept is None else self._choose_of_kept()
         if not (choice and choice.passed) and (excess := self._excess()):
-            choice = self._choose_ahead(excess, SLICE, self._newest_block)
+            choice = self._choose_of_complete(excess, SLICE, self._newest_block)
         if not (choice and choice.passed):
             return self._shrink()
         if choice.dropped:
@@ -200,13 +200,16 @@ class Cutter:
         for row in rows:
             self._floors.said(row[3], row[1] - row[0] + 1)
         self._said_since += newest - first + 1
-        passed = self._now.held.kept + self._now.ahead - self._now.held.complete_from
-        if passed and self._said_since > max(passed, self._retention.running_events):
+        held = self._now.held
+        spared = held.kept + self._now.next_of_complete - held.complete_from
+        if spared and self._said_since > max(spared, self._retention.running_events):
             self._look_again()
 
     def _look_again(self) -> None:
         self._said_since = 0
-        self._now = attrs.evolve(self._now, ahead=self._now.held.complete_from, behind=0)
+        self._now = attrs.evolve(
+            self._now, next_of_complete=self._now.held.complete_from, next_of_kept=0
+        )
         self.look()
 
     def _excess(self) -> Excess:
@@ -217,19 +220,20 @@ class Cutter:
         events = excess_of(len(self._now.bounds), self._retention.events)
         return attrs.evolve(self._outdated, events=events, size=size)
 
-    def _choose_ahead(self, excess: Excess, budget: Budget, before: int) -> Choice:
-        choice = self._choose(self._now.ahead, before, excess, budget)
-        is_end = choice.rest is None and choice.passed < budget.rows
-        if is_end or (choice.rest is not None and not self._outdated.is_outdated(choice.rest)):
+    def _choose_of_complete(self, excess: Excess, budget: Budget, before: int) -> Choice:
+        choice = self._choose(self._now.next_of_complete, before, excess, budget)
+        first = choice.undecided
+        is_end = first is None and choice.passed < budget.rows
+        if is_end or (first is not None and not self._outdated.is_outdated(first)):
             self._outdated = Excess()  # nothing is, until the next look
-        ahead = self._now.ahead if choice.behind is None else choice.behind
-        self._now = attrs.evolve(self._now, ahead=ahead)
+        if choice.next_seq is not None:
+            self._now = attrs.evolve(self._now, next_of_complete=choice.next_seq)
         return choice
 
-    def _choose_behind(self) -> Choice:
-        start = self._now.behind or 0
+    def _choose_of_kept(self) -> Choice:
+        start = self._now.next_of_kept or 0
         choice = self._choose(start, self._now.held.complete_from, ALL, SLICE)
-        self._now = attrs.evolve(self._now, behind=choice.behind)
+        self._now = attrs.evolve(self._now, next_of_kept=choice.next_seq)
         return choice
 
     def _choose(self, start: int, before: int, excess: Excess, budget: Budget) -> Choice:
@@ -269,7 +273,14 @@ class Cutter:
 
     @contextmanager
     def _unsynced(self) -> Iterator[None]:
-        """Make a transaction that the next commit of events will sync."""
+        """
+        Make a transaction that the next commit of events will sync.
+
+        It has to be whole and in its order, and the write-ahead log sees to that without a sync. It
+        need not last: a slice tells nobody that something is on disk, and where it is lost,
+        what it dropped is there again, with the bounds of then, and goes again. A checkpoint
+        syncs it before it copies it.
+        """
         connection = self._connection
         connection.pragma("synchronous", "normal")
         try:

@@ -32,7 +32,8 @@ MAX_EVENTS_PASSED: Final = 200_000
 """
 A read by types looks at the blocks of at most so many events, wanted or not, or at their spans.
 
-Passing 1,000,000 blocks of one event each of one session takes 60 ms, and their spans 2 ms.
+Passing 1,000,000 blocks of one event each of one session takes 60 ms, their spans 2 ms, and
+those of the session a tenth of that.
 """
 
 _FIRST_ROWS: Final = 8

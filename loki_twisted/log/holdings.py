@@ -15,7 +15,7 @@ import msgspec
 
 from loki_twisted.log.query import decoded, rows_of
 from loki_twisted.log.retention import Held, Stored
-from loki_twisted.log.schema import SPAN
+from loki_twisted.log.schema import SESSION_SPAN, SPAN
 
 _HELD: Final = "held"
 _BLOCK_OVERHEAD: Final = 100
@@ -98,12 +98,16 @@ def _stored(connection: apsw.Connection, start: int, before: int, rows: int) -> 
 
 
 def spans_are_whole(connection: apsw.Connection) -> bool:
-    """Whether each block's kinds are among those of its span. All of the log is looked at."""
+    """Whether each block's kinds are among those of its spans. All of the log is looked at."""
     [(missing,)] = rows_of(
         connection,
         f"""SELECT EXISTS (
             SELECT 1 FROM blocks LEFT JOIN spans ON number = first_seq / {SPAN}
             WHERE blocks.mask & ~ifnull(spans.mask, 0)
+        ) OR EXISTS (
+            SELECT 1 FROM blocks LEFT JOIN session_spans
+                ON session = session_id AND number = first_seq / {SESSION_SPAN}
+            WHERE blocks.mask & ~ifnull(session_spans.mask, 0)
         )""",  # noqa: S608
     )
     return not missing
@@ -160,6 +164,16 @@ def drop(connection: apsw.Connection, blocks: Sequence[Stored], now: Held) -> No
         AND NOT EXISTS (SELECT 1 FROM blocks WHERE
             first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN})""",  # noqa: S608
         numbers,
+    )
+    spans = {(block.session_id, block.first_seq // SESSION_SPAN) for block in blocks}
+    connection.execute(
+        f"""DELETE FROM session_spans WHERE (session, number) IN (
+            SELECT value ->> 0, value ->> 1 FROM json_each(?)
+        ) AND NOT EXISTS (SELECT 1 FROM blocks INDEXED BY blocks_by_session WHERE
+            session_id = session
+            AND first_seq >= number * {SESSION_SPAN}
+            AND first_seq < (number + 1) * {SESSION_SPAN})""",  # noqa: S608
+        (msgspec.json.encode(sorted(spans)).decode(),),
     )
     value = msgspec.json.encode(attrs.astuple(now)).decode()
     connection.execute(

@@ -178,7 +178,7 @@ class Ledger:
     def _lives_with(self, error: Exception) -> bool:
         """Whether the log can be written to although something in it could not be dropped."""
         if isinstance(error, _NEXT_TIME):
-            self._cutter.rest()
+            self._cutter.pause()
             return True
         if isinstance(error, DAMAGE):
             suspect(self._path)

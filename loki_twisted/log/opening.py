@@ -260,6 +260,8 @@ def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
     if events != len(bounds):
         msg = f"it has {events} events and not {len(bounds)}"
         raise Damaged(msg)
+    if not records.totals_are_whole(connection):
+        raise Damaged("it does not say how many tasks it has")
     if not holdings.spans_are_whole(connection):
         raise Damaged("its spans do not say what its blocks have")
 

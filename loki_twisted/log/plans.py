@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from loki_twisted.log.holdings import held_field
-from loki_twisted.log.schema import SPAN
+from loki_twisted.log.schema import SESSION_SPAN, SPAN
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
 
 FETCH: Final = """
@@ -70,7 +70,7 @@ SELECT
     CAST(group_concat(kinds, '') AS BLOB)
 FROM (
     SELECT first_seq, kinds FROM {source}
-    WHERE {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
+    WHERE {from_start} AND {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
 )
 """
 """The last ``:rows`` wanted blocks up to ``:high``, newest first, without their bytes."""
@@ -105,6 +105,7 @@ class Plan:
             condition=self.condition,
             order=", ".join(self.order),
             backwards=", ".join(f"{column} DESC" for column in self.order),
+            from_start=self.at_least.format("0"),
             from_low=self.at_least.format("(SELECT seq FROM low)"),
             from_first=self.at_least.format("(SELECT seq FROM first)"),
             to_high=self.at_most.format(":high"),
@@ -127,21 +128,35 @@ _BY_SESSION: Final = attrs.evolve(
     condition="session_id = :session",
 )
 
-_BY_SESSION_AND_MASK: Final = attrs.evolve(
-    _BY_SESSION,
-    condition="session_id = :session AND mask & :mask",
-    passes=1,
-)
 
-# The plus keeps SQLite from going through each span's blocks from the one end to another span's.
-_BY_MASK: Final = Plan(
-    source=f"""spans CROSS JOIN blocks NOT INDEXED
-        ON first_seq >= number * {SPAN} AND first_seq < (number + 1) * {SPAN}""",
-    condition="spans.mask & :mask AND blocks.mask & :mask",
-    order=("number", "first_seq"),
-    at_least=f"number >= {{0}} / {SPAN} AND +first_seq >= {{0}}",
-    at_most=f"number <= {{0}} / {SPAN} AND +first_seq <= {{0}}",
-    passes=SPAN,
+def _through_spans(spans: str, span: int, blocks: str, condition: str) -> Plan:
+    """
+    Go through the spans that have a wanted kind, and in each through its blocks.
+
+    :param spans: Their table.
+    :param span: How many numbers each stands for.
+    :param blocks: The table of blocks, and by what it is gone through.
+    :param condition: What else the two have in common.
+    """
+    return Plan(
+        source=f"{spans} CROSS JOIN {blocks}",
+        condition=f"{condition} AND {spans}.mask & :mask AND blocks.mask & :mask",
+        order=("number", "first_seq"),
+        # One limit for each end, because SQLite looks for one and tries the other on each block.
+        at_least=f"number >= {{0}} / {span} AND first_seq >= max({{0}}, number * {span})",
+        at_most=f"""number <= {{0}} / {span}
+        AND first_seq <= min({{0}}, number * {span} + {span - 1})""",
+        passes=span,
+    )
+
+
+_BY_MASK: Final = _through_spans("spans", SPAN, "blocks NOT INDEXED", "true")
+
+_BY_SESSION_AND_MASK: Final = _through_spans(
+    "session_spans",
+    SESSION_SPAN,
+    "blocks INDEXED BY blocks_by_session",
+    "session = :session AND session_id = :session",
 )
 
 

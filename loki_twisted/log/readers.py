@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 import apsw
-from twisted.internet.defer import Deferred, DeferredList, fail
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
+import attrs
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from loki_twisted.log.faults import DAMAGE, storage_error
+from loki_twisted.log.intake import ILogReactor
+from loki_twisted.log.lanes import Lane, Lanes
 from loki_twisted.log.opening import suspect
 from loki_twisted.model.errors import Unavailable
 
@@ -33,41 +33,62 @@ class _Pool(ThreadPool):
     threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
 
 
+@attrs.frozen(slots=True, eq=False)
+class _Question:
+    """
+    A query that waits.
+
+    :ivar answer: Fires with what comes of it.
+    """
+
+    query: Callable[[apsw.Connection], Any]
+    answer: Deferred[Any]
+
+
 class Readers:
     """
     A thread for each connection that reads.
+
+    A thread is given a question when it has none, and no earlier: what is answered in one
+    turn of the reactor is at most one for each thread, however many were asked.
 
     :param path: The file of the log.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorFromThreads, path: str) -> None:
+    def __init__(self, reactor: ILogReactor, path: str) -> None:
         self._reactor = reactor
         self._path = path
         self._pool: ThreadPool | None = None
-        self._free: SimpleQueue[apsw.Connection] = SimpleQueue()
-        self._running: set[Deferred[Any]] = set()
+        self._free: list[apsw.Connection] = []
+        self._lanes: Lanes[_Question] = Lanes()
+        self._unanswered = 0
+        self._stops: list[Deferred[None]] = []
 
     def start(self, connections: Sequence[apsw.Connection]) -> None:
         """Begin to work with connections; they stay the caller's to close."""
-        for connection in connections:
-            self._free.put(connection)
+        self._free.extend(connections)
         self._pool = _Pool(0, len(connections), "log-reader")
         self._pool.start()
 
-    def ask(self, query: Callable[[apsw.Connection], Value]) -> Deferred[Value]:
+    def ask(
+        self, query: Callable[[apsw.Connection], Value], lane: Lane = Lane.SHORT
+    ) -> Deferred[Value]:
         """
         Run a query in a thread.
 
+        :param lane: Which others it waits with.
         :raises Unavailable: (through the Deferred) before the start and after the stop.
         :raises StorageFailed: (through the Deferred) if the log cannot be read.
         """
-        if self._pool is None:
+        if self._pool is None or self._stops:
             return fail(Unavailable("The log cannot be read: it is not open."))
-        asked = deferToThreadPool(self._reactor, self._pool, self._answer, query)
-        self._running.add(asked)
-        return asked.addBoth(self._answered, asked).addErrback(self._tell_damage)
+        answer: Deferred[Value] = Deferred()
+        self._unanswered += 1
+        self._lanes.add(lane, _Question(query, answer))
+        self._hand_out()
+        return answer
 
     def stop(self) -> Deferred[None]:
         """
@@ -75,12 +96,42 @@ class Readers:
 
         :returns: Fires when the last is answered and the threads have ended.
         """
-        pool, self._pool = self._pool, None
-        answered = DeferredList(list(self._running))
-        return answered.addCallback(lambda _: pool.stop() if pool is not None else None)
+        if self._pool is None:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        self._stops.append(stopped)
+        self._maybe_stop()
+        return stopped
 
-    def _answer(self, query: Callable[[apsw.Connection], Value]) -> Value:
-        connection = self._free.get()
+    def _maybe_stop(self) -> None:
+        if self._stops and self._pool is not None and not self._unanswered:
+            pool, self._pool = self._pool, None
+            pool.stop()
+            stops, self._stops = self._stops, []
+            for stopped in stops:
+                stopped.callback(None)
+
+    def _hand_out(self) -> None:
+        """Give those that are next to the threads that have nothing to do."""
+        while self._free and self._pool is not None:
+            taken = self._lanes.take()
+            if taken is None:
+                return
+            self._pool.callInThread(self._in_thread, self._free.pop(), *taken)
+
+    def _in_thread(self, connection: apsw.Connection, lane: Lane, question: _Question) -> None:
+        began = self._reactor.seconds()
+        result: object
+        try:
+            result = self._result(connection, question.query)
+        except BaseException:  # noqa: BLE001 - whatever it is, whoever asked is told
+            result = Failure()
+        seconds = self._reactor.seconds() - began
+        self._reactor.callFromThread(
+            self._answered, connection, lane, seconds, question.answer, result
+        )
+
+    def _result(self, connection: apsw.Connection, query: Callable[[apsw.Connection], Any]) -> Any:
         try:
             return query(connection)
         except DAMAGE as error:
@@ -88,14 +139,27 @@ class Readers:
             raise storage_error("read", error) from error
         except apsw.Error as error:
             raise storage_error("read", error, connection.system_errno) from error
-        finally:
-            self._free.put(connection)
 
-    def _answered(self, answer: Value, asked: Deferred[Any]) -> Value:
-        self._running.discard(asked)
-        return answer
+    def _answered(
+        self,
+        connection: apsw.Connection,
+        lane: Lane,
+        seconds: float,
+        answer: Deferred[Any],
+        result: object,
+    ) -> None:
+        # The thread goes on while the reactor is at what comes of the answer.
+        self._free.append(connection)
+        self._lanes.done(lane, seconds)
+        self._hand_out()
+        if isinstance(result, Failure):
+            self._tell_damage(result)
+            answer.errback(result)
+        else:
+            answer.callback(result)
+        self._unanswered -= 1
+        self._maybe_stop()
 
-    def _tell_damage(self, failure: Failure) -> Failure:
+    def _tell_damage(self, failure: Failure) -> None:
         if failure.value is not None and isinstance(failure.value.__cause__, DAMAGE):
             self._log.critical("{error}", error=failure.value)
-        return failure

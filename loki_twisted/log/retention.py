@@ -134,14 +134,14 @@ class Choice:
 
     :ivar dropped: Those that go, ascending.
     :ivar passed: How many were decided on, from the first on.
-    :ivar behind: The number behind the last of them; None if there is none.
-    :ivar rest: The first that was not decided on; None if there were no more.
+    :ivar next_seq: The number that follows the last of them; None if none was decided on.
+    :ivar undecided: The first that was not decided on; None if there were no more.
     """
 
     dropped: Sequence[Stored]
     passed: int
-    behind: int | None
-    rest: Stored | None
+    next_seq: int | None
+    undecided: Stored | None
 
 
 def choose(
@@ -160,19 +160,19 @@ def choose(
         now, and the next time is soon enough.
     """
     dropped: list[Stored] = []
-    behind = None
+    next_seq = None
     passed = size = 0
     for block in blocks:
         spared = is_spared(block) if size <= max_bytes and excess.has(block) else None
         if spared is None:
-            return Choice(dropped, passed, behind, block)
+            return Choice(dropped, passed, next_seq, block)
         if not spared:
             dropped.append(block)
             size += block.size
             excess = excess.without(block)
         passed += 1
-        behind = block.last_seq + 1
-    return Choice(dropped, passed, behind, None)
+        next_seq = block.last_seq + 1
+    return Choice(dropped, passed, next_seq, None)
 
 
 @attrs.frozen(slots=True)

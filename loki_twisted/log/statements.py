@@ -15,7 +15,7 @@ import apsw
 
 from loki_twisted.log.changes import Changes, behind_prefix, cursor_prefix
 from loki_twisted.log.rows import BlockRow
-from loki_twisted.log.schema import SPAN
+from loki_twisted.log.schema import SESSION_SPAN, SPAN
 
 _MAX_ROWS: Final = 64
 
@@ -23,7 +23,14 @@ _BLOCKS: Final = ("INSERT INTO blocks VALUES ", "(?,?,?,?,?,?,?,?,?)", "")
 _SPANS: Final = (
     "INSERT INTO spans VALUES ",
     "(?,?)",
-    " ON CONFLICT(number) DO UPDATE SET mask = mask | excluded.mask",
+    """ ON CONFLICT(number) DO UPDATE SET mask = mask | excluded.mask
+    WHERE excluded.mask & ~mask""",
+)
+_SESSION_SPANS: Final = (
+    "INSERT INTO session_spans VALUES ",
+    "(?,?,?)",
+    """ ON CONFLICT(session, number) DO UPDATE SET mask = mask | excluded.mask
+    WHERE excluded.mask & ~mask""",
 )
 _SESSIONS: Final = (
     "INSERT INTO sessions(id, started_at, final, body) VALUES ",
@@ -54,6 +61,7 @@ def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Chan
     """
     _put(connection, _BLOCKS, blocks)
     _put(connection, _SPANS, list(_spans_of(blocks).items()))
+    _put(connection, _SESSION_SPANS, [(*k, v) for k, v in _session_spans_of(blocks).items()])
     for session_id in changes.forgotten:
         _forget(connection, session_id)
     _put(connection, _SESSIONS, list(changes.sessions.values()))
@@ -67,6 +75,14 @@ def _spans_of(blocks: Sequence[BlockRow]) -> dict[int, int]:
     masks: dict[int, int] = {}
     for block in blocks:
         span = block[0] // SPAN
+        masks[span] = masks.get(span, 0) | block[4]
+    return masks
+
+
+def _session_spans_of(blocks: Sequence[BlockRow]) -> dict[tuple[str, int], int]:
+    masks: dict[tuple[str, int], int] = {}
+    for block in blocks:
+        span = block[3], block[0] // SESSION_SPAN
         masks[span] = masks.get(span, 0) | block[4]
     return masks
 

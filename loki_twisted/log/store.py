@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import apsw
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -26,12 +27,16 @@ from loki_twisted.log.interface import (
     Observer,
     Page,
 )
+from loki_twisted.log.lanes import Lane
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
-from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+
+_SHORT_BYTES: Final = 32_768
+"""A read of so many is as good as a look at a row; the first one for any answer is."""
 
 
 def _wall_clock_ms() -> int:
@@ -149,14 +154,16 @@ class SQLiteEventLog:
         if after >= newest:
             return succeed(Page((), after))
         return self._readers.ask(
-            lambda connection: history.read(connection, after, newest, wanted, max_bytes)
+            lambda connection: history.read(connection, after, newest, wanted, max_bytes),
+            _lane_of(wanted, is_short=max_bytes <= _SHORT_BYTES),
         )
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count backwards."""
         end = min(before, self.bounds.newest + 1)
         return self._readers.ask(
-            lambda connection: history.behind_last(connection, end, wanted, count)
+            lambda connection: history.behind_last(connection, end, wanted, count),
+            _lane_of(wanted, is_short=count <= history.MAX_ROWS),
         )
 
     def time_of(self, seq: int) -> Deferred[int | None]:
@@ -173,11 +180,17 @@ class SQLiteEventLog:
 
     def sessions(self) -> Deferred[list[Session]]:
         """All sessions."""
-        return self._readers.ask(records.sessions)
+        return self._readers.ask(records.sessions, Lane.PAGES)
 
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
-        return self._readers.ask(lambda connection: records.tasks(connection, query))
+        return self._readers.ask(lambda connection: records.tasks(connection, query), Lane.PAGES)
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """Tasks of a kind, of sessions that have not ended."""
+        return self._readers.ask(
+            lambda connection: records.open_tasks(connection, wanted, limit), Lane.PAGES
+        )
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task."""
@@ -190,6 +203,13 @@ class SQLiteEventLog:
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""
         return self._readers.ask(lambda connection: records.cursors(connection, prefix))
+
+
+def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:
+    """Choose a lane for a read of events."""
+    if wanted.mask != EVERY_KIND:
+        return Lane.SCANS
+    return Lane.SHORT if is_short else Lane.PAGES
 
 
 def _translated(failure: Failure) -> Failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self
 
 import attrs
@@ -13,7 +13,7 @@ from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, LOG_LEVELS
 EVERY_KIND: Final = (1 << len(EVENT_TYPES)) - 1
 """The mask of a filter that wants all types."""
 
-_GROUPS: Final = {
+EVENT_GROUPS: Final[Mapping[str, Sequence[str]]] = {
     group: [name for name in EVENT_TYPES if name.startswith(group[:-1])]
     for group in dict.fromkeys(f"{n.split(':')[0]}:*" for n in EVENT_TYPES if ":" in n)
 }
@@ -93,8 +93,8 @@ def mask_of_types(types: Iterable[str]) -> int:
     mask = 0
     wrong = []
     for name in types:
-        if name in _GROUPS:
-            mask |= _mask_of(_GROUPS[name])
+        if name in EVENT_GROUPS:
+            mask |= _mask_of(EVENT_GROUPS[name])
         elif name in KIND_OF_TYPE:
             mask |= _mask_of([name])
         else:
@@ -139,7 +139,7 @@ def _parameters_of_mask(mask: int) -> dict[str, str]:
 def _names_of(mask: int) -> list[str]:
     """The types of a mask: the name of a group for all of its types, where it has several."""
     names = [name for name in EVENT_TYPES if mask >> KIND_OF_TYPE[name] & 1]
-    for group, members in _GROUPS.items():
+    for group, members in EVENT_GROUPS.items():
         if len(members) > 1 and set(members) <= set(names):
             names = [*(name for name in names if name not in members), group]
     return names

@@ -8,6 +8,9 @@ from typing import Final
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 """What a session id may look like, whole. It is also a safe file name."""
 
+EARLIEST: Final = "earliest"
+"""The word that stands for the place before all events, where an event id could stand."""
+
 _EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]*)_([0-9]+)", re.ASCII)
 _MOST_LETTERS: Final = 256
 

@@ -36,6 +36,13 @@ class Origin(StrEnum):
     OBSERVED = "observed"
 
 
+class Steering(StrEnum):
+    """How orders reach the agent of a session: at once, or when it looks for them."""
+
+    SIGNALS = "signals"
+    FILES = "files"
+
+
 class Usage(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """
     What a session has used so far, as its agent reported it.
@@ -68,6 +75,8 @@ class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     :ivar project_dir: Absolute path of the directory that the agent works in.
     :ivar accepts_input: Whether its agent reads what ``POST .../input`` sends.
     :ivar agents: Counts of its (sub-)agents.
+    :ivar steered_by: ``files`` for a run of Loki Mode: pause, resume and input are requests then,
+        which it looks for before each iteration. None where we do not know.
     """
 
     id: str
@@ -88,3 +97,4 @@ class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     origin: Origin = Origin.STARTED
     accepts_input: bool = False
     agents: AgentCounts = AgentCounts()
+    steered_by: Steering | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 import attrs
 import msgspec
+
+from loki_twisted.model.task_places import TaskPlace
 
 
 class TaskStatus(StrEnum):
@@ -20,11 +22,13 @@ class TaskStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-class Task(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Task(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     One task, as it is stored and as it is on the wire.
 
-    A task is named by its session and its id together.
+    A task is named by its session and its id together. There may be very many of them, so the
+    garbage collector does not look at them, or it would hold everything up for as long as that
+    takes: what is in a task comes from JSON, and refers to no task.
 
     :ivar priority: A number (higher is more urgent), or the agent's own word.
     :ivar created_at: ISO 8601 UTC with milliseconds, as are the other times.
@@ -44,32 +48,46 @@ class Task(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     error: Any = None
 
 
+class OpenTasks(Enum):
+    """Which tasks of the sessions that have not ended: each member by the statuses of its tasks."""
+
+    ACTIVE = (TaskStatus.RUNNING,)
+    """Newest ``created_at`` first."""
+
+    WAITING = (TaskStatus.PENDING, TaskStatus.QUEUED)
+    """Falling priority first, then newest ``created_at``."""
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class TaskQuery:
     """
-    Which tasks, and which page of them.
+    Which tasks, and which page of them, newest ``created_at`` first.
 
     :ivar session_id: None for the tasks of all sessions.
     :ivar statuses: None for tasks of every status.
-    :ivar running_sessions: Only tasks of sessions that have not ended.
-    :ivar by_priority: Falling priority first; else newest ``created_at`` first.
+    :ivar after: Only tasks behind this place.
     :ivar limit: None for all.
     """
 
     session_id: str | None = None
     statuses: frozenset[TaskStatus] | None = None
-    running_sessions: bool = False
-    by_priority: bool = False
+    after: TaskPlace | None = None
     limit: int | None = 100
     offset: int = 0
 
 
 @attrs.frozen(slots=True)
 class TaskPage:
-    """A page of tasks, and how many there are in all."""
+    """
+    A page of tasks, newest ``created_at`` first.
+
+    :ivar total: How many there are in all, before the page and behind it too.
+    :ivar end: The place of its last task; None if nothing is behind it.
+    """
 
     tasks: tuple[Task, ...]
     total: int
+    end: TaskPlace | None = None
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -114,12 +114,18 @@ class SessionList(Shape, frozen=True, kw_only=True):
 
 
 class Pagination(Shape, frozen=True, kw_only=True):
-    """Where a page lies in the whole."""
+    """
+    Where a page lies in the whole.
+
+    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
+    one, whatever has changed in the meantime.
+    """
 
     total: int
     limit: int
     offset: int
     has_more: bool
+    next_cursor: str | None = None
 
 
 class TaskSummary(Shape, frozen=True, kw_only=True):
@@ -147,7 +153,7 @@ class TaskList(Shape, frozen=True, kw_only=True):
 
 
 class TaskSelection(Shape, frozen=True, kw_only=True):
-    """All tasks of one kind."""
+    """Tasks of one kind, all or the first of them; ``count`` is how many there are in all."""
 
     tasks: list[Task]
     count: int
@@ -160,10 +166,17 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
 
 
 class EventHistory(Shape, frozen=True, kw_only=True):
-    """Some events, oldest first."""
+    """
+    Some events, oldest first.
+
+    From the number ``completeFrom`` on (the first one in an event's id) none that matches is
+    missing between them. Of what was before it there is only what running sessions keep of their
+    past. A server that does not tell leaves it out.
+    """
 
     events: list[Event]
     count: int
+    complete_from: int | None = None
 
 
 class EventStats(Shape, frozen=True, kw_only=True):

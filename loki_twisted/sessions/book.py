@@ -23,10 +23,13 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.tasks import Task, TaskQuery
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.overview import Overview, overview_of
 from loki_twisted.sessions.state import SessionState, with_status
 
 _AGENTS_CURSOR = "agents"
 _DELETED_CURSOR = "deleted:"
+_TASKS_AT_ONCE = 2_000
+"""How many rows of tasks are read at once: decoding them holds up every thread."""
 
 
 @attrs.define(eq=False)
@@ -83,6 +86,7 @@ class SessionBook:
         self._now_ms = now_ms
         self._records: dict[str, Record] = {}
         self._deleted: set[str] = set()
+        self._overview: Overview | None = None
 
     def __iter__(self) -> Iterator[Record]:
         return iter(list(self._records.values()))
@@ -97,8 +101,12 @@ class SessionBook:
     async def load(self) -> None:
         """Read every session from disk."""
         tasks: dict[str, dict[str, Task]] = {}
-        for task in (await self._rows.tasks(TaskQuery(limit=None))).tasks:
-            tasks.setdefault(task.session_id, {})[task.id] = task
+        count, total = 0, 1
+        while count < total:
+            page = await self._rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE, offset=count))
+            count, total = count + len(page.tasks), page.total
+            for task in page.tasks:
+                tasks.setdefault(task.session_id, {})[task.id] = task
         cursors = await self._rows.cursors("")
         self._deleted = {
             name.removeprefix(_DELETED_CURSOR)
@@ -113,6 +121,7 @@ class SessionBook:
                 msgspec.json.decode(agents, type=dict[str, str]) if agents else {},
             )
             self._records[session.id] = Record(state, committed=state)
+        self._overview = None
 
     def find(self, session_id: str) -> Record | None:
         """The record of a session, or None; it may not be on disk yet."""
@@ -148,11 +157,17 @@ class SessionBook:
     def remove(self, record: Record) -> None:
         """Take a session out that never came to disk."""
         self._records.pop(record.id, None)
+        self._overview = None
 
-    def committed_sessions(self) -> list[Session]:
-        """What readers see of all sessions, newest first."""
-        sessions = [r.committed.session for r in self._records.values() if r.committed is not None]
-        return sorted(sessions, key=lambda s: (s.started_at, s.id), reverse=True)
+    def overview(self) -> Overview:
+        """What readers see of all sessions."""
+        if self._overview is None:
+            self._overview = overview_of(
+                record.committed.session
+                for record in self._records.values()
+                if record.committed is not None
+            )
+        return self._overview
 
     def commit(
         self,
@@ -196,6 +211,8 @@ class SessionBook:
 
     def _stored(self, _: Bounds, record: Record, state: SessionState) -> Session:
         record.in_flight -= 1
+        if record.committed is None or record.committed.session is not state.session:
+            self._overview = None
         record.committed = state
         return state.session
 
@@ -221,6 +238,7 @@ class SessionBook:
 
         def gone(_: Bounds) -> None:
             self._records.pop(record.id, None)
+            self._overview = None
 
         def stays(failure: Failure) -> Failure:
             self._deleted.discard(record.id)

@@ -8,6 +8,7 @@ their order, so that whoever counts starts and ends counts right.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -40,23 +41,38 @@ class TaskDifference:
     :ivar facts: The ``task:*`` events that the change means, in order.
     :ivar changed: Tasks whose rows are new or different.
     :ivar gone: Ids of tasks that are no longer listed.
+    :ivar rest: The place in the list where to go on; None if all of it was compared.
     """
 
     facts: Sequence[Fact]
     changed: Sequence[Task]
     gone: Sequence[str]
+    rest: int | None = None
 
 
-def task_difference(known: Mapping[str, Task], seen: Sequence[Task], at: str) -> TaskDifference:
+def task_difference(
+    known: Mapping[str, Task],
+    seen: Sequence[Task],
+    at: str,
+    start: int = 0,
+    most: int | None = None,
+) -> TaskDifference:
     """
     Compare the tasks that are known with all that a file lists now.
 
     :param at: When it was seen, ISO 8601; for tasks that bring no times of their own.
+    :param start: The place in the list where to begin.
+    :param most: Stop after so many tasks that are new or different, at least 1. What is gone is
+        said with the last of the list.
     """
     facts: list[Fact] = []
-    changed = []
-    for listed in seen:
+    changed: list[Task] = []
+    for place, listed in enumerate(islice(seen, start, None), start):
+        if len(changed) == most:
+            return TaskDifference(facts, changed, (), place)
         before = known.get(listed.id)
+        if listed == before:
+            continue
         task = _with_times(before, listed, at)
         if task == before:
             continue

@@ -13,9 +13,11 @@ from zope.interface import implementer
 
 from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
 from loki_twisted.model.events import Fact
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.state import after_end, after_facts
+from loki_twisted.state.interface import RunEnding
 
 _log = Logger()
 
@@ -27,8 +29,10 @@ class AgentFollower:
     Takes what one agent prints, and its end, into the book.
 
     :ivar driver: Knows what its lines mean.
+    :ivar redactor: Takes the secrets out of that.
     :ivar settle: Called when the agent has ended, before that is told: fires when what it
         left in its state directory has been told.
+    :ivar ending: Called then: what it wrote of its own end.
     :ivar after: Called once with the record when the end is on disk.
     """
 
@@ -36,7 +40,9 @@ class AgentFollower:
     book: SessionBook
     record: Record
     driver: IDriver
+    redactor: Redactor
     settle: Callable[[], Awaitable[None]]
+    ending: Callable[[], RunEnding | None]
     after: Callable[[Record], None]
 
     def lines_received(
@@ -46,6 +52,8 @@ class AgentFollower:
         facts: list[Fact] = []
         for line in lines:
             facts += self._facts_of(stream, line)
+        if self.redactor.may_concern(lines):
+            facts = [self.redactor.fact(fact) for fact in facts]
         state = after_facts(self.record.state, facts, self.book.now())
         return self.book.commit(self.record, state, facts, cursors)
 
@@ -71,6 +79,11 @@ class AgentFollower:
 
     async def _end(self, end: AgentEnd) -> None:
         await self.settle()
+        said = self.ending()
         await commit_end(
-            self.reactor, self.book, self.record, lambda state: after_end(state, end), self.after
+            self.reactor,
+            self.book,
+            self.record,
+            lambda state: after_end(state, end, said),
+            self.after,
         )

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
 
 
@@ -100,6 +100,13 @@ class ISessions(Interface):
         A page of tasks.
 
         :raises SessionNotFound: (through the Deferred) if the query names one that is not there.
+        """
+
+    def open_tasks(wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """
+        Tasks of a kind, of the sessions that have not ended.
+
+        :param limit: Only so many, the first ones; None for all.
         """
 
     def task(session_id: str, task_id: str) -> Deferred[Task]:

@@ -150,6 +150,6 @@ def _notes(files: RunFiles) -> Mapping[str, Note]:
     notes = {note.key: note for said in files.all(RunNotes) for note in said.notes}
     for name, words in _NOTES_OF_MARKERS.items():
         if files.has(name):
-            data = {"level": "info", "message": words, "source": "loki"}
+            data = {"level": "info", "message": words, "source": "loki-mode"}
             notes[f"asked {name}"] = Note(f"asked {name}", "", "log:info", data)
     return notes

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.agents.interface import (
+    LOKI_MODE,
     IAgent,
     IAgentRunner,
     IProviders,
@@ -28,7 +29,8 @@ from loki_twisted.model.errors import (
 )
 from loki_twisted.model.events import Fact
 from loki_twisted.model.identifiers import session_id
-from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.redaction import Redactor
+from loki_twisted.model.sessions import Session, SessionStatus, Steering
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
@@ -38,6 +40,7 @@ from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.places import find_place
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.steering import Steerer
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -46,6 +49,7 @@ DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
 _DEADLINE = "deadline"
 _RETRY_SECONDS = 1.0
+_TURN_SECONDS = 2.0
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -62,6 +66,11 @@ class LaunchPolicy:
     project_roots: Sequence[str]
     max_sessions: int = 8
 
+    @property
+    def watched(self) -> Sequence[str]:
+        """Directories whose state is watched as long as the server runs, not only for a session."""
+        return (self.loki_dir, *self.project_roots)
+
 
 @attrs.define(eq=False, kw_only=True)
 class Launcher:
@@ -74,6 +83,7 @@ class Launcher:
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar entropy: Gives that many random bytes.
     :ivar runs: Knows what runs of Loki Mode write.
+    :ivar redactor: Takes secrets out of what agents say.
     :ivar refusal: Why no session can be started, in a sentence, or None.
     """
 
@@ -83,12 +93,15 @@ class Launcher:
     providers: IProviders
     runner: IAgentRunner
     watcher: IStateWatcher
+    steerer: Steerer
     policy: LaunchPolicy
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
     runs: RunObserver
+    redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
+    _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
     async def start(self, wanted: StartSession) -> Session:
         """See :meth:`ISessions.start`."""
@@ -110,7 +123,11 @@ class Launcher:
             model=wanted.model,
         )
         plan = self._plan(session, wanted)
-        session = msgspec.structs.replace(session, accepts_input=plan.accepts_input)
+        session = msgspec.structs.replace(
+            session,
+            accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
+            steered_by=plan.steered_by,
+        )
         obstacle = self._obstacle(session)
         if obstacle is not None:
             if not wanted.queue:
@@ -125,6 +142,8 @@ class Launcher:
             self.book.remove(record)
             raise
         if obstacle is not None:
+            if _is_foreign(obstacle):
+                self._give_turns_later()
             return session
         return await self._launch(record, plan, wanted.options.timeout)
 
@@ -166,7 +185,18 @@ class Launcher:
         if len(at_work) >= self.policy.max_sessions:
             msg = f"{len(at_work)} sessions are at work, which is as many as may be."
             return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
-        return None
+        return self._foreign_obstacle(session)
+
+    def _foreign_obstacle(self, session: Session) -> LokiError | None:
+        """Say if somebody else runs Loki Mode in the directory: ours would only end at once."""
+        run = self.steerer.foreign_run(session.project_dir)
+        if run is None:
+            return None
+        observed = self.steerer.session_of(session.project_dir, run)
+        name = "Somebody else" if observed is None else f"Session {observed}, which is not ours,"
+        msg = f"{name} already runs Loki Mode in {session.project_dir} (process {run.pid})."
+        details = {} if observed is None else {"sessionId": observed}
+        return SessionAlreadyRunning(msg, {**details, "pid": run.pid})
 
     async def _launch(self, record: Record, plan: LaunchPlan, timeout_ms: int | None) -> Session:
         self._watch(record)
@@ -216,21 +246,26 @@ class Launcher:
         if record.stop_ordered or record.status is SessionStatus.STOPPING:
             record.stop_ordered = True
             agent.stop()
-        elif record.status is SessionStatus.PAUSED:
+        elif record.status is SessionStatus.PAUSED and not self.steerer.steers(record):
             agent.pause()
         else:
             agent.resume()
         cursors = await self.records.cursors(f"{record.id}/")
         project_dir = record.state.session.project_dir
+        is_run = self.steerer.steers(record)
         follower = AgentFollower(
             self.reactor,
             self.book,
             record,
-            self.providers.driver(record.state.session.provider),
+            self.providers.driver(LOKI_MODE if is_run else record.state.session.provider),
+            self.redactor,
             lambda: self._settle(project_dir),
+            lambda: self.steerer.ending(record),
             self._after_end,
         )
         agent.follow(cursors, follower)
+        if is_run:
+            self.steerer.look_after(record, cursors)
         deadline = cursors.get(f"{record.id}/{_DEADLINE}")
         if deadline is not None:
             seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
@@ -260,6 +295,8 @@ class Launcher:
         status = next_status(before, Step.STOP)
         if before is not SessionStatus.QUEUED:
             record.stop_ordered = True
+        if self.steerer.steers(record):
+            self.steerer.note_script(record)
         if record.agent is not None:
             record.agent.stop()
         if status is before:
@@ -280,9 +317,8 @@ class Launcher:
         if deadline is not None:
             deadline.cancel()
         directory = record.state.session.project_dir
-        kept = {self.policy.loki_dir, *self.policy.project_roots, *self.observed_at_work()}
         in_use = any(other.state.session.project_dir == directory for other in self._at_work())
-        if directory not in kept and not in_use:
+        if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
             self.watcher.unwatch(directory)
         self.give_turns()
 
@@ -300,13 +336,25 @@ class Launcher:
             return
         waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
         for record in sorted(waiting, key=lambda r: r.state.session.started_at):
-            if self._obstacle(record.state.session) is None:
+            obstacle = self._obstacle(record.state.session)
+            if _is_foreign(obstacle):
+                self._give_turns_later()
+            if obstacle is None:
                 status = next_status(record.status, Step.TURN)
                 stored = self.book.commit(record, with_status(record.state, status))
                 done = ensureDeferred(self._take_turn(record, stored))
                 done.addErrback(
                     lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
                 )
+
+    def _give_turns_later(self) -> None:
+        """Nobody tells us when a run of somebody else's has ended."""
+        if self._next_turns is None:
+            self._next_turns = self.reactor.callLater(_TURN_SECONDS, self._turn_again)
+
+    def _turn_again(self) -> None:
+        self._next_turns = None
+        self.give_turns()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
         await stored
@@ -324,6 +372,7 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
+        self.steerer.restore(await self.records.cursors(""))
         for record in self._at_work():
             await self._take_over(record)
         self.give_turns()
@@ -362,6 +411,15 @@ class Launcher:
     def close(self) -> None:
         """Start nothing any more, and forget the deadlines: the next server keeps them."""
         self.refusal = "The server is shutting down."
+        self.steerer.close()
+        if self._next_turns is not None:
+            self._next_turns.cancel()
+            self._next_turns = None
         for deadline in self._deadlines.values():
             deadline.cancel()
         self._deadlines.clear()
+
+
+def _is_foreign(obstacle: LokiError | None) -> bool:
+    """Whether it is a run of somebody else, which is named by its process."""
+    return obstacle is not None and "pid" in (obstacle.details or {})

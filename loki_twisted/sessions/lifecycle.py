@@ -32,6 +32,7 @@ class Step(StrEnum):
     STOP = "stopped"
     SUCCEED = "completed"
     FAIL = "failed"
+    QUIT = "ended by somebody else"
 
 
 _S = SessionStatus
@@ -44,18 +45,21 @@ TABLE: Final[Mapping[SessionStatus, Mapping[Step, SessionStatus]]] = {
         # Its launch could not be put on record, but it ran.
         Step.SUCCEED: _S.COMPLETED,
         Step.FAIL: _S.FAILED,
+        Step.QUIT: _S.STOPPED,
     },
     _S.RUNNING: {
         Step.PAUSE: _S.PAUSED,
         Step.STOP: _S.STOPPING,
         Step.SUCCEED: _S.COMPLETED,
         Step.FAIL: _S.FAILED,
+        Step.QUIT: _S.STOPPED,
     },
     _S.PAUSED: {
         Step.RESUME: _S.RUNNING,
         Step.STOP: _S.STOPPING,
         Step.SUCCEED: _S.COMPLETED,
         Step.FAIL: _S.FAILED,
+        Step.QUIT: _S.STOPPED,
     },
     # However an agent ends after it was told to, it was stopped. Telling it
     # again, or launching what was told to stop while it started, changes nothing.
@@ -64,6 +68,7 @@ TABLE: Final[Mapping[SessionStatus, Mapping[Step, SessionStatus]]] = {
         Step.STOP: _S.STOPPING,
         Step.SUCCEED: _S.STOPPED,
         Step.FAIL: _S.STOPPED,
+        Step.QUIT: _S.STOPPED,
     },
     _S.STOPPED: {},
     _S.FAILED: {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -12,12 +12,12 @@ from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
 from loki_twisted.sessions.run_observer import RunObserver, all_of
-from loki_twisted.sessions.showing import shown, shown_facts
 from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
@@ -36,6 +36,8 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
+_AT_ONCE = 250
+"""How many rows or events are made in one turn of the reactor: well under 10 ms of work."""
 
 
 @implementer(ISightingListener)
@@ -48,19 +50,25 @@ class StateObserver:
     about their status: that we know better.
 
     :ivar runs: Takes what files of Loki Mode runs say.
+    :ivar redactor: Takes secrets out of lines of log files.
     :ivar current: By project directory, the session that its global state names.
     """
 
     book: SessionBook
     runs: RunObserver
+    redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
 
     def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """See :class:`ISightingListener`."""
+        return Deferred.fromCoroutine(self._seen(project_dir, sightings))
+
+    async def _seen(self, project_dir: str, sightings: Sequence[Sighting]) -> None:
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
-        waiting = []
+        waiting: list[Deferred[Any]] = []
+        size = 0
         for sighting in sightings:
             if isinstance(sighting, SessionSighting):
                 self.runs.is_documented(sighting.session_id)
@@ -70,45 +78,51 @@ class StateObserver:
         for sighting in sightings:
             if isinstance(sighting, SessionSighting) and sighting.session_id in phased:
                 # phase.json says more of the same, and one change is one event.
-                told = self._take(project_dir, attrs.evolve(sighting, current_phase=None))
-            else:
-                told = self._take(project_dir, sighting)
-            if told is not None:
+                sighting = attrs.evolve(sighting, current_phase=None)  # noqa: PLW2901
+            for told, told_size in self._take(project_dir, sighting):
                 waiting.append(told)
+                size += told_size
+                if size >= _AT_ONCE:
+                    await all_of(waiting)
+                    waiting, size = [], 0
         # Each has begun, in order; all of them must end before more is told.
-        return all_of(waiting).addCallback(lambda _: self._stored.pop(project_dir, None))
+        await all_of(waiting)
+        self._stored.pop(project_dir, None)
 
-    def _take(self, project_dir: str, sighting: Sighting) -> Deferred[Any] | None:
+    def _take(self, project_dir: str, sighting: Sighting) -> Iterator[tuple[Deferred[Any], int]]:
+        """Begin to tell, part after part; of each, when it is told, and how much it is."""
+        told: Deferred[Any] | None = None
         match sighting:
             case RunSighting() | RunsBegin() | RunsTold():
-                return None  # these are taken together
+                pass  # these are taken together
             case CurrentSession():
                 self.current[project_dir] = sighting.session_id
-                return None
             case LogLines():
-                return self._log_lines(project_dir, sighting)
+                told = self._log_lines(project_dir, sighting)
             case Unreadable():
-                return self._unreadable(project_dir, sighting)
+                told = self._unreadable(project_dir, sighting)
             case SessionGone():
-                return self._gone(sighting)
+                told = self._gone(sighting)
             case _:
-                return self._of_session(project_dir, sighting)
+                yield from self._of_session(project_dir, sighting)
+        if told is not None:
+            yield told, 1
 
     def _of_session(
         self,
         project_dir: str,
         sighting: SessionSighting | PhaseSighting | TasksSighting | AgentsSighting,
-    ) -> Deferred[Any] | None:
-        if self.book.is_deleted(sighting.session_id):
-            return None
-        record = self.book.find(sighting.session_id)
-        is_new = record is None
-        if record is None:
-            record = self.book.add(_unknown_session(sighting.session_id, project_dir, self.book))
-        state, facts = changes(record, sighting, self.book.now())
-        if not is_new and not facts and state == record.state:
-            return None
-        return self.book.commit(record, state, facts)
+    ) -> Iterator[tuple[Deferred[Any], int]]:
+        rest: int | None = 0
+        while rest is not None and not self.book.is_deleted(sighting.session_id):
+            record = self.book.find(sighting.session_id)
+            is_new = record is None
+            if record is None:
+                session = _unknown_session(sighting.session_id, project_dir, self.book)
+                record = self.book.add(session)
+            state, facts, size, rest = changes(record, sighting, self.book.now(), rest)
+            if is_new or facts or state != record.state:
+                yield self.book.commit(record, state, facts), size
 
     def _gone(self, sighting: SessionGone) -> Deferred[Any] | None:
         if self.book.is_deleted(sighting.session_id):
@@ -130,12 +144,14 @@ class StateObserver:
         session_id = self._session_of(project_dir, lines.session_id)
         self._add_folder(project_dir, lines.session_id)
         if lines.facts is not None:
-            facts = shown_facts(lines.facts)
+            facts = list(lines.facts)
         else:
             facts = [
-                Fact("log:info", {"level": "info", "message": shown(line), "source": lines.source})
+                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
                 for line in lines.lines
             ]
+        if self.redactor.may_concern(lines.lines):
+            facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
         return told.addCallback(lambda _: stored.append(lines))
 
@@ -173,18 +189,22 @@ def changes(
     record: Record,
     sighting: SessionSighting | PhaseSighting | TasksSighting | AgentsSighting,
     at: str,
-) -> tuple[SessionState, list[Fact]]:
+    start: int = 0,
+) -> tuple[SessionState, list[Fact], int, int | None]:
     """
     Say what a sighting changes.
 
     :param at: When it was seen, ISO 8601.
-    :returns: The session's next state, and the events that the change means.
+    :param start: Where in a list of tasks to begin.
+    :returns: The session's next state; the events that the change means; about how many rows and
+        events that is; and where in a list of tasks to go on, None if all of it was taken.
     """
     state = record.state
     facts: list[Fact]
     match sighting:
         case SessionSighting():
-            return (state, []) if record.is_ours else _session_changes(state, sighting, at)
+            state, facts = (state, []) if record.is_ours else _session_changes(state, sighting, at)
+            return state, facts, 1 + len(facts), None
         case PhaseSighting():
             facts = phase_facts(
                 state.session.current_phase,
@@ -194,10 +214,15 @@ def changes(
             )
         case AgentsSighting():
             facts = agent_facts(state.active_agents, sighting.active)
+            if len(facts) > _AT_ONCE:  # what is left is still the difference afterwards
+                facts = facts[:_AT_ONCE]
+                return after_facts(state, facts, at), facts, len(facts), 0
         case TasksSighting():
-            difference = task_difference(state.tasks, sighting.tasks, at)
-            return with_tasks(state, difference.changed, difference.gone), list(difference.facts)
-    return after_facts(state, facts, at), facts
+            difference = task_difference(state.tasks, sighting.tasks, at, start, _AT_ONCE)
+            state = with_tasks(state, difference.changed, difference.gone)
+            size = len(difference.changed) + len(difference.gone)
+            return state, list(difference.facts), size, difference.rest
+    return after_facts(state, facts, at), facts, 1 + len(facts), None
 
 
 def _session_changes(

@@ -12,19 +12,19 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_owners import RunOwners
-from loki_twisted.sessions.run_status import Liveness, Standing
+from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.run_steps import (
     RunStep,
     missing_tasks,
     step_inside,
     step_of_observed,
 )
-from loki_twisted.sessions.showing import shown_facts
 from loki_twisted.state.interface import RunsBegin, RunSighting, RunsTold
 
 _log = Logger()
@@ -71,11 +71,13 @@ class RunObserver:
     Takes what files of runs say into the book.
 
     :ivar liveness: Looks at the process of a run.
+    :ivar redactor: Takes secrets out of what runs say.
     """
 
     reactor: IReactorTime
     book: SessionBook
     liveness: Callable[[Run], Liveness]
+    redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     owners: RunOwners = attrs.field(init=False)
     _projects: dict[str, _Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
@@ -144,21 +146,6 @@ class RunObserver:
         if not waiting:
             return None
         return all_of(waiting)
-
-    def standing(self, record: Record) -> Standing | None:
-        """
-        Say what the run of a session of ours has written of its end, now that it is over.
-
-        :returns: None if it wrote nothing, or there is no such run.
-        """
-        project = self._projects.get(record.state.session.project_dir)
-        if project is None:
-            return None
-        for scope in reversed(project.files.scopes()):
-            run = project.files.run(scope)
-            if self.owners.session_of_ours(project.directory, run) == record.id:
-                return self._judgement(project, run, record.id, is_current=True).standing
-        return None
 
     def stop(self) -> None:
         """Look no more."""
@@ -343,7 +330,9 @@ class RunObserver:
             return failure
 
         self._told[record.id] = step.notes
-        done: Deferred[Any] = self.book.commit(record, step.state, shown_facts(step.facts), stored)
+        done: Deferred[Any] = self.book.commit(
+            record, step.state, [self.redactor.fact(fact) for fact in step.facts], stored
+        )
         return done.addErrback(failed)
 
 

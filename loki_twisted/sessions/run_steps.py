@@ -84,7 +84,7 @@ def step_of_observed(
     inside = step.facts
     if before.is_final and status.is_final and not begins:
         inside = [fact for fact in inside if fact.type.partition(":")[0] not in _INSIDE]
-    state = _ended(step.state, judged, status)
+    state = _ended(step.state, judged, before, status)
     return RunStep(state, [*facts, *inside, *ends], step.notes)
 
 
@@ -181,9 +181,14 @@ def _described(state: SessionState, judged: Judgement, status: SessionStatus) ->
     return attrs.evolve(state, session=session)
 
 
-def _ended(state: SessionState, judged: Judgement, status: SessionStatus) -> SessionState:
+def _ended(
+    state: SessionState, judged: Judgement, before: SessionStatus, status: SessionStatus
+) -> SessionState:
     standing = judged.standing
-    return with_status(state, status, reason=standing.reason, exit_code=standing.exit_code)
+    reason = standing.reason
+    if reason is None and status is before:
+        reason = state.session.reason  # what was asked of it, and has not come about
+    return with_status(state, status, reason=reason, exit_code=standing.exit_code)
 
 
 def _phase_facts(known: str | None, phase: str | None) -> list[Fact]:

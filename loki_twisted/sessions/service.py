@@ -11,13 +11,14 @@ from zope.interface import implementer
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound, Unavailable
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.state import with_status
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
@@ -48,7 +49,10 @@ class SessionService:
         return ensureDeferred(self._stop(session_id))
 
     async def _stop(self, session_id: str) -> Session:
-        return await self._launcher.stop(self._ours(session_id))
+        record = self._book.get(session_id)
+        if record.is_ours:
+            return await self._launcher.stop(record)
+        return await self._launcher.steerer.stop(record)
 
     def pause(self, session_id: str) -> Deferred[Session]:
         """See :class:`ISessions`."""
@@ -60,7 +64,10 @@ class SessionService:
 
     async def _halt(self, session_id: str, step: Step) -> Session:
         """Put it on record first: whoever adopts the agent brings it in line with that."""
-        record = self._ours(session_id)
+        record = self._book.get(session_id)
+        steerer = self._launcher.steerer
+        if steerer.steers(record):
+            return await (steerer.pause if step is Step.PAUSE else steerer.resume)(record)
         before = record.status
         status = next_status(before, step)
         state = with_status(record.state, status)
@@ -76,11 +83,12 @@ class SessionService:
 
         The plain line protocol has no place for a context: only the text is sent.
         """
-        del context
-        return maybeDeferred(self._give_input, session_id, text)
+        return ensureDeferred(self._give_input(session_id, text, context))
 
-    def _give_input(self, session_id: str, text: str) -> Session:
-        record = self._ours(session_id)
+    async def _give_input(self, session_id: str, text: str, context: str | None) -> Session:
+        record = self._book.get(session_id)
+        if self._launcher.steerer.steers(record):
+            return await self._launcher.steerer.give_input(record, text, context)
         if record.status not in _HAS_AGENT or record.agent is None:
             msg = f"A session that is {record.status} takes no input."
             raise Conflict(msg, {"status": str(record.status)})
@@ -106,16 +114,6 @@ class SessionService:
         if record.is_ours:
             self._launcher.runner.forget(session_id)
 
-    def _ours(self, session_id: str) -> Record:
-        record = self._book.get(session_id)
-        if not record.is_ours:
-            msg = (
-                f"Session {session_id} was not started by this server, which only observes it. "
-                "Use the program that started it."
-            )
-            raise Conflict(msg, {"origin": str(record.state.session.origin)})
-        return record
-
     # Questions
 
     def get(self, session_id: str) -> Session:
@@ -124,37 +122,30 @@ class SessionService:
 
     def list(self, query: SessionQuery) -> SessionPage:
         """See :class:`ISessions`."""
-        everything = self._book.committed_sessions()
+        overview = self._book.overview()
         matching = [
             session
-            for session in everything
+            for session in overview.sessions
             if (query.statuses is None or session.status in query.statuses)
             and (query.provider is None or session.provider == query.provider)
         ]
         end = None if query.limit is None else query.offset + query.limit
-        running = sum(_is_at_work(session) for session in everything)
-        return SessionPage(matching[query.offset : end], len(matching), running)
+        return SessionPage(matching[query.offset : end], len(matching), overview.running)
 
     def counts(self) -> dict[SessionStatus, int]:
         """See :class:`ISessions`."""
-        counts: dict[SessionStatus, int] = {}
-        for session in self._book.committed_sessions():
-            counts[session.status] = counts.get(session.status, 0) + 1
-        return counts
+        return dict(self._book.overview().counts)
 
     def active_session(self) -> str | None:
         """See :class:`ISessions`."""
-        for session in self._book.committed_sessions():
-            if _is_at_work(session):
-                return session.id
-        return None
+        return self._book.overview().active
 
     def beats(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """For each session at work, its id and what its heartbeat says."""
         now_ms = ms_from_iso(self._book.now())
         for record in self._book:
             state = record.committed
-            if state is not None and _is_at_work(state.session):
+            if state is not None and is_at_work(state.session):
                 waiting = sum(task.status in _WAITING for task in state.tasks.values())
                 yield (
                     record.id,
@@ -168,6 +159,10 @@ class SessionService:
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """See :class:`ISessions`."""
         return self._after_check(query.session_id, self._records.tasks, query)
+
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+        """See :class:`ISessions`."""
+        return self._records.open_tasks(wanted, limit)
 
     def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
         """See :class:`ISessions`."""
@@ -195,7 +190,3 @@ class SessionService:
             return question(*args)
 
         return maybeDeferred(ask)
-
-
-def _is_at_work(session: Session) -> bool:
-    return not session.status.is_final and session.status is not SessionStatus.QUEUED

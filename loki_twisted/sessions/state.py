@@ -17,7 +17,9 @@ from loki_twisted.agents.interface import AgentEnd
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus, Usage
 from loki_twisted.model.tasks import Task, TaskStatus
-from loki_twisted.sessions.lifecycle import Step, next_status
+from loki_twisted.sessions.lifecycle import next_status
+from loki_twisted.sessions.outcome import outcome_of, words_of_end
+from loki_twisted.state.interface import RunEnding
 
 
 @attrs.frozen(slots=True)
@@ -47,29 +49,24 @@ def with_status(
     return attrs.evolve(state, session=session)
 
 
-def after_end(state: SessionState, end: AgentEnd) -> SessionState:
-    """Say where a session of ours stands when its agent has ended."""
-    step = Step.SUCCEED if end.exit_code == 0 and end.problem is None else Step.FAIL
-    status = next_status(state.session.status, step)
-    reason = None if status is SessionStatus.COMPLETED else words_of_end(end)
-    if status is SessionStatus.STOPPED:
+def after_end(state: SessionState, end: AgentEnd, said: RunEnding | None = None) -> SessionState:
+    """
+    Say where a session of ours stands when its agent has ended.
+
+    :param said: What a run of Loki Mode wrote of its end; None of any other agent.
+    """
+    before = state.session
+    step, reason = outcome_of(end, said)
+    status = next_status(before.status, step)
+    if status is SessionStatus.STOPPED and before.status is SessionStatus.STOPPING:
         # What it was stopped for is worth more than how it then died.
-        reason = state.session.reason or reason
+        reason = before.reason or words_of_end(end)
     changed = with_status(state, status, reason=reason, exit_code=end.exit_code, pid=None)
     counts = changed.session.agents
     session = msgspec.structs.replace(
         changed.session, agents=msgspec.structs.replace(counts, active=0)
     )
     return attrs.evolve(changed, session=session, active_agents={})
-
-
-def words_of_end(end: AgentEnd) -> str:
-    """Say in words how an agent ended."""
-    if end.problem is not None:
-        return end.problem
-    if end.signal is not None:
-        return f"The agent was ended by signal {end.signal}."
-    return f"The agent ended with exit code {end.code}."
 
 
 def after_facts(state: SessionState, facts: Iterable[Fact], at: str) -> SessionState:

@@ -23,6 +23,15 @@ class Portion:
     files: Sequence[str] = ()
     logs: Sequence[str] = ()
 
+    def without(self, other: Portion) -> Portion:
+        """What is in this one and not in another."""
+        gone, files, logs = set(other.gone), set(other.files), set(other.logs)
+        return Portion(
+            [session_id for session_id in self.gone if session_id not in gone],
+            [path for path in self.files if path not in files],
+            [path for path in self.logs if path not in logs],
+        )
+
     def __bool__(self) -> bool:
         return bool(self.gone or self.files or self.logs)
 

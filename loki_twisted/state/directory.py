@@ -267,6 +267,8 @@ class StateDirectory:
     async def _tell_message(self, message: Message) -> None:
         if message.sightings:
             await self._listener.seen(self.project_dir, message.sightings)
+        # Who begins to wait from now on does not wait for this.
+        self._in_flight = self._in_flight.without(message.portion)
         self._memory.confirm(message)
         self._backlog.add_logs(log.path for log in message.logs if log.has_more)
         self._waits.taken(message.portion, message.logs, is_new=self._trails.is_new)

@@ -9,6 +9,7 @@ new about it. The difference to what was known before is the session service's w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -206,3 +207,127 @@ class IStateWatcher(Interface):
 
     def problems() -> Sequence[str]:
         """What keeps it from watching as well as it should, in sentences."""
+
+
+# Steering a run by its files
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LiveRun:
+    """
+    A run of Loki Mode whose process lives, whoever started it.
+
+    :ivar name: The directory under ``sessions/`` that it calls its own: the id that it was started
+        with. None for a run without one.
+    :ivar status: What its ``autonomy-state.json`` says; None before that says anything of it.
+    :ivar ignores_pause: Whether it deletes ``PAUSE`` instead of heeding it: it runs perpetually.
+    :ivar takes_input: Whether it reads ``HUMAN_INPUT.md`` and not only rejects it.
+    :ivar is_up: Whether it is past its start, in which it deletes all orders that it finds.
+    :ivar script: Absolute path of the copy of its own program that it runs, which outlives it
+        if it is killed; None if that is not known.
+    """
+
+    pid: int
+    name: str | None = None
+    status: str | None = None
+    ignores_pause: bool = False
+    takes_input: bool = True
+    is_up: bool = True
+    script: str | None = None
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Orders:
+    """Which orders lie in a state directory, and what stands against them."""
+
+    pause: bool = False
+    stop: bool = False
+    human_input: bool = False
+    over_budget: bool = False
+
+
+class InputFate(StrEnum):
+    """What became of an input."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    REJECTED = "rejected"
+    TOO_LARGE = "too large"
+    GONE = "gone"
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class RunEnding:
+    """
+    How a run ended by what it wrote. None is what it did not say.
+
+    :ivar status: The last one of its ``autonomy-state.json``.
+    :ivar outcome: Of its ``state/completion.json``.
+    :ivar brief: What that says of the error.
+    """
+
+    status: str | None = None
+    outcome: str | None = None
+    brief: str | None = None
+
+
+class IRunControl(Interface):
+    """
+    Steers runs of Loki Mode by the files that they look for, and looks at these.
+
+    Nothing is followed that is a symbolic link, and nothing is touched outside ``.loki/``. No
+    signal is ever sent. All methods return soon: they look at a few small files.
+    A ``project_dir`` is absolute and without symbolic links.
+    """
+
+    def live_runs(project_dir: str) -> Sequence[LiveRun]:
+        """List the runs that live there, whoever started them."""
+
+    def live_run(project_dir: str, name: str, pid: int) -> LiveRun | None:
+        """
+        Look at one run.
+
+        :param name: The id that it was started with.
+        :returns: None if it is not there.
+        """
+
+    def orders(project_dir: str) -> Orders:
+        """Look which orders there are."""
+
+    def request_pause(project_dir: str) -> None:
+        """
+        Ask the run for a pause before its next iteration.
+
+        :raises Conflict: if something else stands in the place of the file.
+        :raises StorageFailed: if it cannot be written.
+        """
+
+    def withdraw_pause(project_dir: str) -> None:
+        """Ask no longer for a pause, or let a run go on. Raises as :meth:`request_pause`."""
+
+    def request_stop(project_dir: str) -> None:
+        """Ask the run to end before its next iteration. Raises as :meth:`request_pause`."""
+
+    def give_input(project_dir: str, text: str) -> str:
+        """
+        Give the run a text to heed in its next iteration.
+
+        :returns: A receipt for :meth:`fate_of_input`.
+        :raises InvalidRequest: if it is larger than the run takes.
+        :raises Conflict: while another one waits.
+        :raises StorageFailed: if it cannot be written.
+        """
+
+    def fate_of_input(project_dir: str, receipt: str) -> tuple[InputFate, str | None]:
+        """Say what became of an input, and the file that says so, relative to ``.loki/``."""
+
+    def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | None:
+        """
+        Say how a run ended.
+
+        :param since_ms: When it was started; what was written before is another run's.
+        :returns: None if it wrote nothing of itself.
+        """
+
+    def clear(project_dir: str, name: str, pid: int, script: str | None) -> None:
+        """Remove what a run that was killed has left and that names its process; nothing else."""

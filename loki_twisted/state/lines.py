@@ -11,7 +11,9 @@ _CONTINUES: Final = 0b1100_0000
 _CONTINUATION: Final = 0b1000_0000
 
 
-def cut_lines(data: bytes, *, is_all: bool = False) -> tuple[list[str], int]:
+def cut_lines(
+    data: bytes, *, is_all: bool = False, most: int | None = None
+) -> tuple[list[str], int]:
     """
     Cut what can be cut.
 
@@ -20,12 +22,13 @@ def cut_lines(data: bytes, *, is_all: bool = False) -> tuple[list[str], int]:
 
     :param data: Bytes that begin where a line begins (or a stretch of a long one).
     :param is_all: Whether nothing will follow, so that a last line may lack its end.
+    :param most: Cut no more lines than this, blank ones counted; None for all.
     :returns: The lines without their ends, broken UTF-8 as U+FFFD, blank ones left out;
         and how many bytes they took.
     """
     lines: list[bytes] = []
     start = 0
-    while True:
+    while len(lines) != most:
         end = data.find(b"\n", start, start + MAX_LINE + 1)
         if end >= 0:
             lines.append(data[start:end])
@@ -36,7 +39,7 @@ def cut_lines(data: bytes, *, is_all: bool = False) -> tuple[list[str], int]:
             start = end
         else:
             break
-    if is_all and start < len(data):
+    if is_all and start < len(data) and len(lines) != most:
         lines.append(data[start:])
         start = len(data)
     texts = [line.decode("utf-8", "replace").rstrip("\r") for line in lines]

@@ -42,6 +42,9 @@ SUFFIX: Final = ".log"
 READ_SIZE: Final = 256 * 1024
 """The most bytes of one read."""
 
+READ_LINES: Final = 2_000
+"""The most lines of one read: each becomes an event, and costs the reactor some microseconds."""
+
 _KEPT_SEARCH: Final = 2 * 1024 * 1024
 _KEPT_PROBE: Final = 256
 _KEPT_TRIES: Final = 16
@@ -169,7 +172,10 @@ def _advance(
 ) -> LogReading:
     data = file.read(limit, offset)
     has_more = len(data) == limit
-    lines, used = cut_lines(data, is_all=is_all and not has_more)
+    is_all = is_all and not has_more
+    lines, used = cut_lines(data, is_all=is_all, most=READ_LINES)
+    left = len(data) - used
+    has_more = has_more or left > MAX_LINE or data.find(b"\n", used) >= 0 or (is_all and left > 0)
     return LogReading(path, lines, file.position_at(offset + used), has_more, len(data))
 
 

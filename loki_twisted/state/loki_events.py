@@ -6,7 +6,7 @@ line                          becomes
 ============================  =====================================================================
 ``events.jsonl``, an object   ``log:<level>``: ``message`` is its ``type`` in words and the plain
 with ``type``                 values of ``data`` (or ``payload``), ``context`` all of these,
-                              ``source`` is ``loki``
+                              ``source`` is ``events``
 ``logs/agent-audit.jsonl``    ``log:debug``: ``action`` and ``description``
 any other line                ``log:info``: the line itself
 ============================  =====================================================================
@@ -25,8 +25,8 @@ from loki_twisted.state.fields import NAME_LIMIT, TITLE_LIMIT, is_carriable, may
 from loki_twisted.state.layout import NotUnderstood, json_of
 
 EVENT_FILES: Final[Mapping[str, str]] = {
-    "events.jsonl": "loki",
-    "events.jsonl.1": "loki",  # what it was before it grew too large: what is left to be read
+    "events.jsonl": "events",
+    "events.jsonl.1": "events",  # what it was before it grew too large: what is left to be read
     "logs/agent-audit.jsonl": "agent-audit",
 }
 """Event files by path, and the source that their events name."""

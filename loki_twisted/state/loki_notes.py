@@ -42,7 +42,7 @@ from loki_twisted.state.fields import (
 )
 from loki_twisted.state.layout import object_of
 
-SOURCE: Final = "loki"
+SOURCE: Final = "loki-mode"
 _MOST: Final = 100
 """Of how many pieces of news one file can be."""
 

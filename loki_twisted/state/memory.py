@@ -114,9 +114,10 @@ class Memory:
     def confirm(self, message: Message) -> None:
         """Note that a message was taken."""
         for path, mark in message.marks.items():
-            if mark is None:
+            if mark is None or path in self._changed:
+                # It may be again what it was before this was told.
                 self._marks.pop(path, None)
-            elif path not in self._changed:
+            else:
                 self._marks[path] = mark
         for path, mark in message.warned:
             self.flaws.told(path, mark)

@@ -42,7 +42,14 @@ _IN_THE_TREE: Final = (
     | inotify.IN_DONT_FOLLOW
     | inotify.IN_EXCL_UNLINK
 )
-_ABOVE_THE_TREE: Final = _COMES | inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_ONLYDIR
+_ABOVE_THE_TREE: Final = (
+    _COMES
+    | inotify.IN_MOVED_FROM
+    | inotify.IN_DELETE
+    | inotify.IN_DELETE_SELF
+    | inotify.IN_MOVE_SELF
+    | inotify.IN_ONLYDIR
+)
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 _GONE: Final = (FileNotFoundError, NotADirectoryError)
@@ -168,6 +175,8 @@ class Survey:
         entries: dict[str, Entry] = {}
         try:
             # Watched first, listed after: nothing falls between.
+            if directory == ROOT:
+                self._watch_above()
             self._watch(directory)
             yield from self._read(directory, entries)
         except _GONE:
@@ -177,8 +186,6 @@ class Survey:
             self.unreadable[directory] = failure
             return
         self.unreadable.pop(directory, None)
-        if directory == ROOT:
-            self._await(None)
         before = self._known.get(directory, {})
         self._known[directory] = entries
         for name in before.keys() - entries.keys():
@@ -287,6 +294,24 @@ class Survey:
     def _forget(self, wd: int, directory: str) -> None:
         del self._path_of_watch[wd]
         del self._watch_of_path[directory]
+
+    def _watch_above(self) -> None:
+        """
+        Have notice of the root's end.
+
+        It says nothing itself when it is removed, as long as a file that was in it is held open.
+        """
+        if self.refusal is not None:
+            return
+        above, name = os.path.split(self.root)
+        try:
+            wd = self._watches.add(above, _ABOVE_THE_TREE, self._holder)
+        except (*_GONE, PermissionError):
+            return  # a root that is there all the same is looked at now and then
+        except OSError as failure:
+            self.refusal = failure
+            return
+        self._await((wd, name))
 
     def _await_root(self, found: list[str]) -> None:
         """Have notice of the root's coming, or of the next directory on the way to it."""

@@ -122,6 +122,9 @@ class Trails:
                 del by_inode[inode]  # a second new name is another log
         for old in left:
             del self._positions[old]
+        # Files whose names were taken by others may come back under other names.
+        lost = (self._positions[path] for path in renamed if path in self._positions)
+        self._left.update({position.ino: position for position in lost})
         self._positions.update(renamed)
         return renamed.keys()
 

@@ -26,13 +26,15 @@ from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
+from loki_twisted.stream.host import PAGE_BYTES, PIECE_BYTES
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
 from loki_twisted.stream.rounds import Rounds
-from loki_twisted.stream.subscriber import PAGE_BYTES, PIECE_BYTES, Subscriber
+from loki_twisted.stream.subscriber import Subscriber
 from loki_twisted.stream.tail import Tail, pieces
+from loki_twisted.stream.times import Times
 
 TAIL_BYTES: Final = 1024 * 1024
 """How much of the end of the log is kept in memory, for all subscribers together."""
@@ -68,6 +70,7 @@ class Hub:
     :param piece_bytes: How much is written to a subscriber at a time.
     :ivar position: Number of the last event that was published, or was in the log
         when the first one subscribed.
+    :ivar times: Of the events of the log.
     """
 
     def __init__(
@@ -87,10 +90,10 @@ class Hub:
         self._reactor = reactor
         self._groups: dict[EventFilter, Group] = {}
         self._tail = Tail(tail_bytes)
+        self.times = Times(log, self._tail)
         self._rounds = Rounds(reactor, self._hand_over)
         self._rate = Rate()
         self._phase = Phase.OPEN
-        self._newest_id: str | None = None
         self._sweeper = LoopingCall(self._sweep)
         self._sweeper.clock = reactor
         self._unobserve = log.observe(self._committed)
@@ -194,7 +197,7 @@ class Hub:
     async def _close(self, deadline: float) -> None:
         try:
             self._rounds.finish()
-            await self._learn_newest_id(deadline)
+            await self._learn_newest_time(deadline)
             self._phase = Phase.ENDING
             self._each("A subscriber could not be told the end", Subscriber.part)
             while self._groups and self._reactor.seconds() < deadline:
@@ -206,21 +209,18 @@ class Hub:
             self._unobserve()
             self._unobserve = _nothing
 
-    async def _learn_newest_id(self, deadline: float) -> None:
-        """Ask for the id that no commit has told, for those who will be told it."""
-        if self._tail.newest is None and self.position and self._groups:
+    async def _learn_newest_time(self, deadline: float) -> None:
+        """Ask for what is needed to name the newest event to those who will be told it."""
+        if self.position and self._groups:
             with _log.failuresHandled("The id of the newest event could not be read"):
-                lookup = self.log.time_of(self.position)
+                lookup = self.times.of(self.position)
                 patience = (deadline - self._reactor.seconds()) / 2
-                lookup.addTimeout(max(0.0, patience), self._reactor)
-                milliseconds = await lookup
-                if milliseconds is not None:
-                    self._newest_id = event_id(self.position, milliseconds)
+                await lookup.addTimeout(max(0.0, patience), self._reactor)
 
     def farewell(self) -> bytes:
         """What to say to those who have all when the stream ends."""
-        newest = self._tail.newest
-        return sse.bye(self._newest_id if newest is None else sse.last_id(newest))
+        milliseconds = self.times.known(self.position)
+        return sse.bye(None if milliseconds is None else event_id(self.position, milliseconds))
 
     # All of them
 
@@ -229,6 +229,8 @@ class Hub:
 
     def _sweep(self) -> None:
         now = self._reactor.seconds()
+        if self.position:
+            self.times.learn(self.position)  # for all who will be told where they are
         self._each("A subscriber could not be looked at", lambda each: each.look(now))
 
     def _each(self, trouble: str, act: Callable[[Subscriber], None]) -> None:

@@ -13,10 +13,7 @@ from typing import Final
 import attrs
 
 from loki_twisted.log.interface import Bounds
-from loki_twisted.model.identifiers import maybe_event_id
-
-EARLIEST: Final = "earliest"
-"""The word that stands for everything there is, in the place of an event id."""
+from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
 
 
 @attrs.frozen(slots=True)
@@ -33,7 +30,7 @@ class LastEvents:
 
 @attrs.frozen(slots=True)
 class Behind:
-    """Begin behind an event: its id as the client sent it, or :data:`EARLIEST`."""
+    """Begin behind an event: its id as the client sent it, or ``EARLIEST``."""
 
     asked: str
 
@@ -94,7 +91,7 @@ def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
     """
     Decide where a client goes on that has the events up to one.
 
-    :param asked: The id of that event, or :data:`EARLIEST`.
+    :param asked: The id of that event, or ``EARLIEST``.
     :param bounds: What the log holds.
     :param known_ms: The time of the event of that number as the log has it; None if it
         does not. An id of another time is an id of another log.

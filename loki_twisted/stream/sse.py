@@ -50,6 +50,17 @@ def _frame(event_type: str, data: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event_type.encode(), _encode(data))
 
 
+def place(event_id: str) -> bytes:
+    """
+    Say where the stream stands, so that a client comes back to it before it has had an event.
+
+    Nothing is dispatched for a frame without data, but its id counts.
+
+    :param event_id: What to resume from: an id, or ``earliest`` before there is one.
+    """
+    return b"id: %b\n\n" % event_id.encode()
+
+
 def reset(asked: str | None, oldest: str | None, newest: str | None, reason: str) -> bytes:
     """
     Say that the stream does not go on where the client left it.

@@ -19,7 +19,6 @@ has no effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -27,63 +26,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.log.interface import Page
 from loki_twisted.model.blocks import Block
+from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
+from loki_twisted.stream.beginning import Beginning, beginning_of
 from loki_twisted.stream.group import Group
+from loki_twisted.stream.host import PAGE_BYTES, Host
 from loki_twisted.stream.interface import ISink
-from loki_twisted.stream.patience import Patience
-from loki_twisted.stream.position import (
-    EARLIEST,
-    Behind,
-    LastEvents,
-    ResetReason,
-    Start,
-    number_in,
-    resumption,
-)
+from loki_twisted.stream.position import ResetReason, Start
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
 from loki_twisted.stream.tail import pieces
 
-PAGE_BYTES: Final = 256 * 1024
-"""How much is read from the log at a time, in bytes; a page may exceed it by one block."""
-
-PIECE_BYTES: Final = 160 * 1024
-"""
-How much is written at a time, in bytes; a single event may exceed it.
-
-A transport of Twisted's that has 64 KiB to send is full, and is given no more. So with one piece
-on top of that it never holds 256 KiB for a client that takes nothing.
-"""
-
 _log = Logger()
-
-
-class Host(Protocol):
-    """
-    What a subscriber needs of its hub.
-
-    :ivar position: Number of the last event that was published.
-    :ivar piece_bytes: How much is written at a time.
-    """
-
-    log: IEventLog
-    position: int
-    piece_bytes: int
-    patience: Patience
-
-    @property
-    def closing(self) -> bool:
-        """Whether those who have all shall be told that the stream ends."""
-
-    def recent(self, after: int) -> Page | None:
-        """What follows a number, if it is in memory."""
-
-    def farewell(self) -> bytes:
-        """What to say when the stream ends."""
-
-    def forget(self, subscriber: Subscriber) -> None:
-        """The subscriber is gone."""
 
 
 @implementer(IPushProducer)
@@ -181,13 +136,13 @@ class Subscriber:
         """
         patience = self._host.patience
         sweep = patience.sweep_seconds
-        written, held = self._sink.progress()
-        stuck = bool(held) or self.state in (State.FULL, State.STUFFED)
-        if not stuck or written - held > self._taken:
+        progress = self._sink.progress()
+        stuck = bool(progress.held) or self.state in (State.FULL, State.STUFFED)
+        if not stuck or progress.taken > self._taken:
             self._moved_at = now
-        self._taken = written - held
-        if written != self._written:
-            self._written = written
+        self._taken = progress.taken
+        if progress.written != self._written:
+            self._written = progress.written
             self._quiet_since = now - sweep
         if now - self._moved_at > patience.stall_seconds + sweep / 2:
             _log.info("A subscriber took nothing for {seconds} s", seconds=patience.stall_seconds)
@@ -197,7 +152,7 @@ class Subscriber:
 
     def _keep_awake(self, now: float) -> None:
         if self.state in (State.LIVE, State.REPLAYING):
-            self._sink.write(sse.KEEP_ALIVE)
+            self._sink.write(sse.KEEP_ALIVE + self._known_place())
             self._written = self._sink.progress().written
             self._quiet_since = now
 
@@ -255,8 +210,9 @@ class Subscriber:
         """Read until the position is reached or the transport is full. Only one runs at a time."""
         host = self._host
         if self._start is not None:
-            await self._begin(self._start)
+            begun = await beginning_of(self._start, self._group.wanted, host)
             self._start = None
+            await self._begin(begun)
         while self.state is State.REPLAYING:
             if self.cursor >= host.position:
                 self._caught_up()
@@ -271,24 +227,23 @@ class Subscriber:
                 self._give_page(page)
         self._move(Cue.ANSWERED)
 
-    async def _begin(self, start: Start) -> None:
-        """Find the cursor to begin with."""
-        host, wanted = self._host, self._group.wanted
-        if isinstance(start, LastEvents):
-            self._gapless = False
-            end = host.position
-            self.cursor = await host.log.behind_last(end + 1, wanted, start.count)
-            self._history_end = end
-        elif isinstance(start, Behind):
-            number = number_in(start.asked, host.log.bounds)
-            known = None if number is None else await host.log.time_of(number)
-            resumed = resumption(start.asked, host.log.bounds, known)
-            self.cursor = resumed.cursor
-            if resumed.reset is not None:
-                await self._reset(start.asked, resumed.reset)
-            self._gapless = resumed.reset is None and start.asked != EARLIEST
-        else:
-            self.cursor = host.position
+    async def _begin(self, begun: Beginning) -> None:
+        self.cursor = begun.cursor
+        self._history_end = begun.history_end
+        if begun.reset is not None:
+            await self._reset(begun.asked, begun.reset)
+        self._gapless = begun.is_gapless
+        if self.state is not State.CLOSED:
+            self._sink.write(sse.place(begun.place))
+
+    def _known_place(self) -> bytes:
+        """
+        What tells a client that has all where it is, if that is known without a read.
+
+        Who wants nothing of what goes by would else come back to an event of long ago.
+        """
+        milliseconds = self._host.times.known(self.cursor) if self.state is State.LIVE else None
+        return b"" if milliseconds is None else sse.place(event_id(self.cursor, milliseconds))
 
     async def _reset(self, asked: str | None, reason: ResetReason) -> None:
         """Say that it does not go on where the client is."""

@@ -10,6 +10,7 @@ from loki_twisted.sessions.interface import ISessions
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.attempts import FailedAttempts
 from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
 from loki_twisted.web.operations import operations_of
@@ -27,6 +28,7 @@ def make_api(
     sessions: ISessions,
     log: IEventLog,
     hub: Hub,
+    lists: EventLists,
     vitals: IVitals,
     policy: GatePolicy,
     reactor: IReactorTime,
@@ -38,6 +40,7 @@ def make_api(
     :param sessions: Does what is asked for.
     :param log: What happened.
     :param hub: Serves the streams.
+    :param lists: The long lists of events; whoever made it closes it in the end.
     :param vitals: How the server is.
     :param policy: Who may come in.
     :param reactor: Measures time.
@@ -52,7 +55,7 @@ def make_api(
         HealthRoutes(vitals, sessions, log, hub),
         SessionRoutes(sessions),
         TaskRoutes(sessions),
-        EventRoutes(log, hub, reactor),
+        EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )
     executions = [

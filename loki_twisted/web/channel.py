@@ -16,6 +16,9 @@ answering  end of the body                 the answer is sent    (none: the answ
 closing    refused; told to close          lost                  cut
 =========  ==============================  ====================  ==========================
 
+A client that still takes the end of its answer when its time is over has as much again, and is
+looked at then.
+
 Whoever is refused gets to read why: what it still sends is read and dropped for a moment,
 because closing on unread bytes makes the kernel reset the connection.
 """
@@ -35,6 +38,7 @@ from twisted.web.http import Request as BaseRequest
 from twisted.web.http_headers import Headers
 
 from loki_twisted.web.answers import Answer, as_bytes, request_id_for
+from loki_twisted.web.outlets import bottom_of, on_the_way
 from loki_twisted.web.problems import problem
 
 if TYPE_CHECKING:
@@ -79,6 +83,7 @@ class Channel(HTTPChannel):
         self._deadline = math.inf
         self._began = 0.0
         self._is_last = False
+        self._left = 0  # of an answer, when it was last looked at; 0 for who gets no more time
         self._head_bytes = 0
         self._head_lines = 0
         self._request_line = b""
@@ -93,7 +98,9 @@ class Channel(HTTPChannel):
         """Act if the time of this stage is over. Called about once a second."""
         if now < self._deadline:
             return
-        if self._stage is Stage.CLOSING:
+        if self._is_taking():
+            self._deadline = now + self.site.limits.idle_seconds
+        elif self._stage is Stage.CLOSING:
             self._deadline = math.inf
             self.transport.abortConnection()
         elif self._stage is Stage.IDLE:
@@ -101,6 +108,13 @@ class Channel(HTTPChannel):
             self.loseConnection()
         else:
             self.refuse(problem("REQUEST_TIMEOUT", "The request did not come in time."))
+
+    def _is_taking(self) -> bool:
+        """Whether the client has taken some of its answer since it was last looked at."""
+        if self._stage not in {Stage.IDLE, Stage.CLOSING} or not self._left:
+            return False
+        before, self._left = self._left, on_the_way(bottom_of(self))
+        return 0 < self._left < before
 
     def connectionMade(self) -> None:
         """Begin, or refuse to."""
@@ -229,10 +243,13 @@ class Channel(HTTPChannel):
 
     def requestDone(self, request: BaseRequest) -> None:
         """Go on to the next request, or close."""
+        limits = self.site.limits
         if self._is_last:
             self.persistent = False
-        limits = self.site.limits
-        self._enter(Stage.IDLE if self.persistent else Stage.CLOSING, limits.idle_seconds)
+            self._enter(Stage.CLOSING, limits.linger_seconds)
+        else:
+            self._left = sys.maxsize
+            self._enter(Stage.IDLE if self.persistent else Stage.CLOSING, limits.idle_seconds)
         super().requestDone(request)
 
     # Refusals
@@ -252,6 +269,7 @@ class Channel(HTTPChannel):
         """Answer instead of whatever is being received, and close."""
         if self._stage is Stage.CLOSING:
             return
+        self._left = 0
         self._enter(Stage.CLOSING, self.site.limits.linger_seconds)
         headers = self.requests[-1].requestHeaders if self.requests else Headers()
         request_id = request_id_for(headers.getRawHeaders(b"X-Request-ID"))
@@ -267,6 +285,10 @@ class Channel(HTTPChannel):
     def close_when_done(self) -> None:
         """Take no further request: close now, or after the one that is under way."""
         self._is_last = True
-        if self._stage is Stage.IDLE:
-            self._enter(Stage.CLOSING, self.site.limits.linger_seconds)
+        self._left = 0
+        latest = self.site.reactor.seconds() + self.site.limits.linger_seconds
+        if self._stage is Stage.CLOSING:
+            self._deadline = min(self._deadline, latest)
+        elif self._stage is Stage.IDLE:
+            self._stage, self._deadline = Stage.CLOSING, latest
             self.loseConnection()

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
@@ -36,6 +35,7 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
 from loki_twisted.stream.position import start_of
 from loki_twisted.stream.sse import CONTENT_TYPE
+from loki_twisted.web.outlets import bottom_of, held_below, held_by
 
 HEADERS: Final = (
     (b"Content-Type", CONTENT_TYPE),
@@ -84,7 +84,7 @@ class ResponseSink:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._channel = request.channel
-        self._bottom = _bottom_of(request.channel)
+        self._bottom = bottom_of(request.channel)
         self._chunked = False
         self._plain: Connection | None = None
         self._send: Callable[[bytes], int] = _send_nothing
@@ -128,12 +128,9 @@ class ResponseSink:
             self._request.write(data)
 
     def progress(self) -> Progress:  # noqa: D102  # the interface says it
-        bottom = self._bottom
-        held = 0
-        if bottom is not None and bottom.connected:
-            held = len(bottom.dataBuffer) - bottom.offset
-            held += bottom._tempDataLen  # noqa: SLF001  # the second half of its buffer
-        return Progress(self._request.sentLength, held)
+        held = held_by(self._bottom)
+        below = held_below(self._bottom) if held else 0
+        return Progress(self._request.sentLength, held, below)
 
     def finish(self) -> None:  # noqa: D102  # the interface says it
         self._request.unregisterProducer()
@@ -151,14 +148,6 @@ class ResponseSink:
 
 def _send_nothing(_: bytes) -> int:
     return 0
-
-
-def _bottom_of(channel: object) -> FileDescriptor | None:
-    """Find the transport that holds what the client has not taken, under TLS and other wrappers."""
-    carrier = getattr(channel, "transport", None)
-    while carrier is not None and not isinstance(carrier, FileDescriptor):
-        carrier = getattr(carrier, "transport", None)
-    return carrier
 
 
 class EventStream(Resource):

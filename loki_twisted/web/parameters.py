@@ -31,7 +31,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 @attrs.frozen(slots=True, kw_only=True)
 class Parameter:
     """
-    One query parameter, or one header that is read like one.
+    One query parameter, or one header that is read like one. Of several headers the last counts.
 
     :ivar name: As clients write it.
     :ivar argument: Under which the handler is given its value.
@@ -109,6 +109,24 @@ def text(
     )
 
 
+def cursor(
+    name: str, description: str, read: Callable[[str], object], *, pattern: str
+) -> Parameter:
+    """
+    Declare a place to go on from, which the server gave before.
+
+    :param read: Makes the place of the text, or raises ValueError.
+    :param pattern: A regular expression for the whole of it.
+    """
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "string", "pattern": f"^{pattern}$"},
+    )
+
+
 def some_of(name: str, description: str, values: type[E]) -> Parameter:
     """Declare a list of members of an enumeration; its value is a frozenset of them."""
 
@@ -168,9 +186,10 @@ def read_parameters(
 def _value(parameter: Parameter, given: Sequence[str]) -> object:
     if not given:
         return parameter.default
-    if len(given) > 1:
+    # Whoever is on the way may put a header in once more; a query is the client's own.
+    if len(given) > 1 and parameter.place == "query":
         raise ValueError("is given more than once")
-    return parameter.read(given[0])
+    return parameter.read(given[-1])
 
 
 def _by_name(query: bytes) -> dict[str, list[str]]:

@@ -64,10 +64,12 @@ class Kind:
     :ivar code: One of :data:`STATUS_OF_CODE`.
     :ivar sentence: What is said instead of the error's own message, where
         that may tell of the inside of the server.
+    :ivar retry_seconds: After how long it may be tried again, if that is told.
     """
 
     code: str
     sentence: str | None = None
+    retry_seconds: int | None = None
 
 
 KIND_OF_ERROR: Final[Mapping[type[Exception], Kind]] = {
@@ -87,7 +89,7 @@ KIND_OF_ERROR: Final[Mapping[type[Exception], Kind]] = {
         "SERVICE_UNAVAILABLE", "The log cannot be written; nothing was done."
     ),
     errors.StorageRefused: Kind("SERVICE_UNAVAILABLE", "The data directory cannot be used."),
-    errors.Unavailable: Kind("SERVICE_UNAVAILABLE"),
+    errors.Unavailable: Kind("SERVICE_UNAVAILABLE", retry_seconds=1),
     PayloadTooLarge: Kind("PAYLOAD_TOO_LARGE"),
     UnsupportedMediaType: Kind("UNSUPPORTED_MEDIA_TYPE"),
     TimeoutError: Kind("TIMEOUT", "The server did not get done in time."),
@@ -138,7 +140,10 @@ def problem_of(failure: Failure, request_id: bytes, *, debug: bool = False) -> A
             details["stack"] = failure.getTraceback()
     elif isinstance(error, errors.LokiError):
         details = error.details
-    return problem(kind.code, kind.sentence or str(error), details)
+    headers: Headers = ()
+    if kind.retry_seconds is not None:
+        headers = ((b"Retry-After", b"%d" % kind.retry_seconds),)
+    return problem(kind.code, kind.sentence or str(error), details, headers)
 
 
 def problem_of_routing(error: HTTPException) -> Answer:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-import attrs
-import msgspec
-from twisted.internet.interfaces import IReactorTime
-
 from loki_twisted.log.interface import IEventLog
-from loki_twisted.model.errors import InvalidRequest, Unavailable
+from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
-from loki_twisted.model.filters import EVERY_KIND, EventFilter, mask_of_level, mask_of_types
-from loki_twisted.model.identifiers import maybe_event_id
-from loki_twisted.model.wire import EventHistory, EventStats, Shape
+from loki_twisted.model.filters import (
+    EVENT_GROUPS,
+    EVERY_KIND,
+    EventFilter,
+    mask_of_level,
+    mask_of_types,
+)
+from loki_twisted.model.identifiers import EARLIEST
+from loki_twisted.model.wire import EventHistory, EventStats
 from loki_twisted.stream.hub import Hub
-from loki_twisted.web.event_pages import EventList, EventPages
+from loki_twisted.web.event_history import Asked, EncodedHistory, History
+from loki_twisted.web.event_lists import EventList, EventLists
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
 
-EARLIEST: Final = "earliest"
 MOST_REPLAYED: Final = 10_000
-BYTES_AT_ONCE: Final = 1_048_576
-"""A longer answer is sent while it is read."""
 
 _TAG: Final = "events"
-_GROUPS: Final = sorted({name.split(":")[0] + ":*" for name in EVENT_TYPES if ":" in name})
 _EVENT_ID: Final = "evt_[1-9][0-9]{0,17}_[0-9]{1,18}"
 
 
@@ -48,7 +47,7 @@ _FILTER: Final = (
         read=_read_types,
         schema={
             "type": "array",
-            "items": {"type": "string", "enum": [*EVENT_TYPES, *_GROUPS]},
+            "items": {"type": "string", "enum": [*EVENT_TYPES, *sorted(EVENT_GROUPS)]},
             "minItems": 1,
         },
         default=EVERY_KIND,
@@ -65,20 +64,13 @@ _FILTER: Final = (
 )
 
 
-class _EncodedHistory(Shape, frozen=True, kw_only=True):
-    """An :class:`EventHistory` whose events are as the log holds them: encoded once, long ago."""
-
-    events: list[msgspec.Raw]
-    count: int
-
-
 class EventRoutes:
     """The routes under ``/api/events``."""
 
-    def __init__(self, log: IEventLog, hub: Hub, clock: IReactorTime) -> None:
+    def __init__(self, log: IEventLog, hub: Hub, lists: EventLists) -> None:
         self._log = log
         self._hub = hub
-        self._clock = clock
+        self._history = History(log, lists)
 
     @operation(
         "GET",
@@ -103,7 +95,8 @@ class EventRoutes:
                 name="Last-Event-ID",
                 argument="last_event_id_header",
                 description="The same, as browsers send it when they come back. It beats the "
-                "parameter, and is never an error: whatever it is, it is answered with a stream.",
+                "parameter, and is never an error: whatever it is, it is answered with a stream. "
+                "Of several the last counts.",
                 read=str,
                 schema={"type": "string"},
                 place="header",
@@ -156,6 +149,7 @@ class EventRoutes:
                 expected="the id of an event",
             ),
         ),
+        errors=(Unavailable,),
     )
     async def list_events(
         self,
@@ -165,26 +159,18 @@ class EventRoutes:
         limit: int,
         after: str | None,
         before: str | None,
-    ) -> _EncodedHistory | EventList:
+    ) -> EncodedHistory | EventList:
         """
         Read what has happened, oldest first.
 
         Without `after` it is the last events that match (before `before`), with it the first ones
-        behind it. An id that the log does not hold, because it never gave it or has
-        dropped the event since, is an error: 422, with the ids of the `oldest` and the `newest`
-        event that it does hold.
+        behind it. An id that the log never gave is an error: 422, with the ids of the `oldest` and
+        the `newest` event that it holds. So is that of an event that it has dropped, but for the
+        last one that it has. What running sessions keep of their past has holes: from the number
+        `completeFrom` on, which is part of an event's id, nothing is missing.
         """
-        wanted = EventFilter(session_id, types & min_level)
-        start, end = await self._positions(after, before)
-        if start is None:
-            start = await self._log.behind_last(end, wanted, limit)
-        pages = EventPages(self._log, wanted, after=start, before=end, limit=limit)
-        events: list[bytes] = []
-        while not pages.is_over:
-            if sum(map(len, events)) > BYTES_AT_ONCE:
-                return EventList(pages, events, self._clock)
-            events += await pages.some()
-        return _EncodedHistory(events=[msgspec.Raw(event) for event in events], count=len(events))
+        asked = Asked(EventFilter(session_id, types & min_level), limit, after, before)
+        return await self._history.answer(asked)
 
     @operation("GET", "/api/events/stats", tag=_TAG, answer=EventStats)
     async def get_event_stats(self) -> EventStats:
@@ -198,31 +184,3 @@ class EventRoutes:
             events_per_second=self._hub.events_per_second(),
             lag=self._hub.lag(),
         )
-
-    async def _positions(self, after: str | None, before: str | None) -> tuple[int | None, int]:
-        """Turn ids into numbers: what is wanted lies behind the first, and before the second."""
-        start, end = None, self._log.bounds.newest + 1
-        unknown = []
-        if after is not None:
-            start = 0 if after == EARLIEST else await self._maybe_number(after)
-            unknown += ["after"] if start is None else []
-        if before is not None:
-            number = await self._maybe_number(before)
-            unknown += ["before"] if number is None else []
-            end = number or end
-        if unknown:
-            raise await self._not_held(unknown)
-        return start, end
-
-    async def _maybe_number(self, name: str) -> int | None:
-        """The number of an event that the log holds under exactly this id."""
-        parts = maybe_event_id(name)
-        if parts is None:
-            return None
-        seq, milliseconds = parts
-        return seq if await self._log.time_of(seq) == milliseconds else None
-
-    async def _not_held(self, names: list[str]) -> InvalidRequest:
-        error = InvalidRequest.of((name, "is no event that the log holds") for name in names)
-        ends = await self._log.ends()
-        return InvalidRequest(str(error), {**(error.details or {}), **attrs.asdict(ends)})

@@ -16,7 +16,7 @@ from loki_twisted.model.errors import (
     Unavailable,
 )
 from loki_twisted.model.identifiers import SESSION_ID
-from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.model.wire import (
     GiveInput,
     SessionDetail,
@@ -31,6 +31,7 @@ from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, integer, some_of, text
 
 _TAG: Final = "sessions"
+_INPUT_WAITS: Final = "The input waits for Loki Mode, which reads it before its next iteration."
 _STORAGE: Final = (StorageFailed, StorageFull)
 _STEERING: Final = (SessionNotFound, Conflict, Unavailable, *_STORAGE)
 _LINKS: Final = {
@@ -138,12 +139,11 @@ class SessionRoutes:
         """
         Stop a session.
 
-        The answer comes at once; that it has stopped is told by an event.
+        The answer comes at once; that it has stopped is told by an event. A run of Loki Mode that
+        this server did not start is asked to end before its next iteration, and stays as it is
+        until then.
         """
-        session = await self._sessions.stop(known(session_id))
-        return SessionOrder(
-            session_id=session.id, status=session.status, message="The session stops."
-        )
+        return _ordered(await self._sessions.stop(known(session_id)), "The session stops.")
 
     @operation(
         "POST",
@@ -153,11 +153,14 @@ class SessionRoutes:
         errors=_STEERING,
     )
     async def pause_session(self, session_id: str) -> SessionOrder:
-        """Halt a running session."""
-        session = await self._sessions.pause(known(session_id))
-        return SessionOrder(
-            session_id=session.id, status=session.status, message="The session is paused."
-        )
+        """
+        Halt a running session.
+
+        A run of Loki Mode (``steeredBy`` is ``files``) is only asked to: it stays ``running``
+        until it pauses, before its next iteration, which is told by an event. It is refused where
+        Loki Mode would ignore it.
+        """
+        return _ordered(await self._sessions.pause(known(session_id)), "The session is paused.")
 
     @operation(
         "POST",
@@ -167,11 +170,13 @@ class SessionRoutes:
         errors=_STEERING,
     )
     async def resume_session(self, session_id: str) -> SessionOrder:
-        """Let a paused session go on."""
-        session = await self._sessions.resume(known(session_id))
-        return SessionOrder(
-            session_id=session.id, status=session.status, message="The session goes on."
-        )
+        """
+        Let a paused session go on.
+
+        A run of Loki Mode stays ``paused`` until it goes on, a second or two later. A request to
+        pause that it has not taken yet is taken back. It is refused where it would pause again.
+        """
+        return _ordered(await self._sessions.resume(known(session_id)), "The session goes on.")
 
     @operation(
         "POST",
@@ -182,9 +187,16 @@ class SessionRoutes:
         errors=_STEERING,
     )
     async def give_input(self, session_id: str, body: GiveInput) -> SessionMessage:
-        """Send text to the agent of a session."""
+        """
+        Send text to the agent of a session.
+
+        A run of Loki Mode reads it before its next iteration, one at a time; an event of its log
+        tells whether it took or rejected it.
+        """
         session = await self._sessions.give_input(known(session_id), body.input, body.context)
-        return SessionMessage(session_id=session.id, message="The input was handed over.")
+        is_read_later = session.steered_by is Steering.FILES or session.origin is Origin.OBSERVED
+        message = _INPUT_WAITS if is_read_later else "The input was handed over."
+        return SessionMessage(session_id=session.id, message=message)
 
     @operation(
         "DELETE",
@@ -201,6 +213,13 @@ class SessionRoutes:
         """
         await self._sessions.delete(known(session_id))
         return SessionMessage(session_id=session_id, message="The session's record is deleted.")
+
+
+def _ordered(session: Session, message: str) -> SessionOrder:
+    """Say that an order was given; where it was only asked for, the session's reason says so."""
+    return SessionOrder(
+        session_id=session.id, status=session.status, message=session.reason or message
+    )
 
 
 def known(session_id: str) -> str:

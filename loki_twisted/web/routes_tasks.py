@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from loki_twisted.model.errors import NotFound, SessionNotFound
-from loki_twisted.model.tasks import TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.errors import InvalidRequest, NotFound, SessionNotFound
+from loki_twisted.model.task_places import PLACE_TEXT, TaskPlace
+from loki_twisted.model.tasks import OpenTasks, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.wire import (
     Pagination,
     SessionTasks,
@@ -16,14 +17,25 @@ from loki_twisted.model.wire import (
 )
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.web.operations import operation
-from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, integer, some_of
+from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, cursor, integer, some_of
 from loki_twisted.web.routes_sessions import known
+
+_Statuses = frozenset[TaskStatus] | None
 
 _TAG: Final = "tasks"
 _PAGE: Final = (
     some_of("status", "Only tasks that stand there.", TaskStatus),
     integer("limit", "How many to list.", least=1, most=MOST_PER_PAGE, default=100),
     integer("offset", "How many to skip.", least=0, most=MOST_OFFSET, default=0),
+    cursor(
+        "after",
+        "Only tasks behind the page that gave this as its nextCursor; without an offset.",
+        TaskPlace.of_text,
+        pattern=PLACE_TEXT,
+    ),
+)
+_FIRST: Final = integer(
+    "limit", "Only the first so many; all by default.", least=1, most=MOST_PER_PAGE
 )
 
 
@@ -46,10 +58,10 @@ class TaskRoutes:
         errors=(SessionNotFound,),
     )
     async def list_session_tasks(
-        self, session_id: str, status: frozenset[TaskStatus] | None, limit: int, offset: int
+        self, session_id: str, status: _Statuses, limit: int, offset: int, after: TaskPlace | None
     ) -> SessionTasks:
         """List the tasks of a session, newest first."""
-        query = TaskQuery(session_id=known(session_id), statuses=status, limit=limit, offset=offset)
+        query = _query(known(session_id), status, limit, offset, after)
         page = await self._sessions.tasks(query)
         counts = await self._sessions.task_counts(session_id)
         summary = TaskSummary(
@@ -59,7 +71,7 @@ class TaskRoutes:
             failed=counts.failed,
         )
         return SessionTasks(
-            tasks=list(page.tasks), pagination=_pagination(page, limit, offset), summary=summary
+            tasks=list(page.tasks), pagination=_pagination(page, query), summary=summary
         )
 
     @operation(
@@ -80,36 +92,47 @@ class TaskRoutes:
 
     @operation("GET", "/api/tasks", tag=_TAG, answer=TaskList, parameters=_PAGE)
     async def list_tasks(
-        self, status: frozenset[TaskStatus] | None, limit: int, offset: int
+        self, status: _Statuses, limit: int, offset: int, after: TaskPlace | None
     ) -> TaskList:
         """List the tasks of all sessions, newest first."""
-        page = await self._sessions.tasks(TaskQuery(statuses=status, limit=limit, offset=offset))
-        return TaskList(tasks=list(page.tasks), pagination=_pagination(page, limit, offset))
+        query = _query(None, status, limit, offset, after)
+        page = await self._sessions.tasks(query)
+        return TaskList(tasks=list(page.tasks), pagination=_pagination(page, query))
 
-    @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection)
-    async def list_active_tasks(self) -> TaskSelection:
+    @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
+    async def list_active_tasks(self, limit: int | None) -> TaskSelection:
         """List the running tasks of the sessions that run."""
-        query = TaskQuery(
-            statuses=frozenset({TaskStatus.RUNNING}), running_sessions=True, limit=None
-        )
-        return _selection(await self._sessions.tasks(query))
+        return _selection(await self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
 
-    @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection)
-    async def list_queued_tasks(self) -> TaskSelection:
+    @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
+    async def list_queued_tasks(self, limit: int | None) -> TaskSelection:
         """List the waiting tasks of the sessions that run, most urgent first."""
-        query = TaskQuery(
-            statuses=frozenset({TaskStatus.PENDING, TaskStatus.QUEUED}),
-            running_sessions=True,
-            by_priority=True,
-            limit=None,
-        )
-        return _selection(await self._sessions.tasks(query))
+        return _selection(await self._sessions.open_tasks(OpenTasks.WAITING, limit))
 
 
-def _pagination(page: TaskPage, limit: int, offset: int) -> Pagination:
-    more = offset + len(page.tasks) < page.total
-    return Pagination(total=page.total, limit=limit, offset=offset, has_more=more)
+def _query(
+    session_id: str | None,
+    statuses: _Statuses,
+    limit: int,
+    offset: int,
+    after: TaskPlace | None,
+) -> TaskQuery:
+    if after is not None and offset:
+        raise InvalidRequest.of([("offset", "cannot be given together with after")])
+    return TaskQuery(
+        session_id=session_id, statuses=statuses, limit=limit, offset=offset, after=after
+    )
+
+
+def _pagination(page: TaskPage, query: TaskQuery) -> Pagination:
+    return Pagination(
+        total=page.total,
+        limit=query.limit or 0,
+        offset=query.offset,
+        has_more=page.end is not None,
+        next_cursor=None if page.end is None else page.end.text,
+    )
 
 
 def _selection(page: TaskPage) -> TaskSelection:
-    return TaskSelection(tasks=list(page.tasks), count=len(page.tasks))
+    return TaskSelection(tasks=list(page.tasks), count=page.total)

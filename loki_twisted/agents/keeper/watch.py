@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 STRAGGLER_SECONDS = 0.15
 """How long what outlives the agent may take to end."""
 
+HELPER_SECONDS = 1.0
+"""How long a helper may live before it is asked to end too."""
+
 _CHUNK = 64 * 1024
 _FIRST_DELAY = 0.001
 _LONGEST_DELAY = 0.25
 _CALM_ROUNDS = 2
+_MOST_WALKS = 4
 _NEVER = float("inf")
 
 
@@ -36,11 +40,16 @@ class Watch:
     running  nothing                             an order, the end of the agent
     halting  SIGSTOP to all, until nothing runs  that; an order, the end of the agent
     halted   nothing                             an order, the end of the agent
-    stopping SIGTERM and SIGCONT to each, once   the deadline
+    stopping SIGTERM and SIGCONT to each, once;  the deadline
+             to helpers a second later
     killing  SIGKILL to each, once               (over when no child is left)
     ======== =================================== ==================================
 
     What is done is done in *rounds*, walks over all descendants, until nothing is left to do.
+
+    A *helper* is what was started by somebody who had been asked to end, or by another helper: a
+    program that puts things in order does it with the help of others, a shell above all, and
+    they are not to be disturbed in that.
     """
 
     def __init__(self, control: int, grace_seconds: float) -> None:
@@ -55,6 +64,7 @@ class Watch:
         self._agent = 0
         self._status = 0
         self._feed: Feed | None = None
+        self._has_ended = False
         self._deadline = _NEVER
         self._orders: list[bytes] = []
         self._unread = b""
@@ -102,6 +112,7 @@ class Watch:
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self._told: set[tuple[int, int]] = set()
+        self._helpers: dict[tuple[int, int], float] = {}
         self._begin_rounds()
 
     def _begin_rounds(self) -> None:
@@ -130,6 +141,7 @@ class Watch:
                 self._agent_ended()
 
     def _agent_ended(self) -> None:
+        self._has_ended = True
         if self._feed is not None:
             self._wait_for_room(self._feed, 0)
             self._feed.close()
@@ -200,12 +212,13 @@ class Watch:
         return 0.0 if new else self._longer_delay()
 
     def _stop_round(self) -> float:
-        new = 0
-        for found in filter(self._is_new, descendants()):
-            new += 1
-            # What is halted gets the one only when the other lets it go on.
-            found.tell(signal.SIGTERM, signal.SIGCONT)
-        return _NEVER if self._is_calm(new == 0) else self._longer_delay()
+        asked = {pid for pid, _ in self._told}
+        # All of them are found before any is told: what one starts then is there to help it.
+        for found in list(descendants()) if asked else everybody():
+            if not self._is_helper(found, asked) and self._is_new(found):
+                # What is halted gets the one only when the other lets it go on.
+                found.tell(signal.SIGTERM, signal.SIGCONT)
+        return self._longer_delay()
 
     def _kill_round(self) -> float:
         new = 0
@@ -213,6 +226,14 @@ class Watch:
             new += 1
             found.tell(signal.SIGKILL)
         return 0.0 if new else self._longer_delay()
+
+    def _is_helper(self, found: Process, asked: set[int]) -> bool:
+        """Whether it helps somebody who was asked to end, and has not done so for long."""
+        is_one = found.parent in asked or any(found.parent == pid for pid, _ in self._helpers)
+        if self._has_ended or not is_one:
+            return False
+        now = time.monotonic()
+        return now - self._helpers.setdefault(found.identity, now) < HELPER_SECONDS
 
     def _is_new(self, found: Process) -> bool:
         """Whether it is met for the first time in this phase."""
@@ -228,6 +249,17 @@ class Watch:
     def _longer_delay(self) -> float:
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
         return self._delay
+
+
+def everybody() -> list[Process]:
+    """List our descendants, as far as possible with those that were born meanwhile."""
+    found = list(descendants())
+    for _ in range(_MOST_WALKS):
+        again = list(descendants())
+        if {one.identity for one in again} == {one.identity for one in found}:
+            break
+        found = again
+    return found
 
 
 def order_from(line: bytes, grace_seconds: float) -> tuple[str, float]:

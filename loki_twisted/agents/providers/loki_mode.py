@@ -34,6 +34,8 @@ LOKI_START_ENVIRONMENT: Final[Mapping[str, str]] = {
     "LOKI_CAVEMAN_AUTO_BOOTSTRAP": "0",
     # A SIGTERM ends the run. Without it the run survives and pauses itself.
     "LOKI_SUPERVISED_BUILD": "1",
+    # It reads what people tell it, instead of only rejecting it.
+    "LOKI_PROMPT_INJECTION": "true",
 }
 
 _MODEL_VARIABLES: Final[Mapping[str, str]] = {

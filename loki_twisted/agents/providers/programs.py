@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 from typing import Final
 
-LOKI: Final = "loki"
+from loki_twisted.agents.interface import LOKI_MODE
+
+LOKI: Final = LOKI_MODE
 _OURS: Final = (b"loki_twisted", b"loki-twisted")
 _HEAD: Final = 4096
 """Bytes of a script that are looked at: enough for its imports."""

@@ -29,10 +29,12 @@ from loki_twisted.agents.providers.loki_mode import (
     maybe_run_script,
     run_script_arguments,
 )
+from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.programs import LOKI, maybe_loki_mode, maybe_program
 from loki_twisted.agents.providers.prompts import check_texts, maybe_prompt
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
+from loki_twisted.model.sessions import Steering
 
 DEMO: Final = "demo"
 """The provider that needs nothing installed."""
@@ -96,7 +98,8 @@ class Providers:
         loki = maybe_loki_mode(self._path, self.python)
         if loki is not None:
             argv = [loki, *loki_arguments(request)]
-            return self._plan(request, argv, loki_environment(request))
+            steered_by = Steering.SIGNALS if request.dry_run else Steering.FILES
+            return self._plan(request, argv, loki_environment(request), steered_by=steered_by)
         own = maybe_program(request.provider, self._path) if request.provider != LOKI else None
         if own is None:
             raise ProviderNotAvailable(
@@ -106,9 +109,9 @@ class Providers:
             )
         return self._plan(request, [own, *ARGUMENTS[request.provider](request)])
 
-    def driver(self, provider: str) -> IDriver:  # noqa: ARG002  # all speak the plain protocol so far
+    def driver(self, provider: str) -> IDriver:
         """See :class:`IProviders`."""
-        return PlainDriver()
+        return LokiModeDriver() if provider == LOKI else PlainDriver()
 
     @property
     def _path(self) -> str:
@@ -136,8 +139,15 @@ class Providers:
         variables: Mapping[str, str] | None = None,
         *,
         accepts_input: bool = False,
+        steered_by: Steering = Steering.SIGNALS,
     ) -> LaunchPlan:
         env = agent_environment(self.environ, request.session_id, self.extra_env_names)
         # Colours would only be taken out again.
         env |= {"NO_COLOR": "1", **(variables or {})}
-        return LaunchPlan(argv=argv, env=env, cwd=request.project_dir, accepts_input=accepts_input)
+        return LaunchPlan(
+            argv=argv,
+            env=env,
+            cwd=request.project_dir,
+            accepts_input=accepts_input,
+            steered_by=steered_by,
+        )

@@ -1,0 +1,90 @@
+"""
+What Loki Mode prints: lines of the plain protocol, and between them whole prompts.
+
+A prompt is about ten kilobytes of the user's own words and of the rules that go with them,
+printed before each iteration, and again when the provider is called. One line stands for it. The
+two ways in which it is printed, and what is behind it:
+
+- ``[INFO] Prompt: ...``, until a line that is coloured, as everything is that Loki Mode prints
+  itself, or begins with a box or a rule;
+- ``=== Prompt: ... ===``, until a line that ends so, or another that begins so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.providers.cleaning import clean
+from loki_twisted.agents.providers.plain import facts_of_line
+from loki_twisted.model.events import Fact
+
+_SAID: Final = re.compile(r"\[INFO\] Prompt: ")
+_NOTED: Final = re.compile(r"=== Prompt: ")
+_BEHIND: Final = re.compile(r"\x1b\[|[━═╔]{3}|=== |\[(?:INFO|STEP|WARN|ERROR|DEBUG)\] ")
+_MOST_LINES: Final = 20_000
+"""A prompt that has more is none: then lines are told again."""
+
+
+class _Within(Enum):
+    """Where the last line stood."""
+
+    NOTHING = "between prompts"
+    SAID = "in a prompt that was said"
+    NOTED = "in a prompt that was noted"
+
+
+@implementer(IDriver)
+class LokiModeDriver:
+    """
+    Leaves prompts out, and is the plain driver for all else.
+
+    A server that is started while a prompt is being printed takes the rest of it for lines.
+    """
+
+    def __init__(self) -> None:
+        self._within = _Within.NOTHING
+        self._lines = 0
+        self._characters = 0
+
+    def line(self, stream: str, text: str) -> Sequence[Fact]:
+        """See :class:`IDriver`."""
+        if stream != "stdout":
+            return facts_of_line(stream, text)
+        if self._within is _Within.NOTHING:
+            return self._between(text)
+        if _BEHIND.match(text) or self._lines >= _MOST_LINES:
+            # Perhaps the next prompt begins here.
+            return [self._left_out(), *self._between(text)]
+        self._count(text)
+        return [self._left_out()] if self._is_last(text) else ()
+
+    def _between(self, text: str) -> Sequence[Fact]:
+        if "Prompt: " not in text:
+            return facts_of_line("stdout", text)
+        cleaned = clean(text)
+        for within, start in ((_Within.SAID, _SAID), (_Within.NOTED, _NOTED)):
+            found = start.match(cleaned)
+            if found is not None:
+                self._within = within
+                self._count(cleaned[found.end() :])
+                return [self._left_out()] if self._is_last(cleaned) else ()
+        return facts_of_line("stdout", text)
+
+    def _is_last(self, text: str) -> bool:
+        return self._within is _Within.NOTED and text.endswith(" ===")
+
+    def _count(self, text: str) -> None:
+        self._lines += 1
+        self._characters += len(text)
+
+    def _left_out(self) -> Fact:
+        """Stand for the prompt that ends here."""
+        message = f"[A prompt of {self._characters} characters in {self._lines} lines is left out.]"
+        self._within, self._lines, self._characters = _Within.NOTHING, 0, 0
+        return Fact("log:info", {"level": "info", "message": message, "source": "loki"})

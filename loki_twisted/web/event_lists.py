@@ -1,0 +1,257 @@
+"""
+Events as long lists of JSON, without ever having all of one.
+
+A list is read as its client takes it, so one whose client takes nothing costs a piece of it, a
+quarter of a megabyte. There may only be some at once, each is cut when its client has taken nothing
+for too long, and all end before the server does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from loki_twisted.model.errors import Unavailable
+from loki_twisted.web.answers import JSON, is_gone
+from loki_twisted.web.event_pages import EventPages, Overtaken
+from loki_twisted.web.outlets import bottom_of, on_the_way
+
+MOST_LISTS: Final = 64
+"""So many are sent at once."""
+
+PATIENCE_SECONDS: Final = 60.0
+"""A client that has taken no byte for so long is cut."""
+
+GRACE_SECONDS: Final = 3.0
+"""How long clients have to take their lists when the server ends."""
+
+_LAST_PATIENCE_SECONDS: Final = 1.0  # and of those, for a byte
+_SWEEP_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 0.05
+
+_log = Logger()
+
+
+@implementer(IPushProducer)
+class _Sending:
+    """
+    A list on its way.
+
+    :param pages: Where it comes from.
+    :param begun: Those events that were read already.
+    """
+
+    def __init__(
+        self, request: Request, pages: EventPages, begun: Sequence[bytes], now: float
+    ) -> None:
+        self._request = request
+        self._bottom = bottom_of(request.channel)
+        self._pages = pages
+        self._events = begun
+        self._waiting: Deferred[None] | None = None
+        self._is_full = False
+        self._taken = 0
+        self._moved_at = now
+
+    async def run(self) -> None:
+        """
+        Send it.
+
+        :raises Overtaken: if it would have a gap.
+        :raises LokiError: if the log cannot be read.
+        """
+        request = self._request
+        request.registerProducer(self, True)
+        before = b'{"events":['
+        while not is_gone(request):
+            # What was written is not kept here while the client takes it.
+            events, self._events = self._events, ()
+            if events:
+                piece = before + b",".join(events)
+                del events
+                request.write(piece)
+                del piece
+                before = b","
+            if self._pages.is_over:
+                self._finish()
+                return
+            await self._room()
+            if not is_gone(request):
+                self._events = await self._pages.some()
+
+    def _finish(self) -> None:
+        self._request.unregisterProducer()
+        end = (self._pages.count, self._pages.complete_from)
+        self._request.write(b'],"count":%d,"completeFrom":%d}' % end)
+        self._request.finish()
+
+    async def _room(self) -> None:
+        if self._is_full:
+            self._waiting = Deferred()
+            await self._waiting
+
+    def look(self, now: float, patience: float) -> None:
+        """
+        Cut it if its client has taken nothing for too long.
+
+        :param patience: How long that is, in seconds.
+        """
+        taken = self._request.sentLength - on_the_way(self._bottom)
+        if taken > self._taken or not self._is_full:
+            self._moved_at = now
+        self._taken = taken
+        if now - self._moved_at >= patience:
+            _log.info("A client took nothing of its events for {seconds} s", seconds=patience)
+            self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection, so that the client does not take half a list for a whole one."""
+        if not is_gone(self._request):
+            self._request.transport.abortConnection()  # type: ignore[union-attr]  # every stream has it
+
+    def pauseProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Write no more."""
+        self._is_full = True
+
+    def resumeProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Go on."""
+        self._is_full = False
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
+        """Let it go on, to find that the client is gone."""
+        self.resumeProducing()
+
+
+class EventLists:
+    """
+    All lists under way.
+
+    :param clock: Measures how long clients take.
+    :param most: How many there may be.
+    """
+
+    def __init__(self, clock: IReactorTime, most: int = MOST_LISTS) -> None:
+        self._clock = clock
+        self._most = most
+        self._sendings: set[_Sending] = set()
+        self._is_ending = False
+        self._sweeper = LoopingCall(self._look_at_all, PATIENCE_SECONDS)
+        self._sweeper.clock = clock
+
+    def __len__(self) -> int:
+        return len(self._sendings)
+
+    def check(self) -> None:
+        """
+        See whether there is still time to read for a list.
+
+        :raises Unavailable: while the server shuts down.
+        """
+        if self._is_ending:
+            raise Unavailable("The server is shutting down.")
+
+    def send(self, request: Request, pages: EventPages, begun: Sequence[bytes]) -> None:
+        """
+        Begin to send one.
+
+        :param begun: Those events that were read already.
+        :raises Unavailable: while the server shuts down, or if there are too many; nothing was
+            written then.
+        """
+        self.check()
+        if len(self._sendings) >= self._most:
+            raise Unavailable("Too many long lists of events are being sent.")
+        sending = _Sending(request, pages, begun, self._clock.seconds())
+        self._sendings.add(sending)
+        if not self._sweeper.running:
+            self._sweeper.start(_SWEEP_SECONDS, now=False)
+        request.setHeader(b"Content-Type", JSON)
+        request.notifyFinish().addErrback(lambda _: sending.stopProducing())
+        sent = Deferred.fromCoroutine(sending.run())
+        sent.addErrback(self._broken, sending)
+        sent.addBoth(self._over, sending)
+
+    def close(self, grace_seconds: float = GRACE_SECONDS) -> Deferred[None]:
+        """
+        End all lists: those whose clients take them may come to their end, the others are cut.
+
+        :param grace_seconds: Who has not taken all by then is cut.
+        :returns: Fires when none is left. New ones are refused from now on. Cancelling it cuts all
+            at once.
+        """
+        self._is_ending = True
+        return Deferred.fromCoroutine(self._close(self._clock.seconds() + grace_seconds))
+
+    async def _close(self, deadline: float) -> None:
+        try:
+            self._look_at_all(_LAST_PATIENCE_SECONDS)
+            while self._sendings and self._clock.seconds() < deadline:
+                await deferLater(self._clock, _SETTLE_SECONDS)
+                self._look_at_all(_LAST_PATIENCE_SECONDS)
+        finally:
+            for sending in tuple(self._sendings):
+                sending.cut()
+
+    def _look_at_all(self, patience: float) -> None:
+        now = self._clock.seconds()
+        for sending in tuple(self._sendings):
+            with _log.failuresHandled("A list of events could not be looked at"):
+                sending.look(now, patience)
+
+    def _broken(self, reason: Failure, sending: _Sending) -> None:
+        if reason.check(Overtaken):
+            _log.info("A list of events was cut: the next ones were dropped before it came to them")
+        else:
+            _log.failure("A list of events broke off", reason)
+        sending.cut()
+
+    def _over(self, _: None, sending: _Sending) -> None:
+        self._sendings.discard(sending)
+        if not self._sendings and self._sweeper.running:
+            self._sweeper.stop()
+
+
+class EventList(Resource):
+    """
+    The response that carries many events, for one request: an ``EventHistory``.
+
+    :param lists: Those under way.
+    :param pages: Where its events come from.
+    :param begun: Those that were read already.
+    """
+
+    isLeaf = True  # noqa: N815  # Twisted's name
+
+    def __init__(self, lists: EventLists, pages: EventPages, begun: Sequence[bytes]) -> None:
+        super().__init__()
+        self._lists = lists
+        self._pages = pages
+        self._begun = begun
+
+    def render_HEAD(self, request: Request) -> bytes:  # noqa: N802  # Twisted's name
+        """Answer the headers alone."""
+        request.setHeader(b"Content-Type", JSON)
+        return b""
+
+    def render_GET(self, request: Request) -> int:  # noqa: N802  # Twisted's name
+        """
+        Begin to send.
+
+        :raises Unavailable: see :meth:`EventLists.send`.
+        """
+        begun, self._begun = self._begun, ()
+        if not is_gone(request):
+            self._lists.send(request, self._pages, begun)
+        return NOT_DONE_YET
