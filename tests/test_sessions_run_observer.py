@@ -24,7 +24,7 @@ from loki_twisted.model.runs import (
     RunWrapper,
     Shelf,
 )
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.liveness import liveness_of
@@ -84,7 +84,7 @@ class RunCase(SynchronousTestCase):
     def types(self, session_id: str = OBSERVED) -> list[str]:
         return self.log.types(session_id)
 
-    def our_session(self, **changes: object) -> Record:
+    def our_session(self, steered_by: Steering | None = None) -> Record:
         """A session of ours at work in the project."""
         session = Session(
             id="ours",
@@ -94,6 +94,7 @@ class RunCase(SynchronousTestCase):
             started_at=iso_from_ms(START_MS),
             updated_at=iso_from_ms(START_MS),
             pid=PID,
+            steered_by=steered_by,
         )
         record = self.book.add(session)
         record.agent = FakeAgent()
@@ -330,6 +331,25 @@ class OurRuns(RunCase):
         self.find(**before)
         assert self.book.read(OBSERVED).status is S.COMPLETED
         assert self.types("ours") == []
+
+    def test_the_only_run_there_can_be(self) -> None:
+        """A run that comes up while one of ours is at work there is ours, whatever it says."""
+        self.our_session(steered_by=Steering.FILES)
+        elsewhere = {**AT_WORK, "pid": RunPid(99), "wrapper": RunWrapper(99, EARLY)}
+        self.find(**elsewhere)
+        assert [record.id for record in self.book] == ["ours"]
+        self.change(pid=None)
+        self.clock.advance(HOLD)
+        assert [record.id for record in self.book] == ["ours"]
+
+    def test_a_run_that_was_there_before_ours_stays_somebody_elses(self) -> None:
+        """A run that is known as observed is not ours because ours is started beside it."""
+        foreign = {"pid": RunPid(99), "wrapper": RunWrapper(99, EARLY)}
+        self.find(**{**AT_WORK, **foreign, "progress": progress("running", 99)})
+        self.our_session(steered_by=Steering.FILES)
+        self.change(progress=progress("exited", 99))
+        assert self.types("ours") == []
+        assert self.book.read(OBSERVED).pid == 99
 
     def test_a_named_run_of_ours(self) -> None:
         """A run with the LOKI_SESSION_ID of a session of ours is that session's."""

@@ -7,7 +7,9 @@ a run                                     is told as
 with ``LOKI_SESSION_ID`` of a session     that session
 of ours
 of the process of a session of ours, or   that session, also later: this is put on record
-begun in its project since it was started
+begun in its project since it was
+started, or come up while it, a run of
+Loki Mode, is at work there
 with any other ``LOKI_SESSION_ID``        an observed session of that name
 any other                                 the observed session of its directory: one for all
                                           runs, which share their queue; named after the moment
@@ -68,7 +70,30 @@ class RunOwners:
             if record.is_ours and _may_run(record, directory) and _is_of(record, run):
                 return record.id
         claim = self._claims.get(directory)
-        return claim.session_id if claim is not None and claim.identity == run.identity else None
+        if claim is not None and claim.identity == run.identity:
+            return claim.session_id
+        return self._only_run(directory, run)
+
+    def _only_run(self, directory: str, run: Run) -> str | None:
+        """
+        Find the session of ours that is a run of Loki Mode at work in a directory.
+
+        It is the only run there can be: so what has come up since is it, whatever it says of its
+        process and its time. What was there before is known as somebody else's.
+        """
+        if not run.has_pid_file:
+            return None
+        for record in self.book:
+            session = record.state.session
+            if not record.is_ours and session.project_dir == directory:
+                is_known = session.pid == run.pid and not session.status.is_final
+                if is_known or session.started_at == run.started_at:
+                    return None
+        for record in self.book:
+            is_run = record.state.session.steered_by is Steering.FILES
+            if record.is_ours and is_run and _may_run(record, directory):
+                return record.id
+        return None
 
     def claim(self, directory: str, session_id: str, run: Run) -> dict[str, str | None]:
         """
