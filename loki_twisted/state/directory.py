@@ -116,6 +116,7 @@ class StateDirectory:
             if self._phase is _Phase.LOOKING:
                 self._phase = _Phase.TELLING
                 self._backlog.add_logs(self._trails.paths())
+                self._backlog.add_gone(self._memory.sessions_without_directory())
                 if self._trails.is_new:
                     self._memory.begin_logs_at_end(self._backlog.everything().logs)
             return self._wait()
@@ -249,6 +250,7 @@ class StateDirectory:
         untold = [portion]
         try:
             harvest = await self._read(self._memory.errand(portion))
+            harvest = self._memory.without_premature(harvest)
             has_more = self._backlog.has_files
             now = self._reactor.seconds()
             messages = self._memory.messages(portion, harvest, now, has_more=has_more)

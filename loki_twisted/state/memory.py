@@ -170,6 +170,11 @@ class Memory:
         told = [message for message in logs if message.sightings]
         return [self._of_files(portion, harvest.files, now, has_more=has_more), *told, last]
 
+    def without_premature(self, harvest: Harvest) -> Harvest:
+        """Leave out logs that were renamed while they were read, to be read again."""
+        logs = [log for log in harvest.logs if not self._trails.is_premature(log, self._inode_of)]
+        return Harvest(harvest.files, logs)
+
     def unread(self, portion: Portion, harvest: Harvest) -> Portion:
         """Say what of a portion was not reached."""
         reached = {log.path for log in harvest.logs}
@@ -191,6 +196,9 @@ class Memory:
             sightings += said
             if any(isinstance(sighting, Unreadable) for sighting in said):
                 warned.append((reading.path, reading.mark))
+        cursors = self._of_sessions(portion, files)
+        if cursors:
+            sightings.append(LogLines(session_id=None, source="", lines=(), cursors=cursors))
         return Message(
             Portion(portion.gone, [reading.path for reading in files]),
             self._introduced(sightings, has_more=has_more),
@@ -200,6 +208,7 @@ class Memory:
                 if reading.flaw in {None, Flaw.MISSING}
             },
             warned=warned,
+            cursors=cursors,
         )
 
     def _introduced(self, sightings: list[Sighting], *, has_more: bool) -> Sequence[Sighting]:
@@ -211,6 +220,27 @@ class Memory:
         if runs is Introduction.BEGUN and not has_more:
             sightings.append(RunsTold())
         return sightings
+
+    def _of_sessions(self, portion: Portion, files: Sequence[Reading]) -> dict[str, str | None]:
+        """What is to be stored of which sessions have directories."""
+        there = (
+            self._layout.session_of(file.path) for file in files if file.flaw is not Flaw.MISSING
+        )
+        known = {session_id for session_id in there if session_id is not None}
+        return self._trails.after_sessions(known, portion.gone)
+
+    def sessions_without_directory(self) -> Sequence[str]:
+        """Sessions of which there is nothing any more, although there was when last told of."""
+        missing = self._trails.sessions()
+        directories = [""]
+        while missing and directories:
+            directory = directories.pop()
+            for name, entry in self._tree.entries(directory).items():
+                path = join(directory, name)
+                missing.discard(self._layout.session_of(path) or "")
+                if entry.is_directory:
+                    directories.append(path)
+        return sorted(missing)
 
     def _said(self, reading: Reading, now: float) -> Sequence[Sighting]:
         """What is new about a state file."""
