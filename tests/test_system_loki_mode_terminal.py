@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from typing import Any
 
 from tests.system import TIMEOUT
@@ -45,6 +46,13 @@ def session_in(place: Place, project: Project) -> dict[str, Any]:
     )
 
 
+def taken(place: Place, session_id: str) -> list[str]:
+    """What a session was told about inputs that were taken."""
+    page = place.server.get(f"/api/events/history?sessionId={session_id}&types=log:info")
+    messages = [event["data"]["message"] for event in page["events"]]
+    return [each for each in messages if "has taken the input" in each]
+
+
 def test_from_start_to_stop(place: Place) -> None:
     """It is paused, resumed, told things and stopped by files, and its events say so."""
     project, run = terminal(place, 0, call="gated", iterations=3)
@@ -61,6 +69,7 @@ def test_from_start_to_stop(place: Place) -> None:
     assert place.order(name, "resume")["status"] == "paused"
     place.server.wait_for(name, "session:resumed")
     project.wait_for("called-2")
+    until(lambda: taken(place, name), "the input is acknowledged")
     assert "requested" in place.order(name, "stop")["message"]
     assert run.poll() is None
     project.go(2)
@@ -73,7 +82,6 @@ def test_from_start_to_stop(place: Place) -> None:
         "session:stopped",
     ]
     assert not any("PAUSE_AT_CHECKPOINT" in path for _, path, _ in project.log)
-    assert any("has taken the input" in str(event.data.get("message")) for event in events)
 
 
 def test_one_that_is_killed(place: Place) -> None:
@@ -84,6 +92,8 @@ def test_one_that_is_killed(place: Place) -> None:
     os.killpg(run.pid, signal.SIGKILL)
     run.wait(TIMEOUT)
     project.go(1)
+    second = int(time.time())
+    until(lambda: int(time.time()) > second, "another second: runs are told apart by these")
     place.order(name, "pause", status=409)
     place.order(name, "stop", status=409)
     project.plan()
