@@ -278,6 +278,8 @@ class Service(BaseService):
         self._watched[directory] = None
         try:
             await self.watcher.watch(directory, await self.log.cursors(""))
+            if (told := self.runs.looked(directory)) is not None:
+                await told
         except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)
             _log.failure("The state directory of {directory} is not watched", directory=directory)
             self._watched[directory] = False

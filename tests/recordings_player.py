@@ -122,13 +122,16 @@ def mutated(writes: Sequence[Write], seed: int, share: float = 0.1) -> list[Writ
 def _mutations(
     write: Write, chance: random.Random, share: float, *, is_last: bool
 ) -> Iterator[Write]:
-    can_be_lost = write.data is not None and write.operation != "append" and not is_last
+    if write.operation in {"append", "delete", "move"}:
+        yield write
+        return
+    can_be_lost = write.data is not None and not is_last
     fate = chance.random() / share
     if can_be_lost and fate < 0.3:
         return
-    if write.data and write.operation != "append" and fate < 0.6:
+    if write.data and fate < 0.6:
         torn = write.data[: chance.randrange(len(write.data))]
         yield attrs.evolve(write, data=torn, operation="modify")
     yield write
-    if write.operation not in {"append", "delete"} and fate < 1.0:
+    if fate < 1.0:
         yield write

@@ -194,6 +194,24 @@ class ObservedRuns(RunCase):
         self.change(pid=RunPid(17), wrapper=RunWrapper(17, LATER), progress=progress("running", 17))
         assert self.book.read(OBSERVED).status is S.RUNNING
 
+    def test_a_directory_that_goes_ends_its_run(self) -> None:
+        """When there is not a file of a run left it has ended; a new directory is a new session."""
+        self.find(**AT_WORK)
+        self.change(phase=None, pid=None, wrapper=None, progress=None)
+        session = self.book.read(OBSERVED)
+        assert (session.status, session.reason) == (S.STOPPED, "Its state directory is gone.")
+        self.change(**{**AT_WORK, "phase": RunPhase("building", BEGAN)})
+        assert [record.id for record in self.book if not record.status.is_final] != [OBSERVED]
+
+    def test_a_directory_that_went_while_no_server_ran(self) -> None:
+        """A run whose directory is found gone has ended too."""
+        self.find(**AT_WORK)
+        self.begin()
+        told = self.runs.looked(HOME)
+        assert told is not None
+        self.successResultOf(told)
+        assert self.book.read(OBSERVED).status is S.STOPPED
+
     def test_a_task_on_its_way_is_not_gone(self) -> None:
         """A task that is in no file for a moment stays; one that stays away goes."""
         self.find(**AT_WORK, queue=tasks_of(Shelf.PENDING, [{"id": "a"}])[0])
@@ -340,8 +358,7 @@ class LivenessOfProcesses(SynchronousTestCase):
         boot = procfs.boot_time()
         assert mine is not None
         assert boot is not None
-        started = procfs.start_time(mine)
-        assert started is not None
+        started = procfs.start_seconds(mine)
         own = RunStamp(os.getpid(), boot, int(started))
         other = RunStamp(os.getpid(), boot, int(started) - 100)
         foreign = RunStamp(os.getpid(), boot - 1000, int(started))

@@ -221,6 +221,16 @@ def test_what_of_a_queue_is_not_understood() -> None:
     assert "and 2 more" in problem.reason
 
 
+def test_a_queue_without_end() -> None:
+    """Of a file with very many entries so many are read as a server can bear, and it is said."""
+    tasks, problem = said("queue/pending.json", [{"id": str(n)} for n in range(5_000)])
+    assert isinstance(tasks, RunSighting)
+    assert isinstance(tasks.fact, RunTasks)
+    assert len(tasks.fact.tasks) == 1_000
+    assert isinstance(problem, Unreadable)
+    assert "of 5000 entries the first 1000 are read" in problem.reason
+
+
 def test_agents() -> None:
     """Agents are known by what is not cut short, and are at work unless they say otherwise."""
     items = [

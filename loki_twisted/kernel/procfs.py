@@ -72,12 +72,6 @@ def boot_time() -> int | None:
     return None
 
 
-def start_time(process: ProcessStat) -> float | None:
-    """When a process started, in seconds since the Unix epoch, give or take a second."""
-    boot = boot_time()
-    return None if boot is None else boot + process.start_ticks / os.sysconf("SC_CLK_TCK")
-
-
 def process_ids() -> Iterator[int]:
     """List the processes that we may see, in no order."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())

@@ -29,7 +29,7 @@ def liveness_of(run: Run) -> Liveness:
     process = procfs.stat_of(run.pid)
     began = None
     if process is not None and process.state != "Z":
-        began = procfs.start_time(process)
+        began = procfs.start_seconds(process)
     stamp = run.stamp
     boot = procfs.boot_time()
     if stamp is not None and stamp.pid == run.pid and stamp.started is not None:

@@ -21,6 +21,7 @@ from loki_twisted.sessions.run_owners import RunOwners
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.run_steps import (
     RunStep,
+    end_unseen,
     missing_tasks,
     step_inside,
     step_of_observed,
@@ -132,20 +133,36 @@ class RunObserver:
             project.check.cancel()
             project.check = None
         scopes = project.files.scopes()
-        if not scopes:
-            self.owners.forget(directory)
         rechecks: list[float] = []
-        waiting = [
-            done
-            for scope in scopes
-            if (done := self._take(project, scope, rechecks, is_current=scope == scopes[-1]))
+        told = [
+            self._take(project, scope, rechecks, is_current=scope == scopes[-1]) for scope in scopes
         ]
+        if not scopes:
+            told = self._gone(directory)
+        waiting = [done for done in told if done is not None]
         if rechecks:
             delay = max(min(rechecks), 0.01)
             project.check = self.reactor.callLater(delay, self._again, project)
         if not waiting:
             return None
         return all_of(waiting)
+
+    def looked(self, directory: str) -> Deferred[Any] | None:
+        """Take note that all of a directory was seen, also if there was nothing of a run in it."""
+        project = self._projects.setdefault(
+            directory, _Project(directory, self.reactor.seconds(), is_told=True)
+        )
+        return None if project.files.scopes() else self.judge(directory)
+
+    def _gone(self, directory: str) -> list[Deferred[Any] | None]:
+        """End the runs of which there is not a file left."""
+        self.owners.forget(directory)
+        reason = "Its state directory is gone."
+        ends = [
+            (record, *end_unseen(record.state, SessionStatus.STOPPED, reason, self.book.now()))
+            for record in self.owners.observed_at_work(directory)
+        ]
+        return [self.book.commit(record, state, facts) for record, state, facts in ends]
 
     def stop(self) -> None:
         """Look no more."""

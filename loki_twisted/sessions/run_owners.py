@@ -24,7 +24,7 @@ from collections.abc import Mapping
 import attrs
 
 from loki_twisted.model.identifiers import is_session_id
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.run_files import Run
 
@@ -113,7 +113,19 @@ class RunOwners:
             started_at=now,
             updated_at=now,
             origin=Origin.OBSERVED,
+            steered_by=Steering.FILES,
         )
+
+    def observed_at_work(self, directory: str) -> list[Record]:
+        """The observed sessions of runs in a directory that have not ended."""
+        return [
+            record
+            for record in self.book
+            if not record.is_ours
+            and not record.status.is_final
+            and record.state.session.project_dir == directory
+            and record.state.session.steered_by is Steering.FILES
+        ]
 
     def _is_taken(self, session_id: str, directory: str) -> bool:
         record = self.book.find(session_id)

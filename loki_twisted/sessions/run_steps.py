@@ -73,7 +73,8 @@ def step_of_observed(
     """
     facts: list[Fact] = []
     if not is_new and is_another_run(state, judged):
-        state, facts = _ended_unseen(state, at)
+        reason = "Another run was started."
+        state, facts = end_unseen(state, SessionStatus.FAILED, reason, at)
         state = _fresh(state)
     before = state.session.status
     status = judged.status if is_new else observed_status(before, judged.status)
@@ -140,16 +141,17 @@ def _changes_of_status(
     return begins, facts_between(before, after, reason, exit_code)
 
 
-def _ended_unseen(state: SessionState, at: str) -> tuple[SessionState, list[Fact]]:
-    """End a run that was followed by another before anybody saw its end."""
+def end_unseen(
+    state: SessionState, status: SessionStatus, reason: str, at: str
+) -> tuple[SessionState, list[Fact]]:
+    """End a run whose files say nothing of its end any more."""
     before = state.session.status
     if before.is_final:
         return state, []
     agents = agent_facts(state.active_agents, ())
     state = after_facts(state, agents, at)
-    reason = "Another run was started."
-    ended = with_status(state, SessionStatus.FAILED, reason=reason, pid=None)
-    return ended, [*agents, *facts_between(before, SessionStatus.FAILED, reason)]
+    ended = with_status(state, status, reason=reason, pid=None)
+    return ended, [*agents, *facts_between(before, status, reason)]
 
 
 def _fresh(state: SessionState) -> SessionState:

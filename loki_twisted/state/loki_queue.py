@@ -28,7 +28,8 @@ state/agents.json              a list, or ``agents`` :class:`RunAgents`
                                status                ``completed`` and ``failed``: not at work
 =============================  ====================  ============================================
 
-In a file of finished tasks a status that says otherwise does not count.
+In a file of finished tasks a status that says otherwise does not count. Of a file with more than
+1,000 entries only so many are read.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ _ALLOWED: Final[Mapping[Shelf, frozenset[TaskStatus]]] = {
 }
 _DONE: Final = frozenset({"completed", "complete", "done", "failed", "stopped", "terminated"})
 _REASONS: Final = 3
+_MOST: Final = 1_000
+"""How many entries of one file are read. Loki Mode keeps 50 of what is finished."""
 
 _Item = TypeVar("_Item", ListedTask, ListedAgent)
 
@@ -148,7 +151,9 @@ def _each(
     """Read each item; of two with the same id the last counts."""
     found: dict[str, _Item] = {}
     reasons: list[str] = []
-    for place, item in enumerate(items, 1):
+    if len(items) > _MOST:
+        reasons.append(f"of {len(items)} entries the first {_MOST} are read")
+    for place, item in enumerate(items[:_MOST], 1):
         if not isinstance(item, dict):
             reasons.append(f"number {place} is no object")
             continue
