@@ -1,4 +1,18 @@
-"""Recordings of Loki Mode: reading them, playing them into a directory, changing them."""
+"""
+Recordings of Loki Mode: reading them, playing them into a directory, changing them.
+
+``data/run*/timeline.jsonl`` holds every change below the ``.loki/`` of one run of the real program
+(9.22.12), in order, as it was seen from outside, with a stand-in for its provider:
+
+=========================  ==================================================================
+run1-simple                two iterations, and it completes
+run3-pause-human-stop      a pause, human input, going on, and ``loki stop``
+run4-budget                the budget is exceeded: it pauses itself, twice, and is stopped
+run4-fail                  the provider fails until no retry is left
+run4-kill9                 SIGKILL, and another run after it, up to its limit of iterations
+run5-prov-codex            the codex provider, which says nothing of its costs
+=========================  ==================================================================
+"""
 
 from __future__ import annotations
 
@@ -13,7 +27,7 @@ from typing import Any
 
 import attrs
 
-RECORDINGS = Path(__file__).parent / "recordings"
+RECORDINGS = Path(__file__).parent / "data"
 NAMES = sorted(path.parent.name for path in RECORDINGS.glob("*/timeline.jsonl"))
 
 

@@ -171,6 +171,15 @@ class ObservedRuns(RunCase):
             *("session:started", "session:failed"),
         ]
 
+    def test_a_run_that_is_over_stays_the_same(self) -> None:
+        """When the next run clears away when the last one began, that is no other run."""
+        self.find(**{**AT_WORK, "pid": None, "progress": progress("council_approved")})
+        told = self.types()
+        self.change(wrapper=None)
+        self.clock.advance(HOLD)
+        assert self.types() == told
+        assert self.book.read(OBSERVED).started_at == BEGAN
+
     def test_a_process_that_is_gone(self) -> None:
         """A run that is killed changes no file; that its process is gone is seen all the same."""
         self.liveness = Liveness.ALIVE

@@ -33,7 +33,7 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 _SHORT_BYTES: Final = 32_768
 """A read of so many is as good as a look at a row; the first one for any answer is."""
@@ -185,12 +185,6 @@ class SQLiteEventLog:
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
         return self._readers.ask(lambda connection: records.tasks(connection, query), Lane.PAGES)
-
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
-        """Tasks of a kind, of sessions that have not ended."""
-        return self._readers.ask(
-            lambda connection: records.open_tasks(connection, wanted, limit), Lane.PAGES
-        )
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task."""

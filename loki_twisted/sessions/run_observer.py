@@ -199,7 +199,7 @@ class RunObserver:
         if is_current:
             project.current = session_id
         judged = self._judgement(project, run, session_id, is_current=is_current)
-        if run.has_pid_file:
+        if run.has_pid_file and not judged.status.is_final:
             rechecks.append(_LOOK)
         if judged.recheck is not None:
             rechecks.append(judged.recheck)

@@ -51,7 +51,7 @@ def is_another_run(state: SessionState, judged: Judgement) -> bool:
             return True
     elif session.status.is_final and not judged.status.is_final:
         return True
-    return run.started_at is not None and session.started_at != run.started_at
+    return run.began_at is not None and session.started_at != run.began_at
 
 
 def step_of_observed(
@@ -79,7 +79,7 @@ def step_of_observed(
     before = state.session.status
     status = judged.status if is_new else observed_status(before, judged.status)
     begins, ends = _changes_of_status(before, status, judged)
-    state = _described(state, judged, status)
+    state = _described(state, judged, status, is_first=before is SessionStatus.STARTING)
     facts += begins
     step = step_inside(state, judged, told, missing, at)
     inside = step.facts
@@ -167,13 +167,15 @@ def _fresh(state: SessionState) -> SessionState:
     return attrs.evolve(state, session=session)
 
 
-def _described(state: SessionState, judged: Judgement, status: SessionStatus) -> SessionState:
-    """Put down what a run says of itself."""
+def _described(
+    state: SessionState, judged: Judgement, status: SessionStatus, *, is_first: bool
+) -> SessionState:
+    """Put down what a run says of itself; when it began only once, if it is but a guess."""
     run = judged.run
     said: dict[str, Any] = {
         "provider": judged.provider,
         "prd_path": judged.prd_path,
-        "started_at": run.started_at,
+        "started_at": run.began_at or (run.started_at if is_first else None),
     }
     session = msgspec.structs.replace(
         state.session,

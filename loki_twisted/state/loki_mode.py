@@ -206,9 +206,16 @@ class _Kind:
     scope: str | None = None
 
 
-@lru_cache(maxsize=4096)
 def _kind_of(path: str) -> _Kind | None:
-    # Asked several times for each change; a directory has the same names all the time.
+    # Asked several times for each change. There may be very many directories of sessions, whose
+    # other files are not ours, and of the rest the same names come all the time.
+    if path.startswith("sessions/") and path.rpartition("/")[2] not in _OF_A_RUN:
+        return None
+    return _known_kind(path)
+
+
+@lru_cache(maxsize=4096)
+def _known_kind(path: str) -> _Kind | None:
     if found := _SCOPED.fullmatch(path):
         return _Kind(0, _OF_A_RUN[found[2]], scope=found[1])
     if path in _FILES:
