@@ -50,7 +50,8 @@ from loki_twisted.settings import (
     refuse_open_listeners,
 )
 from loki_twisted.state.orders import RunControl
-from loki_twisted.state.watcher import StateWatcher
+from loki_twisted.state.redacted import RedactedLayout
+from loki_twisted.state.watcher import LAYOUTS, StateWatcher
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
@@ -173,7 +174,12 @@ class Service(BaseService):
         redactor = Redactor(os.environ)
         self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
         observer = StateObserver(self.book, self.runs, redactor)
-        self.watcher = StateWatcher(reactor, observer, excluded=[settings.data_dir])
+        self.watcher = StateWatcher(
+            reactor,
+            observer,
+            excluded=[settings.data_dir],
+            layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
+        )
         self.providers = Providers(os.environ, reactor)
         self.runner = KeeperRunner(
             reactor,

@@ -26,6 +26,9 @@ from loki_twisted.state.watches import InotifyFactory, Watches
 _SERVER_DIRECTORY: Final = "server"
 """The server's own directory in a state directory, where it lies by default."""
 
+LAYOUTS: Final[Sequence[ILayout]] = (DocumentedLayout(), LokiModeLayout())
+"""What files of state directories mean, by those who write them."""
+
 _THREADS: Final = 2
 
 
@@ -48,7 +51,7 @@ class StateWatcher:
         listener: ISightingListener,
         *,
         excluded: Sequence[str] = (),
-        layouts: Sequence[ILayout] = (DocumentedLayout(), LokiModeLayout()),
+        layouts: Sequence[ILayout] = LAYOUTS,
         pool: ThreadPool | None = None,
         open_inotify: InotifyFactory | None = None,
     ) -> None:
