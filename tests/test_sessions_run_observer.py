@@ -30,7 +30,8 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_files import Run
-from loki_twisted.sessions.run_observer import END_QUIET, HOLD, RunObserver
+from loki_twisted.sessions.run_observer import RunObserver
+from loki_twisted.sessions.run_projects import END_QUIET, HOLD
 from loki_twisted.sessions.run_status import DEAD_FOR, Liveness
 from loki_twisted.state.interface import RunsBegin, RunSighting, RunsTold, Sighting, Unreadable
 from loki_twisted.state.loki_queue import tasks_of

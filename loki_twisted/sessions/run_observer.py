@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -18,11 +18,11 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_owners import RunOwners
+from loki_twisted.sessions.run_projects import Project
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.run_steps import (
     RunStep,
     end_unseen,
-    missing_tasks,
     step_inside,
     step_of_observed,
 )
@@ -30,40 +30,12 @@ from loki_twisted.state.interface import RunsBegin, RunSighting, RunsTold
 
 _log = Logger()
 
-HOLD: Final = 1.0
-"""Seconds for which what may be half of a change is not believed."""
-
-END_QUIET: Final = 0.2
-"""Seconds without a change after which an end is believed, before :data:`HOLD` is over."""
-
 _LOOK: Final = 2.0
 """Seconds between looks at the process of a run."""
 
 _NOTES: Final = "notes"
 
 RunNews = RunSighting | RunsBegin | RunsTold
-
-
-@attrs.define(eq=False)
-class _Project:
-    """
-    What is known of the runs in one directory.
-
-    :ivar is_told: Whether all that was there at first is known.
-    :ivar changed_at: When anything changed last, by the reactor's clock.
-    :ivar held: By scope, and whether it is an end, since when a run is not believed yet.
-    :ivar missing: By session and task, since when a task is not listed any more.
-    :ivar current: Id of the session that the shared files speak of.
-    """
-
-    directory: str
-    changed_at: float
-    files: RunFiles = attrs.field(factory=RunFiles)
-    is_told: bool = False
-    held: dict[tuple[str | None, bool], float] = attrs.field(factory=dict)
-    missing: dict[tuple[str, str], float] = attrs.field(factory=dict)
-    check: IDelayedCall | None = None
-    current: str | None = None
 
 
 @attrs.define(eq=False)
@@ -80,7 +52,7 @@ class RunObserver:
     liveness: Callable[[Run], Liveness]
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     owners: RunOwners = attrs.field(init=False)
-    _projects: dict[str, _Project] = attrs.field(factory=dict, init=False)
+    _projects: dict[str, Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
     _dropped: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     """By session, the tasks that were listed once and then were not: they are created no more."""
@@ -116,7 +88,7 @@ class RunObserver:
         project = self._projects.get(directory)
         now = self.reactor.seconds()
         if project is None:
-            project = self._projects[directory] = _Project(directory, now)
+            project = self._projects[directory] = Project(directory, now)
         if any(isinstance(said, RunsBegin) for said in news):
             project.files, project.is_told = RunFiles(), False
         project.files = project.files.with_sightings(s for s in news if isinstance(s, RunSighting))
@@ -150,7 +122,7 @@ class RunObserver:
     def looked(self, directory: str) -> Deferred[Any] | None:
         """Take note that all of a directory was seen, also if there was nothing of a run in it."""
         project = self._projects.setdefault(
-            directory, _Project(directory, self.reactor.seconds(), is_told=True)
+            directory, Project(directory, self.reactor.seconds(), is_told=True)
         )
         return None if project.files.scopes() else self.judge(directory)
 
@@ -171,13 +143,13 @@ class RunObserver:
                 project.check.cancel()
         self._projects.clear()
 
-    def _again(self, project: _Project) -> None:
+    def _again(self, project: Project) -> None:
         project.check = None
         done = self.judge(project.directory)
         if done is not None:
             done.addErrback(self._later, project)
 
-    def _later(self, failure: Failure, project: _Project) -> None:
+    def _later(self, failure: Failure, project: Project) -> None:
         _log.warn(
             "what {dir} says is not on record yet: {error}",
             dir=project.directory,
@@ -189,7 +161,7 @@ class RunObserver:
     # One run
 
     def _take(
-        self, project: _Project, scope: str | None, rechecks: list[float], *, is_current: bool
+        self, project: Project, scope: str | None, rechecks: list[float], *, is_current: bool
     ) -> Deferred[Any] | None:
         run = project.files.run(scope)
         own = self.owners.session_of_ours(project.directory, run)
@@ -208,12 +180,14 @@ class RunObserver:
             return self._inside(project, record, judged, is_current=is_current)
         if judged.status is SessionStatus.STARTING:
             return None  # what it is will be seen in a moment
-        if self._must_wait(project, record, judged, rechecks):
+        left = project.waits(record, judged, self.reactor.seconds())
+        if left > 0:
+            rechecks.append(left)
             return None
         return self._observed(project, record, judged, rechecks)
 
     def _judgement(
-        self, project: _Project, run: Run, session_id: str, *, is_current: bool
+        self, project: Project, run: Run, session_id: str, *, is_current: bool
     ) -> Judgement:
         record = self.book.find(session_id)
         quiet = self.reactor.seconds() - project.changed_at
@@ -226,40 +200,8 @@ class RunObserver:
             liveness = self.liveness(run)
         return judge(project.files, run, session_id, liveness, quiet, is_current=is_current)
 
-    def _must_wait(
-        self,
-        project: _Project,
-        record: Record | None,
-        judged: Judgement,
-        rechecks: list[float],
-    ) -> bool:
-        """Whether a run that comes or goes may be but half told."""
-        run, now = judged.run, self.reactor.seconds()
-        was_final = record is not None and record.status.is_final
-        # Its number is there, and not yet its time; or that by which its session is named.
-        is_nameless = record is None and run.scope is None and run.directory_began_at is None
-        is_half = is_nameless or (run.began_at is None and (run.has_pid_file or record is None))
-        is_end = judged.status.is_final and not was_final
-        is_back = was_final and not judged.status.is_final
-        if is_back and record is not None:
-            is_back = run.started_at == record.state.session.started_at
-        key = run.scope, judged.status.is_final
-        project.held.pop((run.scope, not judged.status.is_final), None)
-        if not (is_half or is_end or is_back):
-            project.held.pop(key, None)
-            return False
-        until = project.held.setdefault(key, now) + HOLD
-        if not (is_half or is_back):
-            # Files that are read together were not written together: an end may be none.
-            until = min(until, project.changed_at + END_QUIET)
-        left = until - now
-        if left <= 0:
-            return False
-        rechecks.append(left)
-        return True
-
     def _inside(
-        self, project: _Project, record: Record | None, judged: Judgement, *, is_current: bool
+        self, project: Project, record: Record | None, judged: Judgement, *, is_current: bool
     ) -> Deferred[Any] | None:
         """Tell what happens in a session of ours; where it stands is not the files' to say."""
         if record is None or record.status.is_final or not is_current:
@@ -276,7 +218,7 @@ class RunObserver:
 
     def _observed(
         self,
-        project: _Project,
+        project: Project,
         record: Record | None,
         judged: Judgement,
         rechecks: list[float],
@@ -290,7 +232,8 @@ class RunObserver:
         if record is None:
             self._told.pop(session_id, None)
             record = self.book.add(self.owners.unknown(session_id, project.directory))
-        missing = self._missing(project, record, judged, rechecks)
+        missing, more = project.missing_tasks(record, judged, self.reactor.seconds())
+        rechecks += more
         told = self._told.get(session_id, {})
         step = step_of_observed(record.state, judged, told, missing, self.book.now(), is_new=is_new)
         return self._commit(record, self._without_doubles(record, step), {}, is_new=is_new)
@@ -309,22 +252,6 @@ class RunObserver:
             if fact.type != "task:created" or fact.data["taskId"] not in back
         ]
         return attrs.evolve(step, facts=facts)
-
-    def _missing(
-        self, project: _Project, record: Record, judged: Judgement, rechecks: list[float]
-    ) -> set[str]:
-        """Name the tasks that may be on their way from one file of the queue to another."""
-        now = self.reactor.seconds()
-        gone = {(record.id, name) for name in missing_tasks(record.state, judged.tasks)}
-        for key in [key for key in project.missing if key[0] == record.id and key not in gone]:
-            del project.missing[key]
-        for key in gone:
-            project.missing.setdefault(key, now)
-        if judged.status.is_final:
-            return set()
-        left = {key[1]: project.missing[key] + HOLD - now for key in gone}
-        rechecks += [seconds for seconds in left.values() if seconds > 0]
-        return {name for name, seconds in left.items() if seconds > 0}
 
     def _commit(
         self,

@@ -22,7 +22,8 @@ from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX
-from loki_twisted.state.memory import Memory, Message
+from loki_twisted.state.memory import Memory
+from loki_twisted.state.messages import Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import CursorNames, Trails
 from loki_twisted.state.tree import TreeWatcher

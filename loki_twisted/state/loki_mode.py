@@ -47,41 +47,31 @@ from zope.interface import implementer
 
 from loki_twisted.model.events import Fact
 from loki_twisted.model.runs import (
-    RunBeat,
     RunCheckout,
-    RunCost,
     RunFact,
     RunMarker,
-    RunOutcome,
-    RunPhase,
-    RunPid,
-    RunProgress,
-    RunProvider,
-    RunStamp,
-    RunTermination,
-    RunWrapper,
-)
-from loki_twisted.state.fields import (
-    NAME_LIMIT,
-    TITLE_LIMIT,
-    maybe_number,
-    maybe_text,
-    maybe_time,
-    maybe_whole,
-    maybe_word,
 )
 from loki_twisted.state.interface import RunSighting, Sighting, Unreadable
-from loki_twisted.state.layout import ILayout, NotUnderstood, json_of, object_of
+from loki_twisted.state.layout import ILayout, json_of
 from loki_twisted.state.loki_events import EVENT_FILES, facts_of_lines
 from loki_twisted.state.loki_notes import NOTE_FILES, NOTE_MARKERS
 from loki_twisted.state.loki_queue import AGENTS_FILE, QUEUE_FILES, agents_of, tasks_of
+from loki_twisted.state.loki_readers import (
+    beat_of,
+    cost_of,
+    outcome_of,
+    phase_of,
+    pid_of,
+    progress_of,
+    provider_of,
+    stamp_of,
+    termination_of,
+    wrapper_of,
+)
 
 Parsed = tuple[RunFact, Sequence[str]]
 """A value, and in words what of its file is not understood."""
 
-_LARGEST_PID: Final = 2**22
-_DIGITS: Final = re.compile(rb"\s*([0-9]{1,10})\s*", re.ASCII)
-_STAMP: Final = re.compile(rb"\b(pgid|boot|started)=([0-9]{1,12})\b", re.ASCII)
 _SCOPED: Final = re.compile(
     r"(?:sessions/([A-Za-z0-9_][A-Za-z0-9._-]{0,254})/)?(loki\.pid|loki\.pgid|autonomy-state\.json)",
     re.ASCII,
@@ -94,99 +84,17 @@ _COST: Final = re.compile(
 _MARKERS: Final = frozenset({"PAUSE", "PAUSED.md", "STOP"})
 
 
-def _pid(content: bytes) -> RunPid:
-    found = _DIGITS.fullmatch(content)
-    if found is None or not 0 < int(found[1]) <= _LARGEST_PID:
-        raise NotUnderstood("holds no process id")
-    return RunPid(int(found[1]))
-
-
-def _stamp(content: bytes) -> RunFact:
-    said = {name: int(number) for name, number in _STAMP.findall(content[:1024])}
-    if b"pgid" in said:
-        return RunStamp(said[b"pgid"], said.get(b"boot"), said.get(b"started"))
-    return RunStamp(_pid(content).pid, None, None)  # older ones hold the number alone
-
-
-def _provider(content: bytes) -> RunFact:
-    name = maybe_word(content[:NAME_LIMIT].decode("utf-8", "replace"))
-    if name is None or not name.isprintable():
-        raise NotUnderstood("names no provider")
-    return RunProvider(name)
-
-
-def _progress(content: bytes) -> RunFact:
-    fields = object_of(json_of(content))
-    status = maybe_word(fields.get("status"))
-    if status is None:
-        raise NotUnderstood("has no status")
-    return RunProgress(
-        status=status,
-        pid=maybe_whole(fields.get("pid")),
-        iteration=max(0, maybe_whole(fields.get("iterationCount")) or 0),
-        prd_path=maybe_text(fields.get("prdPath"), TITLE_LIMIT),
-        last_run=maybe_time(fields.get("lastRun")),
-    )
-
-
-def _wrapper(content: bytes) -> RunFact | None:
-    fields = object_of(json_of(content))
-    pid = maybe_whole(fields.get("pid"))
-    if fields.get("kind") != "wrapper" or pid is None:
-        return None
-    return RunWrapper(pid, maybe_time(fields.get("started")))
-
-
-def _phase(content: bytes) -> RunFact:
-    fields = object_of(json_of(content))
-    return RunPhase(maybe_word(fields.get("currentPhase")), maybe_time(fields.get("startedAt")))
-
-
-def _outcome(content: bytes) -> RunFact:
-    fields = object_of(json_of(content))
-    outcome = maybe_word(fields.get("outcome"))
-    if outcome is None:
-        raise NotUnderstood("has no outcome")
-    brief = maybe_text(fields.get("error_brief"), TITLE_LIMIT)
-    return RunOutcome(outcome, brief, maybe_time(fields.get("timestamp")))
-
-
-def _termination(content: bytes) -> RunFact:
-    fields = object_of(json_of(content))
-    reason = maybe_text(fields.get("reason"), TITLE_LIMIT)
-    exit_code = maybe_whole(fields.get("exit_code"))
-    return RunTermination(reason, exit_code, maybe_time(fields.get("timestamp")))
-
-
-def _beat(content: bytes) -> RunFact:
-    return RunBeat(maybe_time(object_of(json_of(content)).get("timestamp")))
-
-
-def _cost(kind: str, iteration: int, content: bytes) -> RunFact:
-    fields = object_of(json_of(content))
-    is_exact = kind.startswith("result")
-    counts = [maybe_whole(fields.get(f"{way}_tokens")) for way in ("input", "output")]
-    known = [count for count in counts if count is not None and count >= 0]
-    tokens = sum(known) if known else None
-    cost = maybe_number(fields.get("total_cost_usd" if is_exact else "cost_usd"))
-    if cost is not None and cost < 0:
-        cost = None
-    if not is_exact:  # Zeros stand there for providers that do not say what they used.
-        tokens, cost = tokens or None, cost or None
-    return RunCost(iteration=iteration, is_exact=is_exact, tokens=tokens, cost=cost)
-
-
 _FILES: Final[Mapping[str, Callable[[bytes], RunFact]]] = {
-    "state/orchestrator.json": _phase,
-    "state/provider": _provider,
-    "state/completion.json": _outcome,
-    "state/termination.json": _termination,
-    "dashboard-state.json": _beat,
+    "state/orchestrator.json": phase_of,
+    "state/provider": provider_of,
+    "state/completion.json": outcome_of,
+    "state/termination.json": termination_of,
+    "dashboard-state.json": beat_of,
 }
 _OF_A_RUN: Final[Mapping[str, Callable[[bytes], RunFact]]] = {
-    "loki.pid": _pid,
-    "loki.pgid": _stamp,
-    "autonomy-state.json": _progress,
+    "loki.pid": pid_of,
+    "loki.pgid": stamp_of,
+    "autonomy-state.json": progress_of,
 }
 
 
@@ -234,9 +142,9 @@ def _numbered(path: str) -> _Kind | None:
         pid = int(found[1])
         return _Kind(1, lambda _: RunCheckout(pid), is_marker=True)
     if _WRAPPER.fullmatch(path):
-        return _Kind(1, _wrapper)
+        return _Kind(1, wrapper_of)
     if found := _COST.fullmatch(path):
-        return _Kind(2, partial(_cost, found[1], int(found[2])))
+        return _Kind(2, partial(cost_of, found[1], int(found[2])))
     return None
 
 

@@ -9,10 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from enum import Enum, auto
-from typing import Final
-
-import attrs
 
 from loki_twisted.state.backlog import Portion
 from loki_twisted.state.entries import join, split, text_of
@@ -30,45 +26,10 @@ from loki_twisted.state.interface import (
 )
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX, LogOrder, LogReading
+from loki_twisted.state.messages import INTRODUCES, Introduction, Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import Trails
 from loki_twisted.state.tree import TreeWatcher
-
-
-class Introduction(Enum):
-    """How far the listener was told what there is of runs at first."""
-
-    NEEDED = auto()
-    BEGUN = auto()
-    DONE = auto()
-
-
-_INTRODUCES: Final[Mapping[type, Introduction]] = {
-    RunsBegin: Introduction.BEGUN,
-    RunsTold: Introduction.DONE,
-}
-
-
-@attrs.frozen(slots=True)
-class Message:
-    """
-    What is told at once, and what is known when it was taken.
-
-    :ivar portion: What it is about: told again if it is not taken.
-    :ivar sightings: In the order in which they are told; may be empty.
-    :ivar marks: By path, the content of each state file that is told or was told before; None
-        for one that is not there.
-    :ivar warned: Paths and marks of flawed files that are told of.
-    :ivar logs: What was read of logs.
-    :ivar cursors: What is stored with it.
-    """
-
-    portion: Portion
-    sightings: Sequence[Sighting] = ()
-    marks: Mapping[str, str | None] = attrs.field(factory=dict)
-    warned: Sequence[tuple[str, str]] = ()
-    logs: Sequence[LogReading] = ()
-    cursors: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
 class Memory:
@@ -122,7 +83,7 @@ class Memory:
         for path, mark in message.warned:
             self.flaws.told(path, mark)
         self._runs = next(
-            (_INTRODUCES[type(s)] for s in reversed(message.sightings) if type(s) in _INTRODUCES),
+            (INTRODUCES[type(s)] for s in reversed(message.sightings) if type(s) in INTRODUCES),
             self._runs,
         )
         self._trails.confirm(message.logs, message.cursors)
