@@ -12,7 +12,8 @@ from zope.interface.verify import verifyObject
 
 from loki_twisted.log.interface import Batch, IEventLog
 from loki_twisted.model.events import Fact
-from tests.fakes_web import AT_MS, FakeLog, Server, request_bytes
+from tests.fakes_log import FakeLog
+from tests.fakes_web import AT_MS, Server, request_bytes
 
 ONE, TWO = "session_1_aaaaaaaa", "session_2_bbbbbbbb"
 BLOCKS = (
