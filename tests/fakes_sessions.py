@@ -25,7 +25,7 @@ from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session, Steering
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.state.interface import (
     InputFate,
     IRunControl,
@@ -126,10 +126,6 @@ class MemoryLog:
         )
         end = None if query.limit is None else query.offset + query.limit
         return succeed(TaskPage(rows[query.offset : end], len(rows)))
-
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
-        rows = tuple(task for task in self.task_rows.values() if task.status in wanted.value)
-        return succeed(TaskPage(rows[:limit], len(rows)))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))

@@ -195,11 +195,11 @@ class FakeSessions:
         place = TaskPlace(page[-1].created_at or "", 1 + self.all_tasks.index(page[-1]))
         return succeed(TaskPage(page, len(found), place))
 
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> TaskPage:
         """Those that are wanted."""
         self.queries.append((wanted, limit))
         found = tuple(each for each in self.all_tasks if each.status in wanted.value)
-        return succeed(TaskPage(found[:limit], len(found)))
+        return TaskPage(found[:limit], len(found))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task]:
         """One task."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged, priority_rank
+from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.sessions import SessionStatus
@@ -17,7 +16,7 @@ from tests.log_support import MS, commit, fact, opened, session, task
 
 TABLES = {
     "sessions": "id, started_at, final, body",
-    "tasks": "session_id, id, status, rank, created_at, body",
+    "tasks": "session_id, id, status, created_at, body",
     "cursors": "name, value",
 }
 
@@ -84,29 +83,6 @@ def test_the_size_is_counted() -> None:
     batch = Batch(session_id="s", at_ms=MS, tasks=[task(output="x" * 100_000)], cursors={"a": "b"})
 
     assert changes_of(batch).size > 100_000
-
-
-@pytest.mark.parametrize(
-    "falling",
-    [
-        [9, 5, 1, None],
-        ["critical", "high", "medium", "low", None],
-        ["P0", "p1", "p2", "p3"],
-        ["10", " 9 ", "-3"],
-        [10**30, 10**15 - 1, -(10**30)],
-    ],
-)
-def test_priorities_in_order(falling: list[int | str | None]) -> None:
-    """Numbers, numbers as text, and the usual words are in the order that one expects."""
-    ranks = [priority_rank(priority) for priority in falling]
-
-    assert ranks == sorted(ranks, reverse=True)
-    assert len(set(ranks)) == len(ranks)
-
-
-def test_a_word_of_no_meaning() -> None:
-    """A word that says nothing ranks as no priority at all."""
-    assert priority_rank("whenever") == priority_rank(None) == priority_rank("²") == 0
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.log import records
-from loki_twisted.log.changes import priority_rank
 from loki_twisted.log.faults import Damaged
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from tests.log_support import MS, opened, put, session, task
 
 STANDING = {
@@ -92,23 +91,6 @@ def test_any_query_gives_its_page(log: Opened) -> None:
     law()
 
 
-def test_open_tasks(log: Opened) -> None:
-    """Of sessions that have not ended, what runs or waits; what waits by falling priority."""
-
-    @given(tasks, st.sampled_from(OpenTasks), st.none() | st.integers(1, 8))
-    def law(several: list[Task], wanted: OpenTasks, limit: int | None) -> None:
-        log.connection.execute("DELETE FROM tasks")
-        put(log, Batch(session_id="s", at_ms=MS, tasks=several))
-        query = TaskQuery(statuses=frozenset(wanted.value), limit=None)
-        found = [each for each in expected(several, query).tasks if each.session_id in NOT_ENDED]
-        if wanted is OpenTasks.WAITING:
-            found.sort(key=lambda each: -priority_rank(each.priority))
-        page = records.open_tasks(log.readers[0], wanted, limit)
-        assert page == TaskPage(tuple(found[:limit]), len(found))
-
-    law()
-
-
 def test_totals_are_kept(log: Opened) -> None:
     """However tasks come, change and go, it is known how many stand where."""
     several = st.lists(tasks, max_size=4)
@@ -125,19 +107,6 @@ def test_totals_are_kept(log: Opened) -> None:
         assert records.totals_are_whole(log.connection)
 
     law()
-
-
-def test_the_end_of_a_session_takes_its_tasks_out(log: Opened) -> None:
-    """Tasks of a session that ends are at once no longer among those of running sessions."""
-    put(log, Batch(session_id="s_running", at_ms=MS, tasks=[task("t", "s_running")]))
-    assert records.open_tasks(log.readers[0], OpenTasks.WAITING).total == 1
-
-    put(
-        log,
-        Batch(session_id="s", at_ms=MS, session=session("s_running", SessionStatus.FAILED)),
-    )
-
-    assert records.open_tasks(log.readers[0], OpenTasks.WAITING) == TaskPage((), 0)
 
 
 @pytest.mark.parametrize(
@@ -193,19 +162,6 @@ def plan_of(log: Opened, query: TaskQuery) -> list[str]:
 def steps_of(log: Opened, statement: str, values: Mapping[str, int | str]) -> list[str]:
     steps = log.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
     return [str(step[3]) for step in steps]
-
-
-@pytest.mark.parametrize("limit", [None, 100])
-@pytest.mark.parametrize("wanted", OpenTasks)
-def test_tasks_of_running_sessions_are_found_from_these(
-    log: Opened, wanted: OpenTasks, limit: int | None
-) -> None:
-    """Tasks of ended sessions cost nothing where those of running ones are wanted."""
-    steps = steps_of(log, *records._open_statement(wanted, limit))
-
-    of_tasks = [step for step in steps if " tasks " in step]
-    index = "USING COVERING INDEX tasks_open (status=? AND session_id=?)"
-    assert of_tasks == [f"SEARCH tasks {index}"] * (1 if limit is None else 2)
 
 
 def test_sessions_are_oldest_first(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
-from loki_twisted.model.tasks import OpenTasks, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
     MS,
     SESSIONS,
@@ -211,7 +211,6 @@ BY_SESSION = EventFilter("session_1")
         (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
         (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
         (lambda log: log.tasks(TaskQuery()), Lane.PAGES),
-        (lambda log: log.open_tasks(OpenTasks.WAITING, None), Lane.PAGES),
         (lambda log: log.behind_last(2, BY_TYPES, 1), Lane.SCANS),
         (lambda log: log.read(0, EVERYTHING, 32_768), Lane.SHORT),
         (lambda log: log.read(0, BY_SESSION, 32_769), Lane.PAGES),

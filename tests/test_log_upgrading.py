@@ -82,9 +82,6 @@ TASKS_IN_ORDER = (
     """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
     """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
     """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
-    """CREATE INDEX tasks_open
-    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
-    WHERE status IN ('pending', 'queued', 'running')""",
     """CREATE TABLE task_totals(
     status TEXT PRIMARY KEY,
     total INTEGER NOT NULL
@@ -103,8 +100,13 @@ END""",
 )
 """What version 4 put in the place of the indexes of tasks, and added to them."""
 
+GONE_IN_VERSION_4 = ("CREATE INDEX tasks_", "CREATE INDEX sessions_not_ended")
 VERSION_4 = {
-    *(text for text in VERSION_1 if not text.startswith("CREATE INDEX tasks_")),
+    *(
+        text.replace("    rank REAL NOT NULL,\n", "")
+        for text in VERSION_1
+        if not text.startswith(GONE_IN_VERSION_4)
+    ),
     SPANS_OF_64,
     SPANS_OF_1024_BY_SESSION,
     *TASKS_IN_ORDER,

@@ -248,6 +248,20 @@ class ObservedRunTests(RunCase):
         self.look()
         assert "before it read" in self.messages("log:warn")[0]
 
+    def test_an_input_that_was_taken_last(self) -> None:
+        """What became of it is looked at once more when the run has ended, ours or not."""
+        self.observe("one")
+        self.successResultOf(self.world.sessions.give_input(ELSEWHERE, "x", None))
+        self.world.control.fate = (InputFate.TAKEN, "logs/human-input-1.md")
+        ended = SessionSighting(session_id=ELSEWHERE, status=SessionStatus.COMPLETED)
+        self.successResultOf(self.world.observer.seen(f"{self.home}/one", [ended]))
+        self.look()
+        session = self.begin("two")
+        self.successResultOf(self.world.sessions.give_input(session.id, "x", None))
+        self.world.ends(session.id, 0)
+        assert len(self.messages("log:info")) == 2
+        assert self.messages("log:warn") == []
+
     def test_nothing_is_started_beside_it(self) -> None:
         """It is named where it is known; else its process is; what may wait waits for its end."""
         self.observe("one")

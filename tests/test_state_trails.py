@@ -135,6 +135,42 @@ def test_a_log_that_another_took_the_name_of_is_known_under_the_next() -> None:
     assert found.position("c.log") == position(1, 50)
 
 
+def test_a_log_that_was_renamed_while_it_was_read_is_not_begun_again() -> None:
+    """What was begun under a new name is read again, from the place under the former one."""
+    found = trails(a=position(1, 50))
+    begun = LogReading("b.log", ("line",), position(1, 90))
+    assert found.is_premature(begun, {"b.log": 1}.get)
+    assert not found.is_premature(begun, {"a.log": 1, "b.log": 1}.get)  # a second name of it
+    found.rename(["b.log"], {"b.log": 1}.get)
+    assert found.position("b.log") == position(1, 50)
+    assert not found.is_premature(begun, {"b.log": 1}.get)
+
+
+def test_a_log_that_changed_over_to_a_known_file_goes_on_in_it() -> None:
+    """A log whose name went to another that is known is read on where that one was."""
+    found = trails(a=position(1, 50), b=position(2))
+    over = LogReading("b.log", (), position(1, 0), left=position(2))
+    inodes = {"b.log": 1}
+    assert not found.is_premature(over, inodes.get)  # what is left of the other must be told
+    found.confirm([over], {})
+    assert found.rename(["b.log"], inodes.get) == {"b.log"}
+    assert (found.position("b.log"), found.paths()) == (position(1, 50), ["b.log"])
+
+
+def test_the_place_under_a_former_name_goes_with_the_new_one() -> None:
+    """A log has one stored place, whatever happens between telling of its two names."""
+    found = trails(a=position(1))
+    found.rename(["b.log"], {"b.log": 1}.get)
+    reading = LogReading("b.log", ("line",), position(1, 90))
+    cursors = found.after([reading])["b.log"]
+    assert cursors[NAMES.name("a.log", None)] is None
+    found.confirm([reading], cursors)
+    again = Trails(NAMES, DocumentedLayout().session_of)
+    again.load(found.stored())
+    assert again.paths() == ["b.log"]
+    assert found.after([reading]) == {}
+
+
 def test_only_some_files_without_names_are_remembered() -> None:
     """What is remembered of files that lost their names is bounded."""
     found = trails(a=position(1))

@@ -227,6 +227,28 @@ async def test_a_session_that_is_gone_is_told(project: Project) -> None:
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_a_session_that_went_while_no_server_ran_is_told(project: Project) -> None:
+    """The next server tells which sessions are gone, once, and not of those that are there."""
+    for name in ("s1", "s2", "s3"):
+        project.session(name)
+    await project.watch()
+    shutil.rmtree(project.state / "sessions/s1")
+    await until(lambda: project.listener.of(SessionGone))
+    await project.watcher.stop()
+    shutil.rmtree(project.state / "sessions/s2")
+    (project.state / "sessions/s3/session.json").unlink()
+    for _ in range(2):
+        project.watcher = project.make()
+        await project.watch()
+        await project.watcher.stop()
+    assert project.listener.of(SessionGone) == [SessionGone("s1"), SessionGone("s2")]
+    assert [name for name in project.listener.cursors if "/directory:" in name] == [
+        f"s3/directory:{project.dir}"
+    ]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_a_session_that_is_replaced_is_told_anew(project: Project) -> None:
     """Another directory in a session's place means that session is gone, and then what it says."""
     project.session("s1")

@@ -22,47 +22,8 @@ from loki_twisted.model.tasks import Task
 SessionRow = tuple[str, str, bool, str]
 """A row of ``sessions``, in the order of its columns."""
 
-TaskRow = tuple[str, str, str, float, str, str]
+TaskRow = tuple[str, str, str, str, str]
 """A row of ``tasks``, in the order of its columns, without its number."""
-
-_WORDS: Final[Mapping[str, float]] = {
-    "critical": 10,
-    "urgent": 10,
-    "blocker": 10,
-    "p0": 10,
-    "highest": 9,
-    "high": 8,
-    "p1": 8,
-    "medium": 5,
-    "normal": 5,
-    "p2": 5,
-    "low": 2,
-    "p3": 2,
-    "lowest": 1,
-    "p4": 1,
-}
-
-
-def priority_rank(priority: int | str | None) -> float:
-    """
-    Put a priority in order: higher is more urgent.
-
-    :param priority: A number stands for itself, also as text; a word of the usual ones
-        lies between 1 and 10; everything else, and None, is 0.
-    """
-    if priority is None:
-        return 0.0
-    if isinstance(priority, str):
-        word = priority.strip().lower()
-        if word.removeprefix("-").isdecimal():
-            return _as_rank(int(word[:20]))
-        return _WORDS.get(word, 0.0)
-    return _as_rank(priority)
-
-
-def _as_rank(number: int) -> float:
-    return float(max(-(10**15), min(number, 10**15)))  # exact as a float
-
 
 _CURSOR_BYTES: Final = 256
 
@@ -120,7 +81,6 @@ def _task_row(task: Task) -> TaskRow:
         task.session_id,
         task.id,
         task.status.value,
-        priority_rank(task.priority),
         task.created_at or "",
         msgspec.json.encode(task).decode(),
     )

@@ -21,7 +21,7 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 SHORT_BYTES: Final = 32_768
 """
@@ -209,13 +209,6 @@ class IRecords(Interface):
 
     def tasks(query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
-
-    def open_tasks(wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
-        """
-        Tasks of a kind, of the sessions that have not ended.
-
-        :param limit: Only so many, the first ones; None for all.
-        """
 
     def task(session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task, or None."""

@@ -17,7 +17,7 @@ from loki_twisted.log.changes import behind_prefix
 from loki_twisted.log.query import decoded, rows_of
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 
 _sessions_from_json: Final = msgspec.json.Decoder(list[Session]).decode
 _tasks_from_json: Final = msgspec.json.Decoder(list[Task]).decode
@@ -42,22 +42,7 @@ _ALL: Final = "tasks INDEXED BY tasks_in_order"
 _OF_A_STATUS: Final = "tasks INDEXED BY tasks_by_status"
 _OF_A_SESSION: Final = "tasks INDEXED BY tasks_of_session"
 
-# The last condition is what the index is about, letter by letter, so that SQLite sees it.
-_OPEN: Final = """
-    (SELECT id AS running_id FROM sessions INDEXED BY sessions_not_ended WHERE NOT final)
-    CROSS JOIN tasks INDEXED BY tasks_open ON session_id = running_id
-    WHERE status IN ({statuses}) AND status IN ('pending', 'queued', 'running')
-"""
-_FIRST_OPEN: Final = """
-SELECT {total}, CAST(ifnull(group_concat(body, ','), '') AS BLOB)
-FROM (SELECT body FROM {source} ORDER BY {order} {limit})
-"""
-
 _NEWEST_FIRST: Final = "created_at DESC, number"
-_ORDERS: Final[Mapping[OpenTasks, str]] = {
-    OpenTasks.ACTIVE: _NEWEST_FIRST,
-    OpenTasks.WAITING: f"rank DESC, {_NEWEST_FIRST}",
-}
 
 _MERGED: Final = 2
 _SKIPPED: Final = 1_000
@@ -145,29 +130,6 @@ def totals_are_whole(connection: apsw.Connection) -> bool:
     kept = rows_of(connection, "SELECT status, total FROM task_totals WHERE total ORDER BY status")
     counted = rows_of(connection, "SELECT status, count(*) FROM tasks GROUP BY status ORDER BY 1")
     return kept == counted
-
-
-def open_tasks(
-    connection: apsw.Connection, wanted: OpenTasks, limit: int | None = None
-) -> TaskPage:
-    """Tasks of a kind, of the sessions that have not ended."""
-    statement, values = _open_statement(wanted, limit)
-    [(total, bodies)] = rows_of(connection, statement, values)
-    found = tuple(decoded(_tasks_from_json, _as_list(bodies)))
-    return TaskPage(found, len(found) if total is None else total)
-
-
-def _open_statement(wanted: OpenTasks, limit: int | None) -> tuple[str, Mapping[str, int | str]]:
-    source = _OPEN.format(statuses=_names(wanted.value))
-    statement = _FIRST_OPEN.format(
-        total="NULL" if limit is None else f"(SELECT count(*) FROM {source})",  # noqa: S608
-        source=source,
-        order=_ORDERS[wanted],
-        # With a limit, whatever it is, SQLite sorts in a tree, which takes thrice the time for all.
-        limit="" if limit is None else "LIMIT :rows",
-    )
-    values: dict[str, int | str] = {status.name: status.value for status in wanted.value}
-    return statement, values if limit is None else {"rows": limit, **values}
 
 
 def task(connection: apsw.Connection, session_id: str, task_id: str) -> Task | None:

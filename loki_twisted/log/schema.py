@@ -15,7 +15,6 @@ Rules:
 - ``body`` of a session or a task is its JSON. The other columns repeat what
   queries sort and select by. ``created_at`` of a task without a time is empty, so that it has a
   place in the order too; that of one from a file of version 1 to 3 was NULL there.
-- ``tasks_open`` has the bodies of the tasks that are read all at once, side by side.
 - ``task_totals`` has the number of tasks of each status that there ever was. Triggers keep it, so
   nothing that writes tasks has to.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
@@ -83,13 +82,11 @@ STATEMENTS: Final = (
     body TEXT NOT NULL
 )""",
     """CREATE INDEX sessions_by_start ON sessions(started_at)""",
-    """CREATE INDEX sessions_not_ended ON sessions(id) WHERE NOT final""",
     """CREATE TABLE tasks(
     number INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL,
     id TEXT NOT NULL,
     status TEXT NOT NULL,
-    rank REAL NOT NULL,
     created_at TEXT,
     body TEXT NOT NULL,
     UNIQUE(session_id, id)
@@ -97,9 +94,6 @@ STATEMENTS: Final = (
     """CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)""",
     """CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)""",
     """CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)""",
-    """CREATE INDEX tasks_open
-    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
-    WHERE status IN ('pending', 'queued', 'running')""",
     """CREATE TABLE task_totals(
     status TEXT PRIMARY KEY,
     total INTEGER NOT NULL

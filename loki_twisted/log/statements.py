@@ -39,10 +39,10 @@ _SESSIONS: Final = (
     started_at = excluded.started_at, final = excluded.final, body = excluded.body""",
 )
 _TASKS: Final = (
-    "INSERT INTO tasks(session_id, id, status, rank, created_at, body) VALUES ",
-    "(?,?,?,?,?,?)",
+    "INSERT INTO tasks(session_id, id, status, created_at, body) VALUES ",
+    "(?,?,?,?,?)",
     """ ON CONFLICT(session_id, id) DO UPDATE SET status = excluded.status,
-    rank = excluded.rank, created_at = excluded.created_at, body = excluded.body""",
+    created_at = excluded.created_at, body = excluded.body""",
 )
 _CURSORS: Final = (
     "INSERT INTO cursors(name, value) VALUES ",

@@ -35,7 +35,7 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 _SHORT_COUNT: Final = 1_024
 """Counting back over so many events is short: they stand in no more blocks."""
@@ -193,12 +193,6 @@ class SQLiteEventLog:
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
         return self._readers.ask(lambda connection: records.tasks(connection, query), Lane.PAGES)
-
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
-        """Tasks of a kind, of sessions that have not ended."""
-        return self._readers.ask(
-            lambda connection: records.open_tasks(connection, wanted, limit), Lane.PAGES
-        )
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         """One task."""

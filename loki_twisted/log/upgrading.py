@@ -73,13 +73,12 @@ def _put_tasks_in_order(connection: apsw.Connection) -> None:
     for statement in (
         "DROP INDEX tasks_by_time",
         "DROP INDEX tasks_by_session",
+        "DROP INDEX sessions_not_ended",
+        "ALTER TABLE tasks DROP COLUMN rank",
         "UPDATE tasks SET created_at = '' WHERE created_at IS NULL",
         "CREATE INDEX tasks_in_order ON tasks(created_at DESC, number, status)",
         "CREATE INDEX tasks_by_status ON tasks(status, created_at DESC, number)",
         "CREATE INDEX tasks_of_session ON tasks(session_id, status, created_at DESC, number)",
-        """CREATE INDEX tasks_open
-    ON tasks(status, session_id, rank DESC, created_at DESC, number, body)
-    WHERE status IN ('pending', 'queued', 'running')""",
         """CREATE TABLE task_totals(
     status TEXT PRIMARY KEY,
     total INTEGER NOT NULL

@@ -102,7 +102,7 @@ class ISessions(Interface):
         :raises SessionNotFound: (through the Deferred) if the query names one that is not there.
         """
 
-    def open_tasks(wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+    def open_tasks(wanted: OpenTasks, limit: int | None) -> TaskPage:
         """
         Tasks of a kind, of the sessions that have not ended.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
@@ -17,6 +17,7 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
+from loki_twisted.sessions.run_observer import RunObserver, all_of
 from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
@@ -24,6 +25,9 @@ from loki_twisted.state.interface import (
     ISightingListener,
     LogLines,
     PhaseSighting,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
     SessionGone,
     SessionSighting,
     Sighting,
@@ -45,11 +49,13 @@ class StateObserver:
     Sessions of ours are believed about their phases, tasks and agents, never
     about their status: that we know better.
 
+    :ivar runs: Takes what files of Loki Mode runs say.
     :ivar redactor: Takes secrets out of lines of log files.
     :ivar current: By project directory, the session that its global state names.
     """
 
     book: SessionBook
+    runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
@@ -64,6 +70,12 @@ class StateObserver:
         waiting: list[Deferred[Any]] = []
         size = 0
         for sighting in sightings:
+            if isinstance(sighting, SessionSighting):
+                self.runs.is_documented(sighting.session_id)
+        news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
+        if news and (judged := self.runs.seen(project_dir, news)) is not None:
+            waiting.append(judged)
+        for sighting in sightings:
             if isinstance(sighting, SessionSighting) and sighting.session_id in phased:
                 # phase.json says more of the same, and one change is one event.
                 sighting = attrs.evolve(sighting, current_phase=None)  # noqa: PLW2901
@@ -71,16 +83,18 @@ class StateObserver:
                 waiting.append(told)
                 size += told_size
                 if size >= _AT_ONCE:
-                    await _all_of(waiting)
+                    await all_of(waiting)
                     waiting, size = [], 0
         # Each has begun, in order; all of them must end before more is told.
-        await _all_of(waiting)
+        await all_of(waiting)
         self._stored.pop(project_dir, None)
 
     def _take(self, project_dir: str, sighting: Sighting) -> Iterator[tuple[Deferred[Any], int]]:
         """Begin to tell, part after part; of each, when it is told, and how much it is."""
         told: Deferred[Any] | None = None
         match sighting:
+            case RunSighting() | RunsBegin() | RunsTold():
+                pass  # these are taken together
             case CurrentSession():
                 self.current[project_dir] = sighting.session_id
             case LogLines():
@@ -129,10 +143,13 @@ class StateObserver:
             return self.book.tell("", (), lines.cursors)
         session_id = self._session_of(project_dir, lines.session_id)
         self._add_folder(project_dir, lines.session_id)
-        facts = [
-            Fact("log:info", {"level": "info", "message": line, "source": lines.source})
-            for line in lines.lines
-        ]
+        if lines.facts is not None:
+            facts = list(lines.facts)
+        else:
+            facts = [
+                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+                for line in lines.lines
+            ]
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
@@ -165,14 +182,7 @@ class StateObserver:
             session = record.state.session
             if session.project_dir == project_dir and not session.status.is_final:
                 return session.id
-        return ""
-
-
-async def _all_of(waiting: Sequence[Deferred[Any]]) -> None:
-    """Fail if one of them failed: then all of them will be told again."""
-    for succeeded, result in await DeferredList(waiting, consumeErrors=True):
-        if not succeeded:
-            result.raiseException()
+        return self.runs.session_of(project_dir) or ""
 
 
 def changes(

@@ -18,6 +18,7 @@ from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.state import with_status
 
@@ -37,6 +38,7 @@ class SessionService:
         self._book = book
         self._launcher = launcher
         self._records = records
+        self._open_tasks = OpenTasksOfAll()
 
     # Orders
 
@@ -160,9 +162,10 @@ class SessionService:
         """See :class:`ISessions`."""
         return self._after_check(query.session_id, self._records.tasks, query)
 
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> Deferred[TaskPage]:
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> TaskPage:
         """See :class:`ISessions`."""
-        return self._records.open_tasks(wanted, limit)
+        states = (record.committed for record in self._book)
+        return self._open_tasks.first((each for each in states if each), wanted, limit)
 
     def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
         """See :class:`ISessions`."""

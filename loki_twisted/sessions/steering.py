@@ -164,11 +164,9 @@ class Steerer:
         state, facts = after_look(record.state, run, orders, is_ours=record.is_ours)
         if state is not record.state:
             self.book.commit(record, state, facts).addErrback(_not_stored, record.id)
-        receipt = self._inputs.get(record.id)
-        if receipt is not None:
-            fact = told_of_input(*self.control.fate_of_input(place, receipt))
-            if fact is not None:
-                self._settle_input(record, fact)
+        fact = self._news_of_input(record)
+        if fact is not None:
+            self._settle_input(record, fact)
 
     def foreign_run(self, project_dir: str) -> LiveRun | None:
         """Find a run in a project that none of our sessions at work is."""
@@ -196,10 +194,7 @@ class Steerer:
         session = record.state.session
         if session.steered_by is not Steering.FILES or session.pid is None:
             return None
-        if record.id in self._inputs:
-            self.look(record)
-        if record.id in self._inputs:
-            self._settle_input(record, told("warn", "It ended before it read the input."))
+        self._end_input(record)
         place, since_ms = session.project_dir, ms_from_iso(session.started_at)
         said = self.control.ending(place, session.id, session.pid, since_ms)
         self.control.clear(place, session.id, session.pid, self._scripts.pop(record.id, None))
@@ -232,8 +227,8 @@ class Steerer:
     def _has_to_wait(self, record: Record) -> bool:
         if record.status.is_final:
             # That of an observed session is told by its files, which do not wait for us.
-            if record.id in self._inputs and not record.is_ours:
-                self._settle_input(record, told("warn", "It ended before it read the input."))
+            if not record.is_ours:
+                self._end_input(record)
             return False
         is_waiting = record.id in self._inputs or record.state.session.reason == PAUSE_REQUESTED
         return record.is_ours or is_waiting
@@ -260,6 +255,20 @@ class Steerer:
             for record in self.book
             if record.is_ours and record.state.session.project_dir == project_dir
         }
+
+    def _news_of_input(self, record: Record) -> Fact | None:
+        """Say what has become of an input; None if it waits, or if there is none."""
+        receipt = self._inputs.get(record.id)
+        if receipt is None:
+            return None
+        place = record.state.session.project_dir
+        return told_of_input(*self.control.fate_of_input(place, receipt))
+
+    def _end_input(self, record: Record) -> None:
+        """Say what became of an input now that its run has ended."""
+        if record.id in self._inputs:
+            unread = told("warn", "It ended before it read the input.")
+            self._settle_input(record, self._news_of_input(record) or unread)
 
     def _settle_input(self, record: Record, fact: Fact) -> None:
         receipt = self._inputs.pop(record.id)

@@ -116,6 +116,7 @@ class StateDirectory:
             if self._phase is _Phase.LOOKING:
                 self._phase = _Phase.TELLING
                 self._backlog.add_logs(self._trails.paths())
+                self._backlog.add_gone(self._memory.sessions_without_directory())
                 if self._trails.is_new:
                     self._memory.begin_logs_at_end(self._backlog.everything().logs)
             return self._wait()
@@ -202,14 +203,17 @@ class StateDirectory:
             session_id = self._layout.session_of(path) if is_removed else None
             if session_id is not None and self._layout.session_of(split(path)[0]) is None:
                 self._backlog.add_gone([session_id])
-        elif path.endswith(SUFFIX):
+        elif path.endswith(SUFFIX) or self._layout.is_log(path):
             self._backlog.add_logs([path])
         elif self._layout.rank(path) is None:
             return
         elif is_removed:
             self._backlog.drop_file(path)
             self._memory.removed(path)
-            self._waits.removed(path)
+            if self._layout.gone(path):
+                self._backlog.add_files([path])
+            else:
+                self._waits.removed(path)
         else:
             self._backlog.add_files([path])
             self._memory.changed(path)
@@ -246,7 +250,10 @@ class StateDirectory:
         untold = [portion]
         try:
             harvest = await self._read(self._memory.errand(portion))
-            messages = self._memory.messages(portion, harvest, self._reactor.seconds())
+            harvest = self._memory.without_premature(harvest)
+            has_more = self._backlog.has_files
+            now = self._reactor.seconds()
+            messages = self._memory.messages(portion, harvest, now, has_more=has_more)
             untold = [self._memory.unread(portion, harvest)]
             untold += [message.portion for message in messages]
             for message in messages:

@@ -37,6 +37,15 @@ class CursorNames:
         rest = f"{self._place()}:{text_of(path)}"
         return f"state:{rest}" if session_id is None else f"{session_id}/log:{rest}"
 
+    def directory(self, session_id: str) -> str:
+        """The cursor that says that a session had a directory when it was last told of."""
+        return f"{session_id}/directory:{self._place()}"
+
+    def maybe_session(self, name: str) -> str | None:
+        """The session whose directory a cursor is about, or None."""
+        session_id, found, rest = name.partition(f"/directory:{self._place()}")
+        return session_id if found and not rest and "/" not in session_id else None
+
     def maybe_path(self, name: str) -> str | None:
         """The log that a cursor is about; None if it is no log of this project."""
         plain = f"state:{self._place()}:"
@@ -67,6 +76,7 @@ class Trails:
         self._session_of = session_of
         self._positions: dict[str, Position] = {}
         self._left: dict[int, Position] = {}
+        self._former: dict[str, str] = {}
         self._stored: dict[str, str] = {}
         self.is_new = True
 
@@ -79,7 +89,8 @@ class Trails:
         self.is_new = self._names.seen() not in cursors
         for name, text in cursors.items():
             path = self._names.maybe_path(name)
-            if path is None and name != self._names.seen():
+            is_other = path is None and self._names.maybe_session(name) is None
+            if is_other and name != self._names.seen():
                 continue
             self._stored[name] = text
             position = maybe_position(text)
@@ -104,29 +115,52 @@ class Trails:
         :param inode_of: Of a path, the inode that it has now; None if it is not there.
         :returns: Those whose files had other names before, or none.
         """
-        by_inode = {position.ino: path for path, position in self._positions.items()}
+        by_inode: dict[int, list[str]] = {}
+        for path, position in self._positions.items():
+            by_inode.setdefault(position.ino, []).append(path)
         left: list[str] = []
         renamed: dict[str, Position] = {}
         for path in paths:
             inode = inode_of(path)
-            own = self._positions.get(path)
-            if inode is None or (own is not None and own.ino == inode):
+            if inode is None:
                 continue
-            old = by_inode.get(inode)
-            if old is None:
-                if inode in self._left:
-                    renamed[path] = self._left.pop(inode)
-            elif inode_of(old) != inode:
-                renamed[path] = self._positions[old]
+            own = self._positions.get(path)
+            is_own = own is not None and own.ino == inode
+            names = [name for name in by_inode.get(inode, ()) if name != path]
+            old = next((name for name in names if inode_of(name) != inode), None)
+            if old is not None:
+                position = self._positions[old]
+                # It may have been renamed while it was read: then it was begun under this name.
+                renamed[path] = own if own and is_own and own.offset > position.offset else position
+                self._former[path] = old
                 left.append(old)
-                del by_inode[inode]  # a second new name is another log
+                by_inode[inode].remove(old)  # a second new name is another log
+            elif not names and not is_own and inode in self._left:
+                renamed[path] = self._left.pop(inode)
         for old in left:
             del self._positions[old]
         # Files whose names were taken by others may come back under other names.
-        lost = (self._positions[path] for path in renamed if path in self._positions)
-        self._left.update({position.ino: position for position in lost})
+        for path, position in renamed.items():
+            own = self._positions.get(path)
+            if own is not None and own.ino != position.ino:
+                self._left[own.ino] = own
         self._positions.update(renamed)
         return renamed.keys()
+
+    def is_premature(self, reading: LogReading, inode_of: Callable[[str], int | None]) -> bool:
+        """
+        Whether a log was begun that was renamed while it was read, and known under another name.
+
+        :param inode_of: See :meth:`rename`, which is to be called before it is read again.
+        """
+        own = self._positions.get(reading.path)
+        begun = reading.position
+        if begun is None or reading.left is not None or (own is not None and own.ino == begun.ino):
+            return False
+        return any(
+            position.ino == begun.ino and path != reading.path and inode_of(path) != begun.ino
+            for path, position in self._positions.items()
+        )
 
     def after(self, readings: Iterable[LogReading]) -> dict[str, dict[str, str | None]]:
         """
@@ -140,7 +174,33 @@ class Trails:
             text = None if reading.position is None else position_as_text(reading.position)
             if text != self._stored.get(name):
                 changes[reading.path] = {name: text}
+            former = self._former.get(reading.path)
+            if former is not None and former not in self._positions:
+                # Else a crash before that name is read would leave two places in one file.
+                old_name = self._names.name(former, self._session_of(former))
+                changes.setdefault(reading.path, {})[old_name] = None
         return changes
+
+    def sessions(self) -> set[str]:
+        """The sessions that had a directory when they were last told of."""
+        found = (self._names.maybe_session(name) for name in self._stored)
+        return {session_id for session_id in found if session_id is not None}
+
+    def after_sessions(
+        self, there: Collection[str], gone: Collection[str]
+    ) -> dict[str, str | None]:
+        """
+        Say what is to be stored once it is told of sessions, so that the next server misses them.
+
+        :param there: Sessions that have directories.
+        :param gone: Those that have lost them.
+        """
+        names = {self._names.directory(session_id): "1" for session_id in there}
+        lost = {self._names.directory(session_id) for session_id in gone} - names.keys()
+        return {
+            **{name: text for name, text in names.items() if name not in self._stored},
+            **{name: None for name in lost if name in self._stored},
+        }
 
     def seen(self) -> dict[str, str | None]:
         """What is to be stored once all logs that were there at first have a position."""
@@ -159,6 +219,7 @@ class Trails:
                 self._stored[name] = text
         self.is_new = self.is_new and self._names.seen() not in cursors
         for reading in readings:
+            self._former.pop(reading.path, None)
             if reading.position is None:
                 self._positions.pop(reading.path, None)
             else:

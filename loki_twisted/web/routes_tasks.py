@@ -102,12 +102,12 @@ class TaskRoutes:
     @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
     async def list_active_tasks(self, limit: int | None) -> TaskSelection:
         """List the running tasks of the sessions that run."""
-        return _selection(await self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
+        return _selection(self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
 
     @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
     async def list_queued_tasks(self, limit: int | None) -> TaskSelection:
         """List the waiting tasks of the sessions that run, most urgent first."""
-        return _selection(await self._sessions.open_tasks(OpenTasks.WAITING, limit))
+        return _selection(self._sessions.open_tasks(OpenTasks.WAITING, limit))
 
 
 def _query(
