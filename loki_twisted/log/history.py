@@ -130,7 +130,7 @@ def count_on(connection: apsw.Connection, count: Count, wanted: EventFilter) -> 
         low = max(0, start + 1 - plan.passes * MAX_EVENTS_PASSED)
     looked_at, rows = 0, _FIRST_ROWS
     while not count.is_over and looked_at < MAX_ROWS:
-        rows = min(MAX_ROWS, count.missing, rows)
+        rows = min(MAX_ROWS - looked_at, count.missing, rows)
         limits = {"low": low, "high": count.high, "rows": rows}
         [(heads_json, kinds)] = rows_of(connection, statement, {**limits, **values})
         heads = decoded(_heads_from_json, heads_json)
