@@ -38,6 +38,7 @@ from loki_twisted.state.interface import (
     TasksSighting,
     Unreadable,
 )
+from loki_twisted.state.trails import Trails
 from loki_twisted.state.watcher import StateWatcher
 from tests.fakes_state import (
     Listener,
@@ -882,6 +883,26 @@ async def test_watching_twice_is_watching_once(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize("method", ["load", "paths"])
+@pytest_twisted.ensureDeferred
+async def test_a_watch_that_cannot_be_begun_fails_and_may_be_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever goes wrong before or after the first look, all who wait are told, and can retry."""
+    project.session()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trails, method, broken)
+        for each in [project.watch(), project.watch()]:
+            with pytest.raises(RuntimeError, match="broken"):
+                await each
+    await project.watch()
+    assert project.listener.of(SessionSighting) != []
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_project_watched_again_goes_on(project: Project) -> None:
     """Lines that were being told when a project was left are not told again."""

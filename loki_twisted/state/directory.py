@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final
 
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from loki_twisted.state.backlog import Backlog, Portion
 from loki_twisted.state.entries import Change, ChangeKind, split
@@ -127,13 +128,25 @@ class StateDirectory:
                 self._phase = _Phase.WATCHING
             self._answer_first()
 
+        def failed(failure: Failure) -> None:
+            first, self._first = self._first, []
+            for done in first:
+                done.errback(failure)
+
         if self._phase is _Phase.NEW:
             self._phase = _Phase.LOOKING
-            self._trails.load(cursors)
-            self._tree.look().addCallback(looked).addCallback(told)
+            begun = maybeDeferred(self._trails.load, cursors).addCallback(
+                lambda _: self._tree.look()
+            )
+            begun.addCallback(looked).addCallback(told).addErrback(failed)
 
     def told_first(self) -> Deferred[None]:
-        """Fires when what was there at first has been told and taken, or it is stopped."""
+        """
+        Fires when what was there at first has been told and taken, or it is stopped.
+
+        Fails if it could not be begun; then it is of no use but to be stopped. It is to be
+        asked for before the start by somebody who does that.
+        """
         done: Deferred[None] = Deferred()
         self._first.append(done)
         if self._phase in {_Phase.WATCHING, _Phase.STOPPED}:

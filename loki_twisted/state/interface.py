@@ -188,7 +188,8 @@ class IStateWatcher(Interface):
         It need not exist yet. What it says at first is told like any change.
 
         :param cursors: As last stored for its log files.
-        :returns: Fires when all that was there at first has been told and taken.
+        :returns: Fires when all that was there at first has been told and taken. Fails if
+            it could not be begun: then it is not watched, and may be tried again.
         """
 
     def settle(project_dir: str) -> Deferred[None]:

@@ -10,6 +10,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorFDSet, IReactorFromThreads, IReactorTime
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
@@ -101,8 +102,14 @@ class StateWatcher:
             # What an earlier watch has told may not have been stored when these were read.
             directory.start({**cursors, **self._left.get(project_dir, {})})
 
+        def failed(failure: Failure) -> Failure:
+            if self._directories.get(project_dir) is directory:
+                self.unwatch(project_dir)
+            return failure
+
+        told = directory.told_first().addErrback(failed)
         self._ending.get(project_dir, succeed(None)).addCallback(start)
-        return directory.told_first()
+        return told
 
     def settle(self, project_dir: str) -> Deferred[None]:
         """See :class:`IStateWatcher`."""
