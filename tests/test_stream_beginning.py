@@ -146,7 +146,7 @@ class BeginningTests(SynchronousTestCase):
             (tasks, FROM_NOW, newest, []),
             (tasks, LastEvents(2), f"evt_2_{START_MS}", [3, 4]),
             (tasks, LastEvents(1), f"evt_3_{START_MS}", [4]),
-            (tasks, LastEvents(3), "earliest", [1, 3, 4]),
+            (tasks, LastEvents(3), "evt_0_0", [1, 3, 4]),
             (METRICS, LastEvents(3), newest, []),
         ]:
             sink = listen(self.hub, wanted, start)
@@ -253,12 +253,13 @@ class BeginningTests(SynchronousTestCase):
         """Who brings a place is told where it is: that, or where what there is begins."""
         self.log.commit(mixed(["log:info", "task:created", "log:info"]))
         for asked, place, reset in [
-            ("earliest", "earliest", False),
+            ("earliest", "evt_0_0", False),
+            ("evt_0_0", "evt_0_0", False),
             (f"evt_1_{START_MS}", f"evt_1_{START_MS}", False),
             (f"evt_3_{START_MS}", f"evt_3_{START_MS}", False),
-            (f"evt_3_{START_MS + 1}", "earliest", True),
-            (f"evt_4_{START_MS}", "earliest", True),
-            ("rubbish", "earliest", True),
+            (f"evt_3_{START_MS + 1}", "evt_0_0", True),
+            (f"evt_4_{START_MS}", "evt_0_0", True),
+            ("rubbish", "evt_0_0", True),
         ]:
             with self.subTest(asked):
                 sink = listen(self.hub, METRICS, Behind(asked))
@@ -268,13 +269,28 @@ class BeginningTests(SynchronousTestCase):
                 back = listen(self.hub, METRICS, Behind(place))
                 assert back.received == begun(place)
 
+    def test_who_was_before_the_first_event_is_told_that_it_is_gone(self) -> None:
+        """A stream that begins on an empty log has a place, from which nothing is lost silently."""
+        place = last_id_of(listen(self.hub, METRICS).received)
+        assert place is not None
+        self.log.commit(batch(2))
+        assert numbers_of(listen(self.hub, start=Behind(place)).received) == [1, 2]
+        self.log.commit(batch(2))
+        self.log.expire(3)
+        sink = listen(self.hub, METRICS, Behind(place))
+        [reset] = named(sink.received, "stream:reset")
+        assert reset["reason"] == "expired"
+        assert places_of(sink.received) == ["earliest"]
+        # Who asks for what there is, is given that.
+        assert named(listen(self.hub, METRICS, EARLIEST).received, "stream:reset") == []
+
     def test_the_place_behind_a_reset(self) -> None:
         """It comes after the reset: who is cut between them is told the reset once more."""
         self.log.commit(batch(2))
         sink = listen(self.hub, METRICS, Behind("rubbish"))
         assert [frame.event or frame.id for frame in frames_of(sink.received)[2:]] == [
             "stream:reset",
-            "earliest",
+            "evt_0_0",
         ]
 
     def test_the_place_before_what_expired(self) -> None:
@@ -283,6 +299,7 @@ class BeginningTests(SynchronousTestCase):
             self.log.commit(batch(1, session_id=OTHER if number % 3 == 0 else SESSION))
         self.log.expire(8, OTHER)
         for asked, place, reasons in [
+            (0, "earliest", ["expired"]),
             (2, "earliest", ["expired"]),
             (3, f"evt_3_{START_MS}", ["expired"]),
             (5, "earliest", ["expired"]),
@@ -290,7 +307,8 @@ class BeginningTests(SynchronousTestCase):
             (8, f"evt_8_{START_MS}", []),
         ]:
             with self.subTest(asked):
-                sink = listen(self.hub, start=Behind(f"evt_{asked}_{START_MS}"))
+                milliseconds = START_MS if asked else 0
+                sink = listen(self.hub, start=Behind(f"evt_{asked}_{milliseconds}"))
                 assert places_of(sink.received) == [place]
                 told = [reset["reason"] for reset in named(sink.received, "stream:reset")]
                 assert told == reasons

@@ -79,6 +79,7 @@ def test_history_is_what_the_log_holds() -> None:
         ("minLevel=error", [1, 3, 5, 6, 8, 9]),
         ("types=task:*&minLevel=error", [3, 6, 8]),
         ("after=earliest", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("after=evt_0_0", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
         ("after=earliest&limit=2", [1, 2]),
         ("after=earliest&types=task:*&limit=2", [3, 6]),
         ("after={2}", [3, 4, 5, 6, 7, 8, 9]),
