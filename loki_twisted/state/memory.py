@@ -1,7 +1,7 @@
 """
 What the listener of a state directory knows already, and so what there is to tell it.
 
-No I/O but for the inodes of logs that got new names; the reading is done by ``reading.py``.
+No I/O but for logs that got new names; the reading is done by ``reading.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from loki_twisted.state.backlog import Portion
 from loki_twisted.state.entries import join, split, text_of
 from loki_twisted.state.files import Flaw, Reading
 from loki_twisted.state.flaws import Flaws
-from loki_twisted.state.held import HeldLogs
+from loki_twisted.state.held import HeldLogs, Position, maybe_log
 from loki_twisted.state.interface import LogLines, SessionGone, Sighting, Unreadable
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX, LogOrder, LogReading
@@ -106,7 +106,7 @@ class Memory:
     def errand(self, portion: Portion) -> Errand:
         """Say what is to be read for a portion of the backlog."""
         self._changed.clear()
-        renamed = self._trails.rename(portion.logs, self._inode_of)
+        renamed = self._trails.rename(portion.logs, self._inode_of, self._has)
         # Names that files have left come after those that they have got.
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
@@ -251,3 +251,17 @@ class Memory:
         except OSError:
             return None
         return status.st_ino if stat.S_ISREG(status.st_mode) else None
+
+    def _has(self, path: str, position: Position) -> bool:
+        try:
+            file = maybe_log(self._tree.root, path)
+        except OSError:
+            return False
+        if file is None:
+            return False
+        try:
+            return file.still_has(position)
+        except OSError:
+            return False
+        finally:
+            file.close()
