@@ -250,6 +250,22 @@ async def test_a_session_that_went_while_no_server_ran_is_told(project: Project)
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_a_session_of_logs_alone_that_went_while_no_server_ran_is_told(
+    project: Project,
+) -> None:
+    """A session that is listed because it has a log is missed by the next server too."""
+    await project.watch()
+    project.append("sessions/s1/agent.log", "one\n")
+    await project.settle()
+    await project.watcher.stop()
+    shutil.rmtree(project.state / "sessions/s1")
+    project.watcher = project.make()
+    await project.watch()
+    assert project.listener.of(SessionGone) == [SessionGone("s1")]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_a_session_that_is_replaced_is_told_anew(project: Project) -> None:
     """Another directory in a session's place means that session is gone, and then what it says."""
     project.session("s1")
@@ -613,6 +629,7 @@ async def test_logs_begin_at_their_end_in_a_new_project(project: Project) -> Non
     told = {(said.session_id, said.source, *said.lines) for said in project.listener.of(LogLines)}
     assert told == {(None, "agent", "new"), ("s1", "work", "new"), (None, "later", "first")}
     assert sorted(project.listener.cursors) == [
+        f"s1/directory:{project.dir}",
         f"s1/log:{project.dir}:sessions/s1/work.log",
         f"state:{project.dir}:",
         f"state:{project.dir}:logs/agent.log",

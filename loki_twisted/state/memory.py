@@ -217,8 +217,12 @@ class Memory:
         self.flaws.heal(log.path)
         if not log.lines:
             return Message(portion, logs=[log], cursors=cursors)
+        session_id = self._layout.session_of(log.path)
+        # A session may have nothing but logs.
+        there = {session_id} if session_id is not None else ()
+        cursors = {**cursors, **self._trails.after_sessions(there, ())}
         lines = LogLines(
-            session_id=self._layout.session_of(log.path),
+            session_id=session_id,
             source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
             lines=log.lines,
             cursors=cursors,
