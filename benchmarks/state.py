@@ -32,6 +32,7 @@ from benchmarks.history import Beat
 from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row, Table, as_rst, as_text
 from benchmarks.state_changer import session_name, tasks_of
+from loki_twisted.command.running import set_what_is_there_aside
 from loki_twisted.service import Service
 from loki_twisted.settings import Settings
 
@@ -101,6 +102,7 @@ class Served:
 
     async def start(self) -> dict[str, float]:
         """Start it, and wait until all that is there has been told."""
+        set_what_is_there_aside()  # as ``loki serve`` does, whose process would be a new one
         beat, began = Beat(), time.perf_counter()
         self.service.startService()
         [address] = await self.service.ready

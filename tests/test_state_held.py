@@ -11,6 +11,7 @@ import pytest
 from loki_twisted.state.held import (
     HeldLogs,
     LogFile,
+    Position,
     maybe_log,
     maybe_position,
     position_as_text,
@@ -85,3 +86,9 @@ def test_a_position_is_found_again(tmp_path: Path) -> None:
 def test_what_is_no_position_is_none(text: str) -> None:
     """A cursor that was stored by something else is passed over."""
     assert maybe_position(text) is None
+
+
+def test_a_position_of_an_older_version_is_read() -> None:
+    """What was stored before there was a long tail is a position all the same."""
+    text = '{"dev":1,"ino":2,"offset":3,"head":"h","tail":"t"}'
+    assert maybe_position(text) == Position(1, 2, 3, "h", "t", "")

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loki_twisted.state.held import HeldLogs, Position, maybe_position, position_as_text
@@ -274,6 +275,46 @@ def test_a_log_replaced_by_its_own_end_goes_on(log: Follower) -> None:
     (log.root / "cut").write_bytes(kept + b"un\nafter\n")
     os.replace(log.root / "cut", log.path)
     assert log.follow() == [lines[-1], "begun", "after"]
+
+
+@pytest.mark.parametrize("kept", [9000, 4196])
+def test_a_log_cut_to_its_end_while_no_server_ran_goes_on(log: Follower, kept: int) -> None:
+    """A log that was cut to its last part, in a new file, is not read twice after a restart."""
+    lines = [f"line {number:06}" for number in range(2000)]
+    log.append("".join(line + "\n" for line in lines[:-5]))
+    log.follow()
+    log.restart()
+    log.append("".join(line + "\n" for line in lines[-5:]))
+    (log.root / "cut").write_bytes(log.path.read_bytes()[-kept:] + b"after\n")
+    os.replace(log.root / "cut", log.path)
+    assert log.follow() == [*lines[-5:], "after"]
+
+
+def test_a_log_cut_to_so_little_that_it_may_be_another_is_read_whole(log: Follower) -> None:
+    """With less than 4 KiB in common a file may be alike by chance, and no line must be missed."""
+    lines = [f"line {number:06}" for number in range(2000)]
+    log.append("".join(line + "\n" for line in lines))
+    log.follow()
+    log.restart()
+    (log.root / "cut").write_bytes(log.path.read_bytes()[-12 * 300 :])
+    os.replace(log.root / "cut", log.path)
+    assert log.follow() == lines[-300:]
+
+
+def test_a_log_of_which_only_an_older_version_knows_the_place_is_read_whole(log: Follower) -> None:
+    """A place that was stored without what is needed to find it again is good in its own file."""
+    lines = [f"line {number:06}" for number in range(2000)]
+    log.append("".join(line + "\n" for line in lines))
+    log.follow()
+    log.restart()
+    assert log.position is not None
+    log.position = msgspec.structs.replace(log.position, long_tail="")
+    assert log.follow() == []
+    log.restart()
+    log.position = msgspec.structs.replace(log.position, long_tail="")
+    (log.root / "cut").write_bytes(log.path.read_bytes()[-9000:])
+    os.replace(log.root / "cut", log.path)
+    assert log.follow() == lines[-750:]
 
 
 def test_a_copy_of_a_log_is_another_log(log: Follower) -> None:

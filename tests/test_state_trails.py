@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.held import Position, position_as_text
 from loki_twisted.state.logs import LogReading
-from loki_twisted.state.trails import CursorNames, Trails
+from loki_twisted.state.trails import Trails
 
 NAMES = CursorNames("/home/me/project")
 
@@ -24,6 +25,18 @@ def trails(**logs: Position) -> Trails:
     found = Trails(NAMES, DocumentedLayout().session_of)
     found.load({NAMES.name(f"{name}.log", None): position_as_text(at) for name, at in logs.items()})
     return found
+
+
+def same(_path: str, _position: Position) -> bool:
+    """No inode was given to another file."""
+    return True
+
+
+def restarted(found: Trails) -> Trails:
+    """What the next server knows."""
+    again = Trails(NAMES, DocumentedLayout().session_of)
+    again.load(found.stored())
+    return again
 
 
 def test_names_of_cursors() -> None:
@@ -92,7 +105,7 @@ def test_a_position_follows_its_file() -> None:
     """When a log gets another log's name its position goes with it, in a whole chain."""
     found = trails(a=position(1), b=position(2))
     now = {"a.log": 3, "b.log": 1, "c.log": 2}
-    assert set(found.rename(["a.log", "b.log", "c.log"], now.get)) == {"b.log", "c.log"}
+    assert set(found.rename(["a.log", "b.log", "c.log"], now.get, same)) == {"b.log", "c.log"}
     assert found.position("b.log") == position(1)
     assert found.position("c.log") == position(2)
     assert found.position("a.log") is None
@@ -101,21 +114,21 @@ def test_a_position_follows_its_file() -> None:
 def test_names_may_be_exchanged() -> None:
     """Two logs that change names are both read on."""
     found = trails(a=position(1), b=position(2))
-    found.rename(["a.log", "b.log"], {"a.log": 2, "b.log": 1}.get)
+    found.rename(["a.log", "b.log"], {"a.log": 2, "b.log": 1}.get, same)
     assert (found.position("a.log"), found.position("b.log")) == (position(2), position(1))
 
 
 def test_a_second_name_is_another_log() -> None:
     """A hard link to a log that keeps its name is a log of its own."""
     found = trails(a=position(1))
-    assert found.rename(["b.log"], {"a.log": 1, "b.log": 1}.get) == set()
+    assert found.rename(["b.log"], {"a.log": 1, "b.log": 1}.get, same) == set()
     assert found.position("a.log") == position(1)
 
 
 def test_of_two_new_names_one_is_the_log() -> None:
     """A log that got two new names at once is read on under one of them."""
     found = trails(a=position(1))
-    assert set(found.rename(["b.log", "c.log"], {"b.log": 1, "c.log": 1}.get)) == {"b.log"}
+    assert set(found.rename(["b.log", "c.log"], {"b.log": 1, "c.log": 1}.get, same)) == {"b.log"}
     assert found.position("c.log") is None
 
 
@@ -123,15 +136,15 @@ def test_a_file_that_lost_its_name_is_known_under_the_next() -> None:
     """A log read to its end under a name it had is not read again under a new one."""
     found = trails(a=position(1))
     found.confirm([LogReading("a.log", (), position(2), left=position(1, 90))], {})
-    assert found.rename(["b.log"], {"a.log": 2, "b.log": 1}.get) == {"b.log"}
+    assert found.rename(["b.log"], {"a.log": 2, "b.log": 1}.get, same) == {"b.log"}
     assert found.position("b.log") == position(1, 90)
 
 
 def test_a_log_that_another_took_the_name_of_is_known_under_the_next() -> None:
     """A log that was moved away is read on where it comes back, though its name was taken."""
     found = trails(a=position(1, 50), b=position(2))
-    assert found.rename(["a.log"], {"a.log": 2}.get) == {"a.log"}
-    assert found.rename(["c.log"], {"a.log": 2, "c.log": 1}.get) == {"c.log"}
+    assert found.rename(["a.log"], {"a.log": 2}.get, same) == {"a.log"}
+    assert found.rename(["c.log"], {"a.log": 2, "c.log": 1}.get, same) == {"c.log"}
     assert found.position("c.log") == position(1, 50)
 
 
@@ -141,7 +154,7 @@ def test_a_log_that_was_renamed_while_it_was_read_is_not_begun_again() -> None:
     begun = LogReading("b.log", ("line",), position(1, 90))
     assert found.is_premature(begun, {"b.log": 1}.get)
     assert not found.is_premature(begun, {"a.log": 1, "b.log": 1}.get)  # a second name of it
-    found.rename(["b.log"], {"b.log": 1}.get)
+    found.rename(["b.log"], {"b.log": 1}.get, same)
     assert found.position("b.log") == position(1, 50)
     assert not found.is_premature(begun, {"b.log": 1}.get)
 
@@ -153,14 +166,14 @@ def test_a_log_that_changed_over_to_a_known_file_goes_on_in_it() -> None:
     inodes = {"b.log": 1}
     assert not found.is_premature(over, inodes.get)  # what is left of the other must be told
     found.confirm([over], {})
-    assert found.rename(["b.log"], inodes.get) == {"b.log"}
+    assert found.rename(["b.log"], inodes.get, same) == {"b.log"}
     assert (found.position("b.log"), found.paths()) == (position(1, 50), ["b.log"])
 
 
 def test_the_place_under_a_former_name_goes_with_the_new_one() -> None:
     """A log has one stored place, whatever happens between telling of its two names."""
     found = trails(a=position(1))
-    found.rename(["b.log"], {"b.log": 1}.get)
+    found.rename(["b.log"], {"b.log": 1}.get, same)
     reading = LogReading("b.log", ("line",), position(1, 90))
     cursors = found.after([reading])["b.log"]
     assert cursors[NAMES.name("a.log", None)] is None
@@ -177,8 +190,51 @@ def test_only_some_files_without_names_are_remembered() -> None:
     for inode in range(1, 200):
         left = LogReading("a.log", (), position(inode + 1), left=position(inode))
         found.confirm([left], {})
-    assert found.rename(["b.log"], {"b.log": 1}.get) == set()
-    assert found.rename(["b.log"], {"b.log": 199}.get) == {"b.log"}
+    assert found.rename(["b.log"], {"b.log": 1}.get, same) == set()
+    assert found.rename(["b.log"], {"b.log": 199}.get, same) == {"b.log"}
+
+
+def test_a_name_that_is_taken_in_the_same_breath_keeps_its_place() -> None:
+    """Where one log took another's name and a new one has its own, all keep their places."""
+    found = trails(a=position(1), b=position(2))
+    found.rename(["a.log", "b.log"], {"a.log": 2, "b.log": 3}.get, same)
+    readings = [LogReading("a.log", (), position(2)), LogReading("b.log", ("x",), position(3, 9))]
+    changes = found.after(readings)
+    for path in ("b.log", "a.log"):  # what has lines is stored first
+        found.confirm([each for each in readings if each.path == path], changes[path])
+    again = restarted(found)
+    assert again.position("a.log") == position(2)
+    assert again.position("b.log") == position(3, 9)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_log_without_a_name_is_known_after_a_restart(is_restarted: bool) -> None:
+    """A log whose name was taken, or that was not to be found, is read on where it comes back."""
+    found = trails(a=position(1, 50), b=position(2), d=position(4, 70))
+    found.rename(["a.log"], {"a.log": 2}.get, same)
+    readings = [
+        LogReading("a.log", (), position(2)),
+        LogReading("d.log", (), None, lost=position(4, 70)),
+    ]
+    for path, cursors in found.after(readings).items():
+        found.confirm([each for each in readings if each.path == path], cursors)
+    found = restarted(found) if is_restarted else found
+    inodes = {"a.log": 2, "c.log": 1, "e.log": 4}
+    assert found.rename(["c.log", "e.log"], inodes.get, same) == {"c.log", "e.log"}
+    assert found.position("c.log") == position(1, 50)
+    assert found.position("e.log") == position(4, 70)
+    back = [LogReading("c.log", (), position(1, 50)), LogReading("e.log", (), position(4, 70))]
+    for cursors in found.after(back).values():
+        found.confirm(back, cursors)
+    assert not any(map(NAMES.is_left, found.stored()))
+
+
+def test_another_file_with_the_inode_of_one_that_was_lost_is_begun() -> None:
+    """An inode alone does not make a file that one which was read before."""
+    found = trails(a=position(1))
+    found.confirm([LogReading("a.log", (), None, lost=position(1))], {})
+    assert found.rename(["b.log"], {"b.log": 1}.get, lambda *_: False) == set()
+    assert found.position("b.log") is None
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", "nonsense"])

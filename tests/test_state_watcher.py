@@ -250,6 +250,22 @@ async def test_a_session_that_went_while_no_server_ran_is_told(project: Project)
 
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
+async def test_a_session_of_logs_alone_that_went_while_no_server_ran_is_told(
+    project: Project,
+) -> None:
+    """A session that is listed because it has a log is missed by the next server too."""
+    await project.watch()
+    project.append("sessions/s1/agent.log", "one\n")
+    await project.settle()
+    await project.watcher.stop()
+    shutil.rmtree(project.state / "sessions/s1")
+    project.watcher = project.make()
+    await project.watch()
+    assert project.listener.of(SessionGone) == [SessionGone("s1")]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
 async def test_a_session_that_is_replaced_is_told_anew(project: Project) -> None:
     """Another directory in a session's place means that session is gone, and then what it says."""
     project.session("s1")
@@ -613,6 +629,7 @@ async def test_logs_begin_at_their_end_in_a_new_project(project: Project) -> Non
     told = {(said.session_id, said.source, *said.lines) for said in project.listener.of(LogLines)}
     assert told == {(None, "agent", "new"), ("s1", "work", "new"), (None, "later", "first")}
     assert sorted(project.listener.cursors) == [
+        f"s1/directory:{project.dir}",
         f"s1/log:{project.dir}:sessions/s1/work.log",
         f"state:{project.dir}:",
         f"state:{project.dir}:logs/agent.log",
@@ -883,6 +900,43 @@ async def test_watching_twice_is_watching_once(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize("is_again", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_log_that_was_away_over_a_restart_goes_on(project: Project, is_again: bool) -> None:
+    """A log that is moved out while one server runs, and back for another, is not told again."""
+    await project.watch()
+    project.append("logs/agent.log", "one\n")
+    await project.settle()
+    (project.state / "logs/agent.log").rename(project.dir / "away")
+    await project.restart()
+    if is_again:
+        await project.restart()
+    (project.dir / "away").rename(project.state / "other.log")
+    project.append("other.log", "two\n")
+    await project.settle()
+    assert project.listener.lines() == ["one", "two"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest_twisted.ensureDeferred
+async def test_names_taken_just_before_the_end_are_known_to_the_next_server(
+    project: Project,
+) -> None:
+    """Logs that take each other's names, with lines in the new ones, are told once."""
+    await project.watch()
+    project.append("a.log", "one\n")
+    project.append("b.log", "two\n")
+    await project.settle()
+    (project.state / "b.log").rename(project.state / "a.log")
+    project.append("b.log", "three\n")
+    await project.settle()
+    await project.restart()
+    project.append("b.log", "four\n")
+    await project.settle()
+    assert sorted(project.listener.lines()) == ["four", "one", "three", "two"]
+
+
+@pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize("method", ["load", "paths"])
 @pytest_twisted.ensureDeferred
 async def test_a_watch_that_cannot_be_begun_fails_and_may_be_tried_again(
@@ -903,6 +957,7 @@ async def test_a_watch_that_cannot_be_begun_fails_and_may_be_tried_again(
     assert project.listener.of(SessionSighting) != []
 
 
+@pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
 async def test_a_project_watched_again_goes_on(project: Project) -> None:
     """Lines that were being told when a project was left are not told again."""

@@ -288,8 +288,6 @@ class Upheaval:
             case 1:
                 shutil.rmtree(away, ignore_errors=True)
                 place.rename(away)
-                for path in away.rglob("*.log*"):  # nobody can know them again after a restart
-                    path.unlink()
             case _:
                 shutil.rmtree(place, ignore_errors=True)
                 place.parent.mkdir(parents=True, exist_ok=True)

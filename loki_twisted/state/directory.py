@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.state.backlog import Backlog, Portion
+from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.entries import Change, ChangeKind, split
 from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener
@@ -26,7 +27,7 @@ from loki_twisted.state.logs import SUFFIX
 from loki_twisted.state.memory import Memory
 from loki_twisted.state.messages import Message
 from loki_twisted.state.reading import Errand, Harvest
-from loki_twisted.state.trails import CursorNames, Trails
+from loki_twisted.state.trails import Trails
 from loki_twisted.state.tree import TreeWatcher
 from loki_twisted.state.waits import Waits
 from loki_twisted.state.watches import Watches

@@ -18,6 +18,12 @@ from loki_twisted.state.files import open_beneath
 _MARK: Final = 256
 """Bytes at either end of what was read that must still be the same."""
 
+_LONG_MARK: Final = 4096
+"""Bytes before the place by which it is found in another file: fewer may be alike by chance."""
+
+_SEARCH: Final = 8 * 1024 * 1024
+"""How much of another file is searched."""
+
 _NO_LOG: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 """What opening says of what is not there, a symbolic link, a socket."""
 
@@ -29,6 +35,8 @@ class Position(msgspec.Struct, frozen=True):
     :ivar dev: Device of the file, and ``ino`` its inode.
     :ivar offset: How many bytes were read; whole lines.
     :ivar head: Digest of the first (up to 256) of these bytes, and ``tail`` of the last.
+    :ivar long_tail: Digest of the last 4096; empty if there are fewer, or an older version
+        has stored it.
     """
 
     dev: int
@@ -36,6 +44,7 @@ class Position(msgspec.Struct, frozen=True):
     offset: int
     head: str
     tail: str
+    long_tail: str = ""
 
 
 _decode: Final = msgspec.json.Decoder(Position).decode
@@ -81,7 +90,27 @@ class LogFile:
         """Describe a place, so that it can be found again."""
         length = min(_MARK, offset)
         head, tail = self.read(length, 0), self.read(length, offset - length)
-        return Position(self.dev, self.ino, offset, _digest(head), _digest(tail))
+        is_long = offset >= _LONG_MARK
+        long_tail = _digest(self.read(_LONG_MARK, offset - _LONG_MARK)) if is_long else ""
+        return Position(self.dev, self.ino, offset, _digest(head), _digest(tail), long_tail)
+
+    def kept_to(self, position: Position) -> int | None:
+        """
+        Find where in this file a place in another is, if this one begins with that one's end.
+
+        :param position: The place in the other file, which need not be there any more.
+        :returns: The place in this file; None if it is not found.
+        """
+        data = self.read(_SEARCH, 0) if position.long_tail else b""
+        end = data.find(b"\n", _LONG_MARK - 1) + 1
+        while 0 < end < position.offset:
+            if (
+                _digest(data[end - _MARK : end]) == position.tail
+                and _digest(data[end - _LONG_MARK : end]) == position.long_tail
+            ):
+                return end
+            end = data.find(b"\n", end) + 1
+        return None
 
     def still_has(self, position: Position) -> bool:
         """

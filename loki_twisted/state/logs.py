@@ -15,8 +15,9 @@ it is renamed               (to a name that is no log) the rest of it, wherever 
                             directory, until a new file of its old name has content
 it is renamed               (to another log) the rest of it under its new name
 it is deleted               the rest of it, if the server was running
-it is replaced by its own   on from the same line, if the server was running: Loki Mode
-end                         cuts its logs so
+it is replaced by its own   on from the same line: Loki Mode cuts its logs so. At least 4 KiB
+end                         that were read must be kept, else all of it is read
+it is moved out, and back   on from the same line, under any name
 it appears                  all of it
 it is there when a          what comes after that
 project is first seen
@@ -79,6 +80,7 @@ class LogReading:
     :ivar has_more: Whether it is worth reading on at once.
     :ivar size: How many bytes were read.
     :ivar left: Where reading ended in the file that had the name before, if another has it now.
+    :ivar lost: The position before, if its file is neither held nor to be found here.
     :ivar problem: Why it could not be read now; the position is that of before then.
     """
 
@@ -88,6 +90,7 @@ class LogReading:
     has_more: bool = False
     size: int = 0
     left: Position | None = None
+    lost: Position | None = None
     problem: str | None = None
 
 
@@ -149,7 +152,9 @@ def _read(
         offset = position.offset if current.still_has(position) else 0
         return _advance(order.path, current, offset, limit), current
     # Its name stands for another file now, or for none.
-    if before is None or not before.still_has(position):
+    if before is None or before.ino != position.ino:
+        return _begin_other(order.path, position, current, limit)
+    if not before.still_has(position):
         return _begin(order.path, current, limit, from_end=False)
     if current is None or not current.size:
         rest = _read_rest(order.path, before, position.offset, limit, current is not None)
@@ -165,6 +170,17 @@ def _begin(
     if from_end:
         return LogReading(path, (), file.position_at(_end_of_lines(file))), file
     return _advance(path, file, 0, limit), file
+
+
+def _begin_other(
+    path: str, position: Position, current: LogFile | None, limit: int
+) -> tuple[LogReading, LogFile | None]:
+    """Begin with the file that has a log's name now; the one of the position is not to be had."""
+    kept_to = None if current is None else current.kept_to(position)
+    if current is not None and kept_to is not None:
+        return _advance(path, current, kept_to, limit), current
+    reading, follow = _begin(path, current, limit, from_end=False)
+    return attrs.evolve(reading, lost=position), follow
 
 
 def _advance(

@@ -1,7 +1,7 @@
 """
 What the listener of a state directory knows already, and so what there is to tell it.
 
-No I/O but for the inodes of logs that got new names; the reading is done by ``reading.py``.
+No I/O but for logs that got new names; the reading is done by ``reading.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from loki_twisted.state.backlog import Portion
 from loki_twisted.state.entries import join, split, text_of
 from loki_twisted.state.files import Flaw, Reading
 from loki_twisted.state.flaws import Flaws
-from loki_twisted.state.held import HeldLogs
+from loki_twisted.state.held import HeldLogs, Position, maybe_log
 from loki_twisted.state.interface import (
     LogLines,
     RunsBegin,
@@ -98,7 +98,7 @@ class Memory:
     def errand(self, portion: Portion) -> Errand:
         """Say what is to be read for a portion of the backlog."""
         self._changed.clear()
-        renamed = self._trails.rename(portion.logs, self._inode_of)
+        renamed = self._trails.rename(portion.logs, self._inode_of, self._has)
         # Names that files have left come after those that they have got.
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
@@ -229,8 +229,12 @@ class Memory:
         self.flaws.heal(log.path)
         if not log.lines:
             return Message(portion, logs=[log], cursors=cursors)
+        session_id = self._layout.session_of(log.path)
+        # A session may have nothing but logs.
+        there = {session_id} if session_id is not None else ()
+        cursors = {**cursors, **self._trails.after_sessions(there, ())}
         lines = LogLines(
-            session_id=self._layout.session_of(log.path),
+            session_id=session_id,
             source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
             lines=log.lines,
             cursors=cursors,
@@ -267,3 +271,17 @@ class Memory:
         except OSError:
             return None
         return status.st_ino if stat.S_ISREG(status.st_mode) else None
+
+    def _has(self, path: str, position: Position) -> bool:
+        try:
+            file = maybe_log(self._tree.root, path)
+        except OSError:
+            return False
+        if file is None:
+            return False
+        try:
+            return file.still_has(position)
+        except OSError:
+            return False
+        finally:
+            file.close()

@@ -5,57 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
-import attrs
-
-from loki_twisted.state.entries import text_of
+from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.held import Position, maybe_position, position_as_text
 from loki_twisted.state.logs import LogReading
+from loki_twisted.state.shelf import Shelf
 
 _REMEMBERED: Final = 64
 """How many files that lost their names are remembered, in case they turn up under others."""
-
-
-@attrs.frozen(slots=True)
-class CursorNames:
-    """
-    Names of the cursors of one project.
-
-    They are ``state:<project dir>:<path>``, and ``<session id>/log:<project dir>:<path>`` for
-    a log in a session's directory, so that it is forgotten with the session. In the name
-    of the project directory ``%`` and ``:`` stand as ``%25`` and ``%3A``. The path is
-    relative to the state directory.
-    """
-
-    project_dir: str
-
-    def seen(self) -> str:
-        """The cursor that says that the project was watched before."""
-        return f"state:{self._place()}:"
-
-    def name(self, path: str, session_id: str | None) -> str:
-        """The cursor of a log."""
-        rest = f"{self._place()}:{text_of(path)}"
-        return f"state:{rest}" if session_id is None else f"{session_id}/log:{rest}"
-
-    def directory(self, session_id: str) -> str:
-        """The cursor that says that a session had a directory when it was last told of."""
-        return f"{session_id}/directory:{self._place()}"
-
-    def maybe_session(self, name: str) -> str | None:
-        """The session whose directory a cursor is about, or None."""
-        session_id, found, rest = name.partition(f"/directory:{self._place()}")
-        return session_id if found and not rest and "/" not in session_id else None
-
-    def maybe_path(self, name: str) -> str | None:
-        """The log that a cursor is about; None if it is no log of this project."""
-        plain = f"state:{self._place()}:"
-        if name.startswith(plain):
-            return name[len(plain) :] or None
-        session_id, found, path = name.partition(f"/log:{self._place()}:")
-        return path if found and "/" not in session_id else None
-
-    def _place(self) -> str:
-        return text_of(self.project_dir).replace("%", "%25").replace(":", "%3A")
 
 
 class Trails:
@@ -78,6 +34,7 @@ class Trails:
         self._left: dict[int, Position] = {}
         self._former: dict[str, str] = {}
         self._stored: dict[str, str] = {}
+        self._kept: dict[str, int] = {}  # by cursor of a log, the inode that it is stored with
         self.is_new = True
 
     def load(self, cursors: Mapping[str, str]) -> None:
@@ -90,12 +47,16 @@ class Trails:
         for name, text in cursors.items():
             path = self._names.maybe_path(name)
             is_other = path is None and self._names.maybe_session(name) is None
-            if is_other and name != self._names.seen():
+            if is_other and name != self._names.seen() and not self._names.is_left(name):
                 continue
-            self._stored[name] = text
+            self._store(name, text)
             position = maybe_position(text)
-            if path is not None and position is not None:
+            if position is None:
+                continue
+            if path is not None:
                 self._positions[path] = position
+            elif self._names.is_left(name):
+                self._left[position.ino] = position
 
     def position(self, path: str) -> Position | None:
         """How far a log was read; None if it was not."""
@@ -106,13 +67,18 @@ class Trails:
         return list(self._positions)
 
     def rename(
-        self, paths: Iterable[str], inode_of: Callable[[str], int | None]
+        self,
+        paths: Iterable[str],
+        inode_of: Callable[[str], int | None],
+        has: Callable[[str, Position], bool],
     ) -> Collection[str]:
         """
         Let positions follow files that have got other names.
 
         :param paths: Logs that have changed.
         :param inode_of: Of a path, the inode that it has now; None if it is not there.
+        :param has: Whether a file with the inode of a position is the one that was read: another
+            one may have been given the inode since.
         :returns: Those whose files had other names before, or none.
         """
         by_inode: dict[int, list[str]] = {}
@@ -136,7 +102,9 @@ class Trails:
                 left.append(old)
                 by_inode[inode].remove(old)  # a second new name is another log
             elif not names and not is_own and inode in self._left:
-                renamed[path] = self._left.pop(inode)
+                position = self._left.pop(inode)
+                if has(path, position):
+                    renamed[path] = position
         for old in left:
             del self._positions[old]
         # Files whose names were taken by others may come back under other names.
@@ -166,20 +134,35 @@ class Trails:
         """
         Say what is to be stored once the lines of some readings are.
 
+        At any time each file that may turn up again is stored under one name or as one that has
+        lost its name: so those with lines are to be stored before the others, in their order.
+
         :returns: By path of the log, its cursors; without what is stored already.
         """
+        usable = [reading for reading in readings if reading.problem is None]
+        read = {reading.path for reading in usable}
+        shelf = Shelf(
+            self._names,
+            self._kept,
+            {each.ino: each for each in (*self._left.values(), *self._positions.values())},
+            {name for name in self._stored if self._names.is_left(name)},
+        )
         changes: dict[str, dict[str, str | None]] = {}
-        for reading in readings:
-            name = self._names.name(reading.path, self._session_of(reading.path))
+        for reading in sorted(usable, key=lambda reading: not reading.lines):
+            name = self._name(reading.path)
             text = None if reading.position is None else position_as_text(reading.position)
-            if text != self._stored.get(name):
-                changes[reading.path] = {name: text}
+            cursors = {name: text} if text != self._stored.get(name) else {}
             former = self._former.get(reading.path)
-            if former is not None and former not in self._positions:
+            if former is not None and former not in self._positions and former not in read:
                 # Else a crash before that name is read would leave two places in one file.
-                old_name = self._names.name(former, self._session_of(former))
-                changes.setdefault(reading.path, {})[old_name] = None
+                cursors[self._name(former)] = None
+            if cursors:
+                own = self._positions.get(reading.path)
+                changes[reading.path] = cursors | shelf.after(reading, cursors, own)
         return changes
+
+    def _name(self, path: str) -> str:
+        return self._names.name(path, self._session_of(path))
 
     def sessions(self) -> set[str]:
         """The sessions that had a directory when they were last told of."""
@@ -213,21 +196,30 @@ class Trails:
         :param cursors: What was stored with them.
         """
         for name, text in cursors.items():
-            if text is None:
-                self._stored.pop(name, None)
-            else:
-                self._stored[name] = text
+            self._store(name, text)
         self.is_new = self.is_new and self._names.seen() not in cursors
         for reading in readings:
+            if reading.problem is not None:
+                continue
             self._former.pop(reading.path, None)
             if reading.position is None:
                 self._positions.pop(reading.path, None)
             else:
                 self._positions[reading.path] = reading.position
-            if reading.left is not None:
-                self._left[reading.left.ino] = reading.left
+            for left in (reading.left, reading.lost):
+                if left is not None:
+                    self._left[left.ino] = left
         while len(self._left) > _REMEMBERED:
             del self._left[next(iter(self._left))]
+
+    def _store(self, name: str, text: str | None) -> None:
+        self._stored.pop(name, None)
+        self._kept.pop(name, None)
+        if text is not None:
+            self._stored[name] = text
+            position = maybe_position(text)
+            if position is not None and self._names.maybe_path(name) is not None:
+                self._kept[name] = position.ino
 
     def stored(self) -> Mapping[str, str]:
         """All cursors of this project, as they are stored now."""

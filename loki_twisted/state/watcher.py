@@ -40,7 +40,7 @@ class StateWatcher:
 
     How log files are followed is said in ``logs.py``, what files mean in ``documented.py`` and
     ``loki_mode.py``.
-    Cursors have the names that :class:`~loki_twisted.state.trails.CursorNames` gives them.
+    Cursors have the names that :class:`~loki_twisted.state.cursors.CursorNames` gives them.
 
     When a project is watched for the very first time (it has no cursors), logs that are
     there are begun at their end, and logs that come later at their beginning.
