@@ -58,6 +58,7 @@ class Subscriber:
         "_group",
         "_history_end",
         "_host",
+        "_is_place_old",
         "_moved_at",
         "_quiet_since",
         "_sink",
@@ -77,6 +78,8 @@ class Subscriber:
         # Whether nothing may be missing behind the cursor, or else it is told so. Where it
         # begins before ``complete_from`` of the log, it is given what there is.
         self._gapless = True
+        # Whether what it read last was nothing that it wants, so that it knows of no place there.
+        self._is_place_old = False
         self._written = 0
         self._taken = 0
         self._moved_at = now
@@ -217,7 +220,10 @@ class Subscriber:
             await self._begin(begun)
         while self.state is State.REPLAYING:
             if self.cursor >= host.position:
-                self._caught_up()
+                if self._is_place_old and not host.closing:
+                    await self._tell_place()  # more may have happened meanwhile
+                else:
+                    self._caught_up()
                 continue
             page = host.recent(self.cursor)
             if page is None:
@@ -237,6 +243,18 @@ class Subscriber:
         self._gapless = begun.is_gapless
         if self.state is not State.CLOSED:
             self._sink.write(sse.place(begun.place))
+
+    async def _tell_place(self) -> None:
+        """
+        Say how far it has come, if the log knows.
+
+        Who comes back often and wants little would else come back to the same event each time,
+        until that is gone.
+        """
+        self._is_place_old = False
+        milliseconds = await self._host.times.of(self.cursor)
+        if milliseconds is not None and self.state is State.REPLAYING:
+            self._sink.write(sse.place(event_id(self.cursor, milliseconds)))
 
     def _known_place(self) -> bytes:
         """
@@ -282,6 +300,8 @@ class Subscriber:
         data = b"".join(selected)
         if data:
             self._sink.write(data)
+        if reached > after:
+            self._is_place_old = data in (b"", sse.HISTORY_END)
 
     def _caught_up(self) -> None:
         self._gapless = True
