@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from loki_twisted.client import LokiClient, StreamReset
+from loki_twisted.client import ClientError, LokiClient, StreamReset
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.stream.hub import Hub
 from tests.client_fakes import frame
@@ -30,6 +30,22 @@ class StreamTests(StreamCase):
 
         self.played.send(whole[20:])
         assert consumer.taken == [2]
+
+    def test_what_only_newer_servers_say_is_passed_over(self) -> None:
+        """A frame of an unknown type ends nothing, and is given where it is an event."""
+        consumer = self.consume(after="evt_1_1")
+        self.played.send(special("foo", {}) + special("stream:news", {}) + frame(2))
+        self.played.send(b"event: cost:update\ndata: nothing\n\n" + frame(3, "cost:update"))
+
+        assert consumer.taken == [2, 3]
+
+    def test_an_event_that_is_none_is_an_error(self) -> None:
+        """Of a group of events that is known, what is no event may not be passed over."""
+        for type_ in ("task:created", "task:news", "heartbeat"):
+            with self.subTest(type_):
+                consumer = self.consume(after="evt_1_1")
+                self.played.send(special(type_, {}))
+                assert isinstance(consumer.end, ClientError)
 
     def test_what_is_asked_for(self) -> None:
         """The filter goes into the query, where to begin into the header."""

@@ -11,6 +11,7 @@ import apsw
 import attrs
 import msgspec
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from loki_twisted.log import history, holdings, records, schema, upgrading
 from loki_twisted.log.rows import NewBlock, new_block
@@ -160,6 +161,20 @@ def test_version_1(path: Path, count: int) -> None:
         for wanted in (EVERYTHING, EventFilter(None, rare), EventFilter("s1", rare)):
             page = history.read(log.readers[0], 0, len(events), wanted, 10**9)
             assert frames(page.blocks, wanted) == wanted_of(events, wanted)
+
+
+def test_it_is_said_before_and_after(path: Path) -> None:
+    """A start that takes longer because the log is of an earlier version says so in its log."""
+    make_version_1(path, old_blocks(3))
+    with capturedLogs() as said:
+        for _ in range(2):
+            with opened(path):
+                pass
+
+    assert [formatEvent(event) for event in said] == [
+        f"bringing the log from version 1 to {schema.VERSION}; all of it is read",
+        f"the log is of version {schema.VERSION} now",
+    ]
 
 
 def test_each_step_makes_what_its_version_had(path: Path) -> None:

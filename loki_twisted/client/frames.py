@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from twisted.logger import Logger
 
+from loki_twisted.client.errors import MALFORMED
 from loki_twisted.client.sse_parser import StreamEvent
-from loki_twisted.model.events import Event
+from loki_twisted.model.events import KIND_OF_TYPE, Event
+from loki_twisted.model.filters import EVENT_GROUPS
 
 _ANEW: Final = frozenset({"unknown", "future"})
 _OF_THE_STREAM: Final = "stream:"  # how types begin that are about the stream itself
@@ -59,6 +62,7 @@ class StreamBye(msgspec.Struct, frozen=True, rename="camel"):
 
 Meaning = Event | StreamReset | StreamBye | None
 
+_log: Final = Logger()
 _decode: Final = msgspec.json.Decoder(Event).decode
 _decode_reset: Final = msgspec.json.Decoder(StreamReset).decode
 _decode_bye: Final = msgspec.json.Decoder(StreamBye).decode
@@ -73,13 +77,27 @@ def meaning_of(frame: StreamEvent) -> Meaning:
     """
     Tell what a frame means.
 
-    :returns: None for what newer servers may say of the stream itself, which is for others.
+    :returns: None for what only newer servers know to say, which is for others.
     :raises: what is in :data:`~loki_twisted.client.errors.MALFORMED`, if it means nothing.
     """
     if is_of_the_log(frame):
-        return _decode(frame.data)
+        return _decode(frame.data) if _is_known(frame.type) else _maybe_event(frame)
     if frame.type == "stream:reset":
         return _decode_reset(frame.data)
     if frame.type == "stream:bye":
         return _decode_bye(frame.data)
     return None
+
+
+def _is_known(frame_type: str) -> bool:
+    """Whether what is of a type has to be an event: of one that there is, or of its group."""
+    group, _, _ = frame_type.partition(":")
+    return frame_type in KIND_OF_TYPE or f"{group}:*" in EVENT_GROUPS or frame_type == "message"
+
+
+def _maybe_event(frame: StreamEvent) -> Event | None:
+    try:
+        return _decode(frame.data)
+    except MALFORMED:
+        _log.debug("A frame of the unknown type {type!r} was passed over", type=frame.type)
+        return None

@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import apsw
+from twisted.logger import Logger
 
 from loki_twisted.log.faults import Damaged
+
+_log: Final = Logger()
 
 
 def upgrade(connection: apsw.Connection) -> None:
@@ -27,7 +30,13 @@ def upgrade(connection: apsw.Connection) -> None:
     :raises Damaged: if its tables are not those of its version.
     :raises apsw.Error: if it fails otherwise. The file is at one version or the other.
     """
-    version = connection.pragma("user_version")
+    version = found = connection.pragma("user_version")
+    if found in _STEPS:
+        _log.info(
+            "bringing the log from version {found} to {last}; all of it is read",
+            found=found,
+            last=max(_STEPS) + 1,
+        )
     while isinstance(version, int) and version in _STEPS:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -37,6 +46,8 @@ def upgrade(connection: apsw.Connection) -> None:
         except apsw.SQLError as error:
             raise Damaged(str(error)) from error
         version += 1
+    if version != found:
+        _log.info("the log is of version {version} now", version=version)
 
 
 def _add_spans(connection: apsw.Connection) -> None:

@@ -8,12 +8,9 @@ transport takes bytes. When it has reached what was published, it joins the roun
 those who are handed what is published next. When its transport is full it
 leaves the round, and nothing is kept for it: it reads on from its cursor later.
 
-Joining is exact: the position and the cursor are compared, and the round is
-joined, in one turn of the reactor, and each piece that is published is compared with the cursor
-again. Whatever does not fit exactly is read from the log.
-
-All that may happen in a state stands in :mod:`~loki_twisted.stream.states`; what is not there
-has no effect.
+Joining is exact: position and cursor are compared, and the round is joined, in one turn of the
+reactor, and each piece that is published is compared with the cursor again. Whatever does not
+fit exactly is read from the log. What may happen when: :mod:`~loki_twisted.stream.states`.
 """
 
 from __future__ import annotations
@@ -35,6 +32,7 @@ from loki_twisted.stream.group import Group
 from loki_twisted.stream.host import Host
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.position import ResetReason, Start
+from loki_twisted.stream.selecting import selected
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
 from loki_twisted.stream.tail import PAGE_BYTES, pieces
 from loki_twisted.stream.taking import Taking
@@ -59,6 +57,7 @@ class Subscriber:
         "_group",
         "_history_end",
         "_host",
+        "_is_place_old",
         "_quiet_since",
         "_sink",
         "_start",
@@ -77,6 +76,8 @@ class Subscriber:
         # Whether nothing may be missing behind the cursor, or else it is told so. Where it
         # begins before ``complete_from`` of the log, it is given what there is.
         self._gapless = True
+        # Whether what it read last was nothing that it wants, so that it knows of no place there.
+        self._is_place_old = False
         self._written = 0
         self._taking = Taking(now)
         self._quiet_since = now
@@ -214,7 +215,10 @@ class Subscriber:
             await self._begin(begun)
         while self.state is State.REPLAYING:
             if self.cursor >= host.position:
-                self._caught_up()
+                if self._is_place_old and not host.closing:
+                    await self._tell_place()  # more may have happened meanwhile
+                else:
+                    self._caught_up()
                 continue
             page = host.recent(self.cursor)
             if page is None:
@@ -235,12 +239,15 @@ class Subscriber:
         if self.state is not State.CLOSED:
             self._sink.write(sse.place(begun.place))
 
-    def _known_place(self) -> bytes:
-        """
-        What tells a client that has all where it is, if that is known without a read.
+    async def _tell_place(self) -> None:
+        """Say how far it has come: who wants little would else come back to what is long gone."""
+        self._is_place_old = False
+        milliseconds = await self._host.times.of(self.cursor)
+        if milliseconds is not None and self.state is State.REPLAYING:
+            self._sink.write(sse.place(event_id(self.cursor, milliseconds)))
 
-        Who wants nothing of what goes by would else come back to an event of long ago.
-        """
+    def _known_place(self) -> bytes:
+        """What tells a client that has all where it is, if that is known without a read."""
         milliseconds = self._host.times.known(self.cursor) if self.state is State.LIVE else None
         return b"" if milliseconds is None else sse.place(event_id(self.cursor, milliseconds))
 
@@ -265,20 +272,17 @@ class Subscriber:
         self._gapless = self._gapless or page.complete_from <= self.cursor + 1
 
     def _give_piece(self, blocks: Sequence[Block], reached: int) -> None:
-        after, wanted, end = self.cursor, self._group.wanted, self._history_end
+        after, end = self.cursor, self._history_end
         self.cursor = reached
-        if end is None or reached < end:
-            selected = [block.select(wanted, after) for block in blocks]
-        else:
-            # A block may lie on both sides: neighbours are joined when they are read.
-            past = [block.until(end + 1) for block in blocks if block.first_seq <= end]
-            selected = [block.select(wanted, after) for block in past]
-            selected.append(sse.HISTORY_END)
-            selected += [block.select(wanted, max(after, end)) for block in blocks]
+        if end is not None and reached >= end:
+            data = selected(blocks, self._group.wanted, after, end)
             self._history_end = None
-        data = b"".join(selected)
+        else:
+            data = selected(blocks, self._group.wanted, after)
         if data:
             self._sink.write(data)
+        if reached > after:
+            self._is_place_old = data in (b"", sse.HISTORY_END)
 
     def _caught_up(self) -> None:
         self._gapless = True
