@@ -61,6 +61,7 @@ class StateObserver:
 
     async def _seen(self, project_dir: str, sightings: Sequence[Sighting]) -> None:
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
+        before: Sequence[Deferred[Any]] = ()
         waiting: list[Deferred[Any]] = []
         size = 0
         for sighting in sightings:
@@ -71,10 +72,11 @@ class StateObserver:
                 waiting.append(told)
                 size += told_size
                 if size >= _AT_ONCE:
-                    await _all_of(waiting)
-                    waiting, size = [], 0
+                    # The log has something to write while the next ones are made.
+                    await _all_of(before, waiting)
+                    before, waiting, size = waiting, [], 0
         # Each has begun, in order; all of them must end before more is told.
-        await _all_of(waiting)
+        await _all_of([*before, *waiting], ())
         self._stored.pop(project_dir, None)
 
     def _take(self, project_dir: str, sighting: Sighting) -> Iterator[tuple[Deferred[Any], int]]:
@@ -168,10 +170,15 @@ class StateObserver:
         return ""
 
 
-async def _all_of(waiting: Sequence[Deferred[Any]]) -> None:
-    """Fail if one of them failed: then all of them will be told again."""
-    for succeeded, result in await DeferredList(waiting, consumeErrors=True):
+async def _all_of(first: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:
+    """
+    Wait for the first ones.
+
+    Fail if one of them failed, when the others have ended too: then all will be told again.
+    """
+    for succeeded, result in await DeferredList(first, consumeErrors=True):
         if not succeeded:
+            await DeferredList(others, consumeErrors=True)
             result.raiseException()
 
 
