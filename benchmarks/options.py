@@ -63,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure the server beside others; docs/performance.rst says what it means.",
         epilog=f"Rows: {', '.join(ROWS)}. Contestants: {', '.join(KEYS)}.",
     )
+    _add_choices(parser)
+    _add_scales(parser)
+    _add_files(parser)
+    return parser
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """What is measured."""
     parser.add_argument(
         "--rows", type=_some_of(ROWS), default=tuple(ROWS), metavar="ROW,...", help="only these"
     )
@@ -88,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"measure everything so many times ({_REPEAT}; 1 if not in full)",
     )
+
+
+def _add_scales(parser: argparse.ArgumentParser) -> None:
+    """How large it is."""
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument(
         "--scale",
@@ -99,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_argument(
         "--quick", action="store_const", dest="scale", const=QUICK, help="the same as --scale quick"
     )
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Where things are, and go."""
     parser.add_argument(
         "--directory",
         type=Path,
@@ -110,7 +126,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing; take the results of --json"
     )
-    return parser
 
 
 def _some_of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:

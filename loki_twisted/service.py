@@ -37,7 +37,9 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
+from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.sessions.steering import Steerer
 from loki_twisted.settings import (
@@ -48,7 +50,8 @@ from loki_twisted.settings import (
     refuse_open_listeners,
 )
 from loki_twisted.state.orders import RunControl
-from loki_twisted.state.watcher import StateWatcher
+from loki_twisted.state.redacted import RedactedLayout
+from loki_twisted.state.watcher import LAYOUTS, StateWatcher
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
@@ -169,8 +172,14 @@ class Service(BaseService):
         self.lists = EventLists(reactor)
         self.book = SessionBook(self.log, self.log, _now_ms)
         redactor = Redactor(os.environ)
-        observer = StateObserver(self.book, redactor)
-        self.watcher = StateWatcher(reactor, observer, excluded=[settings.data_dir])
+        self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
+        observer = StateObserver(self.book, self.runs, redactor)
+        self.watcher = StateWatcher(
+            reactor,
+            observer,
+            excluded=[settings.data_dir],
+            layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
+        )
         self.providers = Providers(os.environ, reactor)
         self.runner = KeeperRunner(
             reactor,
@@ -192,6 +201,7 @@ class Service(BaseService):
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
+            runs=self.runs,
             redactor=redactor,
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
@@ -255,10 +265,12 @@ class Service(BaseService):
         self._directory = DataDirectory(self.settings.data_dir)
         await self.log.start()
         await self.book.load()
+        self.runs.load(await self.log.cursors(""))
         await self.launcher.adopt_all()
         self._heartbeats.start()
         # What the state directory says at first may be much, and is told while we serve.
-        self._watch_projects(dict.fromkeys(self.launcher.policy.watched))
+        watched = [*self.launcher.policy.watched, *self.launcher.observed_at_work()]
+        self._watch_projects(dict.fromkeys(watched))
         self._check.start(_CHECK_SECONDS, now=False)
 
     async def _watch(self, directory: str) -> None:
@@ -266,6 +278,8 @@ class Service(BaseService):
         self._watched[directory] = None
         try:
             await self.watcher.watch(directory, await self.log.cursors(""))
+            if (told := self.runs.looked(directory)) is not None:
+                await told
         except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)
             _log.failure("The state directory of {directory} is not watched", directory=directory)
             self._watched[directory] = False
@@ -324,6 +338,7 @@ class Service(BaseService):
         await self._step("ending the lists of events", lists)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
+        self.runs.stop()
         await self._step("leaving the agents", self.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", self.log.stop())

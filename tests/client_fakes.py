@@ -74,6 +74,7 @@ class PlayedServer(Resource):
     :ivar asked: All requests, in order.
     :ivar streams: All connections of the stream, in order.
     :ivar beginning: What each stream brings along with its headers.
+    :ivar is_away: Whether connections break without an answer.
     """
 
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -87,6 +88,7 @@ class PlayedServer(Resource):
         self.stream_type = "text/event-stream"
         self.beginning = b""
         self.stream_answer: tuple[int, Any] | None = None
+        self.is_away = False
 
     def render(self, request: Request) -> int | bytes:
         """Answer."""
@@ -97,6 +99,9 @@ class PlayedServer(Resource):
         }
         method = request.method.decode()
         self.asked.append(Asked(method, request.uri.decode(), headers, request.content.read()))
+        if self.is_away:
+            request.transport.loseConnection()
+            return NOT_DONE_YET
         if path == "/api/events" and self.stream_answer is None:
             request.setHeader("content-type", self.stream_type)
             request.write(

@@ -31,14 +31,18 @@ class FakeLog:
     :ivar passes: How many events that the filter does not want a read passes at most.
     :ivar joins: Whether neighbours of one session are read as one block, also those of different
         commits, as the log on disk gives them.
+    :ivar page_blocks: How many blocks a read gives or passes at most; None for no limit.
     """
 
-    def __init__(self, passes: int = 1000, *, joins: bool = False) -> None:
+    def __init__(
+        self, passes: int = 1000, *, joins: bool = False, page_blocks: int | None = None
+    ) -> None:
         self.bounds = Bounds(1, 0)
         self.failure: str | None = None
         self.holding = False
         self.passes = passes
         self.joins = joins
+        self.page_blocks = page_blocks
         self.reads = {"read": 0, "behind_last": 0, "time_of": 0, "ends": 0}
         self._blocks: list[Block] = []
         self._times: dict[int, int] = {}
@@ -69,8 +73,18 @@ class FakeLog:
     def expire(self, before: int, *spared: str) -> None:
         """Drop the blocks that lie before a number, whole, but for those of some sessions."""
         gone = [b for b in self._blocks if b.last_seq < before and b.session_id not in spared]
-        if not gone:
-            return
+        if gone:
+            self._drop(gone)
+
+    def drop_first_block(self) -> None:
+        """Drop the oldest block."""
+        self._drop(self._blocks[:1])
+
+    def keep_first_block(self, count: int) -> None:
+        """Drop so many blocks behind the oldest, which a running session keeps."""
+        self._drop(self._blocks[1 : 1 + count])
+
+    def _drop(self, gone: Sequence[Block]) -> None:
         self._blocks = [block for block in self._blocks if block not in gone]
         oldest = self._blocks[0].first_seq if self._blocks else self.bounds.newest + 1
         complete_from = max(self.bounds.complete_from, gone[-1].last_seq + 1)
@@ -92,6 +106,7 @@ class FakeLog:
         self.reads["read"] += 1
         newest = self.bounds.newest if before is None else min(self.bounds.newest, before - 1)
         found, held, passed, reached = [], 0, 0, after
+        blocks_left = self.page_blocks
         for block in self._blocks:
             if block.last_seq <= after or block.first_seq > newest:
                 continue
@@ -102,7 +117,9 @@ class FakeLog:
             else:
                 passed += len(block)
             reached = block.last_seq
-            if held > max_bytes or passed > self.passes:
+            if blocks_left is not None:
+                blocks_left -= 1
+            if held > max_bytes or passed > self.passes or blocks_left == 0:
                 break
         else:
             reached = max(reached, newest)
@@ -132,6 +149,10 @@ class FakeLog:
         return self._answered(Ends(*held))
 
     # The test's side
+
+    def id_of(self, seq: int) -> str:
+        """What an event is called."""
+        return event_id(seq, self._times[seq])
 
     @property
     def waiting(self) -> int:

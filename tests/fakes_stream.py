@@ -16,9 +16,10 @@ from loki_twisted.log.interface import Batch
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
+from loki_twisted.model.identifiers import ORIGIN
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
-from loki_twisted.stream.position import EARLIEST, FROM_NOW, Start
+from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.sse import GREETING, place
 from loki_twisted.stream.subscriber import Subscriber
 from loki_twisted.web.event_stream import EventStream
@@ -83,7 +84,7 @@ def last_id_of(received: bytes) -> str | None:
     return ids[-1] if ids else None
 
 
-def begun(behind: str = EARLIEST) -> bytes:
+def begun(behind: str = ORIGIN) -> bytes:
     """What a stream begins with, where nothing was reset."""
     return GREETING + place(behind)
 

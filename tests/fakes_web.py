@@ -13,11 +13,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
-from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, Page
-from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
-from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import event_id
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
@@ -31,6 +27,7 @@ from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals
+from tests.fakes_log import FakeLog
 
 TOKEN = "a-right-token"
 WITH_TOKEN = GatePolicy(token_hashes=frozenset({hash_of_token(TOKEN)}), local_without_token=False)
@@ -229,86 +226,6 @@ class FakeSessions:
         )
 
 
-@implementer(IEventLog)
-class FakeLog:
-    """
-    A log in a list of blocks.
-
-    :ivar page_blocks: How many blocks one read gives at most.
-    """
-
-    def __init__(self, page_blocks: int = 1) -> None:
-        self.blocks: list[Block] = []
-        self.times: dict[int, int] = {}
-        self.bounds = Bounds(1, 0)
-        self.failure: str | None = None
-        self.page_blocks = page_blocks
-        self._observers: list[Callable[[Sequence[Block]], None]] = []
-
-    def append(self, batch: Batch) -> Deferred[Bounds]:
-        """Add a block."""
-        first = self.bounds.newest + 1
-        block = block_of_facts(first, batch.at_ms, batch.session_id, batch.facts)
-        self.blocks.append(block)
-        self.times.update(dict.fromkeys(range(first, block.last_seq + 1), batch.at_ms))
-        self.bounds = Bounds(self.bounds.oldest, block.last_seq)
-        for observer in list(self._observers):
-            observer([block])
-        return succeed(self.bounds)
-
-    def drop_first_block(self) -> None:
-        """Retention."""
-        gone = self.blocks.pop(0)
-        for seq in range(gone.first_seq, gone.last_seq):
-            del self.times[seq]
-        self.times.pop(gone.first_seq - 1, None)
-        self.bounds = Bounds(gone.last_seq + 1, self.bounds.newest)
-
-    def keep_first_block(self, count: int) -> None:
-        """Retention that drops so many blocks behind the first, which a running session keeps."""
-        kept, gone = self.blocks[0], self.blocks[1 : 1 + count]
-        del self.blocks[1 : 1 + count]
-        for seq in range(kept.last_seq + 1, gone[-1].last_seq):
-            del self.times[seq]
-        self.bounds = Bounds(kept.first_seq, self.bounds.newest, gone[-1].last_seq + 1, len(kept))
-
-    def observe(self, observer: Callable[[Sequence[Block]], None]) -> Callable[[], None]:
-        """Tell of new blocks."""
-        self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
-
-    def read(
-        self, after: int, wanted: EventFilter, max_bytes: int, before: int | None = None
-    ) -> Deferred[Page]:
-        """Some blocks; those without a wanted event are passed over, but take their turn."""
-        there = [block for block in self.blocks if before is None or block.first_seq < before]
-        ahead = [block for block in there if block.last_seq > after][: self.page_blocks]
-        found = [block for block in ahead if list(block.wanted(wanted, after))]
-        reached = ahead[-1].last_seq if ahead else after
-        return succeed(Page(found, reached, self.bounds.complete_from))
-
-    def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
-        """Count back."""
-        numbers = [
-            block.first_seq + index for block in self.blocks for index in block.wanted(wanted)
-        ]
-        found = [number for number in numbers if number < before][-count:]
-        return succeed(found[0] - 1 if found else before - 1)
-
-    def time_of(self, seq: int) -> Deferred[int | None]:
-        """When it was."""
-        return succeed(self.times.get(seq))
-
-    def ends(self) -> Deferred[Ends]:
-        """The first and the last."""
-        numbers = (self.bounds.oldest, self.bounds.newest) if self.blocks else ()
-        return succeed(Ends(*([self.id_of(seq) for seq in numbers] or [None, None])))
-
-    def id_of(self, seq: int) -> str:
-        """What it is called."""
-        return event_id(seq, self.times[seq])
-
-
 @implementer(IVitals)
 @attrs.define
 class FakeVitals:
@@ -452,7 +369,7 @@ class Server:
     ) -> None:
         self.clock = Clock()
         self.sessions = FakeSessions() if sessions is None else sessions
-        self.log = FakeLog()
+        self.log = FakeLog(page_blocks=1)
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
         self.lists = EventLists(self.clock)

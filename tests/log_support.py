@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from loki_twisted.log import history
 from loki_twisted.log.changes import NOTHING, Changes, changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened, open_log
@@ -106,6 +107,14 @@ def put(log: Opened, batch: Batch) -> Block | None:
 def put_blocks(log: Opened, blocks: Sequence[NewBlock]) -> None:
     """Commit blocks in one transaction."""
     commit(log.connection, [new.row for new in blocks], NOTHING)
+
+
+def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, count: int) -> int:
+    """Count backwards to the end, stretch by stretch."""
+    counting = history.Count(before, count)
+    while not counting.is_over:
+        counting = history.count_on(connection, counting, wanted)
+    return counting.behind
 
 
 @contextlib.contextmanager

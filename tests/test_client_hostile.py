@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.client import ClientError
 from loki_twisted.client.bodies import collect
-from loki_twisted.client.reconnecting import retry_after_seconds, wanted_seconds
+from loki_twisted.client.reconnecting import pause_seconds, retry_after_seconds
 from loki_twisted.client.sse_parser import SSEParser
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.filters import EventFilter
@@ -164,7 +164,7 @@ def test_waits_are_finite(digits: int) -> None:
     asked = int("9" * min(digits, 400))
 
     assert seconds == 999_999_999.0
-    assert wanted_seconds(ClientError("X", 503, "", {"retryAfter": asked})) == 300.0
+    assert pause_seconds(ClientError("X", 503, "", {"retryAfter": asked})) == 300.0
 
 
 class Given:

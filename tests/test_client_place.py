@@ -33,9 +33,9 @@ class PlaceTests(StreamCase):
         assert self.played.stream.last_event_id == "evt_7_7000"
 
     def test_from_now_on_in_an_empty_log(self) -> None:
-        """Where there is no event yet, from now on is from the first one on."""
+        """Where there is no event yet, from now on is from the first one on, or it is told."""
         self.consume()
-        assert self.played.stream.last_event_id == "earliest"
+        assert self.played.stream.last_event_id == "evt_0_0"
 
     def test_the_place_of_from_now_on(self) -> None:
         """A consumer that has taken nothing yet can go on later all the same."""

@@ -76,6 +76,41 @@ class ReconnectingTests(StreamCase):
 
         assert 10 <= self.come_and_go(20, frame(1)) <= 21
 
+    def test_refusals_between_events(self) -> None:
+        """A server that wants no pause, and refuses between events, is not asked more often."""
+        refusal = (503, {"error": "Later.", "code": "X"})
+        self.consume(after="earliest")
+        asked = 0
+        for _ in range(20 * 20):
+            if not self.played.stream.gone:
+                self.played.send(b"retry: 0\n\n" + frame(1))
+                self.played.server.stream_answer = refusal
+                self.played.stream.end()
+                self.played.flush()
+                asked = len(self.played.server.asked)
+            if len(self.played.server.asked) == asked + 5:
+                self.played.server.stream_answer = None
+            self.played.advance(0.05)
+
+        assert len(self.played.server.streams) >= 3
+        assert 10 <= len(self.played.server.asked) <= 21
+
+    def test_nobody_answers_for_a_moment(self) -> None:
+        """A server that wants no pause, and is away for a moment, is found soon after that."""
+        self.consume(after="earliest")
+        self.played.send(b"retry: 0\n\n")
+        self.played.advance(1)
+        self.played.server.is_away = True
+        self.played.stream.end()
+        for _ in range(100):
+            self.played.advance(0.005)
+        assert len(self.played.server.asked) >= 4
+
+        self.played.server.is_away = False
+        for _ in range(100):
+            self.played.advance(0.01)
+        assert len(self.played.server.streams) == 2
+
     def test_words_of_the_stream_make_nothing_good(self) -> None:
         """What a server says of the stream is no success: the pauses grow to half a minute."""
         bye = special("stream:bye", {"lastEventId": "evt_1_1000"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -105,3 +106,52 @@ def test_the_second_way_is_taken_where_the_first_fails(monkeypatch: pytest.Monke
     monkeypatch.setattr(peer, "_ask_sock_diag", refuse)
     with connection(socket.AF_INET, "127.0.0.1") as (ours, _):
         assert uid_of_peer(ours.getsockname(), ours.getpeername()) == os.geteuid()
+
+
+@pytest.fixture
+def tables_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Gets an item each time when all of the kernel's table is read."""
+    reads: list[object] = []
+    read = peer._read_proc
+
+    def note(here: peer.SocketAddress, there: peer.SocketAddress) -> int | None:
+        reads.append(there)
+        return read(here, there)
+
+    monkeypatch.setattr(peer, "_read_proc", note)
+    return reads
+
+
+def test_who_hangs_up_does_not_have_the_table_read(tables_read: list[object]) -> None:
+    """One who connects and is gone at once costs one short question, as all others."""
+    with connection(socket.AF_INET, "127.0.0.1") as (ours, other):
+        ends = ours.getsockname(), ours.getpeername()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+        other.close()
+        assert uid_of_peer(*ends) is None
+        assert uid_of_peer((ends[0][0], 1), ends[1]) is None
+
+    with connection(socket.AF_INET, "127.0.0.1") as (ours, other):
+        ends = ours.getsockname(), ours.getpeername()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        other.close()  # with a reset: neither end is there any more
+        assert uid_of_peer(*ends) is None
+
+    assert tables_read == []
+
+
+def test_a_diagnosis_without_tcp_is_none(
+    monkeypatch: pytest.MonkeyPatch, tables_read: list[object]
+) -> None:
+    """A kernel that says of each socket that there is none is not believed: its table is read."""
+    with connection(socket.AF_INET, "127.0.0.1") as (ours, _):
+        here, there = ours.getsockname(), ours.getpeername()
+        nowhere = peer._said_of((here[0], 1), there)
+        monkeypatch.setattr(peer, "_said_of", lambda *_: nowhere)
+        peer._knows_tcp.cache_clear()
+        try:
+            assert uid_of_peer(here, there) == os.geteuid()
+        finally:
+            peer._knows_tcp.cache_clear()
+
+    assert tables_read == [there]

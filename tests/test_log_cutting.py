@@ -168,3 +168,33 @@ def test_spans_go_with_their_blocks(desks: Desks) -> None:
     assert sorted(spans) == sorted({(seq // SPAN,) for _, seq in firsts})
     of_sessions = desk.log.connection.execute("SELECT session, number FROM session_spans")
     assert sorted(of_sessions) == sorted({(name, seq // SESSION_SPAN) for name, seq in firsts})
+
+
+@pytest.mark.parametrize("has_rests", [False, True])
+def test_a_session_that_goes_on_and_on_does_not_make_the_log_grow(
+    desks: Desks, *, has_rests: bool
+) -> None:
+    """While a session runs the log has what it keeps and half of that beside it, however long."""
+    desk = desks(events=10, running_events=40)
+    desk.run("busy")
+    lengths = []
+    for _ in range(400):
+        fill(desk, 1, session_id="busy")
+        lengths.append(len(desk.bounds))
+        if has_rests:
+            desk.settle()
+
+    assert min(lengths[40:]) >= 40
+    assert max(lengths) <= 40 + 20 + 10  # and what a floor is old
+
+
+def test_a_session_with_long_lines_does_not_make_the_log_grow(desks: Desks) -> None:
+    """So it is where the limit is one of bytes, and the session keeps more than it allows."""
+    desk = desks(size=100_000, running_events=40)
+    desk.run("busy")
+    line = fact("x" * 8_000)
+    for _ in range(400):
+        desk.say(line, session_id="busy")
+
+    assert 40 <= len(desk.bounds) <= 40 + 20 + 10
+    assert desk.bytes_in_use() < 700_000

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from loki_twisted.log.messages import (
     Committed,
     Shortened,
 )
+from loki_twisted.log.retention import Stored
 from loki_twisted.model.filters import EVERYTHING
 from tests.counted_syncs import counted_syncs
 from tests.cutting_desk import Desk, Desks, fill
@@ -164,3 +166,30 @@ def test_what_slices_did_may_be_lost(desks: Desks, tmp_path: Path) -> None:
             found.append(log.bounds)
 
     assert set(found) == set(were)
+
+
+def test_what_many_sessions_keep_is_not_looked_at_again_and_again(
+    desks: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much running sessions keep, each event that is said costs a look at a few blocks."""
+    sessions, keeps = 100, 20
+    desk = desks(events=10, running_events=keeps)
+    for number in range(sessions):
+        desk.run(f"s{number}")
+    looked = 0
+    stored = holdings.stored
+
+    def counting(*arguments: Any) -> Iterator[Stored]:
+        nonlocal looked
+        for block in stored(*arguments):
+            looked += 1
+            yield block
+
+    monkeypatch.setattr(holdings, "stored", counting)
+    said = 4 * sessions * keeps
+    for number in range(said):
+        fill(desk, 1, session_id=f"s{number % sessions}")
+        desk.settle()
+
+    assert sessions * keeps <= len(desk.bounds) <= 1.6 * sessions * keeps
+    assert looked <= 5 * said

@@ -20,6 +20,7 @@ from loki_twisted.model.sessions import SessionStatus
 from tests.cutting_desk import Desk
 from tests.log_support import (
     Happened,
+    behind_last,
     fact,
     filters,
     remembered,
@@ -151,7 +152,7 @@ class Log(RuleBasedStateMachine):
         """And what is counted backwards."""
         before = max(1, self.desk.bounds.newest + 1 - back)
         earlier = [event for event in self.desk.held() if event.seq < before]
-        behind = history.behind_last(self.desk.reader, before, wanted, count)
+        behind = behind_last(self.desk.reader, before, wanted, count)
         assert wanted_of(earlier, wanted, behind) == wanted_of(earlier, wanted)[-count:]
 
     @invariant()

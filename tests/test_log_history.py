@@ -22,6 +22,7 @@ from loki_twisted.model.identifiers import event_id
 from tests.log_support import (
     MS,
     SESSIONS,
+    behind_last,
     block,
     counted_queries,
     fact,
@@ -105,7 +106,7 @@ def test_counting_back_finds_the_last(log: Opened, monkeypatch) -> None:
         refill(log, blocks)
         events = remembered([new.block for new in blocks])
         before = data.draw(st.integers(1, len(events) + 1))
-        behind = history.behind_last(log.readers[0], before, wanted, count)
+        behind = behind_last(log.readers[0], before, wanted, count)
         earlier = [event for event in events if event.seq < before]
         assert wanted_of(earlier, wanted, behind) == wanted_of(earlier, wanted)[-count:]
         assert behind == before - 1 or wanted_of(earlier[: behind + 1], wanted, behind)
@@ -149,7 +150,7 @@ def test_what_is_skipped_is_not_wanted(
         place = data.draw(st.sampled_from([0, *(event.seq for event in events)]))
         assert paged(log.readers[0], place, newest, wanted, 500) == wanted_of(events, wanted, place)
         before = place + 1
-        behind = history.behind_last(log.readers[0], before, wanted, count)
+        behind = behind_last(log.readers[0], before, wanted, count)
         earlier = [event for event in events if event.seq < before]
         assert wanted_of(earlier, wanted, behind) == wanted_of(earlier, wanted)[-count:]
 
@@ -229,9 +230,27 @@ def test_the_work_for_a_rare_type_is_bounded(log: Opened, monkeypatch) -> None:
         assert reached == stretches
 
 
+def test_the_work_of_a_count_is_bounded(log: Opened, monkeypatch) -> None:
+    """It stops after so many blocks, wanted or passed, and goes on from there."""
+    rare = mask_of_types(["session:*"])
+    put_blocks(log, [new_block(block(1 + n, ["x"], f"s{n % 2}"), MS) for n in range(2_500)])
+
+    def places(wanted: EventFilter, count: int) -> list[int]:
+        counts = [history.Count(2_501, count)]
+        while not counts[-1].is_over:
+            counts.append(history.count_on(log.readers[0], counts[-1], wanted))
+        return [each.high for each in counts]
+
+    monkeypatch.setattr(history, "MAX_ROWS", 72)
+    assert places(EVERYTHING, 100) == [2_500, 2_428, 2_400]
+    monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 2)
+    assert places(EventFilter(None, rare), 1)[:3] == [2_500, 2_372, 2_244]
+    assert places(EventFilter("s0", rare), 1) == [2_500, 451, -1]
+
+
 @pytest.mark.parametrize("session_id", [None, "session_2"])
 def test_a_hole_is_no_work(log: Opened, monkeypatch, session_id: str | None) -> None:
-    """However wide a hole is, a read by types leads over it to what lies behind."""
+    """However wide a hole is, a question by types leads over it to what lies beyond."""
     monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 10)
     wanted = EventFilter(session_id, mask_of_types(["log:info"]))
     put_blocks(log, [new_block(block(1, ["before"]), MS)])
@@ -241,13 +260,17 @@ def test_a_hole_is_no_work(log: Opened, monkeypatch, session_id: str | None) -> 
 
     assert [each.first_seq for each in page.blocks] == [10**9]
 
+    put_blocks(log, [new_block(block(2, ["before"], "session_2"), MS)])
+    counted = history.count_on(log.readers[0], history.Count(10**9, 1), wanted)
+    assert (counted.is_over, counted.behind) == (True, 1)
+
 
 def test_counting_back_looks_at_more_and_more(log: Opened) -> None:
     """Few blocks are looked at for few events, and many in few queries."""
     put_blocks(log, [new_block(block(1 + n, ["x"]), MS) for n in range(1_000)])
     for count, rows in ((1, [1]), (50, [8, 42]), (1_000, [8, 64, 512, 416])):
         with counted_queries(log.readers[0]) as queries:
-            assert history.behind_last(log.readers[0], 1_001, EVERYTHING, count) == 1_000 - count
+            assert behind_last(log.readers[0], 1_001, EVERYTHING, count) == 1_000 - count
         assert queries == rows
 
 
@@ -276,7 +299,7 @@ def test_the_oldest_may_be_gone(log: Opened) -> None:
 
     assert [each.first_seq for each in page.blocks] == [5, 7, 9]
     assert page.reached == 10
-    assert history.behind_last(log.readers[0], 11, EVERYTHING, 100) == 4
+    assert behind_last(log.readers[0], 11, EVERYTHING, 100) == 4
     assert history.time_of(log.readers[0], 4) is None
 
 
@@ -342,6 +365,33 @@ def steps_of(connection: apsw.Connection, read: Callable[[], object]) -> int:
     return count
 
 
+@pytest.mark.parametrize("session_id", [None, "session_1"])
+def test_what_lies_between_two_matches_is_passed_over(log: Opened, session_id: str | None) -> None:
+    """Neither direction looks at the blocks between a match in the oldest span and the newest."""
+    reader = log.readers[0]
+    wanted = EventFilter.of(session_id, ["task:*"])
+    costs = []
+    for count in (2 * SESSION_SPAN, 7 * SESSION_SPAN):
+        kinds = ["task:created", *["log:info"] * count, "task:created"]
+        events = [
+            block_of_facts(1 + n, MS, "session_1", [fact("x", k)]) for n, k in enumerate(kinds)
+        ]
+        refill(log, [new_block(each, MS) for each in events])
+        newest = count + 2
+        assert frames(history.read(reader, 0, newest, wanted, 10**6).blocks, wanted)
+        assert behind_last(reader, newest + 1, wanted, 2) == 0
+        costs.append(
+            (
+                steps_of(reader, lambda n=newest: history.read(reader, 0, n, wanted, 10**6)),
+                steps_of(reader, lambda n=newest: behind_last(reader, n + 1, wanted, 2)),
+            )
+        )
+
+    spans = 5 * SESSION_SPAN // SPAN
+    assert costs[1][0] < costs[0][0] + 2 * spans
+    assert costs[1][1] < costs[0][1] + 2 * spans
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -361,7 +411,7 @@ def test_a_page_costs_the_same_in_a_long_log(log: Opened, wanted: EventFilter) -
         costs.append(
             (
                 steps_of(reader, lambda n=count: history.read(reader, 0, n, wanted, 10_000)),
-                steps_of(reader, lambda n=count: history.behind_last(reader, n + 1, wanted, 50)),
+                steps_of(reader, lambda n=count: behind_last(reader, n + 1, wanted, 50)),
             )
         )
 

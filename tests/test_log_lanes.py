@@ -90,6 +90,22 @@ def test_no_lane_is_owed_time_in_which_it_asked_nothing() -> None:
     assert order.count("scan") == 5
 
 
+def test_a_clock_that_does_not_tell_gives_no_lane_everything() -> None:
+    """Questions that seem to take no time at all are still paid for: all lanes have their turn."""
+    lanes = Lanes[str]()
+    for lane in Lane:
+        for _ in range(4):
+            lanes.add(lane, lane.name)
+    order = []
+    for _ in range(6):
+        found = lanes.take()
+        assert found is not None
+        lanes.done(found[0], 0.0)
+        order.append(found[1])
+
+    assert sorted(order) == sorted(2 * [lane.name for lane in Lane])
+
+
 seconds = st.floats(0.0001, 1)
 
 

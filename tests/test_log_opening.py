@@ -326,6 +326,8 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
         "UPDATE sessions SET body = '{}'",
         "UPDATE tasks SET body = '{'",
         "UPDATE task_totals SET total = total + 1",
+        "DELETE FROM spans WHERE number = 1",
+        "DELETE FROM session_spans WHERE session = 'session_2'",
     ],
 )
 def test_a_suspect_log_with_damage_in_its_middle(path: Path, damage: str) -> None:

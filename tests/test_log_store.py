@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from loki_twisted.log import history
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.log.lanes import Lane
 from loki_twisted.log.store import SQLiteEventLog
@@ -197,7 +198,7 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
 
 
 BY_TYPES = EventFilter(mask=1)
-
+BY_LOG = EventFilter.of(None, ["log:*"])
 
 BY_SESSION = EventFilter("session_1")
 
@@ -233,6 +234,21 @@ def test_what_is_asked_waits_with_its_like(
     gate.set()
     for each in (*before, asked):
         desk.clock.result(each)
+
+
+def test_a_count_lets_others_have_their_turn(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all threads count back over many blocks, what is short is answered in between."""
+    monkeypatch.setattr(history, "MAX_ROWS", 8)
+    for _ in range(100):
+        desk.append(fact())
+    order: list[str] = []
+    counts = [desk.log.behind_last(101, BY_LOG, 90) for _ in range(2)]
+    time = desk.log.time_of(1)
+    for name, each in (("count", counts[0]), ("count", counts[1]), ("time", time)):
+        each.addCallback(lambda found, name=name: (order.append(name), found)[1])
+
+    assert [desk.clock.result(each) for each in (*counts, time)] == [10, 10, MS]
+    assert order == ["time", "count", "count"]
 
 
 class RealReactorTests(TestCase):

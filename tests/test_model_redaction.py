@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loki_twisted.model.events import Fact
 from loki_twisted.model.redaction import MASK, Redactor, redact
+from loki_twisted.model.tasks import Task, TaskStatus
 
 CONSOLE = Path(__file__).parent / "data" / "run1-simple" / "console.jsonl"
 
@@ -139,3 +142,23 @@ def test_the_texts_of_a_fact() -> None:
     fact = Fact("log:info", {"message": "ok", "context": {"list": ["A_KEY=abc", 1]}})
     assert redactor.fact(fact).data == {"message": "ok", "context": {"list": ["A_KEY=***", 1]}}
     assert fact.data["context"] == {"list": ["A_KEY=abc", 1]}
+
+
+def test_values_of_every_kind() -> None:
+    """Structs and attrs classes are redacted too, and all else is given back as it is."""
+    redactor = Redactor({})
+    task = Task(id="1", session_id="s", title="A_KEY=abc", status=TaskStatus.PENDING)
+    seen = TasksOf([task, 1], "x")
+    redacted = redactor.value(seen)
+    assert redacted == TasksOf([msgspec.structs.replace(task, title="A_KEY=***"), 1], "x")
+    assert redactor.value(redacted) is redacted
+    for other in (None, 1.5, b"A_KEY=abc", TaskStatus.PENDING, ("a", "b")):
+        assert redactor.value(other) is other
+
+
+@attrs.frozen
+class TasksOf:
+    """Something with texts inside."""
+
+    tasks: list[object]
+    name: str

@@ -38,6 +38,8 @@ from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionQuery
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.run_observer import RunObserver
+from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.sessions.steering import Steerer
 from loki_twisted.state.interface import (
@@ -84,7 +86,8 @@ class World:
 
         self.watcher = FakeWatcher()
         self.book = SessionBook(self.log, self.log, now_ms)
-        self.observer = StateObserver(self.book)
+        runs = RunObserver(self.clock, self.book, lambda run: Liveness.UNKNOWN)
+        self.observer = StateObserver(self.book, runs)
         self.steerer = Steerer(reactor=self.clock, book=self.book, control=self.control)
         entropy = iter(range(1, 1000))
         self.launcher = Launcher(
@@ -102,6 +105,7 @@ class World:
             ),
             now_ms=now_ms,
             entropy=lambda count: next(entropy).to_bytes(count, "big"),
+            runs=runs,
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
 

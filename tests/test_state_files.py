@@ -23,7 +23,7 @@ from loki_twisted.state.files import (
     read_state,
 )
 from loki_twisted.state.interface import Sighting, TasksSighting
-from loki_twisted.state.layout import ILayout
+from loki_twisted.state.layout import ILayout, PlainLayout
 from tests.fakes_state import logged_failures
 
 TASKS = "sessions/s1/tasks.json"
@@ -207,7 +207,7 @@ def test_equal_content_has_an_equal_mark(tmp_path: Path) -> None:
 
 
 @implementer(ILayout)
-class Broken:
+class Broken(PlainLayout):
     """A layout with a fault."""
 
     def rank(self, path: str) -> int | None:

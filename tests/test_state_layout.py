@@ -11,12 +11,18 @@ from zope.interface.verify import verifyObject
 
 from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.interface import CurrentSession, Sighting
-from loki_twisted.state.layout import ILayout, JoinedLayout, NotUnderstood, json_of
+from loki_twisted.state.layout import (
+    ILayout,
+    JoinedLayout,
+    NotUnderstood,
+    PlainLayout,
+    json_of,
+)
 
 
 @implementer(ILayout)
 @attrs.frozen
-class Other:
+class Other(PlainLayout):
     """A layout of one file that names a session, in a directory of its own."""
 
     file: str

@@ -33,7 +33,7 @@ def test_any_id(asked: str) -> None:
     hub = Hub(Clock(), log)
     received = listen(hub, start=Behind(asked)).received
     known = {f"evt_{number}_{START_MS}": number for number in range(1, EVENTS + 1)}
-    known |= {"earliest": 0}
+    known |= {"earliest": 0, "evt_0_0": 0}
     after = known.get(asked, 0)
     assert numbers_of(received) == list(range(after + 1, EVENTS + 1))
     resets = named(received, "stream:reset")

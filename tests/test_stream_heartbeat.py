@@ -55,7 +55,7 @@ class HeartbeatsTests(SynchronousTestCase):
         assert len(named(one.received, "heartbeat")) == 2
         for sink in (everything, one):
             assert {frame.id for frame in frames_of(sink.received) if frame.event} == {None}
-            assert last_id_of(sink.received) == "earliest"
+            assert last_id_of(sink.received) == "evt_0_0"
 
     def test_nobody_listens(self) -> None:
         """While nobody listens, nobody is asked."""

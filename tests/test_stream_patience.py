@@ -10,9 +10,11 @@ from loki_twisted.model.filters import EventFilter, mask_of_types
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import Progress
 from loki_twisted.stream.position import FROM_NOW, Behind, LastEvents
-from loki_twisted.stream.sse import KEEP_ALIVE, place
+from loki_twisted.stream.sse import GREETING, KEEP_ALIVE, heartbeat, place
 from tests.fakes_log import START_MS, FakeLog
 from tests.fakes_stream import (
+    OTHER,
+    SESSION,
     MemorySink,
     batch,
     begun,
@@ -58,6 +60,16 @@ class PatienceTests(SynchronousTestCase):
         assert KEEP_ALIVE not in sink.received
         self.pass_time(15)
         assert sink.received.endswith(KEEP_ALIVE + place(f"evt_10_{START_MS}"))
+
+    def test_heartbeats_do_not_keep_the_place_back(self) -> None:
+        """Who watches a quiet session is told its place, though heartbeats come all the time."""
+        sink = listen(self.hub, EventFilter(SESSION))
+        for _ in range(8):
+            self.log.commit(batch(1, session_id=OTHER))
+            self.pass_time(5)
+            self.hub.announce(SESSION, BEAT, heartbeat(SESSION, START_MS, {}))
+        assert last_id_of(sink.received) in {f"evt_{number}_{START_MS}" for number in (6, 7, 8)}
+        assert sink.received.count(KEEP_ALIVE) == 2
 
     def test_keep_alive_tells_the_place(self) -> None:
         """Who wants nothing of what goes by is told where it is, and comes back to that."""
@@ -113,6 +125,17 @@ class PatienceTests(SynchronousTestCase):
         sink = listen(self.hub, TASKS, EARLIEST)
         self.pass_time(18)
         assert sink.received == begun() + KEEP_ALIVE
+
+    def test_who_waits_for_history_is_told_no_place(self) -> None:
+        """Before it is known where the last events begin, a place would be one behind them."""
+        self.log.commit(batch(5))
+        self.log.holding = True
+        sink = listen(self.hub, start=LastEvents(3))
+        self.pass_time(18)
+        assert sink.received == GREETING + KEEP_ALIVE
+        self.log.holding = False
+        self.log.answer(self.log.waiting)
+        assert numbers_of(sink.received) == [3, 4, 5]
 
     def test_full_streams_are_not_kept_awake(self) -> None:
         """To a transport that is full no comment is added."""

@@ -48,6 +48,7 @@ def test_start() -> None:
         ("evt_15_778", 777, 3, ResetReason.UNKNOWN),
         ("evt_15_" + "7" * 200, 777, 3, ResetReason.UNKNOWN),
         ("evt_15_777", None, 3, ResetReason.EXPIRED),  # dropped while it was looked up
+        ("evt_0_0", None, 3, ResetReason.EXPIRED),
         ("evt_0_777", None, 3, ResetReason.UNKNOWN),
         ("evt_015_777", None, 3, ResetReason.UNKNOWN),
         ("hb_1763900000000", None, 3, ResetReason.UNKNOWN),
@@ -71,6 +72,7 @@ def test_resumption_from_an_empty_log() -> None:
     assert resumption("evt_19_5", Bounds(21, 20), None).reset is ResetReason.EXPIRED
     assert resumption("evt_1_5", Bounds(1, 0), None) == Resumption(0, ResetReason.FUTURE)
     assert resumption("earliest", Bounds(1, 0), None) == Resumption(0)
+    assert resumption("evt_0_0", Bounds(1, 0), None) == Resumption(0)
 
 
 @calm

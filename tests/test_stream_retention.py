@@ -114,7 +114,7 @@ THERE = [1, 2, 3, *range(25, 33)]
         (f"evt_{'9' * 19}_{MS}", "future"),
         (f"evt_{'9' * 240}_1", "future"),
         (f"evt_{'9' * 300}_1", "unknown"),
-        ("evt_0_0", "unknown"),
+        ("evt_0_0", "expired"),
         ("evt_-1_5", "unknown"),
         ("evt_1", "unknown"),
         ("hb_1790000000000", "unknown"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from loki_twisted.web.event_lists import MOST_LISTS
 from tests.succession import Succession
 from tests.system import TIMEOUT
+from tests.test_system_sessions import until
 from tests.test_system_slow_readers import forget_most, memory
 
 CLIENTS = 3 * MOST_LISTS
@@ -35,8 +36,7 @@ def test_lists_that_nobody_takes(tmp_path: Path) -> None:
     """
     with Succession(tmp_path) as place, ExitStack() as exit_:
         place.order(f"flow 50 0.02 {LENGTH}")
-        while place.server.get("/api/events/stats")["historySize"] < EVENTS:
-            pass
+        until(lambda: place.server.get("/api/events/stats")["historySize"] >= EVENTS)
         place.end()
         before = memory(place.server.pid, "VmRSS")
         forget_most(place.server.pid)

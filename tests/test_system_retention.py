@@ -41,12 +41,17 @@ def history_size(server: Server) -> int:
 
 def all_at_rest(server: Server) -> list[Told]:
     """All events of the history, when nothing has gone in the meantime."""
-    while True:
+    events: list[Told] = []
+
+    def nothing_has_gone() -> bool:
         before = server.get("/api/events/stats")
         with contextlib.suppress(AssertionError):  # the place in the history may have gone
-            events = list(history(server))
-            if server.get("/api/events/stats") == {**before, "eventsPerSecond": ANY}:
-                return events
+            events[:] = history(server)
+            return bool(server.get("/api/events/stats") == {**before, "eventsPerSecond": ANY})
+        return False
+
+    until(nothing_has_gone)
+    return events
 
 
 def test_by_events(home: Path) -> None:

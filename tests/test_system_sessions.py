@@ -187,12 +187,26 @@ def test_a_recorded_run_of_loki_mode(home: Path, tmp_path: Path) -> None:
     )
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     with Server(home, PATH=path) as server:
-        events = server.until_end(server.start(provider="claude"))
+        session_id = server.start(provider="claude")
+        events = server.until_end(session_id)
+        tasks = server.get(f"/api/sessions/{session_id}/tasks")["tasks"]
+        listed = server.get("/api/sessions")
+    assert listed["total"] == 1
+    assert {task["id"]: task["status"] for task in tasks} == {
+        "prd-001": "pending",
+        "prd-002": "pending",
+        "iteration-1": "completed",
+        "iteration-2": "completed",
+        "todo-0": "skipped",
+    }
+    phases = [event.data["phase"] for event in events if event.type == "phase:started"]
+    assert phases[:2] == ["bootstrap", "building"]
     console = [
         json.loads(line)
         for line in (recording / "console.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     files = {path.stem for path in (home / ".loki").rglob("*.log")}
+    files |= {"events", "agent-audit", "loki-mode"}
     told = [
         event.data["message"]
         for event in events

@@ -19,6 +19,7 @@ from tests.figures import tell
 from tests.plain_reader import PlainReader
 from tests.succession import Succession
 from tests.system import TIMEOUT
+from tests.test_system_sessions import until
 
 STUCK = 50
 HEALTHY = 3
@@ -109,8 +110,7 @@ def newest(place: Succession) -> str:
 
 def until_subscribed(place: Succession, count: int) -> None:
     """Wait until so many readers are served."""
-    while place.server.get("/api/events/stats")["subscribers"] != count:
-        pass
+    until(lambda: place.server.get("/api/events/stats")["subscribers"] == count)
 
 
 def check_whole(ids: Sequence[str], last: str) -> None:

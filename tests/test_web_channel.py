@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, providedBy
 
+from loki_twisted.web import channel
 from loki_twisted.web.limits import Limits
 from tests.fakes_web import (
     PUBLIC,
@@ -555,6 +557,23 @@ def test_who_takes_nothing_is_cut(data: bytes) -> None:
     wait(server, 64)
     assert not transport.connected
     assert server.clock.getDelayedCalls() == []
+
+
+def test_who_is_refused_gets_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly the client takes the answers before, it is cut when its moment is over."""
+    server = Server()
+    transport = StuckTransport()
+    protocol = server.site.buildProtocol(STRANGER)
+    transport.protocol = protocol
+    protocol.makeConnection(transport)
+    left = count(100_000, -1)
+    monkeypatch.setattr(channel, "on_the_way", lambda _: next(left))
+    protocol.dataReceived(LIVE)
+    wait(server, 70)
+    assert transport.connected
+    protocol.dataReceived(b"nonsense\r\n")
+    wait(server, 4)
+    assert not transport.connected
 
 
 def test_closed_connections_leave_nothing_behind() -> None:

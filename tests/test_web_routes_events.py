@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from loki_twisted.log.interface import Batch, IEventLog, Page
+from loki_twisted.log.interface import Batch, IEventLog
 from loki_twisted.model.events import Fact
-from tests.fakes_web import AT_MS, FakeLog, Server, request_bytes
+from tests.fakes_log import FakeLog
+from tests.fakes_web import AT_MS, Server, request_bytes
 
 ONE, TWO = "session_1_aaaaaaaa", "session_2_bbbbbbbb"
 BLOCKS = (
@@ -79,6 +79,7 @@ def test_history_is_what_the_log_holds() -> None:
         ("minLevel=error", [1, 3, 5, 6, 8, 9]),
         ("types=task:*&minLevel=error", [3, 6, 8]),
         ("after=earliest", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("after=evt_0_0", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
         ("after=earliest&limit=2", [1, 2]),
         ("after=earliest&types=task:*&limit=2", [3, 6]),
         ("after={2}", [3, 4, 5, 6, 7, 8, 9]),
@@ -212,110 +213,6 @@ def test_an_empty_history() -> None:
     """A log without events has an empty one."""
     here = Server()
     assert history(here) == history(here, "after=earliest") == []
-
-
-# Retention
-
-
-@pytest.mark.parametrize(
-    ("query", "numbers", "complete_from"),
-    [
-        ("", [1, 2, 3, 7, 8, 9], 7),
-        ("limit=4", [3, 7, 8, 9], 7),
-        ("limit=3", [7, 8, 9], 7),
-        ("after=earliest", [1, 2, 3, 7, 8, 9], 7),
-        ("after={1}&limit=1", [2], 7),
-        ("after={6}", [7, 8, 9], 7),
-        ("after={7}", [8, 9], 7),
-        ("before={2}", [1], 7),
-        ("types=task:*", [3, 8], 7),
-    ],
-)
-@pytest.mark.parametrize("page_blocks", [1, 10])
-def test_where_nothing_is_missing(
-    query: str, numbers: list[int], complete_from: int, page_blocks: int
-) -> None:
-    """What running sessions keep is given, and the answer tells from where on it has no holes."""
-    here = server()
-    here.log.page_blocks = page_blocks
-    ids = {str(number): here.log.id_of(number) for number in range(1, 10)}
-    for number, name in ids.items():
-        query = query.replace(f"{{{number}}}", name)
-    here.log.keep_first_block(2)
-    assert history(here, query) == numbers
-    assert here.ask("GET", f"/api/events/history?{query}").json["completeFrom"] == complete_from
-
-
-def drop_three(here: Server) -> None:
-    """Let the first three blocks go, up to event 6."""
-    for _ in range(3):
-        here.log.drop_first_block()
-
-
-def overtaken(here: Server, at: int, drop: Callable[[], None]) -> None:
-    """Let events go just before a log is read for the so-manieth time."""
-    read, reads = here.log.read, 0
-
-    def read_later(*arguments: Any) -> Deferred[Page]:
-        nonlocal reads
-        reads += 1
-        if reads == at:
-            drop()
-        return read(*arguments)
-
-    here.log.read = read_later  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("at", [1, 2])
-def test_a_history_that_is_overtaken_behind_an_event(at: int) -> None:
-    """If what follows is dropped while it is read, the event is none any more that is held."""
-    here = server()
-    overtaken(here, at, lambda: drop_three(here))
-    response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
-    assert (response.status, response.code) == (422, "VALIDATION_ERROR")
-    assert response.json["details"] == {
-        "errors": [{"path": "after", "message": "is no event that the log holds"}],
-        "oldest": here.log.id_of(7),
-        "newest": here.log.id_of(9),
-    }
-
-
-@pytest.mark.parametrize("at", [1, 2])
-@pytest.mark.parametrize(
-    ("query", "numbers"),
-    [("limit=8", [7, 8, 9]), ("after=earliest", [7, 8, 9]), ("types=task:*", [8])],
-)
-def test_a_history_that_is_overtaken(query: str, numbers: list[int], at: int) -> None:
-    """If events are dropped while they are read, it begins anew with those that there are."""
-    here = server()
-    overtaken(here, at, lambda: drop_three(here))
-    response = here.ask("GET", f"/api/events/history?{query}")
-    assert [int(each["id"].split("_")[1]) for each in response.json["events"]] == numbers
-    assert response.json["completeFrom"] == 7
-
-
-def test_a_history_that_is_overtaken_behind_an_event_that_is_kept() -> None:
-    """The event is held, so it is answered, and where nothing is missing is told."""
-    here = server()
-    overtaken(here, 1, lambda: here.log.keep_first_block(2))
-    response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
-    numbers = [int(each["id"].split("_")[1]) for each in response.json["events"]]
-    assert (numbers, response.json["completeFrom"]) == ([2, 3, 7, 8, 9], 7)
-
-
-def test_a_history_that_is_overtaken_again_and_again() -> None:
-    """It is given up, and the same request may succeed later."""
-    here = server([(ONE, ["log:info"])] * 40)
-    read = here.log.read
-
-    def read_too_late(after: int, *arguments: Any) -> Deferred[Page]:
-        while here.log.bounds.oldest <= after + 1:
-            here.log.drop_first_block()
-        return read(after, *arguments)
-
-    here.log.read = read_too_late  # type: ignore[method-assign]
-    response = here.ask("GET", "/api/events/history")
-    assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
 
 
 def test_stats() -> None:

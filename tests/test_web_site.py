@@ -62,6 +62,7 @@ def test_too_many_connections_are_told_so() -> None:
     response = third.response()
     assert (response.status, response.code) == (503, "SERVICE_UNAVAILABLE")
     assert response.header("connection") == "close"
+    assert response.header("retry-after") == "1"
     first.close()
     fourth = server.connect()
     for each in (second, fourth):

@@ -17,11 +17,12 @@ from twisted.internet.threads import deferToThread
 
 from loki_twisted.log.interface import Batch
 from loki_twisted.model.events import Fact
-from loki_twisted.web.event_lists import PATIENCE_SECONDS
+from loki_twisted.stream.patience import PATIENCE
 from loki_twisted.web.limits import Limits
 from tests.fakes_web import AT_MS, Server, request_bytes
 
 TIMEOUT = 30
+PATIENCE_SECONDS = PATIENCE.stall_seconds
 PART = 24 * 1024
 """Much more than the client's kernel keeps for it, so the server's has to give some of it away."""
 

@@ -19,6 +19,8 @@ from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.tasks import TaskQuery
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.run_observer import RunObserver
+from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.files import read_state
 from loki_twisted.state.interface import (
@@ -51,7 +53,8 @@ class Watched:
         await self.log.start()
         self.book = SessionBook(self.log, self.log, lambda: NOW_MS)
         await self.book.load()
-        self.watcher = StateWatcher(reactor, StateObserver(self.book), **more)
+        runs = RunObserver(reactor, self.book, lambda run: Liveness.UNKNOWN)
+        self.watcher = StateWatcher(reactor, StateObserver(self.book, runs), **more)
         await self.watcher.watch(str(self.project), await self.log.cursors(""))
 
     async def stop(self) -> None:

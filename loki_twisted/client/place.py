@@ -13,7 +13,7 @@ import attrs
 
 from loki_twisted.client.frames import Meaning, StreamBye, StreamReset
 from loki_twisted.model.events import Event
-from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 
 
 @attrs.frozen
@@ -21,7 +21,7 @@ class Place:
     """
     What to go on after.
 
-    :ivar after: An event id, ``EARLIEST``, or None while it is not known.
+    :ivar after: An event id, ``EARLIEST``, ``ORIGIN``, or None while it is not known.
     :ivar is_reached: Whether the consumer has the event of that id, or one before it, and must not
         be led back; else the place may change in both directions.
     :ivar last_id: The last id of the stream that was heeded: frames without an ``id`` repeat it.
@@ -71,7 +71,7 @@ def place_of(after: str | None) -> Place:
 
 def _number(after: str | None) -> int | None:
     """The number of the event that a place is behind; None if it is no place."""
-    if after == EARLIEST:
+    if after in (EARLIEST, ORIGIN):
         return 0
     named = maybe_event_id(after or "")
     return named[0] if named else None

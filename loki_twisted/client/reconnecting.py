@@ -15,10 +15,10 @@ LEAST_RETRY_SECONDS: Final = 0.01
 
 LEAST_PAUSE_SECONDS: Final = 1.0
 """
-How long it is at least from one connection to the next, whatever the server asks for and brings.
+How long it is at least from an answer to the next attempt, whatever the server asks and brings.
 
 Without that a server which sends an event and closes, with ``retry: 0``, would be come back to a
-hundred times a second.
+hundred times a second. For a stream the time that it lasted counts.
 """
 
 MOST_RETRY_SECONDS: Final = 30.0
@@ -60,7 +60,7 @@ def delay_seconds(
 
     :param failures: Attempts that have failed in a row.
     :param retry_seconds: What the server gave as ``retry:``, or the default.
-    :param at_least: What it gave as ``Retry-After``, or what :func:`rest_seconds` says, or 0.
+    :param at_least: What :func:`pause_seconds` or :func:`rest_seconds` says.
     :param random: Gives a number from 0 to 1.
     """
     doublings = float(1 << min(failures, _MOST_DOUBLINGS))
@@ -85,8 +85,20 @@ def retry_after_seconds(value: str | None) -> float:
     return float(value[:_MOST_DIGITS]) if value and value.isascii() and value.isdigit() else 0.0
 
 
-def wanted_seconds(error: ClientError | ServerUnreachable) -> float:
-    """Say how long a refusal asks to wait; 0 if it says nothing, or nothing that is a time."""
+def pause_seconds(error: ClientError | ServerUnreachable) -> float:
+    """
+    Say how long to wait at least after an attempt that brought no stream.
+
+    Whoever answers is left alone for a while. Where nothing does, as while a server starts anew,
+    the first attempts may follow one another more quickly.
+    """
+    if isinstance(error, ServerUnreachable):
+        return 0.0
+    return max(_wanted_seconds(error), LEAST_PAUSE_SECONDS)
+
+
+def _wanted_seconds(error: ClientError) -> float:
+    """How long a refusal asks to wait; 0 if it says nothing, or nothing that is a time."""
     seconds = (error.details or {}).get("retryAfter")
     if not isinstance(seconds, int | float):
         return 0.0

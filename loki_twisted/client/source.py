@@ -12,7 +12,7 @@ from loki_twisted.client.connecting import Connections
 from loki_twisted.client.errors import none_of_this_api
 from loki_twisted.client.exchange import Exchange, Query
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 from loki_twisted.model.wire import EventHistory, EventStats
 
 EVENTS_PATH: Final = ("api", "events")
@@ -28,7 +28,8 @@ class Source(Protocol):
         Find out where to begin.
 
         :returns: The id of an event to begin after, or
-            :data:`~loki_twisted.model.identifiers.EARLIEST`.
+            :data:`~loki_twisted.model.identifiers.EARLIEST`, or
+            :data:`~loki_twisted.model.identifiers.ORIGIN`.
         :raises: as :meth:`connect`.
         """
 
@@ -89,7 +90,7 @@ class ServerSource:
     async def _newest(self) -> str:
         path = (*EVENTS_PATH, "stats")
         stats = await self.exchange.ask(self.connections.agent, "GET", path, EventStats)
-        return _place(stats.newest_event_id) if stats.newest_event_id else EARLIEST
+        return _place(stats.newest_event_id) if stats.newest_event_id else ORIGIN
 
     async def _before_last(self, count: int) -> str:
         """The event before the last ones, found by going backwards from the end."""
@@ -99,7 +100,7 @@ class ServerSource:
             asked = min(missing, _MOST_PER_PAGE)
             page = await self._page(asked, place)
             if len(page.events) < asked:
-                return EARLIEST
+                return ORIGIN if (page.complete_from or 0) == 1 else EARLIEST
             place = _place(page.events[0].id)
             missing -= asked
         return place or EARLIEST

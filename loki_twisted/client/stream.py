@@ -38,8 +38,8 @@ from loki_twisted.client.reconnecting import (
     STEADY_SECONDS,
     delay_seconds,
     is_final,
+    pause_seconds,
     rest_seconds,
-    wanted_seconds,
 )
 from loki_twisted.client.source import Source
 from loki_twisted.client.sse_parser import EventTooLarge, SSEParser, StreamEvent
@@ -251,7 +251,7 @@ class EventStream:
             if is_final(error):
                 raise
             _log.debug("No event stream: {error}", error=error)
-            at_least = wanted_seconds(error)
+            at_least = pause_seconds(error)
         pause = delay_seconds(self._failures, self._retry_seconds, at_least, self._random)
         self._failures += 1
         return pause

@@ -2,9 +2,9 @@
 Whose process is at the other end of a loopback connection.
 
 On one machine the kernel knows the owner of both ends of a TCP connection. It is
-asked through ``sock_diag(7)`` for exactly that socket (20 microseconds); where that
-is not to be had, ``/proc/net/tcp`` is read (some milliseconds, because the kernel
-walks its whole table for it).
+asked through ``sock_diag(7)`` for exactly that socket (20 microseconds). Only where
+that is not to be had at all, ``/proc/net/tcp`` is read: some milliseconds, because the
+kernel walks its whole table for it. Anybody can make that table long, and hang up before we ask.
 
 Only a socket that a process still holds has an owner. One that its process has
 closed says uid 0 in both places, so the inode is looked at as well: it is 0 then.
@@ -13,6 +13,8 @@ closed says uid 0 in both places, so the inode is looked at as well: it is 0 the
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -27,12 +29,14 @@ SocketAddress = tuple[str, int]
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
 _NLM_F_REQUEST: Final = 1
+_NLMSG_ERROR: Final = 2
 _ALL_STATES: Final = 0xFFFFFFFF
 _NO_COOKIE: Final = b"\xff" * 8
 
 _HEADER: Final = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST: Final = struct.Struct("=BBBxI")  # struct inet_diag_req_v2 up to its id
 _PORTS: Final = struct.Struct("!HH")
+_ERROR: Final = struct.Struct("=i")  # struct nlmsgerr up to its message
 _ANSWER: Final = struct.Struct("=4x48x12xII")  # struct inet_diag_msg: uid and inode
 
 _LOCAL, _REMOTE, _OWNER, _INODE = 1, 2, 7, 9  # columns of /proc/net/tcp
@@ -48,11 +52,11 @@ def uid_of_peer(here: SocketAddress, peer: SocketAddress) -> int | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    for ask in (_ask_sock_diag, _read_proc):
-        with contextlib.suppress(OSError, ValueError):
-            owner = ask(here, peer)
-            if owner is not None:
-                return owner
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            return _ask_sock_diag(here, peer)
+        except OSError:
+            return _read_proc(here, peer)
     return None
 
 
@@ -69,6 +73,35 @@ def is_our_user(here: SocketAddress, peer: SocketAddress) -> bool:
 
 
 def _ask_sock_diag(here: SocketAddress, peer: SocketAddress) -> int | None:
+    """
+    Ask for one socket.
+
+    :returns: None if there is no such socket, or no process holds it.
+    :raises OSError: if the kernel does not answer such questions.
+    """
+    answer = _said_of(here, peer)
+    kind = _HEADER.unpack_from(answer)[1]
+    if kind == _NLMSG_ERROR:
+        [code] = _ERROR.unpack_from(answer, _HEADER.size)
+        # The same is said where nothing is known of any TCP socket.
+        if code == -errno.ENOENT and _knows_tcp():
+            return None
+        raise OSError(-code, os.strerror(-code))
+    return _owner_in(answer)
+
+
+@functools.cache
+def _knows_tcp() -> bool:
+    """Whether the kernel finds a socket of which we know that it is there. Asked once."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        answer = _said_of(("127.0.0.1", 1), listener.getsockname())
+    return bool(_HEADER.unpack_from(answer)[1] == _SOCK_DIAG_BY_FAMILY)
+
+
+def _said_of(here: SocketAddress, peer: SocketAddress) -> bytes:
+    """Give what the kernel says of a socket, at least the head of a message."""
     family = _family(peer)
     addresses = (socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (peer, here))
     body = b"".join(
@@ -85,10 +118,15 @@ def _ask_sock_diag(here: SocketAddress, peer: SocketAddress) -> int | None:
         kernel.setblocking(False)  # it has answered when sendto() returns
         kernel.sendto(head + body, (0, 0))
         answer = kernel.recv(4096)
-    if len(answer) < _HEADER.size + _ANSWER.size:
-        return None
-    if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return None
+    if len(answer) < _HEADER.size + _ERROR.size:
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
+    return answer
+
+
+def _owner_in(answer: bytes) -> int | None:
+    is_of_a_socket = _HEADER.unpack_from(answer)[1] == _SOCK_DIAG_BY_FAMILY
+    if not is_of_a_socket or len(answer) < _HEADER.size + _ANSWER.size:
+        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
     uid, inode = _ANSWER.unpack_from(answer, _HEADER.size)
     return int(uid) if inode else None
 

@@ -64,6 +64,14 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def boot_time() -> int | None:
+    """When the machine was started, in seconds since the Unix epoch; None if nobody says."""
+    for line in _read("/proc/stat").splitlines():
+        if line.startswith(b"btime "):
+            return int(line.split()[1])
+    return None
+
+
 def process_ids() -> Iterator[int]:
     """List the processes that we may see, in no order."""
     return (int(name) for name in os.listdir("/proc") if name.isdecimal())

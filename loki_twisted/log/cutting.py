@@ -9,7 +9,9 @@ There are two ways, and nobody feels either:
   own. They are not synced: if the power fails, what was dropped may be there again, no more.
 
 Blocks are looked at from the oldest on, each once. Those that stay for the sake of running
-sessions are looked at again when a session has ended or enough has been said since.
+sessions are looked at again when a session has ended, or half as much was said since as stays. So
+each event that is said costs a look at two that stay, however many run, and no more than
+half of what must stay is there beside it.
 
 Slices also give free pages back to the system, where the file can do that and has too many.
 """
@@ -27,6 +29,7 @@ import attrs
 from loki_twisted.log import holdings
 from loki_twisted.log.changes import Changes
 from loki_twisted.log.interface import Bounds
+from loki_twisted.log.progress import progress_of
 from loki_twisted.log.query import number_of
 from loki_twisted.log.retention import (
     ALL,
@@ -69,23 +72,6 @@ WITH_COMMIT: Final = Budget(rows=64, size=64 * 1024, lookups=1)
 """What may be done with any commit, beside twice of what it adds."""
 
 
-@attrs.frozen(slots=True, kw_only=True)
-class _Progress:
-    """
-    How far a cutter has come.
-
-    :ivar next_of_complete: The number from which on to look for what is too much. What lies
-        between ``complete_from`` and this was looked at and stays.
-    :ivar next_of_kept: The number from which on to look, before ``complete_from``, for what need
-        not be kept any longer; None when all was looked at.
-    """
-
-    bounds: Bounds
-    held: Held
-    next_of_complete: int
-    next_of_kept: int | None
-
-
 class Cutter:
     """
     Cuts one log. For the writer's thread.
@@ -106,14 +92,11 @@ class Cutter:
         self._connection = connection
         self._retention = retention
         self._now_ms = now_ms
-        self._now = self._committed = _Progress(
-            bounds=bounds, held=held, next_of_complete=held.complete_from, next_of_kept=0
-        )
+        self._now = self._committed = progress_of(bounds, held)
         self._floors = Floors(retention.running_events, partial(holdings.floor_of, connection))
         self._page_size = number_of(connection, "page_size")
         self._can_shrink = number_of(connection, "auto_vacuum") == _CAN_SHRINK
         self._newest_block = holdings.newest_block(connection)
-        self._said_since = 0
         self._outdated = Excess()
         self._is_paused = False
         self.look()
@@ -199,17 +182,17 @@ class Cutter:
         self._newest_block = rows[-1][0]
         for row in rows:
             self._floors.said(row[3], row[1] - row[0] + 1)
-        self._said_since += newest - first + 1
-        held = self._now.held
-        spared = held.kept + self._now.next_of_complete - held.complete_from
-        if spared and self._said_since > max(spared, self._retention.running_events):
+        if self._is_worth_a_look():
             self._look_again()
 
+    def _is_worth_a_look(self) -> bool:
+        if not self._now.is_worth_a_look(self._retention.running_events):
+            return False
+        # Who began anew before the end would never come to it.
+        return self._now.has_looked or not self._excess()
+
     def _look_again(self) -> None:
-        self._said_since = 0
-        self._now = attrs.evolve(
-            self._now, next_of_complete=self._now.held.complete_from, next_of_kept=0
-        )
+        self._now = self._now.begin_again()
         self.look()
 
     def _excess(self) -> Excess:

@@ -31,6 +31,7 @@ MAX_ROWS: Final = 1024
 MAX_EVENTS_PASSED: Final = 200_000
 """
 A read by types looks at the blocks of at most so many events, wanted or not, or at their spans.
+So does one stretch of a count.
 
 Passing 1,000,000 blocks of one event each of one session takes 60 ms, their spans 2 ms, and
 those of the session a tenth of that.
@@ -85,36 +86,85 @@ def read(
     return Page(blocks, reached, stretch.complete_from)
 
 
-def behind_last(connection: apsw.Connection, before: int, wanted: EventFilter, count: int) -> int:
+@attrs.frozen(slots=True)
+class Count:
     """
-    Count backwards; see :meth:`loki_twisted.log.interface.IEventLog.behind_last`.
+    How far counting backwards has come; see :func:`count_on`.
+
+    :ivar before: Only events before this number count.
+    :ivar missing: How many are still to be found; 0 or less if it is over.
+    :ivar behind: The number behind which are all that were found.
+    :ivar high: Go on with the blocks that begin with this number or before; 0 for no more.
+    """
+
+    before: int
+    missing: int
+    behind: int = attrs.field()
+    high: int = attrs.field()
+
+    @behind.default
+    @high.default
+    def _nothing_found(self) -> int:
+        return self.before - 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether ``behind`` is the answer."""
+        return self.missing <= 0 or self.high <= 0
+
+
+def count_on(connection: apsw.Connection, count: Count, wanted: EventFilter) -> Count:
+    """
+    Count backwards for a stretch; see :meth:`loki_twisted.log.interface.IEventLog.behind_last`.
+
+    It ends where all are found, and else after ``MAX_ROWS`` blocks, or at ``MAX_EVENTS_PASSED``.
 
     :raises Damaged: if what is there is not what was written.
     """
     plan, values = plan_of(wanted)
     statement = plan.statement(KINDS)
-    unwanted = bytes(kind for kind in range(256) if not wanted.mask >> kind & 1)
-    behind, high, missing = before - 1, before - 1, count
-    rows = _FIRST_ROWS
-    while True:
-        rows = min(MAX_ROWS, missing, rows)
-        limits = {"high": high, "rows": rows}
+    low = 0
+    if plan.passes is not None:
+        # Before a hole, however wide it is.
+        start = _last_block(connection, count.high, wanted)
+        low = max(0, start + 1 - plan.passes * MAX_EVENTS_PASSED)
+    looked_at, rows = 0, _FIRST_ROWS
+    while not count.is_over and looked_at < MAX_ROWS:
+        rows = min(MAX_ROWS - looked_at, count.missing, rows)
+        limits = {"low": low, "high": count.high, "rows": rows}
         [(heads_json, kinds)] = rows_of(connection, statement, {**limits, **values})
         heads = decoded(_heads_from_json, heads_json)
-        start = 0
-        for first_seq, length in heads:
-            own = kinds[start : start + min(length, before - first_seq)]
-            start += length
-            found = len(own.translate(None, unwanted))
-            if found:
-                behind = first_seq - 1 + _place_from_end(own, unwanted, min(found, missing))
-                missing -= found
-            if missing <= 0:
-                return behind
+        count = _counted(count, heads, kinds, wanted)
         if len(heads) < rows:
-            return behind
-        high = heads[-1][0] - 1
+            return attrs.evolve(count, high=low - 1)
+        looked_at += rows
         rows *= _FIRST_ROWS
+    return count
+
+
+def _counted(
+    count: Count, heads: Sequence[tuple[int, int]], kinds: bytes, wanted: EventFilter
+) -> Count:
+    """
+    Count the wanted events of some blocks.
+
+    :param heads: The first number and the length of each, the newest first.
+    :param kinds: Of their events, block by block.
+    """
+    unwanted = bytes(kind for kind in range(256) if not wanted.mask >> kind & 1)
+    behind, high, missing = count.behind, count.high, count.missing
+    start = 0
+    for first_seq, length in heads:
+        own = kinds[start : start + min(length, count.before - first_seq)]
+        start += length
+        found = len(own.translate(None, unwanted))
+        if found:
+            behind = first_seq - 1 + _place_from_end(own, unwanted, min(found, missing))
+            missing -= found
+        high = first_seq - 1
+        if missing <= 0:
+            break
+    return attrs.evolve(count, missing=missing, behind=behind, high=high)
 
 
 def _place_from_end(kinds: bytes, unwanted: bytes, count: int) -> int:
@@ -177,6 +227,19 @@ def _next_block(connection: apsw.Connection, after: int, wanted: EventFilter) ->
         {"after": after, "session": wanted.session_id},
     )
     return after + 1 if seq is None else int(seq)
+
+
+def _last_block(connection: apsw.Connection, high: int, wanted: EventFilter) -> int:
+    """The number of the last block (of the session, if one is wanted) up to a number, or 0."""
+    [(seq,)] = rows_of(
+        connection,
+        "SELECT max(first_seq) FROM blocks WHERE first_seq <= :high"
+        if wanted.session_id is None
+        else "SELECT max(first_seq) FROM blocks INDEXED BY blocks_by_session"
+        " WHERE session_id = :session AND first_seq <= :high",
+        {"high": high, "session": wanted.session_id},
+    )
+    return int(seq or 0)
 
 
 def _fetch(

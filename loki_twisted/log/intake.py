@@ -15,11 +15,11 @@ from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from loki_twisted.log.changes import changes_of
-from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.interface import Batch, Bounds, ILogReactor
 from loki_twisted.log.messages import (
     Closed,
     Committed,
@@ -48,10 +48,6 @@ So does one of more than ``MAX_BLOCK_BYTES`` of ``log/rows.py``.
 """
 
 _ENTRY_BYTES: Final = 256
-
-
-class ILogReactor(IReactorFromThreads, IReactorTime):
-    """The parts of a reactor that the log uses."""
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -10,9 +10,11 @@ neither lose a line nor tell it twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
 from loki_twisted.model.blocks import Block
@@ -20,6 +22,17 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
+
+SHORT_BYTES: Final = 32_768
+"""
+A read of so many bytes is as good as a look at a row, and comes before longer ones.
+
+Whoever does not know yet how much it will need begins with no more than that.
+"""
+
+
+class ILogReactor(IReactorFromThreads, IReactorTime):
+    """The parts of a reactor that the log uses."""
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -73,7 +73,7 @@ FROM (
     WHERE {from_start} AND {to_high} AND {condition} ORDER BY {backwards} LIMIT :rows
 )
 """
-"""The last ``:rows`` wanted blocks up to ``:high``, newest first, without their bytes."""
+"""The last ``:rows`` wanted blocks from ``:low`` to ``:high``, newest first, without bytes."""
 
 
 @attrs.frozen(slots=True)
@@ -105,7 +105,7 @@ class Plan:
             condition=self.condition,
             order=", ".join(self.order),
             backwards=", ".join(f"{column} DESC" for column in self.order),
-            from_start=self.at_least.format("0"),
+            from_start=self.at_least.format(":low"),
             from_low=self.at_least.format("(SELECT seq FROM low)"),
             from_first=self.at_least.format("(SELECT seq FROM first)"),
             to_high=self.at_most.format(":high"),

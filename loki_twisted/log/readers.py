@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from loki_twisted.log.faults import DAMAGE, storage_error
-from loki_twisted.log.intake import ILogReactor
+from loki_twisted.log.interface import ILogReactor
 from loki_twisted.log.lanes import Lane, Lanes
 from loki_twisted.log.opening import suspect
 from loki_twisted.model.errors import Unavailable

@@ -17,12 +17,14 @@ from zope.interface import implementer
 
 from loki_twisted.log import history, records
 from loki_twisted.log.faults import storage_error
-from loki_twisted.log.intake import DEFAULT_LIMITS, ILogReactor, Intake, Limits
+from loki_twisted.log.intake import DEFAULT_LIMITS, Intake, Limits
 from loki_twisted.log.interface import (
+    SHORT_BYTES,
     Batch,
     Bounds,
     Ends,
     IEventLog,
+    ILogReactor,
     IRecords,
     Observer,
     Page,
@@ -35,8 +37,8 @@ from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
-_SHORT_BYTES: Final = 32_768
-"""A read of so many is as good as a look at a row; the first one for any answer is."""
+_SHORT_COUNT: Final = 1_024
+"""Counting back over so many events is short: they stand in no more blocks."""
 
 
 def _wall_clock_ms() -> int:
@@ -155,16 +157,22 @@ class SQLiteEventLog:
             return succeed(Page((), after))
         return self._readers.ask(
             lambda connection: history.read(connection, after, newest, wanted, max_bytes),
-            _lane_of(wanted, is_short=max_bytes <= _SHORT_BYTES),
+            _lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
         )
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count backwards."""
-        end = min(before, self.bounds.newest + 1)
-        return self._readers.ask(
-            lambda connection: history.behind_last(connection, end, wanted, count),
-            _lane_of(wanted, is_short=count <= history.MAX_ROWS),
-        )
+        begun = history.Count(min(before, self.bounds.newest + 1), count)
+        lane = _lane_of(wanted, is_short=count <= _SHORT_COUNT)
+        return Deferred.fromCoroutine(self._behind_last(begun, wanted, lane))
+
+    async def _behind_last(self, count: history.Count, wanted: EventFilter, lane: Lane) -> int:
+        while True:
+            # Others have their turn after each stretch.
+            ask = partial(history.count_on, count=count, wanted=wanted)
+            count = await self._readers.ask(ask, lane)
+            if count.is_over:
+                return count.behind
 
     def time_of(self, seq: int) -> Deferred[int | None]:
         """Look up one event's time."""

@@ -11,6 +11,14 @@ SESSION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 EARLIEST: Final = "earliest"
 """The word that stands for the place before all events, where an event id could stand."""
 
+ORIGIN: Final = "evt_0_0"
+"""
+The place before the first event that a log ever has. No event has this id.
+
+Who has come to it and comes back later wants all from the first event on, and is to be told
+what of that is gone; who says :data:`EARLIEST` wants what there is.
+"""
+
 _EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]*)_([0-9]+)", re.ASCII)
 _MOST_LETTERS: Final = 256
 

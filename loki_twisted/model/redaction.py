@@ -18,6 +18,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+import msgspec
+
 from loki_twisted.model.events import Fact
 
 MASK: Final = "***"
@@ -95,11 +98,13 @@ def redact(text: str) -> str:
     """
     Take out what has the form of a secret.
 
-    :returns: A text that is not longer, and in which nothing is left to be taken out.
+    :returns: A text that is not longer, and in which nothing is left to be taken out; the same
+        object if there is nothing.
     """
     if _MARK.search(text) is None and not _may_be_of_a_key(text):
         return text
-    return _SECRETS.sub(_masked, text)
+    redacted = _SECRETS.sub(_masked, text)
+    return text if redacted == text else redacted
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -145,23 +150,39 @@ class Redactor:
 
     def fact(self, fact: Fact) -> Fact:
         """Take the secrets out of every text of a fact; the same fact if there are none."""
-        data = self._object(fact.data)
+        data = self.value(fact.data)
         return fact if data is fact.data else Fact(fact.type, data)
 
-    def _object(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        changed = {name: new for name, old in data.items() if (new := self._value(old)) is not old}
-        return {**data, **changed} if changed else data
+    def value(self, value: Any) -> Any:
+        """
+        Take the secrets out of every text in a value.
 
-    def _value(self, value: Any) -> Any:
+        :param value: A text, or what may hold some: objects and lists as of JSON, classes
+            of attrs and structs of msgspec. Anything else is given back.
+        :returns: The same object if there are none.
+        """
         if type(value) is str:
             return self.text(value)
         if isinstance(value, Mapping):
-            return self._object(value)
+            changed = self._changed(value)
+            return {**value, **changed} if changed else value
         if isinstance(value, list | tuple):
-            new = [self._value(each) for each in value]
+            new = [self.value(each) for each in value]
             is_same = all(a is b for a, b in zip(new, value, strict=True))
-            return value if is_same else new
+            return value if is_same else type(value)(new)
+        if isinstance(value, msgspec.Struct):
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            changed = self._changed(fields)
+            return msgspec.structs.replace(value, **changed) if changed else value
+        if attrs.has(type(value)):
+            fields = {each.name: getattr(value, each.name) for each in attrs.fields(type(value))}
+            changed = self._changed(fields)
+            return attrs.evolve(value, **changed) if changed else value
         return value
+
+    def _changed(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        values = ((name, old, self.value(old)) for name, old in fields.items())
+        return {name: new for name, old, new in values if new is not old}
 
 
 def _values_of(environ: Mapping[str, str]) -> Iterable[str]:

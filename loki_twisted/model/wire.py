@@ -169,9 +169,9 @@ class EventHistory(Shape, frozen=True, kw_only=True):
     """
     Some events, oldest first.
 
-    From the number ``completeFrom`` on (the first one in an event's id) none that matches is
-    missing between them. Of what was before it there is only what running sessions keep of their
-    past. A server that does not tell leaves it out.
+    From the number ``complete_from`` on (on the wire ``completeFrom``; the first one in an event's
+    id) none that matches is missing between them. Of what was before it there is only what running
+    sessions keep of their past. A server that does not tell leaves it out; then it is None.
     """
 
     events: list[Event]

@@ -38,6 +38,7 @@ from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.following import AgentFollower
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
 from loki_twisted.state.interface import IStateWatcher
@@ -81,6 +82,7 @@ class Launcher:
 
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar entropy: Gives that many random bytes.
+    :ivar runs: Knows what runs of Loki Mode write.
     :ivar redactor: Takes secrets out of what agents say.
     :ivar refusal: Why no session can be started, in a sentence, or None.
     """
@@ -95,6 +97,7 @@ class Launcher:
     policy: LaunchPolicy
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
+    runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
@@ -256,7 +259,7 @@ class Launcher:
             record,
             self.providers.driver(LOKI_MODE if is_run else record.state.session.provider),
             self.redactor,
-            lambda: self.watcher.settle(project_dir),
+            lambda: self._settle(project_dir),
             lambda: self.steerer.ending(record),
             self._after_end,
         )
@@ -267,6 +270,13 @@ class Launcher:
         if deadline is not None:
             seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
             self._deadlines[record.id] = self.reactor.callLater(seconds, self._expire, record)
+
+    async def _settle(self, project_dir: str) -> None:
+        """Have everything told that an agent has left in its state directory."""
+        await self.watcher.settle(project_dir)
+        judged = self.runs.judge(project_dir)
+        if judged is not None:
+            await judged
 
     def _expire(self, record: Record) -> None:
         self._deadlines.pop(record.id, None)
@@ -308,9 +318,17 @@ class Launcher:
             deadline.cancel()
         directory = record.state.session.project_dir
         in_use = any(other.state.session.project_dir == directory for other in self._at_work())
-        if directory not in self.policy.watched and not in_use:
+        if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
             self.watcher.unwatch(directory)
         self.give_turns()
+
+    def observed_at_work(self) -> list[str]:
+        """The project directories in which somebody else's sessions have not ended."""
+        return [
+            record.state.session.project_dir
+            for record in self.book
+            if not record.is_ours and not record.status.is_final
+        ]
 
     def give_turns(self) -> None:
         """Launch the sessions that wait, first come first served, as far as there are places."""

@@ -17,6 +17,7 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
+from loki_twisted.sessions.run_observer import RunObserver, all_of
 from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,
@@ -24,6 +25,9 @@ from loki_twisted.state.interface import (
     ISightingListener,
     LogLines,
     PhaseSighting,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
     SessionGone,
     SessionSighting,
     Sighting,
@@ -45,11 +49,13 @@ class StateObserver:
     Sessions of ours are believed about their phases, tasks and agents, never
     about their status: that we know better.
 
+    :ivar runs: Takes what files of Loki Mode runs say.
     :ivar redactor: Takes secrets out of lines of log files.
     :ivar current: By project directory, the session that its global state names.
     """
 
     book: SessionBook
+    runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
@@ -65,6 +71,12 @@ class StateObserver:
         waiting: list[Deferred[Any]] = []
         size = 0
         for sighting in sightings:
+            if isinstance(sighting, SessionSighting):
+                self.runs.is_documented(sighting.session_id)
+        news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
+        if news and (judged := self.runs.seen(project_dir, news)) is not None:
+            waiting.append(judged)
+        for sighting in sightings:
             if isinstance(sighting, SessionSighting) and sighting.session_id in phased:
                 # phase.json says more of the same, and one change is one event.
                 sighting = attrs.evolve(sighting, current_phase=None)  # noqa: PLW2901
@@ -73,16 +85,18 @@ class StateObserver:
                 size += told_size
                 if size >= _AT_ONCE:
                     # The log has something to write while the next ones are made.
-                    await _all_of(before, waiting)
+                    await _after(before, waiting)
                     before, waiting, size = waiting, [], 0
         # Each has begun, in order; all of them must end before more is told.
-        await _all_of([*before, *waiting], ())
+        await all_of([*before, *waiting])
         self._stored.pop(project_dir, None)
 
     def _take(self, project_dir: str, sighting: Sighting) -> Iterator[tuple[Deferred[Any], int]]:
         """Begin to tell, part after part; of each, when it is told, and how much it is."""
         told: Deferred[Any] | None = None
         match sighting:
+            case RunSighting() | RunsBegin() | RunsTold():
+                pass  # these are taken together
             case CurrentSession():
                 self.current[project_dir] = sighting.session_id
             case LogLines():
@@ -131,10 +145,13 @@ class StateObserver:
             return self.book.tell("", (), lines.cursors)
         session_id = self._session_of(project_dir, lines.session_id)
         self._add_folder(project_dir, lines.session_id)
-        facts = [
-            Fact("log:info", {"level": "info", "message": line, "source": lines.source})
-            for line in lines.lines
-        ]
+        if lines.facts is not None:
+            facts = list(lines.facts)
+        else:
+            facts = [
+                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+                for line in lines.lines
+            ]
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
@@ -167,19 +184,16 @@ class StateObserver:
             session = record.state.session
             if session.project_dir == project_dir and not session.status.is_final:
                 return session.id
-        return ""
+        return self.runs.session_of(project_dir) or ""
 
 
-async def _all_of(first: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:
-    """
-    Wait for the first ones.
-
-    Fail if one of them failed, when the others have ended too: then all will be told again.
-    """
-    for succeeded, result in await DeferredList(first, consumeErrors=True):
-        if not succeeded:
-            await DeferredList(others, consumeErrors=True)
-            result.raiseException()
+async def _after(before: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:
+    """Wait for what was begun before; fail if some of it failed, once the others have ended too."""
+    try:
+        await all_of(before)
+    except Exception:
+        await DeferredList(others, consumeErrors=True)
+        raise
 
 
 def changes(

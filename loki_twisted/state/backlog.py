@@ -100,6 +100,11 @@ class Backlog:
     def _rank(self, path: str) -> int:
         return self._layout.rank(path) or 0
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there are state files in it."""
+        return bool(self._files)
+
     def everything(self) -> Portion:
         """All there is, without taking it out, in no order."""
         files = [path for paths in self._files.values() for path in paths]

@@ -24,7 +24,8 @@ from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX
-from loki_twisted.state.memory import Memory, Message
+from loki_twisted.state.memory import Memory
+from loki_twisted.state.messages import Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import Trails
 from loki_twisted.state.tree import TreeWatcher
@@ -217,14 +218,17 @@ class StateDirectory:
             session_id = self._layout.session_of(path) if is_removed else None
             if session_id is not None and self._layout.session_of(split(path)[0]) is None:
                 self._backlog.add_gone([session_id])
-        elif path.endswith(SUFFIX):
+        elif path.endswith(SUFFIX) or self._layout.is_log(path):
             self._backlog.add_logs([path])
         elif self._layout.rank(path) is None:
             return
         elif is_removed:
             self._backlog.drop_file(path)
             self._memory.removed(path)
-            self._waits.removed(path)
+            if self._layout.gone(path):
+                self._backlog.add_files([path])
+            else:
+                self._waits.removed(path)
         else:
             self._backlog.add_files([path])
             self._memory.changed(path)
@@ -262,7 +266,9 @@ class StateDirectory:
         try:
             harvest = await self._read(self._memory.errand(portion))
             harvest = self._memory.without_premature(harvest)
-            messages = self._memory.messages(portion, harvest, self._reactor.seconds())
+            has_more = self._backlog.has_files
+            now = self._reactor.seconds()
+            messages = self._memory.messages(portion, harvest, now, has_more=has_more)
             untold = [self._memory.unread(portion, harvest)]
             untold += [message.portion for message in messages]
             for message in messages:

@@ -73,7 +73,14 @@ from loki_twisted.state.interface import (
     TasksSighting,
     Unreadable,
 )
-from loki_twisted.state.layout import ILayout, NotUnderstood, json_of
+from loki_twisted.state.layout import (
+    ILayout,
+    NotUnderstood,
+    PlainLayout,
+    json_of,
+    list_of,
+    object_of,
+)
 
 _SESSIONS: Final = "sessions"
 _GLOBAL_STATE: Final = "state.json"
@@ -82,7 +89,7 @@ _REASONS: Final = 3
 
 
 def _session(session_id: str, value: Any) -> list[Sighting]:
-    fields = _object(value)
+    fields = object_of(value)
     return [
         SessionSighting(
             session_id=session_id,
@@ -98,7 +105,7 @@ def _session(session_id: str, value: Any) -> list[Sighting]:
 
 
 def _phase(session_id: str, value: Any) -> list[Sighting]:
-    fields = _object(value)
+    fields = object_of(value)
     phase = maybe_word(fields.get("current"))
     if phase is None:
         return []
@@ -113,7 +120,7 @@ def _phase(session_id: str, value: Any) -> list[Sighting]:
 
 
 def _tasks(session_id: str, value: Any) -> list[Sighting]:
-    items = _list(value, "tasks")
+    items = list_of(value, "tasks")
     tasks: dict[str, Task] = {}
     reasons: list[str] = []
     for place, item in enumerate(items, 1):
@@ -165,7 +172,7 @@ def _task(session_id: str, place: int, item: Any, reasons: list[str]) -> Task:
 
 
 def _agents(session_id: str, value: Any) -> list[Sighting]:
-    items = _list(value, "active")
+    items = list_of(value, "active")
     agents: dict[str, AgentSeen] = {}
     reasons: list[str] = []
     for place, item in enumerate(items, 1):
@@ -184,7 +191,7 @@ def _agents(session_id: str, value: Any) -> list[Sighting]:
 
 
 def _current_session(value: Any) -> list[Sighting]:
-    name = _object(value).get("currentSession")
+    name = object_of(value).get("currentSession")
     if name is None or name == "":
         return [CurrentSession(None)]
     if not isinstance(name, str) or not is_session_id(name):
@@ -210,7 +217,7 @@ _RANK_OF_GLOBAL_STATE: Final = 4
 
 
 @implementer(ILayout)
-class DocumentedLayout:
+class DocumentedLayout(PlainLayout):
     """The layout that the documents of the API describe."""
 
     def rank(self, path: str) -> int | None:
@@ -238,19 +245,6 @@ class DocumentedLayout:
             case [top, name, *_] if top == _SESSIONS and is_session_id(name):
                 return name
         return None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise NotUnderstood("holds no JSON object")
-    return value
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    items = value.get(name) if isinstance(value, dict) else value
-    if not isinstance(items, list):
-        raise NotUnderstood(f"holds no list of {name!r}")
-    return items
 
 
 def _not_understood(session_id: str, what: str, reasons: Sequence[str]) -> list[Sighting]:

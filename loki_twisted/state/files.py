@@ -48,7 +48,7 @@ class Flaw(StrEnum):
 
 @attrs.frozen(slots=True)
 class Content:
-    """What a file holds; at least one byte."""
+    """What a file holds; at least one byte, unless it is one that says something by being there."""
 
     data: bytes
 
@@ -171,6 +171,8 @@ def read_state(root: str, path: str, layout: ILayout) -> Reading:
     not keep the others from being read.
     """
     found = read_file(root, path)
+    if isinstance(found, NoContent) and found.flaw is Flaw.EMPTY and layout.is_marker(path):
+        found = Content(b"")
     if isinstance(found, NoContent):
         return Reading(path, found.mark, flaw=found.flaw, reason=found.reason)
     mark = hashlib.blake2b(found.data, digest_size=16).hexdigest()

@@ -16,6 +16,8 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from loki_twisted.model.events import Fact
+from loki_twisted.model.runs import RunFact
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.tasks import Task
 
@@ -98,12 +100,14 @@ class LogLines:
     :ivar lines: May be empty, where there are only cursors to store.
     :ivar cursors: What to store in one transaction with what the lines became; None as a
         value removes the cursor.
+    :ivar facts: What the lines mean, where they are more than lines.
     """
 
     session_id: str | None
     source: str
     lines: Sequence[str]
     cursors: Mapping[str, str | None]
+    facts: Sequence[Fact] | None = None
 
 
 @attrs.frozen(slots=True)
@@ -121,6 +125,31 @@ class Unreadable:
     reason: str
 
 
+@attrs.frozen(slots=True)
+class RunSighting:
+    """
+    What one file of a Loki Mode run says now.
+
+    :ivar scope: The ``LOKI_SESSION_ID`` of the run, where the file is of one run alone.
+    :ivar path: Relative to the state directory.
+    :ivar fact: None if the file is gone.
+    """
+
+    scope: str | None
+    path: str
+    fact: RunFact | None
+
+
+@attrs.frozen(slots=True)
+class RunsBegin:
+    """What was said of runs in this directory counts no more: all of it is told anew."""
+
+
+@attrs.frozen(slots=True)
+class RunsTold:
+    """All that was there of runs at first has been told; from here on changes are."""
+
+
 Sighting = (
     SessionSighting
     | PhaseSighting
@@ -130,6 +159,9 @@ Sighting = (
     | SessionGone
     | LogLines
     | Unreadable
+    | RunSighting
+    | RunsBegin
+    | RunsTold
 )
 
 

@@ -10,40 +10,26 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
-import attrs
-
 from loki_twisted.state.backlog import Portion
 from loki_twisted.state.entries import join, split, text_of
 from loki_twisted.state.files import Flaw, Reading
 from loki_twisted.state.flaws import Flaws
 from loki_twisted.state.held import HeldLogs, Position, maybe_log
-from loki_twisted.state.interface import LogLines, SessionGone, Sighting, Unreadable
+from loki_twisted.state.interface import (
+    LogLines,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
+    SessionGone,
+    Sighting,
+    Unreadable,
+)
 from loki_twisted.state.layout import ILayout
 from loki_twisted.state.logs import SUFFIX, LogOrder, LogReading
+from loki_twisted.state.messages import INTRODUCES, Introduction, Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import Trails
 from loki_twisted.state.tree import TreeWatcher
-
-
-@attrs.frozen(slots=True)
-class Message:
-    """
-    What is told at once, and what is known when it was taken.
-
-    :ivar portion: What it is about: told again if it is not taken.
-    :ivar sightings: In the order in which they are told; may be empty.
-    :ivar marks: By path, the content of each state file that is told or was told before.
-    :ivar warned: Paths and marks of flawed files that are told of.
-    :ivar logs: What was read of logs.
-    :ivar cursors: What is stored with it.
-    """
-
-    portion: Portion
-    sightings: Sequence[Sighting] = ()
-    marks: Mapping[str, str] = attrs.field(factory=dict)
-    warned: Sequence[tuple[str, str]] = ()
-    logs: Sequence[LogReading] = ()
-    cursors: Mapping[str, str | None] = attrs.field(factory=dict)
 
 
 class Memory:
@@ -68,6 +54,7 @@ class Memory:
         self._marks: dict[str, str] = {}
         self._from_end: set[str] = set()
         self._changed: set[str] = set()
+        self._runs = Introduction.NEEDED
 
     # What is known
 
@@ -88,12 +75,17 @@ class Memory:
     def confirm(self, message: Message) -> None:
         """Note that a message was taken."""
         for path, mark in message.marks.items():
-            if path in self._changed:  # it may be again what it was before this was told
+            if mark is None or path in self._changed:
+                # It may be again what it was before this was told.
                 self._marks.pop(path, None)
             else:
                 self._marks[path] = mark
         for path, mark in message.warned:
             self.flaws.told(path, mark)
+        self._runs = next(
+            (INTRODUCES[type(s)] for s in reversed(message.sightings) if type(s) in INTRODUCES),
+            self._runs,
+        )
         self._trails.confirm(message.logs, message.cursors)
         for reading in message.logs:
             if reading.problem is None:
@@ -111,7 +103,9 @@ class Memory:
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
 
-    def messages(self, portion: Portion, harvest: Harvest, now: float) -> Sequence[Message]:
+    def messages(
+        self, portion: Portion, harvest: Harvest, now: float, *, has_more: bool
+    ) -> Sequence[Message]:
         """
         Say what there is to tell of a portion after it was read, and in which order.
 
@@ -119,7 +113,9 @@ class Memory:
         only once, unlike what files say.
 
         :param now: The reactor's time.
+        :param has_more: Whether other state files wait to be read.
         """
+        has_more = has_more or len(harvest.files) < len(portion.files)
         cursors = self._trails.after(harvest.logs)
         logs = [self._of_log(log, cursors.pop(log.path, {}), now) for log in harvest.logs]
         quiet = [message for message in logs if not message.sightings]
@@ -133,7 +129,7 @@ class Memory:
             cursors=rest,
         )
         told = [message for message in logs if message.sightings]
-        return [self._of_files(portion, harvest.files, now), *told, last]
+        return [self._of_files(portion, harvest.files, now, has_more=has_more), *told, last]
 
     def without_premature(self, harvest: Harvest) -> Harvest:
         """Leave out logs that were renamed while they were read, to be read again."""
@@ -151,7 +147,9 @@ class Memory:
         """Whether there is something to tell even if no file says anything."""
         return self._trails.is_new and not self._from_end
 
-    def _of_files(self, portion: Portion, files: Sequence[Reading], now: float) -> Message:
+    def _of_files(
+        self, portion: Portion, files: Sequence[Reading], now: float, *, has_more: bool
+    ) -> Message:
         sightings: list[Sighting] = [SessionGone(session_id) for session_id in portion.gone]
         warned: list[tuple[str, str]] = []
         for reading in files:
@@ -164,11 +162,25 @@ class Memory:
             sightings.append(LogLines(session_id=None, source="", lines=(), cursors=cursors))
         return Message(
             Portion(portion.gone, [reading.path for reading in files]),
-            sightings,
-            marks={reading.path: reading.mark for reading in files if reading.flaw is None},
+            self._introduced(sightings, has_more=has_more),
+            marks={
+                reading.path: reading.mark if reading.flaw is None else None
+                for reading in files
+                if reading.flaw in {None, Flaw.MISSING}
+            },
             warned=warned,
             cursors=cursors,
         )
+
+    def _introduced(self, sightings: list[Sighting], *, has_more: bool) -> Sequence[Sighting]:
+        """Say where what there is of runs at first begins and ends."""
+        runs = self._runs
+        if runs is Introduction.NEEDED and any(isinstance(s, RunSighting) for s in sightings):
+            sightings.insert(0, RunsBegin())
+            runs = Introduction.BEGUN
+        if runs is Introduction.BEGUN and not has_more:
+            sightings.append(RunsTold())
+        return sightings
 
     def _of_sessions(self, portion: Portion, files: Sequence[Reading]) -> dict[str, str | None]:
         """What is to be stored of which sessions have directories."""
@@ -202,7 +214,7 @@ class Memory:
             return [said for said in reading.sightings if not isinstance(said, Unreadable)]
         if reading.flaw is Flaw.MISSING:
             self.flaws.heal(reading.path)
-            return ()
+            return self._layout.gone(reading.path)
         if not self.flaws.note(reading.path, reading.mark, now):
             return ()
         return [self._unreadable(reading.path, reading.reason)]
@@ -226,6 +238,7 @@ class Memory:
             source=text_of(split(log.path)[1].removesuffix(SUFFIX)),
             lines=log.lines,
             cursors=cursors,
+            facts=self._layout.facts(log.path, log.lines),
         )
         return Message(portion, [lines], logs=[log], cursors=cursors)
 
@@ -244,10 +257,13 @@ class Memory:
             names = (
                 name
                 for name, entry in entries.items()
-                if entry.inode == position.ino and not name.endswith(SUFFIX)
+                if entry.inode == position.ino and not self._is_log(join(directory, name))
             )
             moved_to = next((join(directory, name) for name in names), None)
         return LogOrder(path, position, moved_to=moved_to)
+
+    def _is_log(self, path: str) -> bool:
+        return path.endswith(SUFFIX) or self._layout.is_log(path)
 
     def _inode_of(self, path: str) -> int | None:
         try:

@@ -20,11 +20,15 @@ from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import ISightingListener, IStateWatcher
 from loki_twisted.state.layout import ILayout, JoinedLayout
+from loki_twisted.state.loki_mode import LokiModeLayout
 from loki_twisted.state.reading import Errand, Harvest, run_errand
 from loki_twisted.state.watches import InotifyFactory, Watches
 
 _SERVER_DIRECTORY: Final = "server"
 """The server's own directory in a state directory, where it lies by default."""
+
+LAYOUTS: Final[Sequence[ILayout]] = (DocumentedLayout(), LokiModeLayout())
+"""What files of state directories mean, by those who write them."""
 
 _THREADS: Final = 2
 
@@ -34,7 +38,8 @@ class StateWatcher:
     """
     Watches state directories, reads their files in threads, and tells what they say.
 
-    How log files are followed is said in ``logs.py``, what files mean in ``documented.py``.
+    How log files are followed is said in ``logs.py``, what files mean in ``documented.py`` and
+    ``loki_mode.py``.
     Cursors have the names that :class:`~loki_twisted.state.cursors.CursorNames` gives them.
 
     When a project is watched for the very first time (it has no cursors), logs that are
@@ -47,7 +52,7 @@ class StateWatcher:
         listener: ISightingListener,
         *,
         excluded: Sequence[str] = (),
-        layouts: Sequence[ILayout] = (DocumentedLayout(),),
+        layouts: Sequence[ILayout] = LAYOUTS,
         pool: ThreadPool | None = None,
         open_inotify: InotifyFactory | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import EARLIEST, event_id
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN, event_id
 from loki_twisted.stream.host import Host
 from loki_twisted.stream.position import (
     Behind,
@@ -18,6 +18,7 @@ from loki_twisted.stream.position import (
     ResetReason,
     Start,
     number_in,
+    place_before,
     resumption,
 )
 
@@ -28,8 +29,9 @@ class Beginning:
     Where a stream begins, and what its client is told of it.
 
     :ivar cursor: Number of the last event that the client is taken to have.
-    :ivar place: What the client is to come back with: the id of that event, or
-        :data:`~loki_twisted.model.identifiers.EARLIEST` where that is not there.
+    :ivar place: What the client is to come back with: the id of that event;
+        :data:`~loki_twisted.model.identifiers.ORIGIN` before the first that ever was;
+        :data:`~loki_twisted.model.identifiers.EARLIEST` where that event is not there.
     :ivar is_gapless: Whether nothing may be missing behind the cursor.
     :ivar history_end: Number of the last event that belongs to the history that was asked for;
         None if none was.
@@ -57,22 +59,28 @@ async def beginning_of(start: Start, wanted: EventFilter, host: Host) -> Beginni
     if isinstance(start, LastEvents):
         cursor = await host.log.behind_last(position + 1, wanted, start.count)
         place = await _place_behind(cursor, host)
-        return Beginning(cursor, place or EARLIEST, is_gapless=False, history_end=position)
+        return Beginning(
+            cursor,
+            place or place_before(host.log.bounds),
+            is_gapless=False,
+            history_end=position,
+        )
     place = await _place_behind(position, host)
     if place is None and position:
         # It was overtaken before it was known where it is.
         return Beginning(position, EARLIEST, is_gapless=False, reset=ResetReason.EXPIRED)
-    return Beginning(position, place or EARLIEST)
+    return Beginning(position, place or ORIGIN)
 
 
 async def _behind(asked: str, host: Host) -> Beginning:
     number = number_in(asked, host.log.bounds)
     known = None if number is None else await host.times.of(number)
-    resumed = resumption(asked, host.log.bounds, known)
+    bounds = host.log.bounds
+    resumed = resumption(asked, bounds, known)
     cursor = resumed.cursor
     return Beginning(
         cursor,
-        EARLIEST if known is None or number != cursor else event_id(cursor, known),
+        place_before(bounds) if known is None or number != cursor else event_id(cursor, known),
         is_gapless=resumed.reset is None and asked != EARLIEST,
         reset=resumed.reset,
         asked=asked,

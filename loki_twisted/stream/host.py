@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loki_twisted.log.interface import IEventLog, Page
 from loki_twisted.stream.patience import Patience
@@ -10,17 +10,6 @@ from loki_twisted.stream.times import Times
 
 if TYPE_CHECKING:
     from loki_twisted.stream.subscriber import Subscriber
-
-PAGE_BYTES: Final = 256 * 1024
-"""How much is read from the log at a time, in bytes; a page may exceed it by one block."""
-
-PIECE_BYTES: Final = 160 * 1024
-"""
-How much is written at a time, in bytes; a single event may exceed it.
-
-A transport of Twisted's that has 64 KiB to send is full, and is given no more. So with one piece
-on top of that it never holds 256 KiB for a client that takes nothing.
-"""
 
 
 class Host(Protocol):

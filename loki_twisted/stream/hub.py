@@ -26,23 +26,17 @@ from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.group import Group
-from loki_twisted.stream.host import PAGE_BYTES, PIECE_BYTES
 from loki_twisted.stream.interface import ISink
-from loki_twisted.stream.patience import Patience
+from loki_twisted.stream.patience import GRACE_SECONDS, SETTLE_SECONDS, Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
 from loki_twisted.stream.rounds import Rounds
 from loki_twisted.stream.subscriber import Subscriber
-from loki_twisted.stream.tail import Tail, pieces
+from loki_twisted.stream.tail import PAGE_BYTES, PIECE_BYTES, Tail, pieces
 from loki_twisted.stream.times import Times
 
 TAIL_BYTES: Final = 1024 * 1024
 """How much of the end of the log is kept in memory, for all subscribers together."""
-
-GRACE_SECONDS: Final = 3.0
-"""How long subscribers have to take what there is when the server ends."""
-
-_SETTLE_SECONDS: Final = 0.02  # between two looks at whether the last bytes were taken
 
 _log = Logger()
 
@@ -201,7 +195,7 @@ class Hub:
             self._phase = Phase.ENDING
             self._each("A subscriber could not be told the end", Subscriber.part)
             while self._groups and self._reactor.seconds() < deadline:
-                await deferLater(self._reactor, _SETTLE_SECONDS)
+                await deferLater(self._reactor, SETTLE_SECONDS)
                 self._each("A subscriber could not end", Subscriber.settle)
         finally:
             self._rounds.finish()

@@ -14,18 +14,18 @@ class Progress(NamedTuple):
     :ivar written: How many bytes were written so far.
     :ivar held: How many of what was written the transport still holds because the
         client takes no more; 0 where a transport does not tell.
-    :ivar below: How many it has let go that have not arrived, as far as that is known; only
-        where it holds some. A client that takes little by little may need minutes for these.
+    :ivar unacknowledged: How many it has let go that have not arrived, as far as that is known;
+        only where it holds some. A client that takes little by little may need minutes for these.
     """
 
     written: int
     held: int
-    below: int = 0
+    unacknowledged: int = 0
 
     @property
     def taken(self) -> int:
         """How many bytes the client has taken."""
-        return self.written - self.held - self.below
+        return self.written - self.held - self.unacknowledged
 
 
 class ISink(Interface):

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from loki_twisted.log.interface import Bounds
-from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 
 
 @attrs.frozen(slots=True)
@@ -91,24 +91,35 @@ def resumption(asked: str, bounds: Bounds, known_ms: int | None) -> Resumption:
     """
     Decide where a client goes on that has the events up to one.
 
-    :param asked: The id of that event, or ``EARLIEST``.
+    :param asked: The id of that event, or ``EARLIEST`` or ``ORIGIN``.
     :param bounds: What the log holds.
     :param known_ms: The time of the event of that number as the log has it; None if it
         does not. An id of another time is an id of another log.
     """
     everything = bounds.oldest - 1
-    if asked == EARLIEST:
+    if asked == EARLIEST or (asked == ORIGIN and begins_whole(bounds)):
         return Resumption(everything)
+    if asked == ORIGIN:
+        return Resumption(everything, ResetReason.EXPIRED)
     named = maybe_event_id(asked)
     if named is None:
         return Resumption(everything, ResetReason.UNKNOWN)
     seq, milliseconds = named
     if seq > bounds.newest:
         return Resumption(everything, ResetReason.FUTURE)
-    if known_ms is None:
-        return Resumption(everything, ResetReason.EXPIRED)
     if known_ms != milliseconds:
-        return Resumption(everything, ResetReason.UNKNOWN)
+        is_gone = known_ms is None
+        return Resumption(everything, ResetReason.EXPIRED if is_gone else ResetReason.UNKNOWN)
     # An event that a running session keeps is still there, but not all that came after it.
     has_holes = seq < bounds.complete_from - 1
     return Resumption(max(seq, everything), ResetReason.EXPIRED if has_holes else None)
+
+
+def begins_whole(bounds: Bounds) -> bool:
+    """Whether a log has all that there ever was, from the first event on."""
+    return bounds.complete_from <= 1
+
+
+def place_before(bounds: Bounds) -> str:
+    """Name the place before all that a log has, where there is no event before it to name."""
+    return ORIGIN if begins_whole(bounds) else EARLIEST

@@ -32,11 +32,12 @@ from loki_twisted.model.identifiers import event_id
 from loki_twisted.stream import sse
 from loki_twisted.stream.beginning import Beginning, beginning_of
 from loki_twisted.stream.group import Group
-from loki_twisted.stream.host import PAGE_BYTES, Host
+from loki_twisted.stream.host import Host
 from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.position import ResetReason, Start
 from loki_twisted.stream.states import TRANSITIONS, Cue, State
-from loki_twisted.stream.tail import pieces
+from loki_twisted.stream.tail import PAGE_BYTES, pieces
+from loki_twisted.stream.taking import Taking
 
 _log = Logger()
 
@@ -58,11 +59,10 @@ class Subscriber:
         "_group",
         "_history_end",
         "_host",
-        "_moved_at",
         "_quiet_since",
         "_sink",
         "_start",
-        "_taken",
+        "_taking",
         "_written",
         "cursor",
         "state",
@@ -78,8 +78,7 @@ class Subscriber:
         # begins before ``complete_from`` of the log, it is given what there is.
         self._gapless = True
         self._written = 0
-        self._taken = 0
-        self._moved_at = now
+        self._taking = Taking(now)
         self._quiet_since = now
         self.cursor = host.position
         self.state = State.REPLAYING
@@ -114,9 +113,11 @@ class Subscriber:
             self._replay()
 
     def announce(self, frame: bytes) -> None:
-        """Take a frame that is not in the log."""
+        """Take a frame that is not in the log. It is as if it was told nothing."""
         if self.state is State.LIVE:
             self._sink.write(frame)
+            # Heartbeats come more often than the place would, and tell none.
+            self._written += len(frame)
 
     def part(self) -> None:
         """Say that the stream ends, if it has been given all. Otherwise it will when it has."""
@@ -138,13 +139,11 @@ class Subscriber:
         sweep = patience.sweep_seconds
         progress = self._sink.progress()
         stuck = bool(progress.held) or self.state in (State.FULL, State.STUFFED)
-        if not stuck or progress.taken > self._taken:
-            self._moved_at = now
-        self._taken = progress.taken
+        self._taking = self._taking.look(now, progress.taken, is_stuck=stuck)
         if progress.written != self._written:
             self._written = progress.written
             self._quiet_since = now - sweep
-        if now - self._moved_at > patience.stall_seconds + sweep / 2:
+        if self._taking.idle_seconds(now) > patience.stall_seconds + sweep / 2:
             _log.info("A subscriber took nothing for {seconds} s", seconds=patience.stall_seconds)
             self.cut()
         elif now - self._quiet_since > patience.keep_alive_seconds - sweep / 2:

@@ -12,9 +12,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Final
 
 from loki_twisted.log.interface import Page
 from loki_twisted.model.blocks import Block
+
+PAGE_BYTES: Final = 256 * 1024
+"""How much is read from the log at a time, in bytes; a page may exceed it by one block."""
+
+PIECE_BYTES: Final = 160 * 1024
+"""
+How much is written at a time, in bytes; a single event may exceed it.
+
+A transport of Twisted's that has 64 KiB to send is full, and is given no more. So with one piece
+on top of that it never holds 256 KiB for a client that takes nothing.
+"""
 
 
 class Tail:

@@ -44,8 +44,7 @@ def make_api(
     :param vitals: How the server is.
     :param policy: Who may come in.
     :param reactor: Measures time.
-    :param peer_check: Tells for a connection within this machine whether our user is at
-        its other end.
+    :param peer_check: Tells of a connection within this machine whether our user is its peer.
     :returns: A leaf resource. It works at the root of a site and as a child of another
         resource (``root.putChild(b"loki", api)``); its paths begin where it is mounted.
         Limits on connections, headers and slow clients are the site's: see

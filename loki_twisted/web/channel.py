@@ -37,6 +37,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as BaseRequest
 from twisted.web.http_headers import Headers
 
+from loki_twisted.stream.taking import Taking
 from loki_twisted.web.answers import Answer, as_bytes, request_id_for
 from loki_twisted.web.outlets import bottom_of, on_the_way
 from loki_twisted.web.problems import problem
@@ -83,7 +84,7 @@ class Channel(HTTPChannel):
         self._deadline = math.inf
         self._began = 0.0
         self._is_last = False
-        self._left = 0  # of an answer, when it was last looked at; 0 for who gets no more time
+        self._taking: Taking | None = None  # None for who gets no more time
         self._head_bytes = 0
         self._head_lines = 0
         self._request_line = b""
@@ -98,7 +99,7 @@ class Channel(HTTPChannel):
         """Act if the time of this stage is over. Called about once a second."""
         if now < self._deadline:
             return
-        if self._is_taking():
+        if self._is_taking(now):
             self._deadline = now + self.site.limits.idle_seconds
         elif self._stage is Stage.CLOSING:
             self._deadline = math.inf
@@ -109,12 +110,13 @@ class Channel(HTTPChannel):
         else:
             self.refuse(problem("REQUEST_TIMEOUT", "The request did not come in time."))
 
-    def _is_taking(self) -> bool:
+    def _is_taking(self, now: float) -> bool:
         """Whether the client has taken some of its answer since it was last looked at."""
-        if self._stage not in {Stage.IDLE, Stage.CLOSING} or not self._left:
+        if self._stage not in {Stage.IDLE, Stage.CLOSING} or self._taking is None:
             return False
-        before, self._left = self._left, on_the_way(bottom_of(self))
-        return 0 < self._left < before
+        left = on_the_way(bottom_of(self))
+        self._taking = self._taking.look(now, -left, is_stuck=True)
+        return left > 0 and not self._taking.idle_seconds(now)
 
     def connectionMade(self) -> None:
         """Begin, or refuse to."""
@@ -248,7 +250,8 @@ class Channel(HTTPChannel):
             self.persistent = False
             self._enter(Stage.CLOSING, limits.linger_seconds)
         else:
-            self._left = sys.maxsize
+            # Whatever is left when it is looked at first is less than this.
+            self._taking = Taking(self.site.reactor.seconds(), -sys.maxsize)
             self._enter(Stage.IDLE if self.persistent else Stage.CLOSING, limits.idle_seconds)
         super().requestDone(request)
 
@@ -269,7 +272,7 @@ class Channel(HTTPChannel):
         """Answer instead of whatever is being received, and close."""
         if self._stage is Stage.CLOSING:
             return
-        self._left = 0
+        self._taking = None
         self._enter(Stage.CLOSING, self.site.limits.linger_seconds)
         headers = self.requests[-1].requestHeaders if self.requests else Headers()
         request_id = request_id_for(headers.getRawHeaders(b"X-Request-ID"))
@@ -285,7 +288,7 @@ class Channel(HTTPChannel):
     def close_when_done(self) -> None:
         """Take no further request: close now, or after the one that is under way."""
         self._is_last = True
-        self._left = 0
+        self._taking = None
         latest = self.site.reactor.seconds() + self.site.limits.linger_seconds
         if self._stage is Stage.CLOSING:
             self._deadline = min(self._deadline, latest)

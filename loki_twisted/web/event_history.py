@@ -10,7 +10,7 @@ import msgspec
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import EARLIEST, maybe_event_id
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 from loki_twisted.model.wire import Shape
 from loki_twisted.web.event_lists import EventList, EventLists
 from loki_twisted.web.event_pages import EventPages, Overtaken
@@ -31,7 +31,7 @@ class Asked:
     What a client asks for.
 
     :ivar limit: How many events at most.
-    :ivar after: The id of an event or ``EARLIEST``, or None for the last ones.
+    :ivar after: The id of an event, ``EARLIEST`` or ``ORIGIN``, or None for the last ones.
     :ivar before: The id of an event, or None for the end.
     """
 
@@ -109,7 +109,9 @@ class History:
         start, end = None, self._log.bounds.newest + 1
         unknown = []
         if asked.after is not None:
-            start = 0 if asked.after == EARLIEST else await self._maybe_number(asked.after)
+            start = (
+                0 if asked.after in (EARLIEST, ORIGIN) else await self._maybe_number(asked.after)
+            )
             unknown += ["after"] if start is None else []
         if asked.before is not None:
             number = await self._maybe_number(asked.before)

@@ -21,6 +21,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from loki_twisted.model.errors import Unavailable
+from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE, SETTLE_SECONDS, Patience
+from loki_twisted.stream.taking import Taking
 from loki_twisted.web.answers import JSON, is_gone
 from loki_twisted.web.event_pages import EventPages, Overtaken
 from loki_twisted.web.outlets import bottom_of, on_the_way
@@ -28,15 +30,8 @@ from loki_twisted.web.outlets import bottom_of, on_the_way
 MOST_LISTS: Final = 64
 """So many are sent at once."""
 
-PATIENCE_SECONDS: Final = 60.0
-"""A client that has taken no byte for so long is cut."""
-
-GRACE_SECONDS: Final = 3.0
-"""How long clients have to take their lists when the server ends."""
-
-_LAST_PATIENCE_SECONDS: Final = 1.0  # and of those, for a byte
+_LAST_PATIENCE_SECONDS: Final = 1.0  # for a byte, when the server ends
 _SWEEP_SECONDS: Final = 5.0
-_SETTLE_SECONDS: Final = 0.05
 
 _log = Logger()
 
@@ -59,8 +54,7 @@ class _Sending:
         self._events = begun
         self._waiting: Deferred[None] | None = None
         self._is_full = False
-        self._taken = 0
-        self._moved_at = now
+        self._taking = Taking(now)
 
     async def run(self) -> None:
         """
@@ -106,10 +100,8 @@ class _Sending:
         :param patience: How long that is, in seconds.
         """
         taken = self._request.sentLength - on_the_way(self._bottom)
-        if taken > self._taken or not self._is_full:
-            self._moved_at = now
-        self._taken = taken
-        if now - self._moved_at >= patience:
+        self._taking = self._taking.look(now, taken, is_stuck=self._is_full)
+        if self._taking.idle_seconds(now) >= patience:
             _log.info("A client took nothing of its events for {seconds} s", seconds=patience)
             self.cut()
 
@@ -140,14 +132,20 @@ class EventLists:
 
     :param clock: Measures how long clients take.
     :param most: How many there may be.
+    :param patience: How long one whose client takes nothing waits.
     """
 
-    def __init__(self, clock: IReactorTime, most: int = MOST_LISTS) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        most: int = MOST_LISTS,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._clock = clock
         self._most = most
         self._sendings: set[_Sending] = set()
         self._is_ending = False
-        self._sweeper = LoopingCall(self._look_at_all, PATIENCE_SECONDS)
+        self._sweeper = LoopingCall(self._look_at_all, patience.stall_seconds)
         self._sweeper.clock = clock
 
     def __len__(self) -> int:
@@ -198,7 +196,7 @@ class EventLists:
         try:
             self._look_at_all(_LAST_PATIENCE_SECONDS)
             while self._sendings and self._clock.seconds() < deadline:
-                await deferLater(self._clock, _SETTLE_SECONDS)
+                await deferLater(self._clock, SETTLE_SECONDS)
                 self._look_at_all(_LAST_PATIENCE_SECONDS)
         finally:
             for sending in tuple(self._sendings):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from loki_twisted.log.interface import IEventLog, Page
+from loki_twisted.log.interface import SHORT_BYTES, IEventLog, Page
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import json_of_frame
 from loki_twisted.model.filters import EventFilter
@@ -18,7 +18,6 @@ BYTES_PER_READ: Final = 131_072
 """What is fetched at once, but for the rest of a block."""
 
 _TYPICAL_BYTES: Final = 512
-_FIRST_BYTES: Final = 32_768
 _GROWTH: Final = 4
 _SPARE_SHARE: Final = 16
 
@@ -70,7 +69,7 @@ class EventPages:
         self._reached = after
         self._before = before
         self._limit = limit
-        self._bytes = min(_FIRST_BYTES, limit * _TYPICAL_BYTES)
+        self._bytes = min(SHORT_BYTES, limit * _TYPICAL_BYTES)
         self._fetched = 0
         self._gapless = complete_from <= after + 1
 

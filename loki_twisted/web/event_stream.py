@@ -129,8 +129,8 @@ class ResponseSink:
 
     def progress(self) -> Progress:  # noqa: D102  # the interface says it
         held = held_by(self._bottom)
-        below = held_below(self._bottom) if held else 0
-        return Progress(self._request.sentLength, held, below)
+        unacknowledged = held_below(self._bottom) if held else 0
+        return Progress(self._request.sentLength, held, unacknowledged)
 
     def finish(self) -> None:  # noqa: D102  # the interface says it
         self._request.unregisterProducer()

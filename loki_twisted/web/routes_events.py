@@ -14,7 +14,7 @@ from loki_twisted.model.filters import (
     mask_of_level,
     mask_of_types,
 )
-from loki_twisted.model.identifiers import EARLIEST
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN
 from loki_twisted.model.wire import EventHistory, EventStats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.event_history import Asked, EncodedHistory, History
@@ -139,7 +139,7 @@ class EventRoutes:
             text(
                 "after",
                 "Only events after this one, from there on; `earliest` is before all of them.",
-                pattern=f"(?:{EARLIEST}|{_EVENT_ID})",
+                pattern=f"(?:{EARLIEST}|{ORIGIN}|{_EVENT_ID})",
                 expected=f"the id of an event or {EARLIEST!r}",
             ),
             text(

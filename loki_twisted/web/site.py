@@ -28,6 +28,12 @@ _SWEEP_SECONDS: Final = 1.0
 _TOLD: Final = 64
 """So many connections beyond the limit are told so; those beyond that are cut."""
 
+_TOO_MANY: Final = problem(
+    "SERVICE_UNAVAILABLE",
+    "The server has too many connections.",
+    headers=((b"Retry-After", b"1"),),
+)
+
 _log: Final = Logger()
 
 
@@ -152,7 +158,7 @@ class Site(BaseSite):
         if excess > _TOLD:
             channel.transport.abortConnection()
         elif excess > 0:
-            channel.refuse(problem("SERVICE_UNAVAILABLE", "The server has too many connections."))
+            channel.refuse(_TOO_MANY)
 
     def closed(self, channel: Channel) -> None:
         """A connection was lost."""

@@ -174,6 +174,12 @@ class Runner:
                         if line.startswith("btime"))  # fmt: skip
             stamp = f"pgid={os.getpgrp()} boot={boot.split()[1]} started={int(time.time())}\n"
             self.write(self.own / "loki.pgid", stamp)
+        (self.state / "pids").mkdir(exist_ok=True)
+        begun = {"pid": os.getpid(), "label": "loki-wrapper", "kind": "wrapper", "started": now()}
+        (self.state / "pids" / f"{os.getpid()}.json").write_text(json.dumps(begun))
+        phase = {"version": "1", "currentPhase": "BUILDING", "startedAt": now()}
+        (self.state / "state/orchestrator.json").write_text(json.dumps(phase))
+        (self.state / "state/provider").write_text("claude")
         self.event("session_start", provider="claude", pid=os.getpid())
 
     def take_checkout(self) -> None:
@@ -315,7 +321,8 @@ class Runner:
         self.leave(20, "max_iterations")
 
     def complete(self, outcome: str, brief: str | None = None) -> None:
-        self.replace("state/completion.json", {"outcome": outcome, "error_brief": brief})
+        said = {"outcome": outcome, "error_brief": brief, "timestamp": now()}
+        self.replace("state/completion.json", said)
 
     def leave(self, code: int, reason: str) -> NoReturn:
         self.event("session_end", result=code, reason=reason)
@@ -362,13 +369,16 @@ class Runner:
             self.note("delete", str(path.relative_to(self.state)))
 
     def event(self, kind: str, **data: Any) -> None:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with (self.state / "events.jsonl").open("a") as file:
-            file.write(json.dumps({"timestamp": stamp, "type": kind, "data": data}) + "\n")
+            file.write(json.dumps({"timestamp": now(), "type": kind, "data": data}) + "\n")
 
     def note(self, operation: str, path: str, word: str | None = None) -> None:
         with Path("standin.log").open("a") as file:
             file.write(json.dumps([operation, path, word]) + "\n")
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def is_alive(pid: int) -> bool:

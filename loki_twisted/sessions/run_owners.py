@@ -1,0 +1,180 @@
+"""
+Whose a run is: one that this server started, or one that somebody else did.
+
+========================================  ======================================================
+a run                                     is told as
+========================================  ======================================================
+with ``LOKI_SESSION_ID`` of a session     that session
+of ours
+of the process of a session of ours, or   that session, also later: this is put on record
+begun in its project since it was
+started, or come up while it, a run of
+Loki Mode, is at work there
+with any other ``LOKI_SESSION_ID``        an observed session of that name
+any other                                 the observed session of its directory: one for all
+                                          runs, which share their queue; named after the moment
+                                          of the first
+========================================  ======================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from loki_twisted.model.identifiers import is_session_id
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.run_files import Run
+
+_CLAIM = "run:"
+
+
+@attrs.frozen(slots=True)
+class Claim:
+    """The last run in a directory that was ours: of which session, and which run."""
+
+    session_id: str
+    identity: str
+
+
+@attrs.define(eq=False)
+class RunOwners:
+    """Knows which runs are ours, and what the others are called."""
+
+    book: SessionBook
+    _claims: dict[str, Claim] = attrs.field(factory=dict, init=False)
+    _names: dict[str, str] = attrs.field(factory=dict, init=False)
+
+    def load(self, cursors: Mapping[str, str]) -> None:
+        """Begin with what is stored."""
+        for name, text in cursors.items():
+            if name.startswith(_CLAIM):
+                session_id, _, identity = text.partition(" ")
+                self._claims[name.removeprefix(_CLAIM)] = Claim(session_id, identity)
+
+    def session_of_ours(self, directory: str, run: Run) -> str | None:
+        """
+        Say of which session of ours a run is.
+
+        :returns: Its id, also if it was deleted since; None for a run of somebody else.
+        """
+        if run.scope is not None:
+            record = self.book.find(run.scope)
+            if record is not None and record.is_ours:
+                return record.id
+        for record in self.book:
+            if record.is_ours and _may_run(record, directory) and _is_of(record, run):
+                return record.id
+        claim = self._claims.get(directory)
+        if claim is not None and claim.identity == run.identity:
+            return claim.session_id
+        return self._only_run(directory, run)
+
+    def _only_run(self, directory: str, run: Run) -> str | None:
+        """
+        Find the session of ours that is a run of Loki Mode at work in a directory.
+
+        It is the only run there can be: so what has come up since is it, whatever it says of its
+        process and its time. What was there before is known as somebody else's.
+        """
+        if not run.has_pid_file:
+            return None
+        for record in self.book:
+            session = record.state.session
+            if not record.is_ours and session.project_dir == directory:
+                is_known = session.pid == run.pid and not session.status.is_final
+                if is_known or session.started_at == run.started_at:
+                    return None
+        for record in self.book:
+            is_run = record.state.session.steered_by is Steering.FILES
+            if record.is_ours and is_run and _may_run(record, directory):
+                return record.id
+        return None
+
+    def claim(self, directory: str, session_id: str, run: Run) -> dict[str, str | None]:
+        """
+        Take note that a run is of a session of ours.
+
+        :returns: What to store.
+        """
+        claim = Claim(session_id, run.identity)
+        if run.began_at is None or self._claims.get(directory) == claim:
+            return {}
+        self._claims[directory] = claim
+        return {f"{_CLAIM}{directory}": f"{session_id} {run.identity}"}
+
+    def name(self, directory: str, run: Run) -> str:
+        """Name the observed session of a run that is not ours."""
+        if run.scope is None:
+            known = self._names.get(directory)
+            if known is not None and (self.book.find(known) or self.book.is_deleted(known)):
+                return known
+            began = re.sub(r"[^0-9A-Za-z]", "", (run.directory_began_at or "")[:19])
+            wanted = f"loki_{began}" if began else f"loki_{_digest(directory)}"
+        else:
+            wanted = re.sub(r"[^A-Za-z0-9_-]", "_", run.scope)[:48].lstrip("_-") or "loki"
+        if not is_session_id(wanted) or self._is_taken(wanted, directory):
+            wanted = f"{wanted[:48]}_{_digest(directory)}"
+        if run.scope is None:
+            self._names[directory] = wanted
+        return wanted
+
+    def forget(self, directory: str) -> None:
+        """The state directory is gone: a new one there is another."""
+        self._names.pop(directory, None)
+
+    def unknown(self, session_id: str, directory: str) -> Session:
+        """A session of which nothing is known yet."""
+        now = self.book.now()
+        return Session(
+            id=session_id,
+            status=SessionStatus.STARTING,
+            provider="claude",
+            project_dir=directory,
+            started_at=now,
+            updated_at=now,
+            origin=Origin.OBSERVED,
+            steered_by=Steering.FILES,
+        )
+
+    def observed_at_work(self, directory: str) -> list[Record]:
+        """The observed sessions of runs in a directory that have not ended."""
+        return [
+            record
+            for record in self.book
+            if not record.is_ours
+            and not record.status.is_final
+            and record.state.session.project_dir == directory
+            and record.state.session.steered_by is Steering.FILES
+        ]
+
+    def _is_taken(self, session_id: str, directory: str) -> bool:
+        record = self.book.find(session_id)
+        return record is not None and (
+            record.is_ours or record.state.session.project_dir != directory
+        )
+
+
+def _may_run(record: Record, directory: str) -> bool:
+    session = record.state.session
+    return (
+        session.project_dir == directory
+        and not session.status.is_final
+        and session.status is not SessionStatus.QUEUED
+    )
+
+
+def _is_of(record: Record, run: Run) -> bool:
+    session = record.state.session
+    if session.pid is not None and session.pid == run.pid:
+        return True
+    # Loki Mode says seconds.
+    return run.began_at is not None and run.began_at >= f"{session.started_at[:19]}.000Z"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
