@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
@@ -67,6 +67,7 @@ class StateObserver:
 
     async def _seen(self, project_dir: str, sightings: Sequence[Sighting]) -> None:
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
+        before: Sequence[Deferred[Any]] = ()
         waiting: list[Deferred[Any]] = []
         size = 0
         for sighting in sightings:
@@ -83,10 +84,11 @@ class StateObserver:
                 waiting.append(told)
                 size += told_size
                 if size >= _AT_ONCE:
-                    await all_of(waiting)
-                    waiting, size = [], 0
+                    # The log has something to write while the next ones are made.
+                    await _after(before, waiting)
+                    before, waiting, size = waiting, [], 0
         # Each has begun, in order; all of them must end before more is told.
-        await all_of(waiting)
+        await all_of([*before, *waiting])
         self._stored.pop(project_dir, None)
 
     def _take(self, project_dir: str, sighting: Sighting) -> Iterator[tuple[Deferred[Any], int]]:
@@ -183,6 +185,15 @@ class StateObserver:
             if session.project_dir == project_dir and not session.status.is_final:
                 return session.id
         return self.runs.session_of(project_dir) or ""
+
+
+async def _after(before: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:
+    """Wait for what was begun before; fail if some of it failed, once the others have ended too."""
+    try:
+        await all_of(before)
+    except Exception:
+        await DeferredList(others, consumeErrors=True)
+        raise
 
 
 def changes(
