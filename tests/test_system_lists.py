@@ -32,7 +32,8 @@ def ask_and_take_nothing(port: int) -> socket.socket:
 def test_lists_that_nobody_takes(tmp_path: Path) -> None:
     """
     Of two hundred clients that ask for megabytes and take nothing, as many are served as may be,
-    which costs little memory. The end of the server waits for none, and nothing is amiss.
+    and then others in the places of those that are stuck, which costs little memory. The end of
+    the server waits for none, and nothing is amiss.
     """
     with Succession(tmp_path) as place, ExitStack() as exit_:
         place.order(f"flow 50 0.02 {LENGTH}")
@@ -44,10 +45,8 @@ def test_lists_that_nobody_takes(tmp_path: Path) -> None:
         clients = [exit_.enter_context(ask_and_take_nothing(place.port())) for _ in range(CLIENTS)]
         statuses = Counter(client.recv(12, socket.MSG_PEEK) for client in clients)
 
-        assert statuses == {
-            b"HTTP/1.1 200": MOST_LISTS,
-            b"HTTP/1.1 503": CLIENTS - MOST_LISTS,
-        }
+        assert statuses.keys() <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert statuses[b"HTTP/1.1 200"] > MOST_LISTS
         assert memory(place.server.pid, "VmHWM") - before < MOST_GROWTH
         assert place.server.stop() == 0
         assert [line for line in place.server.said if "CRITICAL" in line or "ERROR" in line] == []

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.system import TIMEOUT, Server
@@ -52,6 +53,23 @@ def test_a_clean_end_says_goodbye_and_the_next_server_goes_on(tmp_path: Path) ->
         lines = [event.data["message"] for event in seen if event.type == "log:info"]
         assert lines == [f"count {number}" for number in range(1, 201)]
         assert server.get(f"/api/sessions/{session_id}")["session"]["status"] == "completed"
+
+
+def test_the_end_waits_for_no_half_requests(tmp_path: Path) -> None:
+    """Clients that keep the rest of theirs to themselves are refused, and nothing is amiss."""
+    head = b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
+    with Server(tmp_path) as server, ExitStack() as exit_:
+        address = ("127.0.0.1", server.port)
+        clients = [
+            exit_.enter_context(socket.create_connection(address, TIMEOUT)) for _ in range(2)
+        ]
+        for client, sent in zip(clients, (head[:9], head + body), strict=True):
+            client.sendall(sent)
+        server.get("/health/live")  # what came before on other connections is read by then
+        assert server.stop() == 0
+        assert [client.recv(12) for client in clients] == [b"HTTP/1.1 408"] * 2
+        assert not [line for line in server.said if "CRITICAL" in line or "Trouble" in line]
 
 
 def test_an_id_of_another_log_is_told(tmp_path: Path) -> None:

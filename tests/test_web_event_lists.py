@@ -13,7 +13,9 @@ from loki_twisted.log.interface import Batch, Page
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE
+from loki_twisted.stream.taking import PACE_BYTES
 from loki_twisted.web.event_lists import MOST_LISTS
+from loki_twisted.web.places import WAIT_SECONDS
 from tests.fakes_stream import dechunked
 from tests.fakes_web import AT_MS, Connection, Server, request_bytes
 
@@ -256,25 +258,122 @@ def test_a_log_that_fails_at_once() -> None:
 # How many there may be
 
 
-def test_more_lists_than_there_may_be() -> None:
-    """One more is told to come again, and a short one is answered; a place is free in the end."""
-    long = Long()
+def full(long: Long) -> list[Connection]:
+    """Take all places."""
     connections = [long.begin() for _ in range(MOST_LISTS)]
     assert all(each.response().status == 200 for each in connections)
+    return connections
 
-    refused = long.here.ask("GET", TARGET)
-    assert (refused.status, refused.code) == (503, "SERVICE_UNAVAILABLE")
-    assert refused.header("retry-after") == "1"
+
+def close_all(long: Long, connections: list[Connection]) -> None:
+    """Leave; no place is taken then, and nothing is timed."""
+    for each in connections:
+        each.close()
+    assert len(long.here.lists) == 0
+    assert long.here.clock.getDelayedCalls() == []
+
+
+def take_steadily(long: Long, connections: list[Connection], seconds: int, count: int) -> None:
+    """Let time pass in which clients take so many bytes a second."""
+    for _ in range(seconds):
+        for each in connections:
+            if each.transport.producer is not None:
+                each.protocol.requests[0].sentLength += count
+        long.here.clock.advance(1)
+
+
+def test_a_place_that_becomes_free() -> None:
+    """Who comes when there is none waits for it, and short answers wait for nothing."""
+    long = Long()
+    connections = full(long)
+    waiting = [long.begin() for _ in range(3)]
     assert long.here.ask("GET", "/api/events/history?limit=1").status == 200
+    assert not any(each.responses() for each in waiting)
 
     resume(connections[0])
     connections[1].close()
-    freed = [long.begin(), long.begin()]
-    assert all(each.response().status == 200 for each in freed)
-    assert long.here.ask("GET", TARGET).status == 503
-    for each in (*connections, *freed):
-        each.close()
-    assert len(long.here.lists) == 0
+
+    assert [len(each.responses()) for each in waiting] == [1, 1, 0]
+    assert all(each.response().status == 200 for each in waiting[:2])
+    close_all(long, [*connections, *waiting])
+
+
+def test_nothing_is_held_for_who_waits() -> None:
+    """What was read to see that a list is long is read again when it is its turn, and once."""
+    long = Long()
+    connections = full(long)
+    waiting = long.begin()
+    reads = long.reads
+    connections[0].close()
+    assert reads < long.reads < reads + 5
+    resume(waiting)
+    assert numbers_in(dechunked(waiting.response().body)) == list(range(EVENTS))
+    close_all(long, [*connections, waiting])
+
+
+def test_no_place_becomes_free() -> None:
+    """While all clients take what they get, who has waited long enough is told to come again."""
+    long = Long()
+    connections = full(long)
+    waiting = long.begin()
+    take_steadily(long, connections, int(WAIT_SECONDS) - 1, PACE_BYTES)
+    assert waiting.responses() == []
+
+    take_steadily(long, connections, 1, PACE_BYTES)
+
+    refused = waiting.response()
+    assert (refused.status, refused.code) == (503, "SERVICE_UNAVAILABLE")
+    assert refused.header("retry-after") == "1"
+    assert not any(each.is_closed for each in connections)
+    close_all(long, [*connections, waiting])
+
+
+def test_who_is_stuck_longest_is_cut_for_another() -> None:
+    """Nobody is cut before five seconds without a byte, and only as many as others wait for."""
+    long = Long()
+    connections = full(long)
+    take_steadily(long, connections[:7] + connections[8:], 2, PACE_BYTES)
+    waiting = long.begin()
+    long.here.clock.pump([1] * 2)
+    assert not any(each.is_closed for each in connections)
+    assert waiting.responses() == []
+
+    long.here.clock.pump([1] * 20)
+
+    assert [each.is_closed for each in connections] == [at == 7 for at in range(MOST_LISTS)]
+    assert waiting.response().status == 200
+    close_all(long, [*connections, waiting])
+
+
+def test_who_takes_too_little_is_cut_for_another() -> None:
+    """A client that drips holds its place only as long as nobody waits for it."""
+    long = Long()
+    connections = full(long)
+    for _ in range(30):
+        take_steadily(long, connections[:1], 1, PACE_BYTES // 20)
+        for each in connections[1:]:
+            each.protocol.requests[0].sentLength += PACE_BYTES
+    assert not any(each.is_closed for each in connections)
+    waiting = long.begin()
+
+    take_steadily(long, connections, 1, PACE_BYTES // 20)
+
+    assert [each.is_closed for each in connections] == [at == 0 for at in range(MOST_LISTS)]
+    assert waiting.response().status == 200
+    close_all(long, [*connections, waiting])
+
+
+def test_the_end_while_one_waits() -> None:
+    """It is refused at once, and does not come to be sent."""
+    long = Long()
+    connections = full(long)
+    waiting = long.begin()
+    ended = long.here.lists.close()
+    assert waiting.response().status == 503
+    assert "shutting down" in waiting.response().json["error"]
+    long.here.clock.pump([0.1] * 15)
+    assert ended.called
+    close_all(long, [*connections, waiting])
 
 
 def test_what_takes_no_place() -> None:

@@ -160,6 +160,62 @@ def test_draining_waits_for_answers_that_are_under_way() -> None:
     assert server.clock.getDelayedCalls() == []
 
 
+POST = request_bytes("POST", "/api/sessions", body={})
+BODY_AT = POST.index(b"\r\n\r\n") + 4
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [LIVE[:8]],
+        [LIVE[:-2]],
+        [POST[:BODY_AT]],
+        [POST[: BODY_AT + 1]],
+        [POST[: BODY_AT - 2], b"\r\n"],
+    ],
+)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_draining_does_not_wait_for_the_rest_of_a_request(
+    pieces: list[bytes], leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who does not send it in a moment is told so, and is cut unless it leaves."""
+    server = Server()
+    connection = server.connect()
+    if not leaves:
+        transport = connection.transport
+        monkeypatch.setattr(transport, "abortConnection", transport.loseConnection)
+        monkeypatch.setattr(transport, "loseConnection", lambda: None)
+    first, *rest = pieces
+    connection.send(first)
+    drained = server.site.drain()
+    for piece in rest:
+        connection.send(piece)
+    assert not connection.is_closed
+
+    server.clock.pump([0.5] * int(2 * (server.site.limits.linger_seconds + 1)))
+
+    assert fired(drained)
+    assert connection.response().code == "REQUEST_TIMEOUT"
+    assert server.clock.getDelayedCalls() == []
+
+
+def test_an_answer_that_is_begun_while_draining_takes_its_time() -> None:
+    """The rest of a request came in time, so it is carried out however long that takes."""
+    server = Server()
+    server.sessions.waiting = Deferred()
+    connection = server.connect()
+    connection.send(POST[:BODY_AT])
+    drained = server.site.drain()
+    connection.send(POST[BODY_AT:])
+    server.clock.pump([0.5] * 40)
+    assert not fired(drained)
+
+    server.sessions.waiting.callback(None)
+
+    assert connection.response().status == 201
+    assert fired(drained)
+
+
 # The access log
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+PACE_BYTES: Final = 65_536
+PACE_SECONDS: Final = 10.0
+"""Who takes fewer bytes in such a time is slow."""
 
 
 @attrs.frozen(slots=True)
@@ -32,3 +38,30 @@ class Taking:
     def idle_seconds(self, now: float) -> float:
         """For how long it has taken nothing of what there is."""
         return now - self.moved_at
+
+
+@attrs.frozen(slots=True)
+class Pace:
+    """
+    How much a client takes, from one stretch of time to the next.
+
+    :ivar since: When this stretch began, in seconds.
+    :ivar taken: How much the client had taken then, in bytes.
+    :ivar is_slow: Whether it took too little in the last whole stretch.
+    """
+
+    since: float
+    taken: int = 0
+    is_slow: bool = False
+
+    def look(self, now: float, taken: int, *, is_stuck: bool) -> Pace:
+        """
+        Look at the client again: see :meth:`Taking.look`.
+
+        Who has taken all there is is not slow.
+        """
+        if not is_stuck:
+            return Pace(now, taken)
+        if now - self.since < PACE_SECONDS:
+            return self
+        return Pace(now, taken, taken - self.taken < PACE_BYTES)

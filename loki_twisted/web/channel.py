@@ -3,8 +3,7 @@
 One connection of our own site, with its limits.
 
 A connection is in one :class:`Stage`, and each has a time by which it must be over. The site asks
-all connections for that once a second, so a deadline costs a request nothing
-but two assignments.
+all connections for that once a second, so a deadline costs a request hardly anything.
 
 =========  ==============================  ====================  ==========================
 stage      from                            until                 after its time
@@ -17,7 +16,8 @@ closing    refused; told to close          lost                  cut
 =========  ==============================  ====================  ==========================
 
 A client that still takes the end of its answer when its time is over has as much again, and is
-looked at then.
+looked at then. When the server ends, what is not answered yet is over a moment later: half of it
+is for the rest of a request, and half for reading why it was refused.
 
 Whoever is refused gets to read why: what it still sends is read and dropped for a moment,
 because closing on unread bytes makes the kernel reset the connection.
@@ -81,7 +81,7 @@ class Channel(HTTPChannel):
         self._peer: IAddress | None = None
         self._is_secure = self._can_half_close = False
         self._stage = Stage.IDLE
-        self._deadline = math.inf
+        self._deadline = self._latest = math.inf  # of this stage, and of all before the answer
         self._began = 0.0
         self._is_last = False
         self._taking: Taking | None = None  # None for who gets no more time
@@ -92,8 +92,9 @@ class Channel(HTTPChannel):
     # Stages
 
     def _enter(self, stage: Stage, seconds: float) -> None:
+        spare = 0 if stage is Stage.CLOSING else self.site.limits.linger_seconds / 2
         self._stage = stage
-        self._deadline = self.site.reactor.seconds() + seconds
+        self._deadline = min(self.site.reactor.seconds() + seconds, self._latest - spare)
 
     def check_deadline(self, now: float) -> None:
         """Act if the time of this stage is over. Called about once a second."""
@@ -240,6 +241,7 @@ class Channel(HTTPChannel):
     def allContentReceived(self) -> None:
         """Have the request answered."""
         if self._stage is not Stage.CLOSING:
+            self._latest = math.inf
             self._enter(Stage.ANSWERING, math.inf)
             super().allContentReceived()
 
@@ -287,11 +289,11 @@ class Channel(HTTPChannel):
 
     def close_when_done(self) -> None:
         """Take no further request: close now, or after the one that is under way."""
-        self._is_last = True
-        self._taking = None
-        latest = self.site.reactor.seconds() + self.site.limits.linger_seconds
-        if self._stage is Stage.CLOSING:
-            self._deadline = min(self._deadline, latest)
-        elif self._stage is Stage.IDLE:
-            self._stage, self._deadline = Stage.CLOSING, latest
+        self._is_last, self._taking = True, None
+        stage, now = self._stage, self.site.reactor.seconds()
+        if stage is Stage.ANSWERING:
+            return
+        self._latest = now + self.site.limits.linger_seconds
+        self._enter(Stage.CLOSING if stage is Stage.IDLE else stage, self._deadline - now)
+        if stage is Stage.IDLE:
             self.loseConnection()

@@ -12,8 +12,10 @@ from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 from loki_twisted.model.wire import Shape
-from loki_twisted.web.event_lists import EventList, EventLists
+from loki_twisted.web.event_list import EventList
+from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.event_pages import EventPages, Overtaken
+from loki_twisted.web.places import Place
 
 BYTES_AT_ONCE: Final = 65_536
 """
@@ -23,6 +25,10 @@ With what one more read gives it is a quarter of a megabyte: what an answer may 
 """
 
 _ATTEMPTS: Final = 3
+
+
+class _Crowded(Exception):
+    """An answer is long, and there is no place for it."""
 
 
 @attrs.frozen(slots=True)
@@ -65,20 +71,36 @@ class History:
         Read what is asked for, or begin to.
 
         :raises InvalidRequest: if an id is none that the log holds.
-        :raises Unavailable: if events are dropped faster than they are read, or the server shuts
-            down meanwhile.
+        :raises Unavailable: if events are dropped faster than they are read, the server shuts
+            down meanwhile, or there are too many long answers for too long.
         """
+        try:
+            return await self._attempt(asked, None)
+        except _Crowded:
+            # What was read is not held while it waits for its turn.
+            place = await self._lists.wait()
+        answer = None
+        try:
+            answer = await self._attempt(asked, place)
+        finally:
+            if not isinstance(answer, EventList):
+                place.leave()
+        return answer
+
+    async def _attempt(self, asked: Asked, place: Place | None) -> EncodedHistory | EventList:
         complete_from = 0
         for _ in range(_ATTEMPTS):
             try:
-                return await self._begin(asked, complete_from)
+                return await self._begin(asked, complete_from, place)
             except Overtaken as overtaken:
                 # Nothing was sent, so it may begin anew: with other events, or knowing by now
                 # that the log does not hold the id any longer.
                 complete_from = overtaken.complete_from
         raise Unavailable("Events are dropped faster than they can be read.")
 
-    async def _begin(self, asked: Asked, complete_from: int) -> EncodedHistory | EventList:
+    async def _begin(
+        self, asked: Asked, complete_from: int, place: Place | None
+    ) -> EncodedHistory | EventList:
         log = self._log
         complete_from = max(complete_from, log.bounds.complete_from)
         start, end = await self._positions(asked)
@@ -95,7 +117,10 @@ class History:
         events: list[bytes] = []
         while not pages.is_over:
             if sum(map(len, events)) > BYTES_AT_ONCE:
-                return EventList(self._lists, pages, events)
+                place = place or self._lists.place()
+                if place is None:
+                    raise _Crowded
+                return EventList(self._lists, pages, events, place)
             self._lists.check()
             events += await pages.some()
         return EncodedHistory(

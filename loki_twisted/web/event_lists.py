@@ -2,8 +2,9 @@
 Events as long lists of JSON, without ever having all of one.
 
 A list is read as its client takes it, so one whose client takes nothing costs a piece of it, a
-quarter of a megabyte. There may only be some at once, each is cut when its client has taken nothing
-for too long, and all end before the server does.
+quarter of a megabyte. There may only be some at once; others wait a while for a place. Each is cut
+when its client has taken nothing for too long, which is soon while others wait, and then there is a
+least pace too. All end before the server does.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 from zope.interface import implementer
 
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE, SETTLE_SECONDS, Patience
-from loki_twisted.stream.taking import Taking
+from loki_twisted.stream.taking import Pace, Taking
 from loki_twisted.web.answers import JSON, is_gone
 from loki_twisted.web.event_pages import EventPages, Overtaken
 from loki_twisted.web.outlets import bottom_of, on_the_way
+from loki_twisted.web.places import Place, Places
 
 MOST_LISTS: Final = 64
 """So many are sent at once."""
 
 _LAST_PATIENCE_SECONDS: Final = 1.0  # for a byte, when the server ends
-_SWEEP_SECONDS: Final = 5.0
+_SWEEP_SECONDS: Final = 1.0
+_STUCK_SECONDS: Final = 5.0  # without a byte, while others wait
 
 _log = Logger()
 
@@ -43,7 +45,10 @@ class _Sending:
 
     :param pages: Where it comes from.
     :param begun: Those events that were read already.
+    :ivar idle_seconds: For how long its client had taken nothing when it was last looked at.
     """
+
+    idle_seconds = 0.0
 
     def __init__(
         self, request: Request, pages: EventPages, begun: Sequence[bytes], now: float
@@ -55,6 +60,8 @@ class _Sending:
         self._waiting: Deferred[None] | None = None
         self._is_full = False
         self._taking = Taking(now)
+        self._pace = Pace(now)
+        self._is_cut = False
 
     async def run(self) -> None:
         """
@@ -101,12 +108,21 @@ class _Sending:
         """
         taken = self._request.sentLength - on_the_way(self._bottom)
         self._taking = self._taking.look(now, taken, is_stuck=self._is_full)
-        if self._taking.idle_seconds(now) >= patience:
+        self._pace = self._pace.look(now, taken, is_stuck=self._is_full)
+        self.idle_seconds = self._taking.idle_seconds(now)
+        if self.idle_seconds >= patience:
             _log.info("A client took nothing of its events for {seconds} s", seconds=patience)
             self.cut()
 
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether it is to be cut if others wait."""
+        is_slow = self.idle_seconds >= _STUCK_SECONDS or self._pace.is_slow
+        return is_slow and not self._is_cut
+
     def cut(self) -> None:
         """Cut the connection, so that the client does not take half a list for a whole one."""
+        self._is_cut = True
         if not is_gone(self._request):
             self._request.transport.abortConnection()  # type: ignore[union-attr]  # every stream has it
 
@@ -142,14 +158,15 @@ class EventLists:
         patience: Patience = PATIENCE,
     ) -> None:
         self._clock = clock
-        self._most = most
+        self._patience = patience.stall_seconds
+        self._places = Places(clock, most, "long lists of events are being sent")
         self._sendings: set[_Sending] = set()
         self._is_ending = False
-        self._sweeper = LoopingCall(self._look_at_all, patience.stall_seconds)
+        self._sweeper = LoopingCall(self._sweep)
         self._sweeper.clock = clock
 
     def __len__(self) -> int:
-        return len(self._sendings)
+        return self._places.taken
 
     def check(self) -> None:
         """
@@ -160,17 +177,34 @@ class EventLists:
         if self._is_ending:
             raise Unavailable("The server is shutting down.")
 
-    def send(self, request: Request, pages: EventPages, begun: Sequence[bytes]) -> None:
+    def place(self) -> Place | None:
+        """Take a place for one, if there is one."""
+        return self._places.take()
+
+    async def wait(self) -> Place:
+        """
+        Take a place for one, as soon as it is its turn.
+
+        :raises Unavailable: if that takes too long, or while the server shuts down.
+        """
+        self.check()
+        try:
+            return await self._places.wait()
+        except Unavailable:
+            self.check()  # which says why, if that is so
+            raise
+
+    def send(
+        self, request: Request, pages: EventPages, begun: Sequence[bytes], place: Place
+    ) -> None:
         """
         Begin to send one.
 
         :param begun: Those events that were read already.
-        :raises Unavailable: while the server shuts down, or if there are too many; nothing was
-            written then.
+        :param place: Is left when it is over.
+        :raises Unavailable: while the server shuts down; nothing was written then.
         """
         self.check()
-        if len(self._sendings) >= self._most:
-            raise Unavailable("Too many long lists of events are being sent.")
         sending = _Sending(request, pages, begun, self._clock.seconds())
         self._sendings.add(sending)
         if not self._sweeper.running:
@@ -179,7 +213,7 @@ class EventLists:
         request.notifyFinish().addErrback(lambda _: sending.stopProducing())
         sent = Deferred.fromCoroutine(sending.run())
         sent.addErrback(self._broken, sending)
-        sent.addBoth(self._over, sending)
+        sent.addBoth(self._over, sending, place)
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> Deferred[None]:
         """
@@ -190,6 +224,7 @@ class EventLists:
             at once.
         """
         self._is_ending = True
+        self._places.dismiss()
         return Deferred.fromCoroutine(self._close(self._clock.seconds() + grace_seconds))
 
     async def _close(self, deadline: float) -> None:
@@ -201,6 +236,14 @@ class EventLists:
         finally:
             for sending in tuple(self._sendings):
                 sending.cut()
+
+    def _sweep(self) -> None:
+        self._look_at_all(self._patience)
+        in_the_way = [each for each in self._sendings if each.is_in_the_way]
+        in_the_way.sort(key=lambda each: -each.idle_seconds)
+        for sending in in_the_way[: self._places.waiting]:
+            _log.info("A list of events was cut for another: its client takes too little")
+            sending.cut()
 
     def _look_at_all(self, patience: float) -> None:
         now = self._clock.seconds()
@@ -215,41 +258,8 @@ class EventLists:
             _log.failure("A list of events broke off", reason)
         sending.cut()
 
-    def _over(self, _: None, sending: _Sending) -> None:
+    def _over(self, _: None, sending: _Sending, place: Place) -> None:
         self._sendings.discard(sending)
         if not self._sendings and self._sweeper.running:
             self._sweeper.stop()
-
-
-class EventList(Resource):
-    """
-    The response that carries many events, for one request: an ``EventHistory``.
-
-    :param lists: Those under way.
-    :param pages: Where its events come from.
-    :param begun: Those that were read already.
-    """
-
-    isLeaf = True  # noqa: N815  # Twisted's name
-
-    def __init__(self, lists: EventLists, pages: EventPages, begun: Sequence[bytes]) -> None:
-        super().__init__()
-        self._lists = lists
-        self._pages = pages
-        self._begun = begun
-
-    def render_HEAD(self, request: Request) -> bytes:  # noqa: N802  # Twisted's name
-        """Answer the headers alone."""
-        request.setHeader(b"Content-Type", JSON)
-        return b""
-
-    def render_GET(self, request: Request) -> int:  # noqa: N802  # Twisted's name
-        """
-        Begin to send.
-
-        :raises Unavailable: see :meth:`EventLists.send`.
-        """
-        begun, self._begun = self._begun, ()
-        if not is_gone(request):
-            self._lists.send(request, self._pages, begun)
-        return NOT_DONE_YET
+        place.leave()
