@@ -328,6 +328,12 @@ def test_lines_of_other_logs_are_lines() -> None:
     assert LAYOUT.facts("logs/agent.log", ['{"type": "x"}']) is None
 
 
+def test_what_the_agent_printed_is_told_once() -> None:
+    """One of the two files with the same output is followed in silence, whatever the day."""
+    assert LAYOUT.facts("logs/autonomy-20261123.log", ["a line"]) == ()
+    assert LAYOUT.facts("logs/autonomy-notes.log", ["a line"]) is None
+
+
 def encoded(sightings: Sequence[Sighting]) -> None:
     """Whatever is told can be an event."""
     for sighting in sightings:

@@ -26,6 +26,7 @@ file                                becomes
 ``dashboard-state.json``            :class:`RunBeat`: its other fields lag or are wrong
 ``events.jsonl``                    log events, line by line; see ``loki_events.py``
 ``logs/agent-audit.jsonl``          the same
+``logs/autonomy-DATE.log``          nothing: ``logs/agent.log`` has the same output
 budget, gates, council, signals,    :class:`RunNotes`: log events and ``metrics:update``; see
 notifications, resources, ...       ``loki_notes.py``
 ==================================  ==========================================================
@@ -82,6 +83,7 @@ _COST: Final = re.compile(
     r"metrics/(result-cost-|efficiency/iteration-)([0-9]{1,6})\.json", re.ASCII
 )
 _MARKERS: Final = frozenset({"PAUSE", "PAUSED.md", "STOP"})
+_SAME_AS_AGENT_LOG: Final = re.compile(r"logs/autonomy-[0-9]{8}\.log", re.ASCII)
 
 
 _FILES: Final[Mapping[str, Callable[[bytes], RunFact]]] = {
@@ -209,4 +211,6 @@ class LokiModeLayout:
 
     def facts(self, path: str, lines: Sequence[str]) -> Sequence[Fact] | None:
         """See :class:`ILayout`."""
+        if _SAME_AS_AGENT_LOG.fullmatch(path):
+            return ()
         return facts_of_lines(EVENT_FILES[path], lines) if path in EVENT_FILES else None
