@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.place import DataDirectory
@@ -180,7 +181,7 @@ class Service(BaseService):
             excluded=[settings.data_dir],
             layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
         )
-        self.providers = Providers(os.environ, reactor)
+        self.providers = Providers(Machine(os.environ), reactor)
         self.runner = KeeperRunner(
             reactor,
             os.path.join(settings.data_dir, "agents"),

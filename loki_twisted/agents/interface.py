@@ -9,14 +9,19 @@ after a restart of the server.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
-from loki_twisted.model.events import Fact
+from loki_twisted.agents.outputs import Outputs
+from loki_twisted.model.inputs import Answer
+from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Steering
+from loki_twisted.model.spending import CostOrigin
 
 LOKI_MODE: Final = "loki"
 """The provider that is Loki Mode with the provider of its own settings."""
@@ -32,7 +37,10 @@ class LaunchRequest:
         and does hold ``.loki/`` of the server.
     :ivar provider: Name of the provider.
     :ivar prd_path: Absolute path of an existing file, or None.
-    :ivar timeout_ms: Limit of the whole run; kept by the session service, not by the provider.
+    :ivar conversation: The provider's own name of the conversation that is to be continued.
+    :ivar stays_open: Whether it waits for more messages when it has done its work.
+    :ivar direct: Whether the provider's own CLI is meant, even where Loki Mode could run it.
+    :ivar command: For a provider that runs any program: the program and its arguments.
     """
 
     session_id: str
@@ -44,6 +52,25 @@ class LaunchRequest:
     model: str | None = None
     dry_run: bool = False
     verbose: bool = False
+    conversation: str | None = None
+    stays_open: bool = False
+    direct: bool = False
+    command: Sequence[str] | None = None
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Limits:
+    """
+    What an agent may use of the machine; None is as much as there is.
+
+    :ivar memory_bytes: Address space of each of its processes.
+    :ivar processes: Of this user in all, as ``RLIMIT_NPROC`` counts them.
+    :ivar file_bytes: Of each file that it writes.
+    """
+
+    memory_bytes: int | None = None
+    processes: int | None = None
+    file_bytes: int | None = None
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -57,6 +84,7 @@ class LaunchPlan:
     :ivar accepts_input: Whether its standard input is a pipe that we write to;
         otherwise it is empty.
     :ivar steered_by: How it takes orders.
+    :ivar limits: Set by the session service.
     """
 
     argv: Sequence[str]
@@ -64,23 +92,161 @@ class LaunchPlan:
     cwd: str
     accepts_input: bool = False
     steered_by: Steering = Steering.SIGNALS
+    limits: Limits = Limits()
+
+
+class Messaging(Enum):
+    """When an agent takes what people tell it."""
+
+    NEVER = "never"
+    NEXT = "next"
+    """When it has done what it is doing."""
+    NOW = "now"
+    """Also while it is at work."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Abilities:
+    """
+    What one kind of agent can do, for people who choose.
+
+    :ivar asks: Whether it puts questions, or asks for permissions, and waits for the answer.
+    :ivar messaging: When it takes messages.
+    :ivar continues: Whether a conversation can be continued by a new run.
+    :ivar cost: Where its cost comes from.
+    """
+
+    asks: bool = False
+    messaging: Messaging = Messaging.NEVER
+    continues: bool = False
+    cost: CostOrigin = CostOrigin.UNKNOWN
 
 
 class IDriver(Interface):
     """
-    What the lines of one agent mean. Made anew for each session; without I/O.
+    What one agent says and is told, in its own language. Logic alone: bytes and wishes in,
+    outputs out; no I/O, no clock.
 
-    After a restart of the server a new driver goes on in the middle of the output.
+    One is made for each run of an agent, and again after a restart of the server: then it goes on
+    in the middle, from what :meth:`memory` gave before. What it returns and the memory behind it
+    are stored together, so that nothing of it happens twice.
+
+    Nothing that an agent prints makes it fail: what it does not know it counts, and passes on as a
+    log line or not at all. ``agents/providers/driver.py`` has a base for it.
     """
 
-    def line(stream: str, text: str) -> Sequence[Fact]:
+    line_limit: int = Attribute("Bytes of a line beyond which it is cut; the cut one is given.")
+
+    is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")
+
+    takes_now: bool = Attribute("Whether a message would be taken now into what it is doing.")
+
+    says_done: bool = Attribute(
+        "Whether an agent of this kind always says how a turn ended, so that one which ends without"
+        " that has failed, whatever its exit code."
+    )
+
+    def begin() -> Outputs:
         """
-        Translate a line.
+        The agent runs: tell it what it is to do, if its command line did not.
+
+        Called once in the life of the agent, before any line.
+        """
+
+    def line(stream: str, text: str) -> Outputs:
+        """
+        Take a line.
 
         :param stream: ``stdout`` or ``stderr``.
         :param text: The line without its end, decoded from UTF-8 (broken bytes as U+FFFD).
-        :returns: Never ``session:*`` and never ``heartbeat``. At least one fact, unless the line
-            is a part of something that is left out, and that another one stands for.
+        :returns: Facts are never ``session:*``, ``message:*``, ``heartbeat``, ``input:answered`` or
+            ``input:withdrawn``.
+        """
+
+    def quiet() -> Outputs:
+        """Nothing has come for a second: say what was held back to be joined with more."""
+
+    def say(message: Message) -> Outputs:
+        """
+        Take a message for the agent; called only while it is ready for it.
+
+        :returns: :class:`Taken` for it now, or later when the agent confirms it.
+        """
+
+    def answer(key: str, answer: Answer) -> Outputs:
+        """
+        Take the answer to something that is open.
+
+        :param key: That of :class:`Asked`. One that the driver does not know is passed over.
+        """
+
+    def interrupt() -> Outputs:
+        """The agent is to leave off what it is doing, and to stay. Nothing, if it cannot."""
+
+    def wake() -> Outputs:
+        """The time of :attr:`Hindered.until_ms` has come."""
+
+    def ended() -> Outputs:
+        """The agent has ended, and its last line was given: say what was held back."""
+
+    def memory() -> str:
+        """
+        Give what the next driver of this agent has to know, as text, at most 256 KiB; empty if
+        that is nothing. The same text as long as nothing has changed.
+        """
+
+
+class IMachine(Interface):
+    """What a provider may know of the machine and of the server's settings."""
+
+    python: str = Attribute("Absolute path of our interpreter.")
+
+    search_path: str = Attribute("The server's ``PATH``.")
+
+    def find(program: str) -> str | None:
+        """Find a program on the server's ``PATH``: its absolute path, or None."""
+
+    def environment(session_id: str, variables: Mapping[str, str]) -> Mapping[str, str]:
+        """
+        Make the environment of an agent, by the list of what agents are given.
+
+        :param variables: Those that are put in, whatever the list says.
+        """
+
+
+class IProvider(IPlugin):
+    """
+    One kind of agent: how it is started, and what drives it.
+
+    Providers are found as plugins (:func:`twisted.plugin.getPlugins`) in ``twisted.plugins``.
+    """
+
+    name: str = Attribute("What requests call it: letters, digits, ``-`` and ``_``, 32 at most.")
+
+    through_loki_mode: bool = Attribute(
+        "Whether Loki Mode runs it, where that is installed and nothing else is asked for."
+    )
+
+    abilities: Abilities = Attribute("What it can do, as :class:`Abilities`.")
+
+    def program(machine: IMachine) -> str | None:
+        """The absolute path of the program that has to be there; None if it is not."""
+
+    def plan(request: LaunchRequest, machine: IMachine) -> LaunchPlan:
+        """
+        Say how to start it.
+
+        Texts of the request were checked: they can stand on a command line.
+
+        :raises InvalidRequest: if it needs what the request lacks, or cannot do what it wants.
+        :raises ProviderNotAvailable: if its program is not installed.
+        """
+
+    def driver(request: LaunchRequest, memory: str) -> IDriver:
+        """
+        Make a driver for a run.
+
+        :param memory: Of the driver before, if the server was started anew; else empty.
         """
 
 
@@ -102,12 +268,16 @@ class IProviders(Interface):
         :raises ProviderNotAvailable: if its program is not installed.
         """
 
-    def driver(provider: str) -> IDriver:
-        """
-        Make a driver for a session.
+    def abilities(provider: str) -> Abilities:
+        """What a provider can do; nothing, if there is none of that name."""
 
-        :param provider: :data:`LOKI_MODE` for all that Loki Mode runs. That of the plain
-            line protocol is made for an unknown one.
+    def driver(request: LaunchRequest, memory: str) -> IDriver:
+        """
+        Make a driver for a run.
+
+        :param request: With :data:`LOKI_MODE` as provider for all that Loki Mode runs. That of the
+            plain line protocol is made for an unknown one.
+        :param memory: Of the driver before, if the server was started anew; else empty.
         """
 
 
@@ -175,14 +345,20 @@ class IAgent(Interface):
     def resume() -> None:
         """Let the whole process tree go on (SIGCONT)."""
 
-    def send(data: bytes) -> None:
+    def send(data: bytes, at: int | None = None) -> int:
         """
         Write to its standard input. Safe on disk when this returns.
 
+        :param at: The offset in all of its input at which the data is to stand: what of it stands
+            there already is not written again. None is the end.
+        :returns: The offset behind it.
         :raises Unavailable: if it has ended.
         :raises Conflict: if it was started without input.
         :raises StorageFailed: if it could not be stored; then the agent reads none of it.
         """
+
+    def end_input() -> None:
+        """Let it see the end of its standard input, behind what was sent. May be repeated."""
 
 
 class IAgentRunner(Interface):

@@ -20,6 +20,10 @@ from zope.interface import Attribute, Interface
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.inputs import Input, InputPage
+from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Message, MessagePage
+from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
@@ -48,9 +52,13 @@ class Batch:
     :ivar removed_tasks: Ids of tasks (of this session) whose rows go.
     :ivar cursors: Positions in sources, by a name of the caller's choice.
         None as a value removes the cursor.
-    :ivar forget: Remove the session's row, its tasks, and the cursors whose
+    :ivar inputs: New rows of inputs; each replaces the one of the same id.
+    :ivar messages: New rows of messages; each replaces the one of the same id.
+    :ivar spent: What is added to the ledger.
+    :ivar done_once: The request that this is, by its key, if it has one.
+    :ivar forget: Remove the session's row, its tasks, inputs and messages, and the cursors whose
         name begins with ``<session id>/``, before anything else of this batch. Its
-        events stay as long as any others.
+        events stay as long as any others, and what it spent stays in the ledger.
     """
 
     session_id: str
@@ -60,6 +68,10 @@ class Batch:
     tasks: Sequence[Task] = ()
     removed_tasks: Sequence[str] = ()
     cursors: Mapping[str, str | None] = attrs.field(factory=dict)
+    inputs: Sequence[Input] = ()
+    messages: Sequence[Message] = ()
+    spent: Sequence[LedgerEntry] = ()
+    done_once: DoneOnce | None = None
     forget: bool = False
 
 
@@ -215,6 +227,27 @@ class IRecords(Interface):
 
     def task_counts(session_id: str) -> Deferred[TaskCounts]:
         """Counts of one session's tasks."""
+
+    def open_inputs() -> Deferred[list[Input]]:
+        """All inputs that are open, oldest first."""
+
+    def inputs(session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        """Inputs of a session, open or not, newest first."""
+
+    def input(session_id: str, input_id: str) -> Deferred[Input | None]:
+        """One input, or None."""
+
+    def queued_messages() -> Deferred[list[Message]]:
+        """All messages that wait, oldest first."""
+
+    def messages(session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        """Messages of a session, whatever became of them, newest first."""
+
+    def ledger(query: LedgerQuery) -> Deferred[LedgerPage]:
+        """What was spent, added up."""
+
+    def done_once(key: str) -> Deferred[DoneOnce | None]:
+        """What was done under a key, or None. Those older than a day are dropped now and then."""
 
     def cursors(prefix: str) -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""

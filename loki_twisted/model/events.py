@@ -35,6 +35,13 @@ EVENT_TYPES: Final = (
     "metrics:update",
     "input:requested",
     "heartbeat",
+    "session:updated",
+    "session:stalled",
+    "input:answered",
+    "input:withdrawn",
+    "message:queued",
+    "message:delivered",
+    "message:dropped",
 )
 """Every type of event. The position of a type is stored on disk: only ever append."""
 

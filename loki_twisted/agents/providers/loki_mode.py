@@ -17,10 +17,25 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from loki_twisted.agents.interface import LaunchRequest
-from loki_twisted.agents.providers.programs import LOKI
+import attrs
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import (
+    LOKI_MODE,
+    Abilities,
+    IDriver,
+    IMachine,
+    IProvider,
+    LaunchPlan,
+    LaunchRequest,
+    Messaging,
+)
+from loki_twisted.agents.providers.loki_output import LokiModeDriver
+from loki_twisted.agents.providers.programs import LOKI, maybe_loki_mode, not_installed
 from loki_twisted.agents.providers.prompts import maybe_prompt, prompt_of
 from loki_twisted.model.errors import InvalidRequest
+from loki_twisted.model.sessions import Steering
+from loki_twisted.model.spending import CostOrigin
 
 LOKI_START_ENVIRONMENT: Final[Mapping[str, str]] = {
     # The server is the dashboard, and stands for many projects.
@@ -116,3 +131,45 @@ def loki_environment(request: LaunchRequest) -> Mapping[str, str]:
 def _provider(request: LaunchRequest) -> Sequence[str]:
     """Loki Mode itself as provider is Loki Mode with the provider of its own settings."""
     return [] if request.provider == LOKI else ["--provider", request.provider]
+
+
+@implementer(IProvider)
+@attrs.frozen(slots=True)
+class LokiModeProvider:
+    """
+    Loki Mode, for requests that name it and for those of the providers that it can run.
+
+    ``run.sh`` reads its standard input; today's ``loki`` takes orders by files.
+    """
+
+    name: str = LOKI_MODE
+    through_loki_mode: bool = True
+    abilities: Abilities = Abilities(messaging=Messaging.NEXT, cost=CostOrigin.REPORTED)
+
+    def program(self, machine: IMachine) -> str | None:
+        """See :class:`IProvider`."""
+        return maybe_loki_mode(machine.search_path, machine.python)
+
+    def plan(self, request: LaunchRequest, machine: IMachine) -> LaunchPlan:
+        """See :class:`IProvider`."""
+        script = maybe_run_script(request.loki_dir)
+        if script is not None:
+            return LaunchPlan(
+                argv=[script, *run_script_arguments(request)],
+                env=machine.environment(request.session_id, {}),
+                cwd=request.project_dir,
+                accepts_input=True,
+            )
+        loki = self.program(machine)
+        if loki is None:
+            raise not_installed(request.provider)
+        return LaunchPlan(
+            argv=[loki, *loki_arguments(request)],
+            env=machine.environment(request.session_id, loki_environment(request)),
+            cwd=request.project_dir,
+            steered_by=Steering.SIGNALS if request.dry_run else Steering.FILES,
+        )
+
+    def driver(self, request: LaunchRequest, memory: str) -> IDriver:
+        """See :class:`IProvider`."""
+        return LokiModeDriver()

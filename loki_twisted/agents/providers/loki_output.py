@@ -17,10 +17,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from zope.interface import implementer
-
-from loki_twisted.agents.interface import IDriver
 from loki_twisted.agents.providers.cleaning import clean
+from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.model.events import Fact
 
@@ -39,8 +37,7 @@ class _Within(Enum):
     NOTED = "in a prompt that was noted"
 
 
-@implementer(IDriver)
-class LokiModeDriver:
+class LokiModeDriver(Driver):
     """
     Leaves prompts out, and is the plain driver for all else.
 

@@ -61,6 +61,18 @@ def maybe_object(text: str) -> dict[str, Any] | None:
         return None
 
 
+def maybe_tidy(value: Any) -> Any:
+    """
+    Clean and bound a JSON value.
+
+    :returns: None for one that is nested more than :data:`MAX_DEPTH` levels.
+    """
+    try:
+        return _tidy(value, MAX_DEPTH)
+    except _TooDeep:
+        return None
+
+
 def _tidy(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return cut(clean(value))

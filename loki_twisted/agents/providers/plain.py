@@ -20,16 +20,16 @@ Most lines are plain or begin with a level, and pass through one regular express
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
-from zope.interface import implementer
-
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.outputs import Asked, Outputs, Taken, Write
 from loki_twisted.agents.providers.cleaning import MAX_TEXT, clean, cut
+from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.objects import fact_of_object, maybe_object
 from loki_twisted.agents.providers.words import DEFAULT_LEVEL, maybe_level
 from loki_twisted.model.events import LOG_LEVELS, Fact
+from loki_twisted.model.inputs import Answer, InputKind, Option
+from loki_twisted.model.messages import Message
 
 # Nothing in it can match in two ways, so it never goes back: that halves its time.
 _LEVELLED: Final = re.compile(
@@ -94,10 +94,55 @@ def _spoken(phase: str | None, agent: str | None) -> Fact:
     return Fact("agent:spawned", {"agentId": agent, "type": agent})
 
 
-@implementer(IDriver)
-class PlainDriver:
-    """The driver of every agent that has no protocol of its own. It keeps nothing between lines."""
+class PlainDriver(Driver):
+    """
+    The driver of every agent that has no protocol of its own.
 
-    def line(self, stream: str, text: str) -> Sequence[Fact]:
+    A message is a line of its input, and so is an answer. Such an agent is told things at any
+    time; what it makes of them is its own affair.
+
+    :param memory: How many questions it has put so far.
+    """
+
+    is_ready = True
+    takes_now = True
+
+    def __init__(self, memory: str = "") -> None:
+        self._questions = int(memory or 0)
+
+    def line(self, stream: str, text: str) -> Outputs:
         """See :class:`IDriver`."""
-        return facts_of_line(stream, text)
+        facts = facts_of_line(stream, text)
+        if facts[0].type != "input:requested":
+            return facts
+        self._questions += 1
+        return [asked_of_fact(facts[0], f"question-{self._questions}")]
+
+    def say(self, message: Message) -> Outputs:
+        """See :class:`IDriver`."""
+        return [Write(message.text + "\n"), Taken(message.id)]
+
+    def answer(self, key: str, answer: Answer) -> Outputs:
+        """See :class:`IDriver`."""
+        return [Write(", ".join(answer.values) + "\n")]
+
+    def memory(self) -> str:
+        """See :class:`IDriver`."""
+        return str(self._questions) if self._questions else ""
+
+
+def asked_of_fact(fact: Fact, key: str) -> Asked:
+    """Make a question of the event ``input:requested`` that an agent has printed."""
+    data = dict(fact.data)
+    options = data.pop("options", ())
+    default, timeout = data.pop("default", None), data.pop("timeout", None)
+    return Asked(
+        key=key,
+        kind=InputKind.QUESTION,
+        prompt=data.pop("prompt"),
+        options=[Option(value=each, label=each) for each in options],
+        takes_text=True,
+        default=default if isinstance(default, str) else None,
+        timeout_ms=None if timeout is None else int(timeout),
+        details=data,
+    )

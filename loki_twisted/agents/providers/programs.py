@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from loki_twisted.agents.interface import LOKI_MODE
+from loki_twisted.model.errors import ProviderNotAvailable
 
 LOKI: Final = LOKI_MODE
 _OURS: Final = (b"loki_twisted", b"loki-twisted")
@@ -36,6 +37,14 @@ def maybe_loki_mode(search_path: str, python: str) -> str | None:
     scripts = os.path.dirname(os.path.abspath(python))
     return next(
         (each for each in _programs(LOKI, search_path) if not _is_ours(each, scripts)), None
+    )
+
+
+def not_installed(provider: str) -> ProviderNotAvailable:
+    """The error for a provider whose program is not there."""
+    return ProviderNotAvailable(
+        f"The provider {provider!r} is not installed: the server's PATH has no such program.",
+        {"provider": provider},
     )
 
 

@@ -1,58 +1,66 @@
 """
 All the kinds of agents, and the order in which a way to start one is looked for.
 
-The demo is always our own program. Of every other provider it is, first come:
+Of a provider that Loki Mode can run it is, first come, unless the request wants its own CLI:
 
 1. the project's ``autonomy/run.sh``, for which the provider is an option;
 2. today's Loki Mode, if its ``loki`` is installed; it says itself what it misses;
 3. the provider's own CLI.
+
+Any other provider is started its own way alone.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.plugin import getPlugins
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import IDriver, IProviders, LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.command_lines import ARGUMENTS
-from loki_twisted.agents.providers.environment import agent_environment, is_forbidden
-from loki_twisted.agents.providers.loki_mode import (
-    loki_arguments,
-    loki_environment,
-    maybe_run_script,
-    run_script_arguments,
+from loki_twisted.agents.interface import (
+    LOKI_MODE,
+    Abilities,
+    IDriver,
+    IProvider,
+    IProviders,
+    LaunchPlan,
+    LaunchRequest,
 )
-from loki_twisted.agents.providers.loki_output import LokiModeDriver
+from loki_twisted.agents.providers.loki_mode import maybe_run_script
+from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.plain import PlainDriver
-from loki_twisted.agents.providers.programs import LOKI, maybe_loki_mode, maybe_program
-from loki_twisted.agents.providers.prompts import check_texts, maybe_prompt
-from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
-from loki_twisted.model.sessions import Steering
-
-DEMO: Final = "demo"
-"""The provider that needs nothing installed."""
-
-PROVIDERS: Final = (*ARGUMENTS, LOKI, DEMO)
-"""All that a request may name."""
-
-DEMO_PROGRAM: Final = str(Path(__file__).with_name("demo.py"))
+from loki_twisted.agents.providers.prompts import check_texts
+from loki_twisted.model.errors import InvalidRequest
 
 _LOOK_SECONDS: Final = 5.0
 """For how long an answer of :meth:`Providers.available` is given again."""
 
+_NOTHING: Final = Abilities()
 
-def _not_forbidden(_: object, __: object, names: Iterable[str]) -> None:
-    forbidden = sorted(name for name in names if is_forbidden(name))
-    if forbidden:
-        msg = f"{', '.join(forbidden)}: never given to agents, because the server's own"
-        raise ValueError(msg)
+_log = Logger()
+
+
+def installed_providers() -> Mapping[str, IProvider]:
+    """
+    Find all providers, ours and those of others, by their names.
+
+    A plugin that cannot be imported is logged by Twisted, and is not there.
+    """
+    return by_name(getPlugins(IProvider))
+
+
+def by_name(found: Iterable[IProvider]) -> Mapping[str, IProvider]:
+    """Sort providers by their names; of two of a name the first stays."""
+    providers: dict[str, IProvider] = {}
+    for each in sorted(found, key=lambda one: not type(one).__module__.startswith("loki_twisted.")):
+        if each.name in providers:
+            _log.warn("{other} is left out: there is another {name}", name=each.name, other=each)
+        providers.setdefault(each.name, each)
+    return providers
 
 
 @implementer(IProviders)
@@ -61,93 +69,51 @@ class Providers:
     """
     The providers of this machine.
 
-    :ivar environ: The server's environment; what agents are given is made from it.
+    :ivar machine: What agents are started on.
     :ivar clock: Says how old an answer of :meth:`available` is.
-    :ivar python: Absolute path of the interpreter that runs the demo.
-    :ivar extra_env_names: Names of variables that agents get beside those of ``environment.py``.
-    :raises ValueError: for an extra name that never goes to an agent.
+    :ivar providers: By name.
     """
 
-    environ: Mapping[str, str] = attrs.field(repr=False)
+    machine: Machine
     clock: IReactorTime
-    python: str = attrs.field(default=sys.executable, kw_only=True)
-    extra_env_names: Sequence[str] = attrs.field(
-        default=(), kw_only=True, converter=tuple, validator=_not_forbidden
-    )
+    providers: Mapping[str, IProvider] = attrs.field(factory=installed_providers)
     _seen: tuple[float, Mapping[str, bool]] | None = attrs.field(default=None, init=False)
 
     def available(self) -> Mapping[str, bool]:
         """See :class:`IProviders`."""
         now = self.clock.seconds()
         if self._seen is None or not 0 <= now - self._seen[0] < _LOOK_SECONDS:
-            self._seen = now, self._look()
+            found = {
+                name: each.program(self.machine) is not None
+                for name, each in self.providers.items()
+            }
+            self._seen = now, found
         return self._seen[1]
 
     def plan(self, request: LaunchRequest) -> LaunchPlan:
         """See :class:`IProviders`."""
-        if request.provider not in PROVIDERS:
-            fault = f"{request.provider!r} is none of {', '.join(PROVIDERS)}"
+        provider = self.providers.get(request.provider)
+        if provider is None:
+            fault = f"{request.provider!r} is none of {', '.join(self.providers)}"
             raise InvalidRequest.of([("provider", fault)])
         check_texts(request)
-        if request.provider == DEMO:
-            return self._demo_plan(request)
-        script = maybe_run_script(request.loki_dir)
-        if script is not None:
-            argv = [script, *run_script_arguments(request)]
-            return self._plan(request, argv, accepts_input=True)
-        loki = maybe_loki_mode(self._path, self.python)
-        if loki is not None:
-            argv = [loki, *loki_arguments(request)]
-            steered_by = Steering.SIGNALS if request.dry_run else Steering.FILES
-            return self._plan(request, argv, loki_environment(request), steered_by=steered_by)
-        own = maybe_program(request.provider, self._path) if request.provider != LOKI else None
-        if own is None:
-            raise ProviderNotAvailable(
-                f"The provider {request.provider!r} is not installed: the server's PATH has no "
-                "such program.",
-                {"provider": request.provider},
-            )
-        return self._plan(request, [own, *ARGUMENTS[request.provider](request)])
+        return self._way(provider, request).plan(request, self.machine)
 
-    def driver(self, provider: str) -> IDriver:
+    def abilities(self, provider: str) -> Abilities:
         """See :class:`IProviders`."""
-        return LokiModeDriver() if provider == LOKI else PlainDriver()
+        found = self.providers.get(provider)
+        return _NOTHING if found is None else found.abilities
 
-    @property
-    def _path(self) -> str:
-        return self.environ.get("PATH") or os.defpath
+    def driver(self, request: LaunchRequest, memory: str) -> IDriver:
+        """See :class:`IProviders`."""
+        provider = self.providers.get(request.provider)
+        return PlainDriver(memory) if provider is None else provider.driver(request, memory)
 
-    def _look(self) -> Mapping[str, bool]:
-        found = {name: maybe_program(name, self._path) is not None for name in ARGUMENTS}
-        loki = maybe_loki_mode(self._path, self.python) is not None
-        return {**found, LOKI: loki, DEMO: True}
-
-    def _demo_plan(self, request: LaunchRequest) -> LaunchPlan:
-        prompt = maybe_prompt(request)
-        options = [
-            *(["--dry-run"] if request.dry_run else []),
-            *([] if request.prd_path is None else [f"--prd={request.prd_path}"]),
-            *([] if prompt is None else [f"--prompt={prompt}"]),
-        ]
-        argv = [self.python, "-I", DEMO_PROGRAM, *options]
-        return self._plan(request, argv, accepts_input=True)
-
-    def _plan(
-        self,
-        request: LaunchRequest,
-        argv: Sequence[str],
-        variables: Mapping[str, str] | None = None,
-        *,
-        accepts_input: bool = False,
-        steered_by: Steering = Steering.SIGNALS,
-    ) -> LaunchPlan:
-        env = agent_environment(self.environ, request.session_id, self.extra_env_names)
-        # Colours would only be taken out again.
-        env |= {"NO_COLOR": "1", **(variables or {})}
-        return LaunchPlan(
-            argv=argv,
-            env=env,
-            cwd=request.project_dir,
-            accepts_input=accepts_input,
-            steered_by=steered_by,
-        )
+    def _way(self, provider: IProvider, request: LaunchRequest) -> IProvider:
+        """Say which provider starts it: its own, or Loki Mode."""
+        loki = self.providers.get(LOKI_MODE)
+        if loki is None or not provider.through_loki_mode or request.direct:
+            return provider
+        if maybe_run_script(request.loki_dir) is not None or loki.program(self.machine) is not None:
+            return loki
+        return provider

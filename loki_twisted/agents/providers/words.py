@@ -30,6 +30,7 @@ _STATUSES: Final[Mapping[str, TaskStatus]] = {
     "todo": TaskStatus.PENDING,
     "started": TaskStatus.RUNNING,
     "in_progress": TaskStatus.RUNNING,
+    "inprogress": TaskStatus.RUNNING,
     "done": TaskStatus.COMPLETED,
     "success": TaskStatus.COMPLETED,
     "succeeded": TaskStatus.COMPLETED,

@@ -1,0 +1,34 @@
+"""Requests that may come twice: what a key of idempotency stands for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+KEPT_MS: Final = 24 * 60 * 60 * 1000
+"""How long a key is known."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class DoneOnce:
+    """
+    A request that was carried out under a key.
+
+    It is stored with what it did, in one transaction: so what comes again finds either both or
+    neither.
+
+    :ivar key: Of the client's choice, with who the client is.
+    :ivar operation: The name of the operation that it was for.
+    :ivar fingerprint: A hash of the request; the same key with another one is an error.
+    :ivar session_id: Whose it is.
+    :ivar target: The id of what it made: a session, an input, a message.
+    :ivar at_ms: When, since the Unix epoch.
+    """
+
+    key: str
+    operation: str
+    fingerprint: str
+    session_id: str
+    target: str
+    at_ms: int
