@@ -9,7 +9,7 @@ and camelCase on the wire. Events, sessions and tasks are on the wire as
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -36,12 +36,19 @@ class StartOptions(Request, frozen=True, kw_only=True):
     """
     How a session is to be run.
 
-    ``timeout`` is in milliseconds, from the start; None is without limit.
+    ``timeout`` is in milliseconds, from the start; None is without limit. ``stayOpen`` keeps the
+    agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
+    question that nobody answers within ``inputTimeout`` milliseconds: ``deny``, ``allow`` or
+    ``wait``. ``direct`` means the provider's own CLI, even where Loki Mode could run it.
     """
 
     dry_run: bool = False
     verbose: bool = False
     timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
+    stay_open: bool = False
+    on_unanswered: Literal["deny", "allow", "wait"] | None = None
+    input_timeout: Annotated[int, Meta(ge=1_000, le=2_592_000_000)] | None = None
+    direct: bool = False
 
 
 class StartSession(Request, frozen=True, kw_only=True):
@@ -60,6 +67,13 @@ class StartSession(Request, frozen=True, kw_only=True):
     project_dir: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
     queue: bool = False
+    command: (
+        Annotated[
+            list[Annotated[str, Meta(min_length=1, max_length=4096)]],
+            Meta(min_length=1, max_length=64),
+        ]
+        | None
+    ) = None
 
 
 class GiveInput(Request, frozen=True, kw_only=True):
