@@ -188,7 +188,8 @@ class Launcher:
             f"{record.id}/{_REQUEST}": msgspec.json.encode(wanted).decode(),
             f"{record.id}/{_DRIVER}": plan.driven_by,
         }
-        rows = Rows(done_once=None if once is None else once.done(record.id, record.id))
+        done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
+        rows = Rows(done_once=done_once)
         return self.book.commit(record, record.state, (), cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
