@@ -8,17 +8,19 @@ Of a provider that Loki Mode can run it is, first come, unless the request wants
 3. the provider's own CLI.
 
 Any other provider is started its own way alone.
+
+Providers of others are code of others. One that fails is as good as one that is not installed:
+that is logged, and all the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.plugin import getPlugins
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import (
@@ -33,34 +35,16 @@ from loki_twisted.agents.interface import (
 from loki_twisted.agents.providers.loki_mode import maybe_run_script
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.plain import PlainDriver
+from loki_twisted.agents.providers.plugins import installed_providers
 from loki_twisted.agents.providers.prompts import check_texts
-from loki_twisted.model.errors import InvalidRequest
+from loki_twisted.model.errors import InvalidRequest, LokiError, ProviderNotAvailable
 
 _LOOK_SECONDS: Final = 5.0
 """For how long an answer of :meth:`Providers.available` is given again."""
 
 _NOTHING: Final = Abilities()
 
-_log = Logger()
-
-
-def installed_providers() -> Mapping[str, IProvider]:
-    """
-    Find all providers, ours and those of others, by their names.
-
-    A plugin that cannot be imported is logged by Twisted, and is not there.
-    """
-    return by_name(getPlugins(IProvider))
-
-
-def by_name(found: Iterable[IProvider]) -> Mapping[str, IProvider]:
-    """Sort providers by their names; of two of a name the first stays."""
-    providers: dict[str, IProvider] = {}
-    for each in sorted(found, key=lambda one: not type(one).__module__.startswith("loki_twisted.")):
-        if each.name in providers:
-            _log.warn("{other} is left out: there is another {name}", name=each.name, other=each)
-        providers.setdefault(each.name, each)
-    return providers
+_log: Final = Logger()
 
 
 @implementer(IProviders)
@@ -78,15 +62,13 @@ class Providers:
     clock: IReactorTime
     providers: Mapping[str, IProvider] = attrs.field(factory=installed_providers)
     _seen: tuple[float, Mapping[str, bool]] | None = attrs.field(default=None, init=False)
+    _failed: set[str] = attrs.field(factory=set, init=False)
 
     def available(self) -> Mapping[str, bool]:
         """See :class:`IProviders`."""
         now = self.clock.seconds()
         if self._seen is None or not 0 <= now - self._seen[0] < _LOOK_SECONDS:
-            found = {
-                name: each.program(self.machine) is not None
-                for name, each in self.providers.items()
-            }
+            found = {name: self._program(each) is not None for name, each in self.providers.items()}
             self._seen = now, found
         return self._seen[1]
 
@@ -97,7 +79,14 @@ class Providers:
             fault = f"{request.provider!r} is none of {', '.join(self.providers)}"
             raise InvalidRequest.of([("provider", fault)])
         check_texts(request)
-        return self._way(provider, request).plan(request, self.machine)
+        try:
+            return self._way(provider, request).plan(request, self.machine)
+        except LokiError:
+            raise
+        except Exception as error:
+            _log.failure("The provider {name} cannot say how it is started", name=request.provider)
+            msg = f"The provider {request.provider!r} is broken; the server's log says why."
+            raise ProviderNotAvailable(msg, {"provider": request.provider}) from error
 
     def abilities(self, provider: str) -> Abilities:
         """See :class:`IProviders`."""
@@ -107,13 +96,29 @@ class Providers:
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProviders`."""
         provider = self.providers.get(request.provider)
-        return PlainDriver(memory) if provider is None else provider.driver(request, memory)
+        if provider is None:
+            return PlainDriver(memory)
+        try:
+            return provider.driver(request, memory)
+        except Exception:  # noqa: BLE001 (a provider may be anybody's)
+            _log.failure("The provider {name} cannot make a driver", name=provider.name)
+            return PlainDriver(memory)
+
+    def _program(self, provider: IProvider) -> str | None:
+        """Ask a provider for its program. Whoever fails has none, and is told of once."""
+        try:
+            return provider.program(self.machine)
+        except Exception:  # noqa: BLE001 (a provider may be anybody's)
+            if provider.name not in self._failed:
+                self._failed.add(provider.name)
+                _log.failure("The provider {name} cannot find its program", name=provider.name)
+            return None
 
     def _way(self, provider: IProvider, request: LaunchRequest) -> IProvider:
         """Say which provider starts it: its own, or Loki Mode."""
         loki = self.providers.get(LOKI_MODE)
         if loki is None or not provider.through_loki_mode or request.direct:
             return provider
-        if maybe_run_script(request.loki_dir) is not None or loki.program(self.machine) is not None:
+        if maybe_run_script(request.loki_dir) is not None or self._program(loki) is not None:
             return loki
         return provider
