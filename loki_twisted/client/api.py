@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -110,6 +110,8 @@ class LokiClient:
         model: str | None = None,
         options: wire.StartOptions | None = None,
         queue: bool = False,
+        priority: int = 0,
+        command: Sequence[str] | None = None,
     ) -> Deferred[wire.SessionOrder]:
         """Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field."""
         wanted = wire.StartSession(
@@ -120,6 +122,8 @@ class LokiClient:
             model=model,
             options=options or wire.StartOptions(),
             queue=queue,
+            priority=priority,
+            command=None if command is None else tuple(command),
         )
         return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted)
 

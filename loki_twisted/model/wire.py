@@ -34,14 +34,20 @@ class Request(
 
 class StartOptions(Request, frozen=True, kw_only=True):
     """
-    How a session is to be run.
+    How a session is to be run. None is without limit.
 
-    ``timeout`` is in milliseconds, from the start; None is without limit.
+    ``timeout`` is in milliseconds, from the start; ``budgetUsd`` in US dollars. ``direct`` wants
+    the provider's own program, also where Loki Mode is installed and could run it. With
+    ``stayOpen`` an agent that has done its work waits for more messages.
     """
 
     dry_run: bool = False
     verbose: bool = False
     timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
+    direct: bool = False
+    stay_open: bool = False
+    budget_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
 
 
 class StartSession(Request, frozen=True, kw_only=True):
@@ -50,7 +56,9 @@ class StartSession(Request, frozen=True, kw_only=True):
 
     ``prdPath`` is relative to ``projectDir``, and that to the server's own
     project directory, which it is by default. ``queue`` makes the session wait for a
-    place where it would else be refused.
+    place where it would else be refused: a higher ``priority`` goes first, and among equals who
+    came first. ``command`` is a program and its arguments, for a provider that runs any program;
+    no shell sees them.
     """
 
     prd_path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
@@ -60,6 +68,13 @@ class StartSession(Request, frozen=True, kw_only=True):
     project_dir: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
     queue: bool = False
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    command: (
+        Annotated[
+            tuple[Annotated[str, Meta(max_length=30_000)], ...], Meta(min_length=1, max_length=64)
+        ]
+        | None
+    ) = None
 
 
 class GiveInput(Request, frozen=True, kw_only=True):

@@ -163,6 +163,9 @@ class Launcher:
                 model=wanted.model,
                 dry_run=wanted.options.dry_run,
                 verbose=wanted.options.verbose,
+                stays_open=wanted.options.stay_open,
+                direct=wanted.options.direct,
+                command=wanted.command,
             )
         )
 
