@@ -181,7 +181,9 @@ class Service(BaseService):
             excluded=[settings.data_dir],
             layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
         )
-        self.providers = Providers(Machine(os.environ), reactor)
+        self.providers = Providers(
+            Machine(os.environ, allows_commands=settings.allow_commands), reactor
+        )
         self.runner = KeeperRunner(
             reactor,
             os.path.join(settings.data_dir, "agents"),

@@ -208,6 +208,16 @@ def test_the_providers_own_cli_can_be_asked_for(place: Place) -> None:
     assert plan.argv[0] == claude
 
 
+def test_nothing_stays_for_messages_that_it_cannot_take(place: Place) -> None:
+    """It is refused, where an agent would wait for ever; Loki Mode takes them."""
+    place.install("claude")
+    wanted = place.request(prompt="Mend it", stays_open=True)
+    with pytest.raises(InvalidRequest, match="options.stayOpen"):
+        place.providers.plan(wanted)
+    place.install("loki")
+    assert place.providers.plan(wanted)
+
+
 def test_the_demo_is_always_run_directly(place: Place) -> None:
     """Even where the project has a runner; with the interpreter that runs the server."""
     place.install_run_script()

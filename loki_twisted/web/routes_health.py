@@ -20,7 +20,8 @@ from loki_twisted.web.operations import Reply, operation
 from loki_twisted.web.vitals import IVitals
 
 _TAG: Final = "health"
-_DEMO: Final = "demo"
+_NEED_NOTHING: Final = frozenset({"demo", "command"})
+"""Providers that are there without any program of an agent."""
 _UNAVAILABLE: Final = 503
 _WAITING: Final = FINAL | {SessionStatus.QUEUED}
 
@@ -44,7 +45,7 @@ class HealthRoutes:
         """
         providers = dict(self._vitals.providers())
         problems = list(self._vitals.problems())
-        if not any(found for name, found in providers.items() if name != _DEMO):
+        if not any(found for name, found in providers.items() if name not in _NEED_NOTHING):
             problems.append("No program of any provider was found.")
         unhealthy = self._log.failure is not None
         if unhealthy:

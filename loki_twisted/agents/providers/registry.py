@@ -31,7 +31,9 @@ from loki_twisted.agents.interface import (
     IProviders,
     LaunchPlan,
     LaunchRequest,
+    Messaging,
 )
+from loki_twisted.agents.providers.command import check_command
 from loki_twisted.agents.providers.loki_mode import maybe_run_script
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.plain import PlainDriver
@@ -78,9 +80,12 @@ class Providers:
         if provider is None:
             fault = f"{request.provider!r} is none of {', '.join(self.providers)}"
             raise InvalidRequest.of([("provider", fault)])
+        check_command(request, self.machine)
         check_texts(request)
+        way = self._way(provider, request)
+        _check_stay(request, way)
         try:
-            return self._way(provider, request).plan(request, self.machine)
+            return way.plan(request, self.machine)
         except LokiError:
             raise
         except Exception as error:
@@ -122,3 +127,10 @@ class Providers:
         if maybe_run_script(request.loki_dir) is not None or self._program(loki) is not None:
             return loki
         return provider
+
+def _check_stay(request: LaunchRequest, way: IProvider) -> None:
+    """Refuse to keep an agent waiting for messages that it could never take."""
+    if request.stays_open and way.abilities.messaging is Messaging.NEVER:
+        fault = f"{request.provider} takes no messages, so there is nothing to stay for"
+        raise InvalidRequest.of([("options.stayOpen", fault)])
+
