@@ -35,7 +35,7 @@ from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.wire import System
+from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.liveness import liveness_of
@@ -92,6 +92,10 @@ class _Vitals:
     def providers(self) -> Mapping[str, bool]:
         """See :class:`IVitals`."""
         return self._server.providers.available()
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """See :class:`IVitals`."""
+        return self._server.providers.described()
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""

@@ -33,6 +33,8 @@ from loki_twisted.agents.providers.plugins import by_name
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
+from loki_twisted.model.spending import CostOrigin
+from loki_twisted.model.wire import ProviderAbilities
 
 CLIS = ["claude", "codex", "cline", "aider", "opencode"]
 OURS = [*CLIS, "loki", "demo"]
@@ -261,6 +263,17 @@ def test_drivers(place: Place, provider: str) -> None:
     driver = place.providers.driver(request, "")
     assert isinstance(driver, LokiModeDriver if provider == "loki" else PlainDriver)
     assert driver is not place.providers.driver(request, "")
+
+
+def test_what_is_told_of_them(place: Place) -> None:
+    """Each by its name, with whether it is there and what it can do."""
+    place.install("claude")
+    told = {each.name: each for each in place.providers.described()}
+    assert list(told) == OURS
+    assert {name for name, each in told.items() if each.available} == {"claude", "demo"}
+    assert told["demo"].abilities == ProviderAbilities(
+        asks=True, messaging="now", continues=False, cost=CostOrigin.REPORTED
+    )
 
 
 def test_a_provider_that_is_not_there_any_more(place: Place) -> None:

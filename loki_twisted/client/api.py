@@ -98,6 +98,10 @@ class LokiClient:
         """The server in detail."""
         return self._get(("api", "status"), wire.Status)
 
+    def list_providers(self) -> Deferred[wire.ProviderList]:
+        """Which agents the server can start, and what each can do."""
+        return self._get(("api", "providers"), wire.ProviderList)
+
     # Sessions
 
     def start_session(

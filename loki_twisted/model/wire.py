@@ -9,13 +9,14 @@ and camelCase on the wire. Events, sessions and tasks are on the wire as
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from loki_twisted.model.events import Event
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
 
 
@@ -234,6 +235,41 @@ class Liveness(Shape, frozen=True, kw_only=True):
 
     alive: bool
     uptime: int
+
+
+class ProviderAbilities(Shape, frozen=True, kw_only=True):
+    """
+    What the agents of a provider can do.
+
+    With ``asks`` they put questions, or ask for permissions, and wait for the answer. They take
+    messages ``never``, ``next`` (when they have done what they are doing), or also ``now``. With
+    ``continues`` a conversation can be gone on with by a new run. ``cost`` is where the cost comes
+    from that is told of them.
+    """
+
+    asks: bool
+    messaging: Literal["never", "next", "now"]
+    continues: bool
+    cost: CostOrigin
+
+
+class ProviderDetail(Shape, frozen=True, kw_only=True):
+    """
+    One kind of agent.
+
+    It is ``available`` if its own program is there. The abilities are those of that program:
+    where Loki Mode runs it, those of the provider ``loki`` hold.
+    """
+
+    name: str
+    available: bool
+    abilities: ProviderAbilities
+
+
+class ProviderList(Shape, frozen=True, kw_only=True):
+    """All kinds of agents that the server knows."""
+
+    providers: list[ProviderDetail]
 
 
 class SessionCounts(Shape, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from loki_twisted.model.sessions import FINAL, SessionStatus
 from loki_twisted.model.wire import (
     Health,
     Liveness,
+    ProviderList,
     Readiness,
     SessionCounts,
     Status,
@@ -102,6 +103,11 @@ class HealthRoutes:
             system=self._vitals.system(),
             problems=list(self._vitals.problems()),
         )
+
+    @operation("GET", "/api/providers", tag=_TAG, answer=ProviderList)
+    def list_providers(self) -> ProviderList:
+        """Tell which agents can be started, and what each can do."""
+        return ProviderList(providers=list(self._vitals.provider_details()))
 
 
 def duration_in_words(milliseconds: int) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import attrs
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -40,6 +41,7 @@ from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.plugins import installed_providers
 from loki_twisted.agents.providers.prompts import check_texts
 from loki_twisted.model.errors import InvalidRequest, LokiError, ProviderNotAvailable
+from loki_twisted.model.wire import ProviderDetail
 
 _LOOK_SECONDS: Final = 5.0
 """For how long an answer of :meth:`Providers.available` is given again."""
@@ -97,6 +99,26 @@ class Providers:
         """See :class:`IProviders`."""
         found = self.providers.get(provider)
         return _NOTHING if found is None else found.abilities
+
+    def described(self) -> list[ProviderDetail]:
+        """Tell of each provider whether it can be started now, and what it can do."""
+        available = self.available()
+        return [
+            msgspec.convert(
+                {
+                    "name": name,
+                    "available": available[name],
+                    "abilities": {
+                        "asks": each.abilities.asks,
+                        "messaging": each.abilities.messaging.value,
+                        "continues": each.abilities.continues,
+                        "cost": each.abilities.cost,
+                    },
+                },
+                ProviderDetail,
+            )
+            for name, each in self.providers.items()
+        ]
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProviders`."""
