@@ -205,6 +205,8 @@ class Service(BaseService):
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
                 max_sessions=settings.max_sessions,
+                max_per_provider=dict(settings.max_per_provider),
+                max_per_project=settings.max_per_project,
             ),
             now_ms=_now_ms,
             entropy=os.urandom,

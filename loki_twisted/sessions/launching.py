@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import msgspec
@@ -24,7 +24,6 @@ from loki_twisted.model.errors import (
     LokiError,
     SessionAlreadyRunning,
     StorageFailed,
-    TooManySessions,
     Unavailable,
 )
 from loki_twisted.model.events import Fact
@@ -38,9 +37,11 @@ from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.following import AgentFollower
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.queue import Slots
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.waiting import WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -60,11 +61,24 @@ class LaunchPolicy:
     :ivar loki_dir: Absolute path of the server's own project directory.
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
+    :ivar max_per_provider: How many of a provider, by its name.
+    :ivar max_per_project: How many in one project directory.
     """
 
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
+    max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
+    max_per_project: int = 1
+
+    @property
+    def slots(self) -> Slots:
+        """How many sessions may be at work at once, of each kind."""
+        return Slots(
+            server=self.max_sessions,
+            project=self.max_per_project,
+            providers=self.max_per_provider,
+        )
 
     @property
     def watched(self) -> Sequence[str]:
@@ -100,8 +114,13 @@ class Launcher:
     runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
+    line: WaitingLine = attrs.field(init=False)
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
+
+    @line.default
+    def _make_line(self) -> WaitingLine:
+        return WaitingLine(self.book, self.policy.slots, self._stranger)
 
     async def start(self, wanted: StartSession) -> Session:
         """See :meth:`ISessions.start`."""
@@ -128,7 +147,7 @@ class Launcher:
             accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
             steered_by=plan.steered_by,
         )
-        obstacle = self._obstacle(session)
+        obstacle = self.line.obstacle(session, wanted.priority)
         if obstacle is not None:
             if not wanted.queue:
                 raise obstacle
@@ -136,8 +155,9 @@ class Launcher:
                 session, status=SessionStatus.QUEUED, reason=str(obstacle)
             )
         record = self.book.add(session)
+        place = {} if obstacle is None else self.line.enter(record.id, wanted.priority)
         try:
-            await self._put_on_record(record, wanted)
+            await self._put_on_record(record, wanted, place)
         except LokiError:
             self.book.remove(record)
             raise
@@ -147,9 +167,12 @@ class Launcher:
             return session
         return await self._launch(record, plan, wanted.options.timeout)
 
-    def _put_on_record(self, record: Record, wanted: StartSession) -> Deferred[Session]:
+    def _put_on_record(
+        self, record: Record, wanted: StartSession, place: Mapping[str, str]
+    ) -> Deferred[Session]:
         asked = msgspec.json.encode(wanted).decode()
-        return self.book.commit(record, record.state, (), {f"{record.id}/{_REQUEST}": asked})
+        stored = {f"{record.id}/{_REQUEST}": asked, **place}
+        return self.book.commit(record, record.state, (), stored)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
         return self.providers.plan(
@@ -178,26 +201,14 @@ class Launcher:
             and record.status is not SessionStatus.QUEUED
         ]
 
-    def _obstacle(self, session: Session) -> LokiError | None:
-        """Say what keeps a session from starting now."""
-        at_work = self._at_work()
-        for record in at_work:
-            if record.state.session.project_dir == session.project_dir:
-                msg = f"Session {record.id} already runs in {session.project_dir}."
-                return SessionAlreadyRunning(msg, {"sessionId": record.id})
-        if len(at_work) >= self.policy.max_sessions:
-            msg = f"{len(at_work)} sessions are at work, which is as many as may be."
-            return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
-        return self._foreign_obstacle(session)
-
-    def _foreign_obstacle(self, session: Session) -> LokiError | None:
+    def _stranger(self, project_dir: str) -> LokiError | None:
         """Say if somebody else runs Loki Mode in the directory: ours would only end at once."""
-        run = self.steerer.foreign_run(session.project_dir)
+        run = self.steerer.foreign_run(project_dir)
         if run is None:
             return None
-        observed = self.steerer.session_of(session.project_dir, run)
+        observed = self.steerer.session_of(project_dir, run)
         name = "Somebody else" if observed is None else f"Session {observed}, which is not ours,"
-        msg = f"{name} already runs Loki Mode in {session.project_dir} (process {run.pid})."
+        msg = f"{name} already runs Loki Mode in {project_dir} (process {run.pid})."
         details = {} if observed is None else {"sessionId": observed}
         return SessionAlreadyRunning(msg, {**details, "pid": run.pid})
 
@@ -306,7 +317,7 @@ class Launcher:
             return record.state.session
         facts = facts_between(before, status) if status.is_final else []
         try:
-            return await self.book.commit(
+            session = await self.book.commit(
                 record, with_status(record.state, status, reason=reason), facts
             )
         except (StorageFailed, Unavailable) as error:
@@ -314,6 +325,9 @@ class Launcher:
                 raise
             _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
             return record.state.session
+        if status.is_final:
+            self.give_turns()  # it may have kept its project directory from others
+        return session
 
     def _after_end(self, record: Record) -> None:
         deadline = self._deadlines.pop(record.id, None)
@@ -334,25 +348,36 @@ class Launcher:
         ]
 
     def give_turns(self) -> None:
-        """Launch the sessions that wait, first come first served, as far as there are places."""
+        """Launch the sessions that wait, in the order of their line, as far as there are slots."""
         if self.refusal is not None:
             return
-        waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
-        for record in sorted(waiting, key=lambda r: r.state.session.started_at):
-            obstacle = self._obstacle(record.state.session)
-            if _is_foreign(obstacle):
-                self._give_turns_later()
-            if obstacle is None:
-                status = next_status(record.status, Step.TURN)
-                stored = self.book.commit(record, with_status(record.state, status))
-                done = ensureDeferred(self._take_turn(record, stored))
-                done.addErrback(
-                    lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-                )
+        started, obstacles = self.line.turns()
+        # All of it is decided before the first is launched: its end may be the next turn.
+        launches = [(record, self._begin_turn(record)) for record in started]
+        for record, obstacle in obstacles:
+            self._tell_obstacle(record, obstacle)
+        for record, stored in launches:
+            done = ensureDeferred(self._take_turn(record, stored))
+            done.addErrback(
+                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
+            )
+
+    def _begin_turn(self, record: Record) -> Deferred[Session]:
+        state = with_status(record.state, next_status(record.status, Step.TURN))
+        return self.book.commit(record, state, (), self.line.leave(record.id))
+
+    def _tell_obstacle(self, record: Record, obstacle: LokiError) -> None:
+        """Say what a session waits for, where that has changed."""
+        if _is_foreign(obstacle):
+            self._give_turns_later()
+        reason = str(obstacle)
+        if record.state.session.reason != reason:
+            told = self.book.commit(record, with_status(record.state, record.status, reason=reason))
+            told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 
     def _give_turns_later(self) -> None:
-        """Nobody tells us when a run of somebody else's has ended."""
-        if self._next_turns is None:
+        """Nobody tells us when a run of somebody else's has ended, or when the log works again."""
+        if self._next_turns is None and self.refusal is None:
             self._next_turns = self.reactor.callLater(_TURN_SECONDS, self._turn_again)
 
     def _turn_again(self) -> None:
@@ -360,7 +385,12 @@ class Launcher:
         self.give_turns()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
-        await stored
+        try:
+            await stored
+        except (StorageFailed, Unavailable) as error:
+            _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
+            self._give_turns_later()
+            return
         cursors = await self.records.cursors(f"{record.id}/")
         asked = msgspec.json.decode(cursors[f"{record.id}/{_REQUEST}"], type=StartSession)
         try:
@@ -375,7 +405,9 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
-        self.steerer.restore(await self.records.cursors(""))
+        cursors = await self.records.cursors("")
+        self.steerer.restore(cursors)
+        self.line.restore(cursors)
         for record in self._at_work():
             await self._take_over(record)
         self.give_turns()

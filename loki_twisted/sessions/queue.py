@@ -162,7 +162,7 @@ class _Room:
         """Say what a session lacks, if it lacks something."""
         inside = self._in_project.get(taker.project_dir, [])
         if len(inside) >= self._slots.project:
-            return inside[0]
+            return next((each for each in inside if each.lack is Lack.TURN), inside[0])
         if taker.project_dir in self._closed:
             return Obstacle(Lack.STRANGER)
         most = self._slots.providers.get(taker.provider, math.inf)

@@ -23,6 +23,7 @@ from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.state import with_status
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
+_QUEUED = frozenset({SessionStatus.QUEUED})
 _HAS_AGENT = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -131,6 +132,8 @@ class SessionService:
             if (query.statuses is None or session.status in query.statuses)
             and (query.provider is None or session.provider == query.provider)
         ]
+        if query.statuses == _QUEUED:
+            matching = self._launcher.line.in_order(matching)
         end = None if query.limit is None else query.offset + query.limit
         return SessionPage(matching[query.offset : end], len(matching), overview.running)
 

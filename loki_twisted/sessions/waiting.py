@@ -19,7 +19,8 @@ from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
 
 _PLACE: Final = "queue"
-_NOBODYS: Final = (0, 0)
+_NOBODYS: Final = (0, 2**53)
+"""The place of a session that none was given: behind all of the usual priority."""
 
 
 @attrs.define(eq=False)
