@@ -246,7 +246,7 @@ def test_all_that_can_be_said_of_a_session() -> None:
         b'{"provider": "command", "command": ["make", ""], "priority": -100,'
         b' "options": {"direct": true, "stayOpen": true, "budgetUsd": 1, "maxTokens": 5000}}'
     )
-    assert body.command == ("make", "")
+    assert body.command == ["make", ""]
     assert body.priority == -100
     assert (body.options.direct, body.options.stay_open) == (True, True)
     assert (body.options.budget_usd, body.options.max_tokens) == (1.0, 5000)

@@ -127,7 +127,7 @@ class LokiClient:
             options=options or wire.StartOptions(),
             queue=queue,
             priority=priority,
-            command=None if command is None else tuple(command),
+            command=None if command is None else list(command),
         )
         return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted)
 

@@ -32,3 +32,28 @@ class DoneOnce:
     session_id: str
     target: str
     at_ms: int
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class OnceKey:
+    """
+    The key under which a request is to be carried out once.
+
+    See :class:`DoneOnce` for its parts.
+    """
+
+    key: str
+    operation: str
+    fingerprint: str
+    at_ms: int
+
+    def done(self, session_id: str, target: str) -> DoneOnce:
+        """Say what was done under it."""
+        return DoneOnce(
+            key=self.key,
+            operation=self.operation,
+            fingerprint=self.fingerprint,
+            session_id=session_id,
+            target=target,
+            at_ms=self.at_ms,
+        )

@@ -37,16 +37,19 @@ class StartOptions(Request, frozen=True, kw_only=True):
     """
     How a session is to be run. None is without limit.
 
-    ``timeout`` is in milliseconds, from the start; ``budgetUsd`` in US dollars. ``direct`` wants
-    the provider's own program, also where Loki Mode is installed and could run it. With
-    ``stayOpen`` an agent that has done its work waits for more messages.
+    ``timeout`` is in milliseconds, from the start; ``budgetUsd`` in US dollars. ``stayOpen`` keeps
+    the agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
+    question that nobody answers within ``inputTimeout`` milliseconds: ``deny``, ``allow`` or
+    ``wait``. ``direct`` means the provider's own CLI, even where Loki Mode could run it.
     """
 
     dry_run: bool = False
     verbose: bool = False
     timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
-    direct: bool = False
     stay_open: bool = False
+    on_unanswered: Literal["deny", "allow", "wait"] | None = None
+    input_timeout: Annotated[int, Meta(ge=1_000, le=2_592_000_000)] | None = None
+    direct: bool = False
     budget_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
 
@@ -72,7 +75,7 @@ class StartSession(Request, frozen=True, kw_only=True):
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     command: (
         Annotated[
-            tuple[Annotated[str, Meta(max_length=30_000)], ...], Meta(min_length=1, max_length=64)
+            list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)
         ]
         | None
     ) = None

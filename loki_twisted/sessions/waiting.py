@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
-import msgspec
 
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.sessions import Session, SessionStatus
@@ -18,9 +17,9 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
 
-_PLACE: Final = "queue"
-_NOBODYS: Final = (0, 2**53)
-"""The place of a session that none was given: behind all of the usual priority."""
+_NUMBER: Final = "queue"
+_LAST: Final = 2**53
+"""The number of a session that has none: it stands behind its equals."""
 
 
 @attrs.define(eq=False)
@@ -36,17 +35,17 @@ class WaitingLine:
     book: SessionBook
     slots: Slots
     stranger: Callable[[str], LokiError | None]
-    _places: dict[str, tuple[int, int]] = attrs.field(factory=dict, init=False)
-    """By session: its priority and its number."""
+    _numbers: dict[str, int] = attrs.field(factory=dict, init=False)
+    """By session: who has the lower one came first."""
 
-    def enter(self, session_id: str, priority: int) -> Mapping[str, str]:
+    def enter(self, session_id: str) -> Mapping[str, str]:
         """
         Give a session that waits its place, behind its equals.
 
         :returns: What is to be stored with it.
         """
-        place = self._places[session_id] = (priority, self._next_number())
-        return {f"{session_id}/{_PLACE}": msgspec.json.encode(place).decode()}
+        number = self._numbers[session_id] = self._next_number()
+        return {f"{session_id}/{_NUMBER}": str(number)}
 
     def leave(self, session_id: str) -> Mapping[str, None]:
         """
@@ -54,25 +53,25 @@ class WaitingLine:
 
         :returns: What is to be removed with that. Until then it could have its place again.
         """
-        return {f"{session_id}/{_PLACE}": None}
+        return {f"{session_id}/{_NUMBER}": None}
 
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Give those that wait the places that they had in an earlier server."""
         missing = []
         for record in self._records():
-            stored = cursors.get(f"{record.id}/{_PLACE}")
+            stored = cursors.get(f"{record.id}/{_NUMBER}")
             if stored is None:
                 missing.append(record.state.session)
             else:
-                self._places[record.id] = msgspec.json.decode(stored, type=tuple[int, int])
-        # Those of servers before places were stored: they came before all others.
+                self._numbers[record.id] = int(stored)
+        # Those of servers that gave no numbers: they came before all others.
         missing.sort(key=lambda each: (each.started_at, each.id), reverse=True)
         for distance, session in enumerate(missing):
-            self._places[session.id] = (0, -distance)
+            self._numbers[session.id] = -distance
 
-    def obstacle(self, session: Session, priority: int) -> LokiError | None:
+    def obstacle(self, session: Session) -> LokiError | None:
         """Say what keeps a new session from going to work at once, those that wait being there."""
-        newcomer = Waiting(_taker(session), priority, self._next_number())
+        newcomer = Waiting(_taker(session), session.priority, self._next_number())
         return self._go_through([*self._waiting(), newcomer])[1].get(session.id)
 
     def turns(self) -> tuple[list[Record], list[tuple[Record, LokiError]]]:
@@ -90,7 +89,7 @@ class WaitingLine:
 
     def in_order(self, sessions: Iterable[Session]) -> list[Session]:
         """Sort sessions that wait, the next one first."""
-        return sorted(sessions, key=lambda each: self._place_of(_taker(each)).rank)
+        return sorted(sessions, key=lambda each: self._place_of(each).rank)
 
     def _go_through(self, waiting: Sequence[Waiting]) -> tuple[Turns, Mapping[str, LokiError]]:
         takers = {each.taker.session_id: each.taker for each in waiting}
@@ -122,19 +121,20 @@ class WaitingLine:
         return [each for each in self.book if each.is_ours and each.status is SessionStatus.QUEUED]
 
     def _waiting(self) -> list[Waiting]:
-        return [self._place_of(_taker(record.state.session)) for record in self._records()]
+        return [self._place_of(record.state.session) for record in self._records()]
 
-    def _place_of(self, taker: Taker) -> Waiting:
-        return Waiting(taker, *self._places.get(taker.session_id, _NOBODYS))
+    def _place_of(self, session: Session) -> Waiting:
+        number = self._numbers.get(session.id, _LAST)
+        return Waiting(_taker(session), session.priority, number)
 
     def _next_number(self) -> int:
         """One behind all that wait, whatever the clock says; those that have ended are forgotten."""
-        self._places = {
-            name: place
-            for name, place in self._places.items()
+        self._numbers = {
+            name: number
+            for name, number in self._numbers.items()
             if (record := self.book.find(name)) is not None and not record.status.is_final
         }
-        return 1 + max((number for _, number in self._places.values()), default=0)
+        return 1 + max(self._numbers.values(), default=0)
 
 
 def _taker(session: Session) -> Taker:

@@ -197,7 +197,8 @@ class SessionRoutes:
         A run of Loki Mode reads it before its next iteration, one at a time; an event of its log
         tells whether it took or rejected it.
         """
-        session = await self._sessions.give_input(known(session_id), body.input, body.context)
+        given = await self._sessions.give_input(known(session_id), body.input, body.context)
+        session = given.session
         is_read_later = session.steered_by is Steering.FILES or session.origin is Origin.OBSERVED
         message = _INPUT_WAITS if is_read_later else "The input was handed over."
         return SessionMessage(session_id=session.id, message=message)

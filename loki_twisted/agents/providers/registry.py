@@ -87,7 +87,7 @@ class Providers:
         way = self._way(provider, request)
         _check_stay(request, way)
         try:
-            return way.plan(request, self.machine)
+            return attrs.evolve(way.plan(request, self.machine), driven_by=way.name)
         except LokiError:
             raise
         except Exception as error:
