@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -99,6 +99,10 @@ class LokiClient(InputCalls):
         """The server in detail."""
         return self._get(("api", "status"), wire.Status)
 
+    def list_providers(self) -> Deferred[wire.ProviderList]:
+        """Which agents the server can start, and what each can do."""
+        return self._get(("api", "providers"), wire.ProviderList)
+
     # Sessions
 
     def start_session(
@@ -111,6 +115,8 @@ class LokiClient(InputCalls):
         model: str | None = None,
         options: wire.StartOptions | None = None,
         queue: bool = False,
+        priority: int = 0,
+        command: Sequence[str] | None = None,
         key: str | None = None,
     ) -> Deferred[wire.SessionOrder]:
         """
@@ -126,6 +132,8 @@ class LokiClient(InputCalls):
             model=model,
             options=options or wire.StartOptions(),
             queue=queue,
+            priority=priority,
+            command=None if command is None else list(command),
         )
         return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted, key=key)
 

@@ -29,7 +29,7 @@ class SessionQuery:
 @attrs.frozen(slots=True)
 class SessionPage:
     """
-    A page of sessions, newest first.
+    A page of sessions, newest first; those that wait alone in the order of their turns.
 
     :ivar total: How many match the query in all.
     :ivar running: How many sessions of all have not ended and are not queued.
@@ -67,8 +67,9 @@ class ISessions(Interface):
 
         :returns: The session, ``starting`` or ``running`` (or ``queued``, if that was asked for).
         :raises InvalidRequest: for a path outside the allowed roots, or a file that is not there.
-        :raises SessionAlreadyRunning: while one runs in the same project directory.
-        :raises TooManySessions: while as many run as may.
+        :raises SessionAlreadyRunning: while as many run in the same project directory as may, or
+            one waits to that comes first.
+        :raises TooManySessions: while as many run as may, in all or of its provider.
         :raises ProviderNotAvailable: if the program is not installed.
         :raises AgentNotStarted: if it could not be started.
         :raises StorageFailed: if it could not be put on record; nothing was started then.
@@ -169,7 +170,7 @@ class ISessions(Interface):
         """
 
     def list(query: SessionQuery) -> SessionPage:
-        """Some sessions."""
+        """Some sessions. The queued ones, asked for alone, come in the order of their turns."""
 
     def counts() -> dict[SessionStatus, int]:
         """How many sessions there are by status; statuses that none has are missing."""

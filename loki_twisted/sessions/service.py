@@ -29,6 +29,7 @@ from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.talking import Talker, no_such_input
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
+_QUEUED = frozenset({SessionStatus.QUEUED})
 LOCAL: Final = "local"
 """Who gives an order where nobody had to say who he is."""
 
@@ -182,6 +183,8 @@ class SessionService:
             if (query.statuses is None or session.status in query.statuses)
             and (query.provider is None or session.provider == query.provider)
         ]
+        if query.statuses == _QUEUED:
+            matching = self._launcher.line.in_order(matching)
         end = None if query.limit is None else query.offset + query.limit
         return SessionPage(matching[query.offset : end], len(matching), overview.running)
 
