@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, fail, succeed
@@ -24,6 +24,10 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.inputs import Input, InputPage, InputStatus
+from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Message, MessagePage, MessageStatus
+from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session, Steering
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.state.interface import (
@@ -34,6 +38,7 @@ from loki_twisted.state.interface import (
     Orders,
     RunEnding,
 )
+from tests.plain_ledger import plain_ledger
 
 
 @implementer(IEventLog, IRecords)
@@ -54,6 +59,10 @@ class MemoryLog:
         self.rows: dict[str, Session] = {}
         self.task_rows: dict[tuple[str, str], Task] = {}
         self.kept: dict[str, str] = {}
+        self.input_rows: dict[tuple[str, str], Input] = {}
+        self.message_rows: dict[tuple[str, str], Message] = {}
+        self.spent: list[LedgerEntry] = []
+        self.done: dict[str, DoneOnce] = {}
         self._waiting: list[tuple[Batch, Deferred[Bounds]]] = []
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -79,8 +88,9 @@ class MemoryLog:
     def _apply(self, batch: Batch) -> None:
         if batch.forget:
             self.rows.pop(batch.session_id, None)
-            for key in [key for key in self.task_rows if key[0] == batch.session_id]:
-                del self.task_rows[key]
+            for rows in (self.task_rows, self.input_rows, self.message_rows):
+                for key in [key for key in rows if key[0] == batch.session_id]:
+                    del rows[key]
             for name in [n for n in self.kept if n.startswith(f"{batch.session_id}/")]:
                 del self.kept[name]
         self.events += [(batch.session_id, fact) for fact in batch.facts]
@@ -95,6 +105,11 @@ class MemoryLog:
                 self.kept.pop(name, None)
             else:
                 self.kept[name] = value
+        self.input_rows |= {(each.session_id, each.id): each for each in batch.inputs}
+        self.message_rows |= {(each.session_id, each.id): each for each in batch.messages}
+        self.spent += batch.spent
+        if batch.done_once is not None:
+            self.done[batch.done_once.key] = batch.done_once
 
     def types(self, session_id: str | None = None) -> list[str]:
         """The types of all events so far, of one session or of all."""
@@ -134,8 +149,43 @@ class MemoryLog:
         rows = [task for name, task in self.task_rows.items() if name[0] == session_id]
         return succeed(TaskCounts(total=len(rows)))
 
+    def open_inputs(self) -> Deferred[list[Input]]:
+        return succeed(
+            [each for each in _oldest_first(self.input_rows) if each.status is InputStatus.OPEN]
+        )
+
+    def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        found = [each for each in _oldest_first(self.input_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(InputPage(tuple(page), len(found)))
+
+    def input(self, session_id: str, input_id: str) -> Deferred[Input | None]:
+        return succeed(self.input_rows.get((session_id, input_id)))
+
+    def queued_messages(self) -> Deferred[list[Message]]:
+        rows = _oldest_first(self.message_rows)
+        return succeed([each for each in rows if each.status is MessageStatus.QUEUED])
+
+    def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        found = [each for each in _oldest_first(self.message_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(MessagePage(tuple(page), len(found)))
+
+    def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        return succeed(plain_ledger(self.spent, query))
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        return succeed(self.done.get(key))
+
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
         return succeed({n: v for n, v in self.kept.items() if n.startswith(prefix)})
+
+
+Kept = TypeVar("Kept", Input, Message)
+
+
+def _oldest_first(rows: Mapping[tuple[str, str], Kept]) -> list[Kept]:
+    return sorted(rows.values(), key=lambda each: each.created_at)
 
 
 @implementer(IAgent)

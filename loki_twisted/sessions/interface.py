@@ -8,6 +8,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -119,3 +120,10 @@ class ISessions(Interface):
 
     def task_counts(session_id: str) -> Deferred[TaskCounts]:
         """Counts of a session's tasks. Raises as :meth:`tasks` does."""
+
+    def usage(query: LedgerQuery) -> Deferred[LedgerPage]:
+        """
+        What was spent, added up, also by sessions that were deleted.
+
+        :raises StorageFailed: (through the Deferred) if the log cannot be read.
+        """

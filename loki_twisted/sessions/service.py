@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound, Unavailable
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import ms_from_iso
@@ -183,6 +184,10 @@ class SessionService:
         return self._after_check(session_id, self._records.task, session_id, task_id).addCallback(
             found
         )
+
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """See :class:`ISessions`."""
+        return self._records.ledger(query)
 
     def _after_check(self, session_id: str | None, question: Any, *args: Any) -> Deferred[Any]:
         """Ask the log only about sessions that are there."""

@@ -19,6 +19,7 @@ from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.vitals import IVitals
 
@@ -54,6 +55,7 @@ def make_api(
         HealthRoutes(vitals, sessions, log, hub),
         SessionRoutes(sessions),
         TaskRoutes(sessions),
+        UsageRoutes(sessions),
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )

@@ -10,8 +10,9 @@ from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 
-ROUTES: Final = (HealthRoutes, SessionRoutes, TaskRoutes, EventRoutes, DocumentRoutes)
+ROUTES: Final = (HealthRoutes, SessionRoutes, TaskRoutes, UsageRoutes, EventRoutes, DocumentRoutes)
 
 
 def every_operation() -> list[Operation]:
