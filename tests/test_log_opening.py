@@ -16,7 +16,7 @@ from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import connect_writer, move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageRefused
-from tests.log_support import MS, facts, opened, put, session, task
+from tests.log_support import MS, asked, facts, message, opened, put, session, task
 
 ASIDE = f"log.db.corrupt-{MS}"
 
