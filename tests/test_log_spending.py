@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from loki_twisted.model.spending import (
     CostOrigin,
     Spending,
 )
+from tests.figures import tell
 from tests.log_support import MS, entries, entry, opened, put, session
 from tests.plain_ledger import plain_ledger
 
@@ -187,3 +189,62 @@ def test_the_plain_ledger_is_plain() -> None:
         ("/other", 1, 1),
     ]
     assert page.sum.spending == Spending(input_tokens=6, cost=1.5)
+
+
+TURNS = 10
+STEP_MS = 31_536
+"""Between two lines; 1,000,000 of them take a year so."""
+
+MANY = f"""
+WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
+INSERT INTO spendings
+SELECT printf('session_%08d', n / {TURNS}), n % {TURNS}, iif(n % 4, 'gpt-5', 'gpt-5-mini'),
+    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 1, 0.25
+FROM numbers
+"""
+WHOSE = """
+INSERT INTO spenders SELECT session_id, '/project/' || (substr(session_id, 9) % 20),
+    'provider-' || (substr(session_id, 9) % 3)
+FROM spendings GROUP BY session_id
+"""
+
+
+def test_a_million_lines(
+    log: Opened, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However many lines there are, each question has its exact answer, in bounded time."""
+    count = 1_000_000 if is_full else 2_000
+    log.connection.execute("BEGIN")
+    log.connection.execute(MANY, {"count": count})
+    log.connection.execute(WHOSE)
+    log.connection.execute("COMMIT")
+    days = (MS % DAY_MS + (count - 1) * STEP_MS) // DAY_MS + 1
+    totals = {
+        Grouping.TURN: count,
+        Grouping.SESSION: count // TURNS,
+        Grouping.PROJECT: 20,
+        Grouping.PROVIDER: 3,
+        Grouping.MODEL: 2,
+        Grouping.DAY: days,
+    }
+    week = MS + count * STEP_MS - 7 * DAY_MS
+    one = "session_00000007"
+    for by, total in totals.items():
+        took = []
+        for fields in ({}, {"project_dir": "/project/7"}, {"since_ms": week}, {"session_id": one}):
+            began = time.perf_counter()
+            page = asked(log, by, **fields)
+            took.append((time.perf_counter() - began) * 1000)
+            if not fields:
+                assert page.total == total
+                assert page.sum.spending.input_tokens == 100 * count
+                assert (page.sum.sessions, page.sum.turns) == (count // TURNS, count)
+            elif "session_id" in fields:
+                assert (page.sum.sessions, page.sum.turns) == (1, TURNS)
+        if is_full:
+            all_of_it, project, since, session = (f"{each:,.1f}" for each in took)
+            tell(
+                capsys,
+                f"{count:,} lines by {by.value}: all {all_of_it} ms, one of 20 projects {project}"
+                f" ms, a week of a year {since} ms, one session {session} ms",
+            )
