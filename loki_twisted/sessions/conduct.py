@@ -51,7 +51,8 @@ from loki_twisted.sessions.inbox import (
 )
 from loki_twisted.sessions.rows import NO_ROWS, Rows, entry_of
 from loki_twisted.sessions.state import SessionState, after_facts, spending_of
-from loki_twisted.sessions.talk import Talk, worse_origin
+from loki_twisted.sessions.talk import worse_origin
+from loki_twisted.sessions.words import of_alarm, of_message, of_spending
 
 UNLIMITED: Final = Budget()
 
@@ -158,7 +159,7 @@ class Conduct:
         """Let a message wait for the agent."""
         self._messages = (*self._messages, message)
         self._told[message.id] = message
-        self._facts.append(_of_message("queued", message))
+        self._facts.append(of_message("queued", message))
 
     def deliver(self) -> None:
         """Give the driver messages, in order, as long as it takes them."""
@@ -198,7 +199,7 @@ class Conduct:
             spent=self._spent,
         )
         over = next((each.words for each in alarms if each.stage is Stage.OVER), None)
-        return Change(state, [*self._facts, *map(_of_alarm, alarms), *told], rows, over)
+        return Change(state, [*self._facts, *map(of_alarm, alarms), *told], rows, over)
 
     # Each kind of output
 
@@ -287,7 +288,7 @@ class Conduct:
         self._messages = tuple(each for each in self._messages if each.id != message.id)
         self.remember(given=tuple(each for each in self._talk.given if each != message.id))
         self._told[message.id] = settled
-        self._facts.append(_of_message(str(status), settled))
+        self._facts.append(of_message(str(status), settled))
 
     def _spend(self, spent: Spent) -> None:
         amount, origin_of_it = spent.amount, spent.origin
@@ -308,7 +309,7 @@ class Conduct:
         at_turn = attrs.evolve(self._state, talk=self._talk)
         entry = entry_of(at_turn, self._now_ms, amount, origin_of_it, model)
         self._spent.append(entry)
-        self._facts.append(_of_spending(total, str(origin)))
+        self._facts.append(of_spending(total, str(origin)))
 
 
 def _with_standing(
@@ -320,33 +321,3 @@ def _with_standing(
     standing, alarms = judged(budget, spending_of(state.session.usage), state.talk.standing)
     talk = msgspec.structs.replace(state.talk, standing=standing)
     return attrs.evolve(state, talk=talk), alarms
-
-
-def _of_alarm(alarm: Alarm) -> Fact:
-    return Fact("log:warn", {"level": "warn", "message": alarm.words, "source": "limits"})
-
-
-def _of_message(word: str, message: Message) -> Fact:
-    data = {"messageId": message.id, "delivery": str(message.delivery)}
-    if message.status is MessageStatus.QUEUED:
-        data["text"] = message.text
-    if message.reason is not None:
-        data["reason"] = message.reason
-    return Fact(f"message:{word}", data)
-
-
-def _of_spending(total: Spending, origin: str) -> Fact:
-    return Fact(
-        "metrics:update",
-        {
-            "tokensUsed": total.tokens,
-            "apiCalls": total.api_calls,
-            "cost": round(total.cost, 9),
-            "costOrigin": origin,
-            "inputTokens": total.input_tokens,
-            "outputTokens": total.output_tokens,
-            "cacheReadTokens": total.cache_read_tokens,
-            "cacheWriteTokens": total.cache_write_tokens,
-            "reasoningTokens": total.reasoning_tokens,
-        },
-    )
