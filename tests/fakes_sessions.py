@@ -147,9 +147,13 @@ class FakeAgent:
     orders: list[Any] = attrs.field(factory=list)
     listener: IAgentListener | None = None
     cursors: Mapping[str, str] | None = None
+    line_limit: int = 0
+    sent: int = 0
 
-    def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
-        self.cursors, self.listener = cursors, listener
+    def follow(
+        self, cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = 0
+    ) -> None:
+        self.cursors, self.listener, self.line_limit = cursors, listener, line_limit
 
     def stop(self) -> None:
         self.orders.append("stop")
@@ -160,8 +164,13 @@ class FakeAgent:
     def resume(self) -> None:
         self.orders.append("resume")
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, at: int | None = None) -> int:
         self.orders.append(data)
+        self.sent = (self.sent if at is None else at) + len(data)
+        return self.sent
+
+    def end_input(self) -> None:
+        self.orders.append("end of input")
 
 
 @implementer(IAgentRunner)

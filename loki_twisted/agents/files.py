@@ -187,26 +187,6 @@ class AgentFiles:
             os.mkfifo(self.path(CONTROL), 0o600)
         return os.open(self.path(CONTROL), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def add_input(self, data: bytes) -> None:
-        """
-        Put data on disk for the agent to read.
-
-        :raises OSError: if not all of it could be; then none is.
-        """
-        file = os.open(self.path(INPUT), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            size = os.fstat(file).st_size
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(file, rest) :]
-                os.fdatasync(file)
-            except OSError:
-                os.ftruncate(file, size)
-                raise
-        finally:
-            os.close(file)
-
     def complaint(self) -> str:
         """The last line of the keeper's log; empty if it has said nothing."""
         try:

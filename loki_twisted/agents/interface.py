@@ -353,12 +353,18 @@ class IAgent(Interface):
             there already is not written again. None is the end.
         :returns: The offset behind it.
         :raises Unavailable: if it has ended.
-        :raises Conflict: if it was started without input.
-        :raises StorageFailed: if it could not be stored; then the agent reads none of it.
+        :raises Conflict: if it was started without input, or that has ended.
+        :raises StorageFailed: if it could not be stored; then the agent reads none of it. Or if
+            less is there than stood before the offset.
         """
 
     def end_input() -> None:
-        """Let it see the end of its standard input, behind what was sent. May be repeated."""
+        """
+        Let it see the end of its standard input, behind what was sent. May be repeated. Does
+        nothing if it has ended, or was started without input.
+
+        :raises StorageFailed: if that could not be stored.
+        """
 
 
 class IAgentRunner(Interface):
