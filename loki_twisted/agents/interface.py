@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
+from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
@@ -135,7 +136,10 @@ class IDriver(Interface):
     log line or not at all. ``agents/providers/driver.py`` has a base for it.
     """
 
-    line_limit: int = Attribute("Bytes of a line beyond which it is cut; the cut one is given.")
+    line_limit: int = Attribute(
+        "Bytes of a line beyond which it is cut, 32 MiB at most. Of a cut one the first 64 KiB are"
+        " given, with a mark."
+    )
 
     is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")
 
@@ -325,11 +329,15 @@ class IAgent(Interface):
 
     pid: int | None = Attribute("Process id of the agent itself (not of its keeper), if known.")
 
-    def follow(cursors: Mapping[str, str], listener: IAgentListener) -> None:
+    def follow(
+        cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = LINE_LIMIT
+    ) -> None:
         """
         Begin to read its output.
 
         :param cursors: As last stored; empty to begin at the beginning.
+        :param line_limit: Bytes of a line beyond which it is cut, at most
+            :data:`~loki_twisted.agents.lines.MOST_LINE_LIMIT`: that of its driver.
         """
 
     def stop() -> None:

@@ -19,7 +19,7 @@ from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.input_file import InputFile
 from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener
 from loki_twisted.agents.keeper.layout import STREAMS
-from loki_twisted.agents.lines import Cursor
+from loki_twisted.agents.lines import LINE_LIMIT, MOST_LINE_LIMIT, Cursor
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.spool import Spool, Tail
@@ -117,13 +117,21 @@ class KeptAgent:
         """Whether there is nothing more to be done with it."""
         return self._stage in (Stage.TOLD, Stage.DETACHED)
 
-    def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
+    def follow(
+        self,
+        cursors: Mapping[str, str],
+        listener: IAgentListener,
+        line_limit: int = LINE_LIMIT,
+    ) -> None:
         """See :class:`IAgent`."""
+        limit = min(line_limit, MOST_LINE_LIMIT)
         names = {stream: f"{self._facts.session_id}/{stream}" for stream in STREAMS}
         places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
         for stream, name in names.items():
             path = self._facts.files.path(stream)
-            spool = Spool(path, places[name], is_growing=not self.has_ended)
+            spool = Spool(
+                path, places[name], is_growing=not self.has_ended, line_limit=limit
+            )
             self._tails.append(Tail(self._clock, spool, stream, name, listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
