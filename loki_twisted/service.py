@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
@@ -199,6 +200,7 @@ class Service(BaseService):
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
                 max_sessions=settings.max_sessions,
+                limits=_limits_of(settings),
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
@@ -353,6 +355,16 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _limits_of(settings: Settings) -> Limits:
+    """Say it in the units of the agents. None and 0 are no limit."""
+    memory, file = settings.limit_memory_mb, settings.limit_file_mb
+    return Limits(
+        memory_bytes=memory * _MEGABYTE if memory else None,
+        processes=settings.limit_processes or None,
+        file_bytes=file * _MEGABYTE if file else None,
+    )
 
 
 def _retention_of(settings: Settings) -> Retention:

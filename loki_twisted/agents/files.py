@@ -43,6 +43,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar cookie: The value of the variable by which its processes are known.
     :ivar boot_id: In which boot of the machine that was.
+    :ivar limits: Of what it may use, by the names of :class:`Limits`.
     """
 
     cookie: str
@@ -50,6 +51,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     accepts_input: bool
     grace_seconds: float
+    limits: dict[str, int] = msgspec.field(default_factory=dict)  # an earlier version had none
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ class AgentFiles:
                 cwd=plan.cwd,
                 accepts_input=plan.accepts_input,
                 grace_seconds=grace_seconds,
+                limits=plan.limits.given,
             )
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
             with open(self.path(SPEC), "x", encoding="ascii") as file:

@@ -66,12 +66,17 @@ class Limits:
 
     :ivar memory_bytes: Address space of each of its processes.
     :ivar processes: Of this user in all, as ``RLIMIT_NPROC`` counts them.
-    :ivar file_bytes: Of each file that it writes.
+    :ivar file_bytes: Of each file that it writes; what it prints goes into two of them.
     """
 
     memory_bytes: int | None = None
     processes: int | None = None
     file_bytes: int | None = None
+
+    @property
+    def given(self) -> dict[str, int]:
+        """Those that there are, by name."""
+        return attrs.asdict(self, filter=lambda _, value: value is not None)
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from loki_twisted.agents.interface import (
     IProviders,
     LaunchPlan,
     LaunchRequest,
+    Limits,
 )
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import (
@@ -60,11 +61,13 @@ class LaunchPolicy:
     :ivar loki_dir: Absolute path of the server's own project directory.
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
+    :ivar limits: Of what each agent may use.
     """
 
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
+    limits: Limits = Limits()
 
     @property
     def watched(self) -> Sequence[str]:
@@ -152,7 +155,7 @@ class Launcher:
         return self.book.commit(record, record.state, (), {f"{record.id}/{_REQUEST}": asked})
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
-        return self.providers.plan(
+        plan = self.providers.plan(
             LaunchRequest(
                 session_id=session.id,
                 project_dir=session.project_dir,
@@ -165,6 +168,7 @@ class Launcher:
                 verbose=wanted.options.verbose,
             )
         )
+        return attrs.evolve(plan, limits=self.policy.limits)
 
     def _at_work(self) -> list[Record]:
         return [

@@ -91,12 +91,12 @@ def start(directory: str, argv: Sequence[str], spec: Mapping[str, Any]) -> tuple
     """
     if not spec["accepts_input"]:
         nothing = os.open(os.devnull, os.O_RDONLY)
-        agent = spawn(directory, argv, spec["cwd"], nothing)
+        agent = spawn(directory, argv, spec["cwd"], nothing, spec["limits"])
         os.close(nothing)
         return agent, None
     stdin, sink = os.pipe()
     feed = Feed(directory, sink)
-    agent = spawn(directory, argv, spec["cwd"], stdin)
+    agent = spawn(directory, argv, spec["cwd"], stdin, spec["limits"])
     os.close(stdin)
     return agent, feed
 
