@@ -91,6 +91,7 @@ class LaunchPlan:
         otherwise it is empty.
     :ivar steered_by: How it takes orders.
     :ivar limits: Set by the session service.
+    :ivar driven_by: The name of the provider whose driver it needs; set by :class:`IProviders`.
     """
 
     argv: Sequence[str]
@@ -99,6 +100,7 @@ class LaunchPlan:
     accepts_input: bool = False
     steered_by: Steering = Steering.SIGNALS
     limits: Limits = Limits()
+    driven_by: str = ""
 
 
 class Messaging(Enum):

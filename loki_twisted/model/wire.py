@@ -9,12 +9,14 @@ and camelCase on the wire. Events, sessions and tasks are on the wire as
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from loki_twisted.model.events import Event
+from loki_twisted.model.inputs import Input
+from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
 from loki_twisted.model.tasks import Task
 
@@ -36,12 +38,19 @@ class StartOptions(Request, frozen=True, kw_only=True):
     """
     How a session is to be run.
 
-    ``timeout`` is in milliseconds, from the start; None is without limit.
+    ``timeout`` is in milliseconds, from the start; None is without limit. ``stayOpen`` keeps the
+    agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
+    question that nobody answers within ``inputTimeout`` milliseconds: ``deny``, ``allow`` or
+    ``wait``. ``direct`` means the provider's own CLI, even where Loki Mode could run it.
     """
 
     dry_run: bool = False
     verbose: bool = False
     timeout: Annotated[int, Meta(ge=1, le=2_592_000_000)] | None = None
+    stay_open: bool = False
+    on_unanswered: Literal["deny", "allow", "wait"] | None = None
+    input_timeout: Annotated[int, Meta(ge=1_000, le=2_592_000_000)] | None = None
+    direct: bool = False
 
 
 class StartSession(Request, frozen=True, kw_only=True):
@@ -60,13 +69,50 @@ class StartSession(Request, frozen=True, kw_only=True):
     project_dir: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
     queue: bool = False
+    command: (
+        Annotated[
+            list[Annotated[str, Meta(min_length=1, max_length=4096)]],
+            Meta(min_length=1, max_length=64),
+        ]
+        | None
+    ) = None
+
+
+_Text = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
 
 class GiveInput(Request, frozen=True, kw_only=True):
-    """Send a line (or several) to the agent of a session."""
+    """
+    Send a text to the agent of a session.
 
-    input: Annotated[str, Meta(min_length=1, max_length=100_000)]
+    If it has asked exactly one thing, this is the answer; else it is the next message. ``delivery``
+    is ``next``: when the agent has done what it is doing; or ``now``: at once, where it takes that.
+    """
+
+    input: _Text
     context: Annotated[str, Meta(max_length=100_000)] | None = None
+    delivery: Delivery = Delivery.NEXT
+
+
+class AnswerInput(Request, frozen=True, kw_only=True):
+    """
+    Answer what an agent asks.
+
+    ``answer`` is the value of an option, several where several may be chosen, or a text where one is
+    taken; ``message`` is what the agent is told beside it, why not for example.
+    """
+
+    answer: _Text | Annotated[list[_Text], Meta(min_length=1, max_length=100)]
+    message: Annotated[str, Meta(max_length=100_000)] | None = None
+
+
+class ContinueSession(Request, frozen=True, kw_only=True):
+    """Go on with the conversation of a session that has ended: what is said next, and how."""
+
+    message: _Text
+    model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
+    options: StartOptions = StartOptions()
+    queue: bool = False
 
 
 # Answers
@@ -85,6 +131,64 @@ class SessionMessage(Shape, frozen=True, kw_only=True):
 
     session_id: str
     message: str
+
+
+class Pagination(Shape, frozen=True, kw_only=True):
+    """
+    Where a page lies in the whole.
+
+    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
+    one, whatever has changed in the meantime.
+    """
+
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class InputGiven(Shape, frozen=True, kw_only=True):
+    """
+    What became of a text for an agent.
+
+    ``inputId`` is the input that it answered, or ``messageId`` the message that it is, with where
+    that stands; both are null for a run of Loki Mode, which reads it from a file.
+    """
+
+    session_id: str
+    message: str
+    input_id: str | None = None
+    message_id: str | None = None
+    delivery: Delivery | None = None
+    status: MessageStatus | None = None
+
+
+class InputDetail(Shape, frozen=True, kw_only=True):
+    """One input."""
+
+    input: Input
+
+
+class OpenInputs(Shape, frozen=True, kw_only=True):
+    """The inputs of all sessions that are open, oldest first, and how many."""
+
+    inputs: list[Input]
+    count: int
+
+
+class InputList(Shape, frozen=True, kw_only=True):
+    """A page of the inputs of a session, newest first."""
+
+    inputs: list[Input]
+    pagination: Pagination
+
+
+class MessageList(Shape, frozen=True, kw_only=True):
+    """A page of the messages to the agent of a session, newest first."""
+
+    messages: list[Message]
+    pagination: Pagination
 
 
 class SessionSummary(Shape, frozen=True, kw_only=True):
@@ -111,21 +215,6 @@ class SessionList(Shape, frozen=True, kw_only=True):
     sessions: list[Session]
     total: int
     running: int
-
-
-class Pagination(Shape, frozen=True, kw_only=True):
-    """
-    Where a page lies in the whole.
-
-    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
-    one, whatever has changed in the meantime.
-    """
-
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
-    next_cursor: str | None = None
 
 
 class TaskSummary(Shape, frozen=True, kw_only=True):

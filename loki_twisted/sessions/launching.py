@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import attrs
 import msgspec
@@ -11,7 +12,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.agents.interface import (
-    LOKI_MODE,
     IAgent,
     IAgentRunner,
     IProviders,
@@ -31,14 +31,20 @@ from loki_twisted.model.errors import (
 from loki_twisted.model.events import Fact
 from loki_twisted.model.identifiers import session_id
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.sessions import Session, SessionStatus, Steering
+from loki_twisted.model.repetitions import OnceKey
+from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus, Steering
+from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.conduct import Change
+from loki_twisted.sessions.conductor import Circumstances, Conductor
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.following import AgentFollower
+from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
@@ -48,6 +54,7 @@ _log = Logger()
 
 DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
+_DRIVER = "driver"
 _DEADLINE = "deadline"
 _RETRY_SECONDS = 1.0
 _TURN_SECONDS = 2.0
@@ -62,12 +69,16 @@ class LaunchPolicy:
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
     :ivar limits: Of what each agent may use.
+    :ivar inputs: What becomes of inputs that nobody answers, unless a session says so itself.
+    :ivar patience: How long agents may be silent.
     """
 
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
     limits: Limits = Limits()
+    inputs: InputPolicy = InputPolicy()
+    patience: Patience = Patience()
 
     @property
     def watched(self) -> Sequence[str]:
@@ -106,8 +117,17 @@ class Launcher:
     _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
-    async def start(self, wanted: StartSession) -> Session:
-        """See :meth:`ISessions.start`."""
+    async def start(
+        self,
+        wanted: StartSession,
+        once: OnceKey | None = None,
+        before: Session | None = None,
+    ) -> Session:
+        """
+        See :meth:`ISessions.start`.
+
+        :param before: The session whose conversation is continued.
+        """
         if self.refusal is not None:
             raise Unavailable(self.refusal)
         policy = self.policy
@@ -124,6 +144,8 @@ class Launcher:
             updated_at=iso_from_ms(now_ms),
             prd_path=place.prd_path,
             model=wanted.model,
+            continues=None if before is None else before.id,
+            conversation=None if before is None else before.conversation,
         )
         plan = self._plan(session, wanted)
         session = msgspec.structs.replace(
@@ -136,11 +158,14 @@ class Launcher:
             if not wanted.queue:
                 raise obstacle
             session = msgspec.structs.replace(
-                session, status=SessionStatus.QUEUED, reason=str(obstacle)
+                session,
+                status=SessionStatus.QUEUED,
+                reason=str(obstacle),
+                reason_code=ReasonCode.QUEUED,
             )
-        record = self.book.add(session)
+        record = self.book.add(session, self._counters_of(before))
         try:
-            await self._put_on_record(record, wanted)
+            await self._put_on_record(record, wanted, plan, once)
         except LokiError:
             self.book.remove(record)
             raise
@@ -148,27 +173,48 @@ class Launcher:
             if _is_foreign(obstacle):
                 self._give_turns_later()
             return session
-        return await self._launch(record, plan, wanted.options.timeout)
+        return await self._launch(record, plan, wanted)
 
-    def _put_on_record(self, record: Record, wanted: StartSession) -> Deferred[Session]:
-        asked = msgspec.json.encode(wanted).decode()
-        return self.book.commit(record, record.state, (), {f"{record.id}/{_REQUEST}": asked})
+    def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
+        """What was counted in a conversation before: its totals go on from there."""
+        record = None if before is None else self.book.find(before.id)
+        return {} if record is None else record.state.talk.counters
+
+    def _put_on_record(
+        self,
+        record: Record,
+        wanted: StartSession,
+        plan: LaunchPlan,
+        once: OnceKey | None = None,
+    ) -> Deferred[Session]:
+        cursors = {
+            f"{record.id}/{_REQUEST}": msgspec.json.encode(wanted).decode(),
+            f"{record.id}/{_DRIVER}": plan.driven_by,
+        }
+        done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
+        rows = Rows(done_once=done_once)
+        return self.book.commit(record, record.state, (), cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
-        plan = self.providers.plan(
-            LaunchRequest(
-                session_id=session.id,
-                project_dir=session.project_dir,
-                loki_dir=self.policy.loki_dir,
-                provider=session.provider,
-                prd_path=session.prd_path,
-                prompt=wanted.prompt,
-                model=wanted.model,
-                dry_run=wanted.options.dry_run,
-                verbose=wanted.options.verbose,
-            )
-        )
+        plan = self.providers.plan(self._request(session, wanted, session.provider))
         return attrs.evolve(plan, limits=self.policy.limits)
+
+    def _request(self, session: Session, wanted: StartSession, provider: str) -> LaunchRequest:
+        return LaunchRequest(
+            session_id=session.id,
+            project_dir=session.project_dir,
+            loki_dir=self.policy.loki_dir,
+            provider=provider,
+            prd_path=session.prd_path,
+            prompt=wanted.prompt,
+            model=wanted.model,
+            dry_run=wanted.options.dry_run,
+            verbose=wanted.options.verbose,
+            conversation=session.conversation,
+            stays_open=wanted.options.stay_open,
+            direct=wanted.options.direct,
+            command=wanted.command,
+        )
 
     def _at_work(self) -> list[Record]:
         return [
@@ -202,7 +248,7 @@ class Launcher:
         details = {} if observed is None else {"sessionId": observed}
         return SessionAlreadyRunning(msg, {**details, "pid": run.pid})
 
-    async def _launch(self, record: Record, plan: LaunchPlan, timeout_ms: int | None) -> Session:
+    async def _launch(self, record: Record, plan: LaunchPlan, wanted: StartSession) -> Session:
         self._watch(record)
         try:
             agent = await self.runner.start(record.id, plan)
@@ -216,14 +262,48 @@ class Launcher:
             msg = f"The agent could not be taken in charge: {error}"
             raise AgentNotStarted(msg) from error
         record.agent = agent
+        self._conduct(record, wanted, plan.driven_by)
         try:
-            return await self._launched(record, agent, timeout_ms)
+            return await self._launched(record, agent, wanted.options.timeout)
         except (StorageFailed, Unavailable):
             # Nobody was told that it runs, so it must not.
             record.note_stop()
             raise
         finally:
             await self._follow(record, agent)
+
+    def _conduct(self, record: Record, wanted: StartSession, provider: str) -> None:
+        """Have a conductor for a session."""
+        session = record.state.session
+        request = self._request(session, wanted, provider)
+        record.conductor = Conductor(
+            record,
+            Circumstances(
+                reactor=self.reactor,
+                book=self.book,
+                redactor=self.redactor,
+                make_driver=lambda memory: self.providers.driver(request, memory),
+                mint=self.mint,
+                now_ms=self.now_ms,
+                settle=lambda: self._settle(session.project_dir),
+                ending=lambda: self.steerer.ending(record),
+                after=self._after_end,
+                policy=self._input_policy(wanted),
+                patience=self.policy.patience,
+            ),
+        )
+
+    def mint(self, kind: str) -> str:
+        """Make a new id of a kind, ``input`` for example."""
+        return f"{kind}_{self.now_ms()}_{self.entropy(4).hex()}"
+
+    def _input_policy(self, wanted: StartSession) -> InputPolicy:
+        own, options = self.policy.inputs, wanted.options
+        said = options.on_unanswered
+        return InputPolicy(
+            own.on_unanswered if said is None else OnUnanswered(said),
+            own.limit_ms if options.input_timeout is None else options.input_timeout,
+        )
 
     def _launched(
         self, record: Record, agent: IAgent, timeout_ms: int | None = None
@@ -237,11 +317,17 @@ class Launcher:
             if timeout_ms is None
             else {f"{record.id}/{_DEADLINE}": str(self.now_ms() + timeout_ms)}
         )
-        return self.book.commit(record, state, [fact], limit)
+        conductor = record.conductor
+        if conductor is None or self.steerer.steers(record):
+            return self.book.commit(record, state, [fact], limit)
+        return conductor.begin(state, [fact], limit)
 
     async def _fail(self, record: Record, reason: str) -> None:
-        def failed(state: SessionState) -> SessionState:
-            return with_status(state, next_status(state.session.status, Step.FAIL), reason=reason)
+        def failed(state: SessionState) -> Change:
+            status = next_status(state.session.status, Step.FAIL)
+            return Change(
+                with_status(state, status, reason=reason, code=ReasonCode.NOT_STARTED), ()
+            )
 
         await commit_end(self.reactor, self.book, record, failed, self._after_end)
 
@@ -255,20 +341,14 @@ class Launcher:
         else:
             agent.resume()
         cursors = await self.records.cursors(f"{record.id}/")
-        project_dir = record.state.session.project_dir
-        is_run = self.steerer.steers(record)
-        follower = AgentFollower(
-            self.reactor,
-            self.book,
-            record,
-            self.providers.driver(LOKI_MODE if is_run else record.state.session.provider),
-            self.redactor,
-            lambda: self._settle(project_dir),
-            lambda: self.steerer.ending(record),
-            self._after_end,
-        )
-        agent.follow(cursors, follower)
-        if is_run:
+        conductor = record.conductor
+        if conductor is None:
+            wanted = _asked(cursors[f"{record.id}/{_REQUEST}"])
+            self._conduct(record, wanted, cursors.get(f"{record.id}/{_DRIVER}", ""))
+            conductor = cast("Conductor", record.conductor)
+        agent.follow(cursors, conductor, conductor.driver.line_limit)
+        conductor.go_on()
+        if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)
         deadline = cursors.get(f"{record.id}/{_DEADLINE}")
         if deadline is not None:
@@ -285,10 +365,12 @@ class Launcher:
     def _expire(self, record: Record) -> None:
         self._deadlines.pop(record.id, None)
         reason = "It ran longer than its time limit."
-        done = ensureDeferred(self.stop(record, reason))
+        done = ensureDeferred(self.stop(record, reason, ReasonCode.TIMED_OUT))
         done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
 
-    async def stop(self, record: Record, reason: str | None = None) -> Session:
+    async def stop(
+        self, record: Record, reason: str | None = None, code: ReasonCode | None = None
+    ) -> Session:
         """
         Order a session of ours to stop, and say so even if it cannot be put on record.
 
@@ -308,7 +390,7 @@ class Launcher:
         facts = facts_between(before, status) if status.is_final else []
         try:
             return await self.book.commit(
-                record, with_status(record.state, status, reason=reason), facts
+                record, with_status(record.state, status, reason=reason, code=code), facts
             )
         except (StorageFailed, Unavailable) as error:
             if status.is_final:
@@ -363,14 +445,15 @@ class Launcher:
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
         await stored
         cursors = await self.records.cursors(f"{record.id}/")
-        asked = msgspec.json.decode(cursors[f"{record.id}/{_REQUEST}"], type=StartSession)
+        asked = _asked(cursors[f"{record.id}/{_REQUEST}"])
         try:
             plan = self._plan(record.state.session, asked)
         except LokiError as error:
             await self._fail(record, str(error))
             return
+        await self._put_on_record(record, asked, plan)
         try:
-            await self._launch(record, plan, asked.options.timeout)
+            await self._launch(record, plan, asked)
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 
@@ -391,7 +474,10 @@ class Launcher:
             record.agent = agent
             self._watch(record)
             if record.status is SessionStatus.STARTING:
-                await self._launched(record, agent)
+                cursors = await self.records.cursors(f"{record.id}/")
+                wanted = _asked(cursors[f"{record.id}/{_REQUEST}"])
+                self._conduct(record, wanted, cursors.get(f"{record.id}/{_DRIVER}", ""))
+                await self._launched(record, agent, wanted.options.timeout)
             await self._follow(record, agent)
         except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
             _log.failure("The agent of {id} could not be found again.", id=record.id)
@@ -422,6 +508,14 @@ class Launcher:
         for deadline in self._deadlines.values():
             deadline.cancel()
         self._deadlines.clear()
+        for record in self.book:
+            if record.conductor is not None:
+                record.conductor.close()
+
+
+def _asked(text: str) -> StartSession:
+    """Read a request as it was put on record."""
+    return msgspec.json.decode(text, type=StartSession)
 
 
 def _is_foreign(obstacle: LokiError | None) -> bool:

@@ -97,7 +97,8 @@ class Providers:
             fault = f"{request.provider!r} is none of {', '.join(self.providers)}"
             raise InvalidRequest.of([("provider", fault)])
         check_texts(request)
-        return self._way(provider, request).plan(request, self.machine)
+        way = self._way(provider, request)
+        return attrs.evolve(way.plan(request, self.machine), driven_by=way.name)
 
     def abilities(self, provider: str) -> Abilities:
         """See :class:`IProviders`."""
