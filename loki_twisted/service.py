@@ -60,6 +60,8 @@ from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
 
@@ -172,6 +174,7 @@ class Service(BaseService):
         )
         self.hub = Hub(reactor, self.log)
         self.lists = EventLists(reactor)
+        self.outputs = LongAnswers(reactor, MOST_OUTPUTS, OUTPUTS)
         self.book = SessionBook(self.log, self.log, _now_ms)
         redactor = Redactor(os.environ)
         self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
@@ -215,6 +218,7 @@ class Service(BaseService):
             log=self.log,
             hub=self.hub,
             lists=self.lists,
+            outputs=self.outputs,
             vitals=_Vitals(self),
             policy=self._policy(),
             reactor=reactor,
@@ -336,9 +340,11 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
-        lists = self.lists.close()  # their time runs beside that of the streams
+        # Their time runs beside that of the streams.
+        lists, outputs = self.lists.close(), self.outputs.close()
         await self._step("ending the streams", self.hub.close())
         await self._step("ending the lists of events", lists)
+        await self._step("ending the outputs of agents", outputs)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
         self.runs.stop()

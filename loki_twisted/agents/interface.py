@@ -8,7 +8,7 @@ after a restart of the server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -382,6 +382,32 @@ class IAgent(Interface):
         """
 
 
+class IAgentOutput(Interface):
+    """What an agent has written to one of its streams, byte for byte, open for reading."""
+
+    def size() -> int:
+        """How many bytes there are now. An agent can empty it: then there are fewer."""
+
+    def read(offset: int, count: int) -> bytes:
+        """
+        Read what stands at an offset.
+
+        :returns: Some bytes, not always as many as were asked for; none at the end and behind it.
+        :raises StorageFailed: if it cannot be read.
+        """
+
+    def listen(heard: Callable[[], None]) -> Callable[[], None]:
+        """
+        Be told when there may be more.
+
+        :param heard: Called in a later turn of the reactor.
+        :returns: Call it to be told no more.
+        """
+
+    def close() -> None:
+        """Close it. To be called once; who listens stops that first."""
+
+
 class IAgentRunner(Interface):
     """Starts agents under keepers that outlive the server."""
 
@@ -399,6 +425,15 @@ class IAgentRunner(Interface):
         Find an agent that an earlier server started.
 
         :returns: The agent, running or ended; None if no agent of that session was ever started.
+        """
+
+    def output(session_id: str, stream: str) -> IAgentOutput | None:
+        """
+        Open what an agent has written, whether it runs or has ended.
+
+        :param stream: ``stdout`` or ``stderr``.
+        :returns: None if there is nothing of an agent of that session.
+        :raises StorageFailed: if it cannot be opened.
         """
 
     def forget(session_id: str) -> None:

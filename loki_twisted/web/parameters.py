@@ -150,6 +150,48 @@ def some_of(name: str, description: str, values: type[E]) -> Parameter:
     )
 
 
+def one_of(name: str, description: str, values: type[E], *, default: E) -> Parameter:
+    """Declare a member of an enumeration."""
+
+    def read(given: str) -> E:
+        try:
+            return values(given)
+        except ValueError:
+            words = " or ".join(each.value for each in values)
+            raise ValueError(f"must be {words}") from None
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={
+            "type": "string",
+            "enum": [each.value for each in values],
+            "default": default.value,
+        },
+        default=default,
+    )
+
+
+def switch(name: str, description: str) -> Parameter:
+    """Declare a yes or no; it is no by default."""
+
+    def read(given: str) -> bool:
+        if given not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return given == "true"
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "boolean", "default": False},
+        default=False,
+    )
+
+
 def read_parameters(
     target: bytes, headers: Mapping[str, Sequence[str]], declared: Sequence[Parameter]
 ) -> dict[str, object]:
