@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
 from loki_twisted.agents.outputs import Freed, Output
+from loki_twisted.model.budget import Budget
 from loki_twisted.model.errors import Conflict, NotFound, StorageFailed, Unavailable
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
@@ -29,7 +30,7 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import Change, Conduct
+from loki_twisted.sessions.conduct import UNLIMITED, Change, Conduct
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.inbox import InputPolicy, check_answer, check_repeated
 from loki_twisted.sessions.masking import masked
@@ -56,6 +57,7 @@ class Circumstances:
         left in its state directory has been told.
     :ivar ending: Called then: what it wrote of its own end.
     :ivar after: Called once with the record when the end is on disk.
+    :ivar stop: Called with the record and a reason, in words, when it has spent what it may.
     """
 
     reactor: IReactorTime
@@ -67,7 +69,9 @@ class Circumstances:
     settle: Callable[[], Awaitable[None]]
     ending: Callable[[], RunEnding | None]
     after: Callable[[Record], None]
+    stop: Callable[[Record, str], None]
     policy: InputPolicy = InputPolicy()
+    budget: Budget = UNLIMITED
     patience: Patience = Patience()
 
 
@@ -254,6 +258,7 @@ class Conductor:
             lambda: self._with.mint("input"),
             self._with.policy,
             self.driver,
+            self._with.budget,
         )
         conduct.remember(outbox=state.talk.outbox.behind(self._written))
         return conduct
@@ -279,7 +284,11 @@ class Conductor:
         done_once = None if once is None else once.done(self.record.id, target, now_ms)
         rows = attrs.evolve(change.rows, done_once=done_once)
         done = self._with.book.commit(self.record, change.state, change.facts, cursors, rows)
-        return done.addCallbacks(self._stored, self._not_stored)
+        done.addCallbacks(self._stored, self._not_stored)
+        if change.over is not None:
+            # Whatever becomes of the record: no more is to be spent.
+            self._with.stop(self.record, change.over)
+        return done
 
     def _stored(self, session: Session) -> Session:
         self._flush()

@@ -23,6 +23,7 @@ from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.vitals import IVitals
 
@@ -63,6 +64,7 @@ def make_api(
         InputRoutes(sessions, repetitions),
         OutputRoutes(sessions, outputs),
         TaskRoutes(sessions),
+        UsageRoutes(sessions),
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )

@@ -12,6 +12,7 @@ from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 
 ROUTES: Final = (
     HealthRoutes,
@@ -19,6 +20,7 @@ ROUTES: Final = (
     InputRoutes,
     OutputRoutes,
     TaskRoutes,
+    UsageRoutes,
     EventRoutes,
     DocumentRoutes,
 )
