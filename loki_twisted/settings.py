@@ -69,8 +69,8 @@ class Settings:
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
-    :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of an
-        agent may have; None or 0 for any number, as with the next two.
+    :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of
+        an agent may have; None or 0 for any number, as with the next two.
     :ivar limit_processes: How many processes this user may have, for an agent to start one more.
     :ivar limit_file_mb: How many megabytes each file may have that an agent writes.
     :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,

@@ -46,7 +46,7 @@ class InputFileTests(SynchronousTestCase):
     def test_input_that_was_lost_is_told(self) -> None:
         """Where less is on disk than was stored, nothing is written as if it were the next."""
         self.path.write_bytes(b"on")
-        with pytest.raises(StorageFailed, match="Of 4 bytes .* 2 are left"):
+        with pytest.raises(StorageFailed, match=r"Of 4 bytes .* 2 are left"):
             self.input.add(b"two\n", 4)
         assert self.path.read_bytes() == b"on"
 

@@ -109,6 +109,12 @@ def test_a_limit_is_not_above_that_of_the_server(most: int, tmp_path: Path) -> N
 
 def test_without_limits_nothing_is_changed() -> None:
     """No limit is set that was not asked for."""
-    before = [resource.getrlimit(each) for each in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE)]
+    before = [
+        resource.getrlimit(each)
+        for each in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE)
+    ]
     set_limits({})
-    assert [resource.getrlimit(each) for each in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE)] == before
+    assert [
+        resource.getrlimit(each)
+        for each in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE)
+    ] == before

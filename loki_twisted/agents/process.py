@@ -129,9 +129,7 @@ class KeptAgent:
         places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
         for stream, name in names.items():
             path = self._facts.files.path(stream)
-            spool = Spool(
-                path, places[name], is_growing=not self.has_ended, line_limit=limit
-            )
+            spool = Spool(path, places[name], is_growing=not self.has_ended, line_limit=limit)
             self._tails.append(Tail(self._clock, spool, stream, name, listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.

@@ -44,8 +44,8 @@ class OutputTail:
 
     It ends when the session has ended and all was given, or after :meth:`aclose`; it raises
     :class:`~loki_twisted.client.errors.ClientError` if the server refuses it, and
-    :class:`~loki_twisted.client.errors.ServerUnreachable` if it is cut off: who goes on begins another
-    one after its ``offset``. One consumer may iterate. What is not taken is not read.
+    :class:`~loki_twisted.client.errors.ServerUnreachable` if it is cut off: who goes on begins
+    another one after its ``offset``. One consumer may iterate. What is not taken is not read.
 
     :ivar offset: That behind what was given.
     :ivar has_ended: Whether nothing more comes and nothing is open.

@@ -81,7 +81,7 @@ class LaunchPolicy:
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
-    limits: Limits = Limits()
+    limits: Limits = attrs.field(factory=Limits)
     max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
     max_per_project: int = 1
     inputs: InputPolicy = InputPolicy()

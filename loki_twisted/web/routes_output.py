@@ -58,9 +58,7 @@ class OutputRoutes:
         },
         parameters=(
             one_of("stream", "Which of its streams.", OutputStream, default=OutputStream.STDOUT),
-            integer(
-                "after", "Begin behind so many bytes.", least=0, most=_MOST_BYTES, default=0
-            ),
+            integer("after", "Begin behind so many bytes.", least=0, most=_MOST_BYTES, default=0),
             integer("limit", "How many bytes at most.", least=1, most=_MOST_BYTES),
             switch("follow", "Go on with what comes, until the session has ended."),
         ),

@@ -1,10 +1,9 @@
 """
 A server that does nothing but write to an agent, and is killed in the middle of that.
 
-``python sending_server.py ROOT STEP``: adopts the agent of ``session_1`` and sends it all messages,
-each to its own place in the input, and then the end of its input. It is killed before the STEP-th
-change of a file or order to the keeper; of a message that it was to write then it has written the
-first half.
+``python sending_server.py ROOT POINT``: adopts the agent of ``session_1`` and sends it all messages,
+each to its own place in the input, and then the end of its input. It is killed at the point, which
+is one of :data:`POINTS`, or ``never``.
 """
 
 import os
@@ -20,56 +19,63 @@ from loki_twisted.model.errors import Unavailable
 
 MESSAGES = [
     b"".join(b"%d of message %d\n" % (line, number) for line in range(size))
-    for number, size in enumerate([3, 20_000, 1])
+    for number, size in enumerate([3, 20_000])
 ]
+
+POINTS = [
+    *(f"{number} {act}" for number in range(len(MESSAGES)) for act in ("input", "sync", "order")),
+    "end sync",
+    "end order",
+]
+"""
+Before what it can be killed: that half of a message is written beside the other half, that it
+is made safe, that the keeper is told of it; and so with the end.
+"""
 
 
 class Executioner:
     """
-    Counts what is done to files of an agent, and kills us.
+    Knows what is done to the files of an agent, and kills us.
 
-    :param step: In which step, from 1.
+    :ivar stage: What we are at: the number of a message, or the end.
     """
 
-    def __init__(self, step: int) -> None:
-        self.steps_left = step
-        self.write = os.write
+    def __init__(self, point: str) -> None:
+        self.stage = "begin"
+        self._point = point
+        self._write = os.write
+        self._watch("write", lambda path: "order" if path.endswith("control") else "input")
+        self._watch("fdatasync", lambda _: "sync")
+        self._watch("fsync", lambda _: "sync")
 
-    def watch(self, name: str) -> None:
-        """Count the calls of a function of ``os`` that takes a descriptor."""
+    def _watch(self, name: str, act_of: Callable[[str], str]) -> None:
         function: Callable[..., Any] = getattr(os, name)
 
-        def counted(file: int, *data: Any) -> Any:
+        def watched(file: int, *data: Any) -> Any:
             path = os.readlink(f"/proc/self/fd/{file}")
-            if os.path.basename(path) in ("input", "control", "session_1"):
-                self.count(file, path, *data)
+            if "/session_1" in path and f"{self.stage} {act_of(path)}" == self._point:
+                if name == "write" and path.endswith("input"):
+                    self._write(file, *(each[: len(each) // 2] for each in data))
+                os.kill(os.getpid(), signal.SIGKILL)
             return function(file, *data)
 
-        setattr(os, name, counted)
-
-    def count(self, file: int, path: str, data: bytes = b"") -> None:
-        """Take note of a step; if it is the last one, this does not return."""
-        self.steps_left -= 1
-        if self.steps_left == 0:
-            if path.endswith("input"):
-                self.write(file, data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
+        setattr(os, name, watched)
 
 
 def main() -> None:
     """Send."""
-    root, step = sys.argv[1], int(sys.argv[2])
-    executioner = Executioner(step)
-    for name in ("write", "fdatasync", "fsync"):
-        executioner.watch(name)
+    root, point = sys.argv[1:]
+    executioner = Executioner(point)
     agent = KeeperRunner(reactor, root).adopt("session_1")
     assert agent is not None
     at = 0
     try:
-        for message in MESSAGES:
+        for number, message in enumerate(MESSAGES):
+            executioner.stage = str(number)
             at = agent.send(message, at)
     except Unavailable:
         return  # It has seen the end of its input, and has ended.
+    executioner.stage = "end"
     agent.end_input()
 
 

@@ -103,7 +103,7 @@ def become(
             signal.signal(each, signal.SIG_DFL)
         set_limits(limits)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        os.execve(argv[0], list(argv), environment)
+        os.execve(argv[0], list(argv), environment)  # noqa: S606  # no shell is what we want
     except OSError as error:
         number = error.errno or number
     except MemoryError:
