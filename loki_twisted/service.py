@@ -37,8 +37,10 @@ from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
@@ -207,6 +209,8 @@ class Service(BaseService):
                 max_sessions=settings.max_sessions,
                 max_per_provider=dict(settings.max_per_provider),
                 max_per_project=settings.max_per_project,
+                inputs=_input_policy_of(settings),
+                patience=Patience(stall=settings.stall_seconds or None),
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
@@ -361,6 +365,13 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _input_policy_of(settings: Settings) -> InputPolicy:
+    """Say it in the units of the sessions. None and 0 are no limit."""
+    seconds = settings.input_seconds
+    limit_ms = int(seconds * 1000) if seconds else None
+    return InputPolicy(OnUnanswered(settings.on_unanswered), limit_ms)
 
 
 def _retention_of(settings: Settings) -> Retention:

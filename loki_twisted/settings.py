@@ -69,6 +69,10 @@ class Settings:
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
+    :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,
+        ``allow`` or ``wait``.
+    :ivar input_seconds: How long such a question waits; None or 0 for ever.
+    :ivar stall_seconds: After how long a silence of an agent is told; None or 0 for never.
     :ivar retain_events: How many events the log keeps; None or 0 for all. A session that runs
         keeps its last 1,000 beyond this and the next two.
     :ivar retain_days: How many days it keeps them; None or 0 for ever.
@@ -93,6 +97,9 @@ class Settings:
     project_roots: tuple[str, ...] = attrs.field()
     debug: bool = False
     grace_seconds: float = 5.0
+    on_unanswered: str = "wait"
+    input_seconds: float | None = None
+    stall_seconds: float | None = 600.0
     retain_events: int | None = 1_000_000
     retain_days: float | None = None
     retain_mb: int | None = None

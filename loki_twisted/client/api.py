@@ -12,6 +12,7 @@ from twisted.web.iweb import IAgent
 from loki_twisted.client.connecting import Connecting, read_address
 from loki_twisted.client.exchange import OK, Exchange
 from loki_twisted.client.frames import StreamReset
+from loki_twisted.client.input_calls import InputCalls
 from loki_twisted.client.questions import Questions
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
@@ -29,7 +30,7 @@ _TASKS: Final = ("api", "tasks")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
-class LokiClient:
+class LokiClient(InputCalls):
     """
     A client of one server.
 
@@ -116,8 +117,13 @@ class LokiClient:
         queue: bool = False,
         priority: int = 0,
         command: Sequence[str] | None = None,
+        key: str | None = None,
     ) -> Deferred[wire.SessionOrder]:
-        """Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field."""
+        """
+        Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field.
+
+        :param key: A name for this request; sent again under it, it is carried out once.
+        """
         wanted = wire.StartSession(
             provider=provider,
             prd_path=prd_path,
@@ -129,7 +135,7 @@ class LokiClient:
             priority=priority,
             command=None if command is None else list(command),
         )
-        return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted)
+        return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted, key=key)
 
     def list_sessions(
         self,
@@ -158,14 +164,6 @@ class LokiClient:
     def resume_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
         """Let a paused session go on."""
         return self._order(session_id, "resume")
-
-    def give_input(
-        self, session_id: str, text: str, context: str | None = None
-    ) -> Deferred[wire.SessionMessage]:
-        """Send text to a session's agent, for example the answer to its question."""
-        body = wire.GiveInput(input=text, context=context)
-        path = (*_SESSIONS, session_id, "input")
-        return self._ask("POST", path, wire.SessionMessage, body=body)
 
     def delete_session(self, session_id: str) -> Deferred[wire.SessionMessage]:
         """Remove the record of a session that has ended."""

@@ -27,6 +27,7 @@ from loki_twisted.command.readers import (
     read_host,
     read_origin,
     read_path,
+    read_patience,
     read_port,
     read_provider_count,
     read_retained_days,
@@ -35,6 +36,7 @@ from loki_twisted.command.readers import (
     read_switch,
     read_token,
     read_token_file,
+    read_unanswered,
 )
 from loki_twisted.settings import (
     InvalidSettings,
@@ -207,6 +209,29 @@ OPTIONS: Final = (
         read=read_grace,
         help="How long a stopped agent has before it is killed; "
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
+    ),
+    Option(
+        name="on-unanswered",
+        field="on_unanswered",
+        metavar="deny|allow|wait",
+        read=read_unanswered,
+        help="What becomes of a question of an agent that nobody answers in time; "
+        f"{_DEFAULTS.on_unanswered.default} by default: it stays open as long as the agent waits.",
+    ),
+    Option(
+        name="input-timeout",
+        field="input_seconds",
+        metavar="SECONDS",
+        read=read_patience,
+        help="How long questions of agents wait for an answer; 0 for ever, as by default.",
+    ),
+    Option(
+        name="stall-after",
+        field="stall_seconds",
+        metavar="SECONDS",
+        read=read_patience,
+        help="After how long without a word of its agent a session is told to be stalled; "
+        f"{_DEFAULTS.stall_seconds.default:g} by default, 0 for never. Nothing is ended for it.",
     ),
     Option(
         name="retain-events",

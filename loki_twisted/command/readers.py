@@ -21,6 +21,8 @@ _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
 _MOST_GRACE: Final = 3600
+_MOST_WAIT: Final = 2_592_000
+_UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
 _MOST_MB: Final = 10**9
@@ -106,6 +108,20 @@ def read_grace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_unanswered(text: str) -> str:
+    """Read what becomes of a question that nobody answers."""
+    if text not in _UNANSWERED:
+        raise ValueError(f"is none of {', '.join(_UNANSWERED)}")
+    return text
+
+
+def read_patience(text: str) -> float | None:
+    """Read how many seconds something is waited for; 0 is for ever."""
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_WAIT:
+        raise ValueError(f"is no number of seconds from 0 to {_MOST_WAIT}; 0 is for ever")
+    return float(text) or None
 
 
 def read_retained_events(text: str) -> int | None:

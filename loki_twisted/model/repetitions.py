@@ -45,15 +45,14 @@ class OnceKey:
     key: str
     operation: str
     fingerprint: str
-    at_ms: int
 
-    def done(self, session_id: str, target: str) -> DoneOnce:
-        """Say what was done under it."""
+    def done(self, session_id: str, target: str, at_ms: int) -> DoneOnce:
+        """Say what was done under it, and when."""
         return DoneOnce(
             key=self.key,
             operation=self.operation,
             fingerprint=self.fingerprint,
             session_id=session_id,
             target=target,
-            at_ms=self.at_ms,
+            at_ms=at_ms,
         )

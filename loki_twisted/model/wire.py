@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from loki_twisted.model.events import Event
+from loki_twisted.model.inputs import Input
+from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
@@ -81,11 +83,41 @@ class StartSession(Request, frozen=True, kw_only=True):
     ) = None
 
 
-class GiveInput(Request, frozen=True, kw_only=True):
-    """Send a line (or several) to the agent of a session."""
+_Text = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
-    input: Annotated[str, Meta(min_length=1, max_length=100_000)]
+
+class GiveInput(Request, frozen=True, kw_only=True):
+    """
+    Send a text to the agent of a session.
+
+    If it has asked exactly one thing, this is the answer; else it is the next message. ``delivery``
+    is ``next``: when the agent has done what it is doing; or ``now``: at once, where it takes that.
+    """
+
+    input: _Text
     context: Annotated[str, Meta(max_length=100_000)] | None = None
+    delivery: Delivery = Delivery.NEXT
+
+
+class AnswerInput(Request, frozen=True, kw_only=True):
+    """
+    Answer what an agent asks.
+
+    ``answer`` is the value of an option, several where several may be chosen, or a text where one is
+    taken; ``message`` is what the agent is told beside it, why not for example.
+    """
+
+    answer: _Text | Annotated[list[_Text], Meta(min_length=1, max_length=100)]
+    message: Annotated[str, Meta(max_length=100_000)] | None = None
+
+
+class ContinueSession(Request, frozen=True, kw_only=True):
+    """Go on with the conversation of a session that has ended: what is said next, and how."""
+
+    message: _Text
+    model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
+    options: StartOptions = StartOptions()
+    queue: bool = False
 
 
 # Answers
@@ -104,6 +136,64 @@ class SessionMessage(Shape, frozen=True, kw_only=True):
 
     session_id: str
     message: str
+
+
+class Pagination(Shape, frozen=True, kw_only=True):
+    """
+    Where a page lies in the whole.
+
+    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
+    one, whatever has changed in the meantime.
+    """
+
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class InputGiven(Shape, frozen=True, kw_only=True):
+    """
+    What became of a text for an agent.
+
+    ``inputId`` is the input that it answered, or ``messageId`` the message that it is, with where
+    that stands; both are null for a run of Loki Mode, which reads it from a file.
+    """
+
+    session_id: str
+    message: str
+    input_id: str | None = None
+    message_id: str | None = None
+    delivery: Delivery | None = None
+    status: MessageStatus | None = None
+
+
+class InputDetail(Shape, frozen=True, kw_only=True):
+    """One input."""
+
+    input: Input
+
+
+class OpenInputs(Shape, frozen=True, kw_only=True):
+    """The inputs of all sessions that are open, oldest first, and how many."""
+
+    inputs: list[Input]
+    count: int
+
+
+class InputList(Shape, frozen=True, kw_only=True):
+    """A page of the inputs of a session, newest first."""
+
+    inputs: list[Input]
+    pagination: Pagination
+
+
+class MessageList(Shape, frozen=True, kw_only=True):
+    """A page of the messages to the agent of a session, newest first."""
+
+    messages: list[Message]
+    pagination: Pagination
 
 
 class SessionSummary(Shape, frozen=True, kw_only=True):
@@ -130,21 +220,6 @@ class SessionList(Shape, frozen=True, kw_only=True):
     sessions: list[Session]
     total: int
     running: int
-
-
-class Pagination(Shape, frozen=True, kw_only=True):
-    """
-    Where a page lies in the whole.
-
-    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
-    one, whatever has changed in the meantime.
-    """
-
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
-    next_cursor: str | None = None
 
 
 class TaskSummary(Shape, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from zope.interface import Interface
 
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.messages import Delivery, Message, MessagePage
-from loki_twisted.model.repetitions import OnceKey
+from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -147,6 +147,9 @@ class ISessions(Interface):
 
     def input(session_id: str, input_id: str) -> Deferred[Input]:
         """One input. Raises SessionNotFound, or NotFound."""
+
+    def done_once(key: str) -> Deferred[DoneOnce | None]:
+        """What was carried out under a key in the last 24 hours, or None."""
 
     def messages(session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
         """Messages of a session, newest first. Raises SessionNotFound."""

@@ -213,7 +213,8 @@ class Launcher:
         if record.status is SessionStatus.QUEUED:
             cursors |= self.line.enter(record.id)
             facts.append(updated(record.state.session))
-        rows = Rows(done_once=None if once is None else once.done(record.id, record.id))
+        done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
+        rows = Rows(done_once=done_once)
         return self.book.commit(record, record.state, facts, cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:

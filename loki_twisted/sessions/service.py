@@ -14,7 +14,7 @@ from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.messages import Delivery, MessagePage
-from loki_twisted.model.repetitions import OnceKey
+from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import ms_from_iso
@@ -232,6 +232,15 @@ class SessionService:
 
         asked = self._after_check(session_id, self._records.input, session_id, input_id)
         return asked.addCallback(found)
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        """See :class:`ISessions`."""
+
+        def if_fresh(found: DoneOnce | None) -> DoneOnce | None:
+            is_old = found is not None and found.at_ms < self._launcher.now_ms() - KEPT_MS
+            return None if is_old else found
+
+        return self._records.done_once(key).addCallback(if_fresh)
 
     def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
         """See :class:`ISessions`."""

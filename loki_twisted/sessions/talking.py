@@ -18,6 +18,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.inbox import check_repeated
 from loki_twisted.sessions.interface import GivenInput
+from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.steering import Steerer
 
 _HAS_AGENT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
@@ -50,7 +51,9 @@ class Talker:
         """See :meth:`ISessions.give_input`."""
         record = self.book.get(session_id)
         if self.steerer.steers(record):
-            return GivenInput(await self.steerer.give_input(record, text, context))
+            done_once = None if once is None else once.done(session_id, "", self.now_ms())
+            rows = Rows(done_once=done_once)
+            return GivenInput(await self.steerer.give_input(record, text, context, rows))
         conductor = _conductor_of(record)
         if len(record.state.inputs) == 1:
             [asked] = record.state.inputs.values()
