@@ -14,6 +14,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
+from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
@@ -29,6 +30,7 @@ from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals
 from tests.fakes_log import FakeLog
+from tests.plain_ledger import plain_ledger
 
 TOKEN = "a-right-token"
 WITH_TOKEN = GatePolicy(token_hashes=frozenset({hash_of_token(TOKEN)}), local_without_token=False)
@@ -85,6 +87,7 @@ class FakeSessions:
         self.all_tasks = list(tasks)
         self.orders: list[tuple[object, ...]] = []
         self.queries: list[object] = []
+        self.spent: list[LedgerEntry] = []
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
 
@@ -225,6 +228,11 @@ class FakeSessions:
                 failed=statuses.count(TaskStatus.FAILED),
             )
         )
+
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """What was spent."""
+        self.queries.append(query)
+        return succeed(plain_ledger(self.spent, query))
 
 
 @implementer(IVitals)

@@ -287,7 +287,7 @@ class MessageTests(TalkCase):
         assert self.heard() == "do it\nsay more\n"
         types = [each for each in self.types() if each.startswith("message:")]
         assert types == ["message:queued", "message:delivered"]
-        assert self.world.log.message_rows[message.id].status is MessageStatus.DELIVERED
+        assert self.world.log.message_rows[self.id, message.id].status is MessageStatus.DELIVERED
 
     def test_an_agent_that_waits(self) -> None:
         """It has the message at once."""
@@ -318,7 +318,7 @@ class MessageTests(TalkCase):
         """What it never had is dropped, and that is told."""
         message = self.give("more").message
         self.world.ends(self.id, 1)
-        row = self.world.log.message_rows[message.id]
+        row = self.world.log.message_rows[self.id, message.id]
         assert (row.status, row.reason) == (MessageStatus.DROPPED, "The agent has ended.")
         assert "message:dropped" in self.types()
 
@@ -330,7 +330,7 @@ class MessageTests(TalkCase):
     def test_with_a_key(self) -> None:
         """What was done under a key is stored with it."""
         message = self.give("more", once=KEY).message
-        assert self.world.log.once["k"].target == message.id
+        assert self.world.log.done["k"].target == message.id
 
     def test_interrupting(self) -> None:
         """A busy agent is told to leave off; one that waits cannot be."""

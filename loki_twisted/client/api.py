@@ -27,6 +27,7 @@ ANSWER_SECONDS: Final = 30.0
 
 _SESSIONS: Final = ("api", "sessions")
 _TASKS: Final = ("api", "tasks")
+_USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
@@ -228,6 +229,41 @@ class LokiClient(InputCalls):
     def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
         """The tasks that wait, the most urgent first."""
         return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
+
+    # Usage
+
+    def usage(
+        self,
+        by: str | None = None,
+        *,
+        session_id: str | None = None,
+        project_dir: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Deferred[wire.UsageReport]:
+        """
+        What was spent, added up.
+
+        :param by: ``turn``, ``session`` (which it is if None), ``project``, ``provider``,
+            ``model`` or ``day``.
+        :param since: Only from this day or time on, in UTC: ``2026-11-01``, or
+            ``2026-11-23T22:43:11.042Z``.
+        :param until: Only before this day or time.
+        """
+        query = (
+            ("by", by),
+            ("sessionId", session_id),
+            ("projectDir", project_dir),
+            ("provider", provider),
+            ("since", since),
+            ("until", until),
+            ("limit", limit),
+            ("offset", offset),
+        )
+        return self._get(_USAGE, wire.UsageReport, query)
 
     # Events
 

@@ -17,6 +17,7 @@ from msgspec import Meta
 from loki_twisted.model.events import Event
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.messages import Delivery, Message, MessageStatus
+from loki_twisted.model.ledger import Grouping, LedgerLine
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
@@ -257,6 +258,29 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
     """One task."""
 
     task: Task
+
+
+class PlaceInList(Shape, frozen=True, kw_only=True):
+    """Where a page lies in a list that is read by offset."""
+
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class UsageReport(Shape, frozen=True, kw_only=True):
+    """
+    What was spent, added up.
+
+    ``sum`` is of all lines that the question is about, not only of those of the page; its ``key``
+    is empty.
+    """
+
+    by: Grouping
+    lines: list[LedgerLine]
+    sum: LedgerLine
+    pagination: PlaceInList
 
 
 class EventHistory(Shape, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from zope.interface import Interface
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.messages import Delivery, Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -202,3 +203,10 @@ class ISessions(Interface):
 
     def task_counts(session_id: str) -> Deferred[TaskCounts]:
         """Counts of a session's tasks. Raises as :meth:`tasks` does."""
+
+    def usage(query: LedgerQuery) -> Deferred[LedgerPage]:
+        """
+        What was spent, added up, also by sessions that were deleted.
+
+        :raises StorageFailed: (through the Deferred) if the log cannot be read.
+        """

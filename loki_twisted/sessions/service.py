@@ -13,6 +13,7 @@ from zope.interface import implementer
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound
 from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, MessagePage
 from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
@@ -271,6 +272,10 @@ class SessionService:
         return self._after_check(session_id, self._records.task, session_id, task_id).addCallback(
             found
         )
+
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """See :class:`ISessions`."""
+        return self._records.ledger(query)
 
     def _after_check(self, session_id: str | None, question: Any, *args: Any) -> Deferred[Any]:
         """Ask the log only about sessions that are there."""
