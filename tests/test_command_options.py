@@ -11,7 +11,8 @@ from twisted.python import usage
 
 from loki_twisted import tap
 from loki_twisted.command.arguments import LineParser, add_server_options
-from loki_twisted.command.options import OPTIONS, settings_from
+from loki_twisted.command.given import settings_from
+from loki_twisted.command.options import OPTIONS
 from loki_twisted.settings import InvalidSettings, Settings
 
 
