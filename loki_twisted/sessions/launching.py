@@ -19,6 +19,7 @@ from loki_twisted.agents.interface import (
     LaunchRequest,
 )
 from loki_twisted.log.interface import IRecords
+from loki_twisted.model.budget import Budget
 from loki_twisted.model.errors import (
     AgentNotStarted,
     LokiError,
@@ -35,9 +36,11 @@ from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import Change
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conduct import UNLIMITED, Change
 from loki_twisted.sessions.conditions import updated
-from loki_twisted.sessions.conductor import Circumstances, Conductor
+from loki_twisted.sessions.conductor import Conductor
+from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
@@ -56,7 +59,6 @@ _log = Logger()
 DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
 _DRIVER = "driver"
-_DEADLINE = "deadline"
 _RETRY_SECONDS = 1.0
 _TURN_SECONDS = 2.0
 
@@ -127,7 +129,11 @@ class Launcher:
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
     line: WaitingLine = attrs.field(init=False)
-    _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
+    deadlines: Deadlines = attrs.field(init=False)
+
+    @deadlines.default
+    def _make_deadlines(self) -> Deadlines:
+        return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
     @line.default
@@ -297,7 +303,9 @@ class Launcher:
                 settle=lambda: self._settle(session.project_dir),
                 ending=lambda: self.steerer.ending(record),
                 after=self._after_end,
+                stop=self._over_budget,
                 policy=self._input_policy(wanted),
+                budget=_budget_of(wanted),
                 patience=self.policy.patience,
             ),
         )
@@ -321,11 +329,7 @@ class Launcher:
         state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
         message = f"Started with provider {state.session.provider}."
         fact = Fact("session:started", {"status": str(status), "message": message})
-        limit = (
-            {}
-            if timeout_ms is None
-            else {f"{record.id}/{_DEADLINE}": str(self.now_ms() + timeout_ms)}
-        )
+        limit = self.deadlines.cursors(record, timeout_ms)
         conductor = record.conductor
         if conductor is None or self.steerer.steers(record):
             return self.book.commit(record, state, [fact], limit)
@@ -359,10 +363,7 @@ class Launcher:
         conductor.go_on()
         if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)
-        deadline = cursors.get(f"{record.id}/{_DEADLINE}")
-        if deadline is not None:
-            seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
-            self._deadlines[record.id] = self.reactor.callLater(seconds, self._expire, record)
+        self.deadlines.watch(record, cursors)
 
     async def _settle(self, project_dir: str) -> None:
         """Have everything told that an agent has left in its state directory."""
@@ -372,9 +373,13 @@ class Launcher:
             await judged
 
     def _expire(self, record: Record) -> None:
-        self._deadlines.pop(record.id, None)
-        reason = "It ran longer than its time limit."
-        done = ensureDeferred(self.stop(record, reason, ReasonCode.TIMED_OUT))
+        self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
+
+    def _over_budget(self, record: Record, reason: str) -> None:
+        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
+
+    def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
+        done = ensureDeferred(self.stop(record, reason, code))
         done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
 
     async def stop(
@@ -411,9 +416,7 @@ class Launcher:
         return session
 
     def _after_end(self, record: Record) -> None:
-        deadline = self._deadlines.pop(record.id, None)
-        if deadline is not None:
-            deadline.cancel()
+        self.deadlines.forget(record)
         directory = record.state.session.project_dir
         in_use = any(other.state.session.project_dir == directory for other in self._at_work())
         if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
@@ -538,12 +541,17 @@ class Launcher:
         if self._next_turns is not None:
             self._next_turns.cancel()
             self._next_turns = None
-        for deadline in self._deadlines.values():
-            deadline.cancel()
-        self._deadlines.clear()
+        self.deadlines.close()
         for record in self.book:
             if record.conductor is not None:
                 record.conductor.close()
+
+
+def _budget_of(wanted: StartSession) -> Budget:
+    options = wanted.options
+    if options.budget_usd is None and options.max_tokens is None:
+        return UNLIMITED
+    return Budget(budget_usd=options.budget_usd, max_tokens=options.max_tokens)
 
 
 def _asked(text: str) -> StartSession:
