@@ -194,7 +194,7 @@ def test_nobody_is_overtaken_who_could_have_gone(
 def test_who_stands_behind_changes_nothing(
     at_work: list[Taker], waiting: list[Waiting], slots: Slots, closed: set[str]
 ) -> None:
-    """The head of a line has the same turns whoever joins it, and the order of asking is nothing."""
+    """The head of a line has the same turns whoever joins it, in whatever order all are named."""
     ordered = in_line(waiting)
     whole = turns(at_work, reversed(ordered), slots, closed)
     for count in range(len(ordered)):

@@ -10,8 +10,8 @@ from loki_twisted.agents.providers.cleaning import clean
 from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.objects import maybe_object
 from loki_twisted.agents.providers.programs import not_installed
-from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, text
+from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.inputs import InputKind, Option
 
 ANSWERS = [Option(value="yes", label="Yes"), Option(value="no", label="No")]
@@ -25,7 +25,7 @@ class ParrotDriver(Driver):
         self.is_ready = memory == "idle"
 
     def begin(self):
-        return [TurnBegan(), write(hear=prompt_of(self.request))]
+        return [TurnBegan(), write(hear=self.request.prompt)]
 
     def line(self, stream, line):
         match maybe_object(clean(line)):
@@ -67,7 +67,8 @@ class ParrotProvider:
         program = self.program(machine)
         if program is None:
             raise not_installed(self.name)
-        prompt_of(request)  # refuses a request that has nothing for it to do
+        if request.prompt is None:
+            raise InvalidRequest.of([("prompt", "a parrot needs something to repeat")])
         env = machine.environment(request.session_id, {})
         return LaunchPlan(argv=[program], env=env, cwd=request.project_dir, accepts_input=True)
 

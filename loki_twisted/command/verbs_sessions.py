@@ -26,7 +26,9 @@ def ps(given: argparse.Namespace) -> int:
 def start(given: argparse.Namespace) -> int:
     """Start a session, and follow it if that is asked for."""
     timeout = None if given.timeout is None else max(1, round(given.timeout * 1000))
-    options = StartOptions(dry_run=given.dry_run, verbose=given.verbose, timeout=timeout, direct=given.direct)
+    options = StartOptions(
+        dry_run=given.dry_run, verbose=given.verbose, timeout=timeout, direct=given.direct
+    )
 
     async def talk(client: LokiClient) -> int:
         order = await client.start_session(
