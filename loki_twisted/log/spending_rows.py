@@ -23,18 +23,16 @@ SpendingRow = tuple[str, int, str, int, int, int, int, int, int, int, int, float
 LineKey = tuple[str, int, str]
 """Session, turn and model: what a row of ``spendings`` is found by."""
 
-COUNTS: Final = (
+AMOUNTS: Final = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
     "api_calls",
+    "cost",
 )
-"""The columns of ``spendings`` that are numbers of something, in their order."""
-
-AMOUNTS: Final = (*COUNTS, "cost")
-"""All columns that are added up."""
+"""The columns of ``spendings`` that are added up, in their order."""
 
 BIT_OF_ORIGIN: Final[Mapping[CostOrigin, int]] = {
     CostOrigin.REPORTED: 1,

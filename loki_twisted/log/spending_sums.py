@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from loki_twisted.log.query import decoded, rows_of
-from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN, COUNTS
+from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN
 from loki_twisted.model.ledger import Grouping, LedgerLine, LedgerPage, LedgerQuery
 from loki_twisted.model.spending import Spending
 
