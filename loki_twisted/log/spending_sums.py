@@ -44,7 +44,10 @@ SELECT
 
 _ORIGINS: Final = " | ".join(f"max(origins & {bit})" for bit in BIT_OF_ORIGIN.values())
 _ADDED: Final = ", ".join(
-    [f"ifnull({_ORIGINS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
+    [
+        f"ifnull({_ORIGINS}, 0) AS origins",
+        *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS),
+    ]
 )
 _LINE: Final = f"json_array(key, sessions, turns, origins, {', '.join(AMOUNTS)})"
 _BY_COST: Final = (

@@ -60,9 +60,7 @@ MOST_DOLLARS: Final = 1e9
 def plus(one: Spending, other: Spending) -> Spending:
     """Add two amounts."""
     return Spending(
-        **{
-            name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__
-        }
+        **{name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__}
     )
 
 
