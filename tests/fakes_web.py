@@ -16,10 +16,11 @@ from zope.interface import implementer
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
-from loki_twisted.model.wire import StartSession, System
+from loki_twisted.model.wire import ProviderAbilities, ProviderDetail, StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
@@ -253,6 +254,16 @@ class FakeVitals:
     def providers(self) -> Mapping[str, bool]:
         """Who is installed."""
         return self.found
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """Who is installed, and asks."""
+        abilities = ProviderAbilities(
+            asks=True, messaging="next", continues=False, cost=CostOrigin.REPORTED
+        )
+        return [
+            ProviderDetail(name=name, available=found, abilities=abilities)
+            for name, found in self.found.items()
+        ]
 
     def problems(self) -> Sequence[str]:
         """What is wrong."""

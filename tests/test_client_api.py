@@ -106,6 +106,12 @@ STATUS = {
     },
     "problems": [],
 }
+PROVIDER = {
+    "name": "demo",
+    "available": True,
+    "abilities": {"asks": True, "messaging": "now", "continues": False, "cost": "reported"},
+    "somethingNew": 1,
+}
 
 Call = Callable[[LokiClient], Deferred[Any]]
 
@@ -120,6 +126,13 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         wire.Liveness,
     ),
     "status": (lambda c: c.status(), "GET", "/api/status", STATUS, wire.Status),
+    "providers": (
+        lambda c: c.list_providers(),
+        "GET",
+        "/api/providers",
+        {"providers": [PROVIDER]},
+        wire.ProviderList,
+    ),
     "start": (
         lambda c: c.start_session(provider="demo"),
         "POST",

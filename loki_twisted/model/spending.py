@@ -25,6 +25,7 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     :ivar input_tokens: Read for the first time; those of the cache are counted apart.
     :ivar reasoning_tokens: Of the ``output_tokens``, where the agent says so.
+    :ivar other_tokens: Those of which the agent does not say what they were.
     :ivar cost: US dollars.
     """
 
@@ -33,6 +34,7 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    other_tokens: int = 0
     api_calls: int = 0
     cost: float = 0.0
 
@@ -44,6 +46,7 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
             + self.output_tokens
             + self.cache_read_tokens
             + self.cache_write_tokens
+            + self.other_tokens
         )
 
 
