@@ -365,7 +365,10 @@ class FakeDriver:
         own = int(timeout) if timeout else None
         if kind == "question":
             return Asked(
-                key=key, kind=InputKind.QUESTION, prompt=f"Which {key}?", takes_text=True,
+                key=key,
+                kind=InputKind.QUESTION,
+                prompt=f"Which {key}?",
+                takes_text=True,
                 timeout_ms=own,
             )
         options = [
@@ -373,7 +376,10 @@ class FakeDriver:
             Option(value="deny", label="No", effect=Effect.DENY),
         ]
         return Asked(
-            key=key, kind=InputKind.PERMISSION, prompt=f"May I {key}?", options=options,
+            key=key,
+            kind=InputKind.PERMISSION,
+            prompt=f"May I {key}?",
+            options=options,
             timeout_ms=own,
         )
 

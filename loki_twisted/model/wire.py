@@ -77,9 +77,7 @@ class StartSession(Request, frozen=True, kw_only=True):
     queue: bool = False
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     command: (
-        Annotated[
-            list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)
-        ]
+        Annotated[list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)]
         | None
     ) = None
 

@@ -235,9 +235,7 @@ class Conduct:
     def _ask(self, asked: Asked) -> None:
         if asked.key in self._talk.keys.values():
             return  # It asks again what is open.
-        made, fact = opened(
-            asked, self._mint(), self._state.session.id, self._now_ms, self._policy
-        )
+        made, fact = opened(asked, self._mint(), self._state.session.id, self._now_ms, self._policy)
         self._facts.append(fact)
         self._inputs = {**self._inputs, made.id: made}
         self.remember(keys={**self._talk.keys, made.id: asked.key})
@@ -279,9 +277,7 @@ class Conduct:
             if message.id == message_id:
                 self._settle_message(message, status, reason)
 
-    def _settle_message(
-        self, message: Message, status: MessageStatus, reason: str | None
-    ) -> None:
+    def _settle_message(self, message: Message, status: MessageStatus, reason: str | None) -> None:
         settled = msgspec.structs.replace(
             message, status=status, settled_at=iso_from_ms(self._now_ms), reason=reason
         )
@@ -312,9 +308,7 @@ class Conduct:
         self._facts.append(of_spending(total, str(origin)))
 
 
-def _with_standing(
-    state: SessionState, budget: Budget
-) -> tuple[SessionState, Sequence[Alarm]]:
+def _with_standing(state: SessionState, budget: Budget) -> tuple[SessionState, Sequence[Alarm]]:
     """See how near a session is to the limits of its budget."""
     if budget is UNLIMITED:
         return state, ()

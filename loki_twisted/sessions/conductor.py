@@ -218,9 +218,7 @@ class Conductor:
             last = after_end(change.state, end, said, says_done=self.driver.says_done)
             return attrs.evolve(change, state=last)
 
-        await commit_end(
-            self._with.reactor, self._with.book, self.record, decide, self._with.after
-        )
+        await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
     # Changes
 

@@ -134,6 +134,7 @@ class Launcher:
     @deadlines.default
     def _make_deadlines(self) -> Deadlines:
         return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
+
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
     @line.default
@@ -456,9 +457,7 @@ class Launcher:
             self._give_turns_later()
         reason = str(obstacle)
         if record.state.session.reason != reason:
-            state = with_status(
-                record.state, record.status, reason=reason, code=ReasonCode.QUEUED
-            )
+            state = with_status(record.state, record.status, reason=reason, code=ReasonCode.QUEUED)
             told = self.book.commit(record, state, [updated(state.session)])
             told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 
