@@ -135,7 +135,7 @@ def test_half_a_character(log: Opened) -> None:
 
 def test_all_amounts_have_columns() -> None:
     """Nothing that is spent, and no origin of a cost, is left out of the ledger."""
-    assert AMOUNTS == Spending.__struct_fields__
+    assert Spending.__struct_fields__ == AMOUNTS
     assert list(BIT_OF_ORIGIN) == list(CostOrigin)
     bits = list(BIT_OF_ORIGIN.values())
     assert bits == [1 << place for place in range(len(bits))]

@@ -17,7 +17,7 @@ from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, b
 SpenderRow = tuple[str, str, str]
 """A row of ``spenders``, in the order of its columns."""
 
-SpendingRow = tuple[str, int, str, int, int, int, int, int, int, int, int, float]
+SpendingRow = tuple[str, int, str, int, int, int, int, int, int, int, int, int, float]
 """A row of ``spendings``, in the order of its columns."""
 
 LineKey = tuple[str, int, str]
@@ -29,6 +29,7 @@ AMOUNTS: Final = (
     "cache_read_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
+    "other_tokens",
     "api_calls",
     "cost",
 )
@@ -53,7 +54,7 @@ PUT_SPENDERS: Final = (
 
 PUT_SPENDINGS: Final = (
     "INSERT INTO spendings VALUES ",
-    "(?,?,?,?,?,?,?,?,?,?,?,?)",
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     " ON CONFLICT(session_id, turn, model) DO UPDATE SET origins = origins | excluded.origins, "
     + ", ".join(
         f"{name} = min({name} + excluded.{name}, {MOST_DOLLARS if name == 'cost' else MOST_TOKENS})"
@@ -82,6 +83,7 @@ def spending_row(entry: LedgerEntry) -> SpendingRow:
         spent.cache_read_tokens,
         spent.cache_write_tokens,
         spent.reasoning_tokens,
+        spent.other_tokens,
         spent.api_calls,
         spent.cost,
     )

@@ -169,6 +169,7 @@ _VERSION_5: Final = (
     cache_read_tokens INTEGER NOT NULL,
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
+    other_tokens INTEGER NOT NULL,
     api_calls INTEGER NOT NULL,
     cost REAL NOT NULL,
     PRIMARY KEY(session_id, turn, model)
@@ -187,6 +188,7 @@ _VERSION_5: Final = (
     cache_read_tokens INTEGER NOT NULL,
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
+    other_tokens INTEGER NOT NULL,
     api_calls INTEGER NOT NULL,
     cost REAL NOT NULL,
     PRIMARY KEY(session_id, model, day)
@@ -201,7 +203,7 @@ _VERSION_5: Final = (
         NOT EXISTS (SELECT 1 FROM spendings
             WHERE session_id = new.session_id AND turn = new.turn AND model <> new.model),
         new.origins, new.input_tokens, new.output_tokens, new.cache_read_tokens,
-        new.cache_write_tokens, new.reasoning_tokens, new.api_calls, new.cost
+        new.cache_write_tokens, new.reasoning_tokens, new.other_tokens, new.api_calls, new.cost
     ) ON CONFLICT DO UPDATE SET
         turns = turns + 1,
         day_turns = day_turns + excluded.day_turns,
@@ -212,6 +214,7 @@ _VERSION_5: Final = (
         cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
         cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+        other_tokens = other_tokens + excluded.other_tokens,
         api_calls = api_calls + excluded.api_calls,
         cost = cost + excluded.cost;
 END""",
@@ -223,6 +226,7 @@ END""",
         cache_read_tokens = cache_read_tokens + new.cache_read_tokens - old.cache_read_tokens,
         cache_write_tokens = cache_write_tokens + new.cache_write_tokens - old.cache_write_tokens,
         reasoning_tokens = reasoning_tokens + new.reasoning_tokens - old.reasoning_tokens,
+        other_tokens = other_tokens + new.other_tokens - old.other_tokens,
         api_calls = api_calls + new.api_calls - old.api_calls,
         cost = cost + new.cost - old.cost
     WHERE session_id = new.session_id AND model = new.model AND day = new.at_ms / 86400000;

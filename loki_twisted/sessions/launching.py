@@ -37,8 +37,8 @@ from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.circumstances import Circumstances
-from loki_twisted.sessions.conduct import UNLIMITED, Change
 from loki_twisted.sessions.conditions import updated
+from loki_twisted.sessions.conduct import UNLIMITED, Change
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
