@@ -63,6 +63,7 @@ def test_any_query_gives_its_page(log: Opened) -> None:
     @given(batches, queries)
     def law(several: list[list[LedgerEntry]], query: LedgerQuery) -> None:
         log.connection.execute("DELETE FROM spendings")
+        log.connection.execute("DELETE FROM spending_days")
         log.connection.execute("DELETE FROM spenders")
         for spent in several:
             put(log, Batch(session_id="s", at_ms=MS, spent=spent))
@@ -194,7 +195,7 @@ MANY = f"""
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
 INSERT INTO spendings
 SELECT printf('session_%08d', n / {TURNS}), n % {TURNS}, iif(n % 4, 'gpt-5', 'gpt-5-mini'),
-    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 1, 0.25
+    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 0, 1, 0.25
 FROM numbers
 """
 WHOSE = """

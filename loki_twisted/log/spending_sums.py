@@ -48,9 +48,10 @@ _ADDED: Final = ", ".join(
     [f"ifnull({_BITS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
 )
 _LINE: Final = f"json_array(key, sessions, turns, origins, {', '.join(AMOUNTS)})"
-_BY_COST: Final = (
-    "cost DESC, input_tokens + output_tokens + cache_read_tokens + cache_write_tokens DESC, key"
+_TOKENS: Final = (
+    "input_tokens + output_tokens + cache_read_tokens + cache_write_tokens + other_tokens"
 )
+_BY_COST: Final = f"cost DESC, {_TOKENS} DESC, key"
 
 _TURNS: Final = f"""
     SELECT session_id || '/' || turn AS key, session_id, turn, min(at_ms) AS at_ms,
@@ -115,6 +116,7 @@ class _Added(msgspec.Struct, frozen=True, array_like=True):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
+    other_tokens: int
     api_calls: int
     cost: float
 
