@@ -310,14 +310,21 @@ def test_what_is_no_background_work(line: dict[str, Any]) -> None:
         {"subtype": "task_updated", "task_id": "b1", "patch": {"status": "killed"}},
         {"subtype": "task_updated", "task_id": "b1", "patch": {"is_backgrounded": False}},
         {"subtype": "task_notification", "task_id": "b1", "status": "completed", "summary": "x"},
-        {"subtype": "background_tasks_changed", "tasks": []},
+        {"subtype": "background_tasks_changed", "tasks": [{"task_id": "b2", "ambient": True}]},
     ],
 )
 def test_ends_of_background_work(line: dict[str, Any]) -> None:
-    """Whichever line says it."""
+    """Whichever line says it. A turn may begin by itself then, in which it may ask something."""
     desk = Desk.at_work()
     desk.line("system", subtype="task_started", task_id="b1", is_backgrounded=True)
+    assert desk.step("quiet") == []
     desk.line("system", **line)
+    assert desk.step("quiet") == []
+    assert of_type(desk.result(), EndInput) == []
+    other = Desk.at_work()
+    other.memory = desk.memory
+    assert other.step("quiet") == [EndInput()]
+    assert of_type(desk.line("system", subtype="init"), TurnBegan) == [TurnBegan()]
     assert of_type(desk.result(), EndInput) == [EndInput()]
 
 
@@ -459,11 +466,12 @@ def test_totals_by_model() -> None:
 
 
 def test_totals_without_models() -> None:
-    """What is said of all of them together."""
+    """The tokens are those of the turn, the cost is that of the conversation."""
     usage = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}
-    (spent,) = of_type(Desk.at_work().result(usage=usage, total_cost_usd=0.5), Spent)
-    assert spent.amount == Spending(input_tokens=1, output_tokens=2, cache_read_tokens=3, cost=0.5)
-    assert (spent.counter, spent.model) == ("claude:c1", None)
+    assert of_type(Desk.at_work().result(usage=usage, total_cost_usd=0.5), Spent) == [
+        Spent(Spending(input_tokens=1, output_tokens=2, cache_read_tokens=3), CostOrigin.REPORTED),
+        Spent(Spending(cost=0.5), CostOrigin.REPORTED, "claude:c1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -679,11 +687,14 @@ def test_rules_that_must_not_be_offered() -> None:
 
 
 def test_arguments_that_are_too_long_to_keep() -> None:
-    """Allowed, the tool goes on with its own."""
+    """Allowed, the tool is given none, and goes on with its own; so does a plan."""
     desk = Desk.at_work()
     (asked,) = of_type(desk.asks("Write", input={"content": "x" * 10_000}), Asked)
     (line,) = written(desk.step("answer", asked.key, answer("allow")))
-    assert line["response"]["response"] == {"behavior": "allow"}
+    assert line["response"]["response"] == {"behavior": "allow", "updatedInput": {}}
+    (asked,) = of_type(desk.asks("ExitPlanMode", input={"plan": "x"}), Asked)
+    (line,) = written(desk.step("answer", asked.key, answer("allow")))
+    assert line["response"]["response"] == {"behavior": "allow", "updatedInput": {}}
 
 
 def test_answers_are_taken_once() -> None:
@@ -842,10 +853,12 @@ def test_every_request_is_answered_or_open() -> None:
 
 
 def test_a_request_of_ours_that_fails() -> None:
-    """It is told why."""
+    """It is told why. Our own answers are repeated to us, and are no news."""
+    desk = Desk.at_work()
     response = {"subtype": "error", "request_id": "loki-1", "error": "no"}
-    outputs = Desk.at_work().line("control_response", response=response)
+    outputs = desk.line("control_response", response=response)
     assert words(outputs) == ["It did not do what it was asked: no"]
+    assert desk.line("control_response", response={**response, "request_id": "p1"}) == []
 
 
 # What it says of itself
@@ -1036,7 +1049,10 @@ VALID: list[dict[str, Any]] = [
     },
     {"type": "control_request", "request_id": "p4", "request": {"subtype": "hook_callback"}},
     {"type": "control_cancel_request", "request_id": "p1"},
-    {"type": "control_response", "response": {"subtype": "error", "error": "x"}},
+    {
+        "type": "control_response",
+        "response": {"subtype": "error", "request_id": "loki-1", "error": "x"},
+    },
     {"type": "rate_limit_event", **limit()},
     {"type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 2},
     {"type": "system", "subtype": "task_started", "task_id": "b1", "is_backgrounded": True},

@@ -125,6 +125,7 @@ class Claude:
             "result": words,
             "num_turns": 2,
             "total_cost_usd": 0.011 * turns,
+            "usage": {"input_tokens": 107, "output_tokens": 51},
             "modelUsage": {MODEL: used, OTHER_MODEL: small},
             "permission_denials": [],
             "terminal_reason": "completed",
@@ -204,6 +205,7 @@ class Claude:
                 self.told.append(line)
             elif line["type"] == "control_response":
                 found[line["response"]["request_id"]] = line["response"]
+                self.control(**line)  # It repeats these too.
         return found
 
     def may(self, tool: str, arguments: Line, call: str, **more: Any) -> Line:

@@ -23,7 +23,7 @@ from loki_twisted.agents.providers.claude_memory import (
 )
 from loki_twisted.agents.providers.claude_reading import brief, maybe_line
 from loki_twisted.agents.providers.claude_requests import take_answer
-from loki_twisted.agents.providers.claude_turns import end_if_done, go_on
+from loki_twisted.agents.providers.claude_turns import be_quiet, go_on
 from loki_twisted.agents.providers.claude_work import end_helpers
 from loki_twisted.agents.providers.claude_writing import message_line, prompt_line, request_line
 from loki_twisted.agents.providers.driver import Driver
@@ -97,7 +97,7 @@ class ClaudeDriver(Driver):
     def quiet(self) -> Outputs:
         """See :class:`IDriver`. What went on in the background may end without a turn."""
         draft = self._draft()
-        end_if_done(draft)
+        be_quiet(draft)
         return self._finish(draft)
 
     def say(self, message: Message) -> Outputs:

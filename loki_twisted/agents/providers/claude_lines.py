@@ -38,6 +38,7 @@ from loki_twisted.agents.providers.claude_work import (
     take_tool_result,
     words_of,
 )
+from loki_twisted.agents.providers.claude_writing import is_ours
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, thought
 
 MOST_UNREAD: Final = 1000
@@ -157,8 +158,14 @@ def _take_lifecycle(draft: Draft, line: Line) -> None:
 
 
 def _take_response(draft: Draft, line: Line) -> None:
-    """It has done what we asked, or not. What it says of the account is nobody's business."""
+    """
+    It has done what we asked, or not. What it says of the account is nobody's business.
+
+    It also repeats our own answers.
+    """
     response = object_of(line, "response")
+    if not is_ours(text_of(response, "request_id")):
+        return
     take_pending(draft, response)
     if response.get("subtype") == "error":
         words = brief(text_of(response, "error"))

@@ -31,7 +31,10 @@ ALLOW_SESSION: Final = "allow_session"
 DENY: Final = "deny"
 
 _MOST_INPUT: Final = 8 * 1024
-"""Bytes of a tool's arguments that are kept, to be sent back. Without them it uses its own."""
+"""
+Bytes of a tool's arguments that are kept, to be sent back. Where they are not, it is sent none,
+and uses its own.
+"""
 
 _MOST_UPDATES: Final = 1024
 """Bytes of what is suggested for the session, beyond which it is not offered."""
@@ -92,9 +95,10 @@ def response_of_permission(request: OpenRequest) -> dict[str, Any]:
     if chosen not in (ALLOW, ALLOW_SESSION):
         words = answer.message or ("" if chosen == DENY else chosen) or _DENIED
         return {"behavior": "deny", "message": words, "interrupt": False}
-    response: dict[str, Any] = {"behavior": "allow"}
-    if request.input:
-        response["updatedInput"] = json.loads(request.input)
+    response: dict[str, Any] = {
+        "behavior": "allow",
+        "updatedInput": json.loads(request.input or "{}"),
+    }
     if chosen == ALLOW_SESSION and request.updates:
         response["updatedPermissions"] = json.loads(request.updates)
     return response
@@ -134,7 +138,8 @@ def _asking_agent(memory: Memory, request: Line) -> str | None:
 def _opened(
     memory: Memory, request_id: str, request: Line, purpose: Purpose, updates: list[Line]
 ) -> OpenRequest:
-    arguments = json.dumps(object_of(request, "input"))
+    # A plan that is sent back is taken for one that people have changed.
+    arguments = json.dumps(object_of(request, "input")) if purpose is Purpose.PERMISSION else ""
     is_kept = len(arguments) <= _MOST_INPUT and memory.has_room(arguments)
     return OpenRequest(
         request_id,

@@ -67,7 +67,7 @@ def be_at_work(draft: Draft) -> None:
     """It does something that no agent without a turn does."""
     be_told(draft)
     if draft.memory.standing is not Standing.WORKING:
-        draft.change(standing=Standing.WORKING, error="")
+        draft.change(standing=Standing.WORKING, error="", may_wake=False)
         draft.say(TurnBegan())
 
 
@@ -129,10 +129,17 @@ def _is_starting(draft: Draft) -> bool:
 def end_if_done(draft: Draft) -> None:
     """End its input, if there is nothing more to do."""
     memory = draft.memory
-    is_busy = memory.tasks or memory.requests or memory.sent
+    is_busy = memory.tasks or memory.may_wake or memory.requests or memory.sent
     if memory.standing is Standing.IDLE and not (memory.input_ended or draft.stays_open or is_busy):
         draft.change(input_ended=True)
         draft.say(EndInput())
+
+
+def be_quiet(draft: Draft) -> None:
+    """No turn has begun by itself."""
+    if draft.memory.may_wake and draft.memory.standing is Standing.IDLE:
+        draft.change(may_wake=False)
+    end_if_done(draft)
 
 
 def _end_badly(draft: Draft, line: Line, subtype: str) -> None:
@@ -181,9 +188,10 @@ def _tell_denials(draft: Draft, line: Line) -> None:
 
 def _take_spending(draft: Draft, line: Line) -> None:
     """
-    Say the totals of the conversation, which go on from run to run.
+    Say the totals of the conversation by model, which go on from run to run.
 
-    After a crash they may all be 0. That is no total.
+    After a crash they may all be 0. That is no total. Where there are none, the tokens are those
+    of the turn, while the cost is a total all the same.
     """
     calls = draft.memory.calls_made
     if calls:
@@ -197,16 +205,21 @@ def _take_spending(draft: Draft, line: Line) -> None:
             known = name(model)
             draft.say(Spent(amount, CostOrigin.REPORTED, f"{counter}:{known}", known))
     if not models:
-        usage = object_of(line, "usage")
-        amount = Spending(
-            input_tokens=count_of(usage, "input_tokens"),
-            output_tokens=count_of(usage, "output_tokens"),
-            cache_read_tokens=count_of(usage, "cache_read_input_tokens"),
-            cache_write_tokens=count_of(usage, "cache_creation_input_tokens"),
-            cost=float(number_of(line, "total_cost_usd")),
-        )
-        if amount != NOTHING:
-            draft.say(Spent(amount, CostOrigin.REPORTED, counter))
+        tokens = _of_turn(object_of(line, "usage"))
+        if tokens != NOTHING:
+            draft.say(Spent(tokens, CostOrigin.REPORTED))
+        cost = Spending(cost=float(number_of(line, "total_cost_usd")))
+        if cost != NOTHING:
+            draft.say(Spent(cost, CostOrigin.REPORTED, counter))
+
+
+def _of_turn(usage: Line) -> Spending:
+    return Spending(
+        input_tokens=count_of(usage, "input_tokens"),
+        output_tokens=count_of(usage, "output_tokens"),
+        cache_read_tokens=count_of(usage, "cache_read_input_tokens"),
+        cache_write_tokens=count_of(usage, "cache_creation_input_tokens"),
+    )
 
 
 def _amount(used: Line) -> Spending:

@@ -215,7 +215,8 @@ def take_tasks_changed(draft: Draft, line: Line) -> None:
         if each.get("ambient") is not True
     ]
     tasks = [BackgroundTask(each, calls.get(each, "")) for each in ids if is_name(each)]
-    draft.change(tasks=tuple(tasks[:MOST_KNOWN]))
+    has_ended = not calls.keys() <= set(ids)
+    draft.change(tasks=tuple(tasks[:MOST_KNOWN]), may_wake=draft.memory.may_wake or has_ended)
 
 
 def _add_task(draft: Draft, task_id: str, call_id: str) -> None:
@@ -226,4 +227,6 @@ def _add_task(draft: Draft, task_id: str, call_id: str) -> None:
 
 
 def _drop_task(draft: Draft, task_id: str) -> None:
-    draft.change(tasks=tuple(each for each in draft.memory.tasks if each.id != task_id))
+    tasks = tuple(each for each in draft.memory.tasks if each.id != task_id)
+    if len(tasks) < len(draft.memory.tasks):
+        draft.change(tasks=tasks, may_wake=True)

@@ -16,6 +16,9 @@ from loki_twisted.model.messages import Delivery
 _MESSAGES: Final = UUID("0d4c7f6e-5b0a-4c55-9f6b-6b2f9a1e7d30")
 """The name space of our messages' ids."""
 
+_OURS: Final = "loki-"
+"""What the ids of our requests begin with."""
+
 _PRIORITIES: Final = {
     # Its ``now`` breaks off what it is doing. With ``next`` it takes a message between two uses of
     # tools, and with ``later`` when its turn is over.
@@ -50,14 +53,13 @@ def request_line(number: int, request: dict[str, Any]) -> Write:
 
     :param number: Of our requests, from 1.
     """
-    return _line(
-        {"type": "control_request", "request_id": request_name(number), "request": request}
-    )
+    request_id = f"{_OURS}{number}"
+    return _line({"type": "control_request", "request_id": request_id, "request": request})
 
 
-def request_name(number: int) -> str:
-    """The id of a request of ours."""
-    return f"loki-{number}"
+def is_ours(request_id: str) -> bool:
+    """Whether a request is one of ours."""
+    return request_id.startswith(_OURS)
 
 
 def response_line(request_id: str, response: dict[str, Any]) -> Write:
