@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
@@ -35,10 +36,12 @@ from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.wire import System
+from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
@@ -59,6 +62,8 @@ from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
 
@@ -92,6 +97,10 @@ class _Vitals:
     def providers(self) -> Mapping[str, bool]:
         """See :class:`IVitals`."""
         return self._server.providers.available()
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """See :class:`IVitals`."""
+        return self._server.providers.described()
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
@@ -171,6 +180,7 @@ class Service(BaseService):
         )
         self.hub = Hub(reactor, self.log)
         self.lists = EventLists(reactor)
+        self.outputs = LongAnswers(reactor, MOST_OUTPUTS, OUTPUTS)
         self.book = SessionBook(self.log, self.log, _now_ms)
         redactor = Redactor(os.environ)
         self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
@@ -181,7 +191,9 @@ class Service(BaseService):
             excluded=[settings.data_dir],
             layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
         )
-        self.providers = Providers(Machine(os.environ), reactor)
+        self.providers = Providers(
+            Machine(os.environ, allows_commands=settings.allow_commands), reactor
+        )
         self.runner = KeeperRunner(
             reactor,
             os.path.join(settings.data_dir, "agents"),
@@ -199,6 +211,11 @@ class Service(BaseService):
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
                 max_sessions=settings.max_sessions,
+                limits=_limits_of(settings),
+                max_per_provider=dict(settings.max_per_provider),
+                max_per_project=settings.max_per_project,
+                inputs=_input_policy_of(settings),
+                patience=Patience(stall=settings.stall_seconds or None),
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
@@ -213,6 +230,7 @@ class Service(BaseService):
             log=self.log,
             hub=self.hub,
             lists=self.lists,
+            outputs=self.outputs,
             vitals=_Vitals(self),
             policy=self._policy(),
             reactor=reactor,
@@ -334,9 +352,11 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
-        lists = self.lists.close()  # their time runs beside that of the streams
+        # Their time runs beside that of the streams.
+        lists, outputs = self.lists.close(), self.outputs.close()
         await self._step("ending the streams", self.hub.close())
         await self._step("ending the lists of events", lists)
+        await self._step("ending the outputs of agents", outputs)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
         self.runs.stop()
@@ -353,6 +373,23 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _limits_of(settings: Settings) -> Limits:
+    """Say it in the units of the agents. None and 0 are no limit."""
+    memory, file = settings.limit_memory_mb, settings.limit_file_mb
+    return Limits(
+        memory_bytes=memory * _MEGABYTE if memory else None,
+        processes=settings.limit_processes or None,
+        file_bytes=file * _MEGABYTE if file else None,
+    )
+
+
+def _input_policy_of(settings: Settings) -> InputPolicy:
+    """Say it in the units of the sessions. None and 0 are no limit."""
+    seconds = settings.input_seconds
+    limit_ms = int(seconds * 1000) if seconds else None
+    return InputPolicy(OnUnanswered(settings.on_unanswered), limit_ms)
 
 
 def _retention_of(settings: Settings) -> Retention:

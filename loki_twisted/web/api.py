@@ -13,12 +13,17 @@ from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.operations import operations_of
+from loki_twisted.web.repetitions import Repetitions
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
+from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.vitals import IVitals
 
@@ -29,6 +34,7 @@ def make_api(
     log: IEventLog,
     hub: Hub,
     lists: EventLists,
+    outputs: LongAnswers,
     vitals: IVitals,
     policy: GatePolicy,
     reactor: IReactorTime,
@@ -41,6 +47,7 @@ def make_api(
     :param log: What happened.
     :param hub: Serves the streams.
     :param lists: The long lists of events; whoever made it closes it in the end.
+    :param outputs: What agents print, on its way to clients; so with it.
     :param vitals: How the server is.
     :param policy: Who may come in.
     :param reactor: Measures time.
@@ -50,10 +57,14 @@ def make_api(
         Limits on connections, headers and slow clients are the site's: see
         :class:`loki_twisted.web.site.Site`.
     """
+    repetitions = Repetitions(sessions)
     routes = (
         HealthRoutes(vitals, sessions, log, hub),
-        SessionRoutes(sessions),
+        SessionRoutes(sessions, repetitions),
+        InputRoutes(sessions, repetitions),
+        OutputRoutes(sessions, outputs),
         TaskRoutes(sessions),
+        UsageRoutes(sessions),
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )

@@ -5,6 +5,7 @@ Whoever has another one puts a file like this into a ``twisted/plugins`` directo
 """
 
 from loki_twisted.agents.providers.claude import ClaudeProvider
+from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
@@ -17,3 +18,4 @@ aider = OneShot("aider", ARGUMENTS["aider"])
 opencode = OneShot("opencode", ARGUMENTS["opencode"])
 loki = LokiModeProvider()
 demo = DemoProvider()
+command = CommandProvider()
