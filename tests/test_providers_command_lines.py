@@ -12,7 +12,7 @@ from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.model.errors import InvalidRequest
 
 REQUEST = LaunchRequest(
-    session_id="s1", project_dir="/p", loki_dir="/p", provider="claude", prompt="Mend the test"
+    session_id="s1", project_dir="/p", loki_dir="/p", provider="codex", prompt="Mend the test"
 )
 AIDER = ["--yes-always", "--no-suggest-shell-commands", "--no-pretty", "--no-stream"]
 AIDER += ["--no-fancy-input", "--no-check-update", "--no-show-release-notes"]
@@ -22,13 +22,12 @@ HOSTILE = "--dangerously-skip-permissions"
 
 def test_the_providers() -> None:
     """The CLIs that can be run on their own."""
-    assert set(ARGUMENTS) == {"claude", "codex", "cline", "aider", "opencode"}
+    assert set(ARGUMENTS) == {"codex", "cline", "aider", "opencode"}
 
 
 @pytest.mark.parametrize(
     ("provider", "arguments"),
     [
-        ("claude", ["-p", "--", "Mend the test"]),
         ("codex", ["exec", "--sandbox=workspace-write", "--", "Mend the test"]),
         ("cline", ["--", "Mend the test"]),
         ("aider", ["--message=Mend the test", *AIDER]),
@@ -43,7 +42,6 @@ def test_one_prompt(provider: str, arguments: Sequence[str]) -> None:
 @pytest.mark.parametrize(
     ("provider", "arguments"),
     [
-        ("claude", ["-p", "--model=m", "--verbose", "--permission-mode=plan"]),
         ("codex", ["exec", "--sandbox=read-only", "--model=m"]),
         ("cline", ["--model=m", "--verbose", "--plan"]),
         ("aider", ["--message=Mend the test", "--model=m", *AIDER, "--verbose", "--dry-run"]),

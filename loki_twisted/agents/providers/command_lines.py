@@ -22,18 +22,6 @@ from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.providers.prompts import prompt_of
 
 
-def claude_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``claude``, in print mode."""
-    return [
-        "-p",
-        *_model(request),
-        *(["--verbose"] if request.verbose else []),
-        *(["--permission-mode=plan"] if request.dry_run else []),
-        "--",
-        prompt_of(request),
-    ]
-
-
 def codex_arguments(request: LaunchRequest) -> Sequence[str]:
     """``codex exec``."""
     sandbox = "read-only" if request.dry_run else "workspace-write"
@@ -83,7 +71,6 @@ def opencode_arguments(request: LaunchRequest) -> Sequence[str]:
 
 
 ARGUMENTS: Final[Mapping[str, Callable[[LaunchRequest], Sequence[str]]]] = {
-    "claude": claude_arguments,
     "codex": codex_arguments,
     "cline": cline_arguments,
     "aider": aider_arguments,
