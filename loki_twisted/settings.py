@@ -62,6 +62,10 @@ class Settings:
     :ivar auth: Whether requests need a token where one is set.
     :ivar tokens: Any one of them opens the API.
     :ivar max_sessions: How many sessions may run at once.
+    :ivar max_per_provider: Providers by name, each with how many of them may be of it; those of
+        others have no limit of their own.
+    :ivar max_per_project: How many of them in one project directory.
+    :ivar allow_commands: Whether requests may name any program to be run.
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
@@ -87,6 +91,9 @@ class Settings:
     auth: bool = True
     tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
     max_sessions: int = 8
+    max_per_provider: tuple[tuple[str, int], ...] = ()
+    max_per_project: int = 1
+    allow_commands: bool = False
     project_roots: tuple[str, ...] = attrs.field()
     debug: bool = False
     grace_seconds: float = 5.0

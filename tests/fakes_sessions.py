@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
@@ -65,6 +65,7 @@ from loki_twisted.state.interface import (
     Orders,
     RunEnding,
 )
+from tests.plain_ledger import plain_ledger
 
 
 @implementer(IEventLog, IRecords)
@@ -85,10 +86,10 @@ class MemoryLog:
         self.rows: dict[str, Session] = {}
         self.task_rows: dict[tuple[str, str], Task] = {}
         self.kept: dict[str, str] = {}
-        self.input_rows: dict[str, Input] = {}
-        self.message_rows: dict[str, Message] = {}
+        self.input_rows: dict[tuple[str, str], Input] = {}
+        self.message_rows: dict[tuple[str, str], Message] = {}
         self.spent: list[LedgerEntry] = []
-        self.once: dict[str, DoneOnce] = {}
+        self.done: dict[str, DoneOnce] = {}
         self._waiting: list[tuple[Batch, Deferred[Bounds]]] = []
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -114,8 +115,9 @@ class MemoryLog:
     def _apply(self, batch: Batch) -> None:
         if batch.forget:
             self.rows.pop(batch.session_id, None)
-            for key in [key for key in self.task_rows if key[0] == batch.session_id]:
-                del self.task_rows[key]
+            for rows in (self.task_rows, self.input_rows, self.message_rows):
+                for key in [key for key in rows if key[0] == batch.session_id]:
+                    del rows[key]
             for name in [n for n in self.kept if n.startswith(f"{batch.session_id}/")]:
                 del self.kept[name]
         self.events += [(batch.session_id, fact) for fact in batch.facts]
@@ -125,16 +127,16 @@ class MemoryLog:
             self.task_rows[task.session_id, task.id] = task
         for name in batch.removed_tasks:
             self.task_rows.pop((batch.session_id, name), None)
-        self.input_rows |= {each.id: each for each in batch.inputs}
-        self.message_rows |= {each.id: each for each in batch.messages}
-        self.spent += batch.spent
-        if batch.done_once is not None:
-            self.once[batch.done_once.key] = batch.done_once
         for name, value in batch.cursors.items():
             if value is None:
                 self.kept.pop(name, None)
             else:
                 self.kept[name] = value
+        self.input_rows |= {(each.session_id, each.id): each for each in batch.inputs}
+        self.message_rows |= {(each.session_id, each.id): each for each in batch.messages}
+        self.spent += batch.spent
+        if batch.done_once is not None:
+            self.done[batch.done_once.key] = batch.done_once
 
     def types(self, session_id: str | None = None) -> list[str]:
         """The types of all events so far, of one session or of all."""
@@ -175,32 +177,42 @@ class MemoryLog:
         return succeed(TaskCounts(total=len(rows)))
 
     def open_inputs(self) -> Deferred[list[Input]]:
-        rows = self.input_rows.values()
-        return succeed([each for each in rows if each.status is InputStatus.OPEN])
+        return succeed(
+            [each for each in _oldest_first(self.input_rows) if each.status is InputStatus.OPEN]
+        )
 
     def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
-        rows = [each for each in self.input_rows.values() if each.session_id == session_id]
-        return succeed(InputPage(tuple(rows[::-1][offset : offset + limit]), len(rows)))
+        found = [each for each in _oldest_first(self.input_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(InputPage(tuple(page), len(found)))
 
     def input(self, session_id: str, input_id: str) -> Deferred[Input | None]:
-        return succeed(self.input_rows.get(input_id))
+        return succeed(self.input_rows.get((session_id, input_id)))
 
     def queued_messages(self) -> Deferred[list[Message]]:
-        rows = self.message_rows.values()
+        rows = _oldest_first(self.message_rows)
         return succeed([each for each in rows if each.status is MessageStatus.QUEUED])
 
     def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
-        rows = [each for each in self.message_rows.values() if each.session_id == session_id]
-        return succeed(MessagePage(tuple(rows[::-1][offset : offset + limit]), len(rows)))
+        found = [each for each in _oldest_first(self.message_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(MessagePage(tuple(page), len(found)))
 
     def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
-        raise NotImplementedError
+        return succeed(plain_ledger(self.spent, query))
 
     def done_once(self, key: str) -> Deferred[DoneOnce | None]:
-        return succeed(self.once.get(key))
+        return succeed(self.done.get(key))
 
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
         return succeed({n: v for n, v in self.kept.items() if n.startswith(prefix)})
+
+
+Kept = TypeVar("Kept", Input, Message)
+
+
+def _oldest_first(rows: Mapping[tuple[str, str], Kept]) -> list[Kept]:
+    return sorted(rows.values(), key=lambda each: each.created_at)
 
 
 @implementer(IAgent)
@@ -353,7 +365,10 @@ class FakeDriver:
         own = int(timeout) if timeout else None
         if kind == "question":
             return Asked(
-                key=key, kind=InputKind.QUESTION, prompt=f"Which {key}?", takes_text=True,
+                key=key,
+                kind=InputKind.QUESTION,
+                prompt=f"Which {key}?",
+                takes_text=True,
                 timeout_ms=own,
             )
         options = [
@@ -361,7 +376,10 @@ class FakeDriver:
             Option(value="deny", label="No", effect=Effect.DENY),
         ]
         return Asked(
-            key=key, kind=InputKind.PERMISSION, prompt=f"May I {key}?", options=options,
+            key=key,
+            kind=InputKind.PERMISSION,
+            prompt=f"May I {key}?",
+            options=options,
             timeout_ms=own,
         )
 

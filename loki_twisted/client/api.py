@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ ANSWER_SECONDS: Final = 30.0
 
 _SESSIONS: Final = ("api", "sessions")
 _TASKS: Final = ("api", "tasks")
+_USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
@@ -99,6 +100,10 @@ class LokiClient(InputCalls):
         """The server in detail."""
         return self._get(("api", "status"), wire.Status)
 
+    def list_providers(self) -> Deferred[wire.ProviderList]:
+        """Which agents the server can start, and what each can do."""
+        return self._get(("api", "providers"), wire.ProviderList)
+
     # Sessions
 
     def start_session(
@@ -111,6 +116,8 @@ class LokiClient(InputCalls):
         model: str | None = None,
         options: wire.StartOptions | None = None,
         queue: bool = False,
+        priority: int = 0,
+        command: Sequence[str] | None = None,
         key: str | None = None,
     ) -> Deferred[wire.SessionOrder]:
         """
@@ -126,6 +133,8 @@ class LokiClient(InputCalls):
             model=model,
             options=options or wire.StartOptions(),
             queue=queue,
+            priority=priority,
+            command=None if command is None else list(command),
         )
         return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted, key=key)
 
@@ -220,6 +229,41 @@ class LokiClient(InputCalls):
     def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
         """The tasks that wait, the most urgent first."""
         return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
+
+    # Usage
+
+    def usage(
+        self,
+        by: str | None = None,
+        *,
+        session_id: str | None = None,
+        project_dir: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Deferred[wire.UsageReport]:
+        """
+        What was spent, added up.
+
+        :param by: ``turn``, ``session`` (which it is if None), ``project``, ``provider``,
+            ``model`` or ``day``.
+        :param since: Only from this day or time on, in UTC: ``2026-11-01``, or
+            ``2026-11-23T22:43:11.042Z``.
+        :param until: Only before this day or time.
+        """
+        query = (
+            ("by", by),
+            ("sessionId", session_id),
+            ("projectDir", project_dir),
+            ("provider", provider),
+            ("since", since),
+            ("until", until),
+            ("limit", limit),
+            ("offset", offset),
+        )
+        return self._get(_USAGE, wire.UsageReport, query)
 
     # Events
 

@@ -29,6 +29,7 @@ from loki_twisted.command.readers import (
     read_path,
     read_patience,
     read_port,
+    read_provider_count,
     read_retained_days,
     read_retained_events,
     read_retained_mb,
@@ -177,6 +178,29 @@ OPTIONS: Final = (
         metavar="N",
         read=read_count,
         help=f"How many sessions may run at once; {_DEFAULTS.max_sessions.default} by default.",
+    ),
+    Option(
+        name="max-per-provider",
+        field="max_per_provider",
+        metavar="NAME=N",
+        read=read_provider_count,
+        repeatable=True,
+        help="How many of them of one provider; no other limit by default.",
+    ),
+    Option(
+        name="max-per-project",
+        field="max_per_project",
+        metavar="N",
+        read=read_count,
+        help="How many of them in one project directory; "
+        f"{_DEFAULTS.max_per_project.default} by default.",
+    ),
+    Option(
+        name="allow-commands",
+        field="allow_commands",
+        read=read_switch,
+        help="Let requests name any program to be run as an agent. Whoever may use the API may "
+        "then do what you may.",
     ),
     Option(
         name="grace",

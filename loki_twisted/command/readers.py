@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
+_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
@@ -92,6 +93,14 @@ def read_count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= _MOST_SESSIONS:
         raise ValueError(f"is no number from 1 to {_MOST_SESSIONS}")
     return int(text)
+
+
+def read_provider_count(text: str) -> tuple[str, int]:
+    """Read how many sessions of one provider may run at once: its name, ``=``, and a number."""
+    name, _, count = text.partition("=")
+    if not _PROVIDER.fullmatch(name):
+        raise ValueError("is no limit of a provider; give one like claude=2")
+    return name, read_count(count)
 
 
 def read_grace(text: str) -> float:

@@ -53,13 +53,17 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 NOTHING: Final = Spending()
 """Nothing was spent."""
 
+MOST_TOKENS: Final = 10**12
+"""More of a kind nobody spends at once: a number above it was made up, and counts as this."""
+
+MOST_DOLLARS: Final = 1e9
+"""Likewise."""
+
 
 def plus(one: Spending, other: Spending) -> Spending:
     """Add two amounts."""
     return Spending(
-        **{
-            name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__
-        }
+        **{name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__}
     )
 
 
@@ -80,3 +84,23 @@ def booked(before: Spending, total: Spending) -> Spending:
 
 def _since(before: float, now: float) -> float:
     return now - before if now >= before else now
+
+
+def bounded(amount: Spending) -> Spending:
+    """
+    Leave of an amount what can be.
+
+    The numbers are those of agents. One that is below 0, or none at all, counts as 0, and one
+    beyond all measure as :data:`MOST_TOKENS` or :data:`MOST_DOLLARS`.
+    """
+    counts = {
+        name: int(_within(getattr(amount, name), MOST_TOKENS))
+        for name in Spending.__struct_fields__
+        if name != "cost"
+    }
+    return Spending(**counts, cost=float(_within(amount.cost, MOST_DOLLARS)))
+
+
+def _within(value: float, most: float) -> float:
+    # What is no number is not above 0 either.
+    return min(value, most) if value > 0 else 0

@@ -17,7 +17,9 @@ from msgspec import Meta
 from loki_twisted.model.events import Event
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.messages import Delivery, Message, MessageStatus
+from loki_twisted.model.ledger import Grouping, LedgerLine
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
 
 
@@ -36,10 +38,10 @@ class Request(
 
 class StartOptions(Request, frozen=True, kw_only=True):
     """
-    How a session is to be run.
+    How a session is to be run. None is without limit.
 
-    ``timeout`` is in milliseconds, from the start; None is without limit. ``stayOpen`` keeps the
-    agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
+    ``timeout`` is in milliseconds, from the start; ``budgetUsd`` in US dollars. ``stayOpen`` keeps
+    the agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
     question that nobody answers within ``inputTimeout`` milliseconds: ``deny``, ``allow`` or
     ``wait``. ``direct`` means the provider's own CLI, even where Loki Mode could run it.
     """
@@ -51,6 +53,8 @@ class StartOptions(Request, frozen=True, kw_only=True):
     on_unanswered: Literal["deny", "allow", "wait"] | None = None
     input_timeout: Annotated[int, Meta(ge=1_000, le=2_592_000_000)] | None = None
     direct: bool = False
+    budget_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
 
 
 class StartSession(Request, frozen=True, kw_only=True):
@@ -59,7 +63,9 @@ class StartSession(Request, frozen=True, kw_only=True):
 
     ``prdPath`` is relative to ``projectDir``, and that to the server's own
     project directory, which it is by default. ``queue`` makes the session wait for a
-    place where it would else be refused.
+    place where it would else be refused: a higher ``priority`` goes first, and among equals who
+    came first. ``command`` is a program and its arguments, for a provider that runs any program;
+    no shell sees them.
     """
 
     prd_path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
@@ -69,11 +75,9 @@ class StartSession(Request, frozen=True, kw_only=True):
     project_dir: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     model: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")] | None = None
     queue: bool = False
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     command: (
-        Annotated[
-            list[Annotated[str, Meta(min_length=1, max_length=4096)]],
-            Meta(min_length=1, max_length=64),
-        ]
+        Annotated[list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)]
         | None
     ) = None
 
@@ -254,6 +258,29 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
     task: Task
 
 
+class PlaceInList(Shape, frozen=True, kw_only=True):
+    """Where a page lies in a list that is read by offset."""
+
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class UsageReport(Shape, frozen=True, kw_only=True):
+    """
+    What was spent, added up.
+
+    ``sum`` is of all lines that the question is about, not only of those of the page; its ``key``
+    is empty.
+    """
+
+    by: Grouping
+    lines: list[LedgerLine]
+    sum: LedgerLine
+    pagination: PlaceInList
+
+
 class EventHistory(Shape, frozen=True, kw_only=True):
     """
     Some events, oldest first.
@@ -308,6 +335,41 @@ class Liveness(Shape, frozen=True, kw_only=True):
 
     alive: bool
     uptime: int
+
+
+class ProviderAbilities(Shape, frozen=True, kw_only=True):
+    """
+    What the agents of a provider can do.
+
+    With ``asks`` they put questions, or ask for permissions, and wait for the answer. They take
+    messages ``never``, ``next`` (when they have done what they are doing), or also ``now``. With
+    ``continues`` a conversation can be gone on with by a new run. ``cost`` is where the cost comes
+    from that is told of them.
+    """
+
+    asks: bool
+    messaging: Literal["never", "next", "now"]
+    continues: bool
+    cost: CostOrigin
+
+
+class ProviderDetail(Shape, frozen=True, kw_only=True):
+    """
+    One kind of agent.
+
+    It is ``available`` if its own program is there. The abilities are those of that program:
+    where Loki Mode runs it, those of the provider ``loki`` hold.
+    """
+
+    name: str
+    available: bool
+    abilities: ProviderAbilities
+
+
+class ProviderList(Shape, frozen=True, kw_only=True):
+    """All kinds of agents that the server knows."""
+
+    providers: list[ProviderDetail]
 
 
 class SessionCounts(Shape, frozen=True, kw_only=True):

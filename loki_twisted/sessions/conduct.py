@@ -30,11 +30,13 @@ from loki_twisted.agents.outputs import (
     Withdrawn,
     Write,
 )
+from loki_twisted.model.budget import Alarm, Budget, Stage, judged
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Delivery, Message, MessageStatus
-from loki_twisted.model.spending import NOTHING, Spending, booked, plus
+from loki_twisted.model.prices import estimated
+from loki_twisted.model.spending import NOTHING, CostOrigin, Spending, booked, plus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.inbox import (
@@ -48,8 +50,11 @@ from loki_twisted.sessions.inbox import (
     withdrawn,
 )
 from loki_twisted.sessions.rows import NO_ROWS, Rows, entry_of
-from loki_twisted.sessions.state import SessionState, after_facts
-from loki_twisted.sessions.talk import Talk, worse_origin
+from loki_twisted.sessions.state import SessionState, after_facts, spending_of
+from loki_twisted.sessions.talk import worse_origin
+from loki_twisted.sessions.words import of_alarm, of_message, of_spending
+
+UNLIMITED: Final = Budget()
 
 MOST_OPEN: Final = 200
 """So many inputs of a session may be open; when there are more, the oldest is denied."""
@@ -65,11 +70,13 @@ class Change:
     A change of a session, to be committed as a whole.
 
     :ivar facts: The events, in order.
+    :ivar over: Which limit of its budget it has reached by that, in words.
     """
 
     state: SessionState
     facts: Sequence[Fact]
     rows: Rows = NO_ROWS
+    over: str | None = None
 
 
 class Conduct:
@@ -81,6 +88,7 @@ class Conduct:
     :param mint: Makes a new id of an input.
     :param policy: What becomes of inputs that nobody answers.
     :param driver: The session's driver, with the memory that is in the state.
+    :param budget: What the session may spend.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Conduct:
         mint: Callable[[], str],
         policy: InputPolicy,
         driver: IDriver,
+        budget: Budget = UNLIMITED,
     ) -> None:
         self._state = state
         self._talk = state.talk
@@ -97,6 +106,7 @@ class Conduct:
         self._mint = mint
         self._policy = policy
         self._driver = driver
+        self._budget = budget
         self._facts: list[Fact] = []
         self._inputs = state.inputs
         self._messages = state.messages
@@ -149,7 +159,7 @@ class Conduct:
         """Let a message wait for the agent."""
         self._messages = (*self._messages, message)
         self._told[message.id] = message
-        self._facts.append(_of_message("queued", message))
+        self._facts.append(of_message("queued", message))
 
     def deliver(self) -> None:
         """Give the driver messages, in order, as long as it takes them."""
@@ -180,6 +190,7 @@ class Conduct:
         state = attrs.evolve(
             state, session=session, inputs=self._inputs, messages=self._messages, talk=self._talk
         )
+        state, alarms = _with_standing(state, self._budget)
         state, told = with_condition(state)
         opened_now = [each for name, each in self._inputs.items() if name not in before.inputs]
         rows = Rows(
@@ -187,7 +198,8 @@ class Conduct:
             messages=list(self._told.values()),
             spent=self._spent,
         )
-        return Change(state, [*self._facts, *told], rows)
+        over = next((each.words for each in alarms if each.stage is Stage.OVER), None)
+        return Change(state, [*self._facts, *map(of_alarm, alarms), *told], rows, over)
 
     # Each kind of output
 
@@ -223,9 +235,7 @@ class Conduct:
     def _ask(self, asked: Asked) -> None:
         if asked.key in self._talk.keys.values():
             return  # It asks again what is open.
-        made, fact = opened(
-            asked, self._mint(), self._state.session.id, self._now_ms, self._policy
-        )
+        made, fact = opened(asked, self._mint(), self._state.session.id, self._now_ms, self._policy)
         self._facts.append(fact)
         self._inputs = {**self._inputs, made.id: made}
         self.remember(keys={**self._talk.keys, made.id: asked.key})
@@ -267,19 +277,17 @@ class Conduct:
             if message.id == message_id:
                 self._settle_message(message, status, reason)
 
-    def _settle_message(
-        self, message: Message, status: MessageStatus, reason: str | None
-    ) -> None:
+    def _settle_message(self, message: Message, status: MessageStatus, reason: str | None) -> None:
         settled = msgspec.structs.replace(
             message, status=status, settled_at=iso_from_ms(self._now_ms), reason=reason
         )
         self._messages = tuple(each for each in self._messages if each.id != message.id)
         self.remember(given=tuple(each for each in self._talk.given if each != message.id))
         self._told[message.id] = settled
-        self._facts.append(_of_message(str(status), settled))
+        self._facts.append(of_message(str(status), settled))
 
     def _spend(self, spent: Spent) -> None:
-        amount = spent.amount
+        amount, origin_of_it = spent.amount, spent.origin
         talk = self._talk
         if spent.counter is not None:
             before = talk.counters.get(spent.counter, NOTHING)
@@ -287,36 +295,23 @@ class Conduct:
             amount = booked(before, amount)
         if amount == NOTHING:
             return
-        origin = worse_origin(talk.origin, spent.origin)
+        model = spent.model or self._state.session.model or ""
+        if origin_of_it is CostOrigin.UNKNOWN:
+            cost, origin_of_it = estimated(amount, model)
+            amount = msgspec.structs.replace(amount, cost=cost)
+        origin = worse_origin(talk.origin, origin_of_it)
         total = plus(talk.spending, amount)
         self.remember(spending=total, origin=origin)
         at_turn = attrs.evolve(self._state, talk=self._talk)
-        entry = entry_of(at_turn, self._now_ms, amount, spent.origin, spent.model)
+        entry = entry_of(at_turn, self._now_ms, amount, origin_of_it, model)
         self._spent.append(entry)
-        self._facts.append(_of_spending(total, str(origin)))
+        self._facts.append(of_spending(total, str(origin)))
 
 
-def _of_message(word: str, message: Message) -> Fact:
-    data = {"messageId": message.id, "delivery": str(message.delivery)}
-    if message.status is MessageStatus.QUEUED:
-        data["text"] = message.text
-    if message.reason is not None:
-        data["reason"] = message.reason
-    return Fact(f"message:{word}", data)
-
-
-def _of_spending(total: Spending, origin: str) -> Fact:
-    return Fact(
-        "metrics:update",
-        {
-            "tokensUsed": total.tokens,
-            "apiCalls": total.api_calls,
-            "cost": round(total.cost, 9),
-            "costOrigin": origin,
-            "inputTokens": total.input_tokens,
-            "outputTokens": total.output_tokens,
-            "cacheReadTokens": total.cache_read_tokens,
-            "cacheWriteTokens": total.cache_write_tokens,
-            "reasoningTokens": total.reasoning_tokens,
-        },
-    )
+def _with_standing(state: SessionState, budget: Budget) -> tuple[SessionState, Sequence[Alarm]]:
+    """See how near a session is to the limits of its budget."""
+    if budget is UNLIMITED:
+        return state, ()
+    standing, alarms = judged(budget, spending_of(state.session.usage), state.talk.standing)
+    talk = msgspec.structs.replace(state.talk, standing=standing)
+    return attrs.evolve(state, talk=talk), alarms

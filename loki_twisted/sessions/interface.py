@@ -11,6 +11,7 @@ from zope.interface import Interface
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.messages import Delivery, Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -29,7 +30,7 @@ class SessionQuery:
 @attrs.frozen(slots=True)
 class SessionPage:
     """
-    A page of sessions, newest first.
+    A page of sessions, newest first; those that wait alone in the order of their turns.
 
     :ivar total: How many match the query in all.
     :ivar running: How many sessions of all have not ended and are not queued.
@@ -67,8 +68,9 @@ class ISessions(Interface):
 
         :returns: The session, ``starting`` or ``running`` (or ``queued``, if that was asked for).
         :raises InvalidRequest: for a path outside the allowed roots, or a file that is not there.
-        :raises SessionAlreadyRunning: while one runs in the same project directory.
-        :raises TooManySessions: while as many run as may.
+        :raises SessionAlreadyRunning: while as many run in the same project directory as may, or
+            one waits to that comes first.
+        :raises TooManySessions: while as many run as may, in all or of its provider.
         :raises ProviderNotAvailable: if the program is not installed.
         :raises AgentNotStarted: if it could not be started.
         :raises StorageFailed: if it could not be put on record; nothing was started then.
@@ -169,7 +171,7 @@ class ISessions(Interface):
         """
 
     def list(query: SessionQuery) -> SessionPage:
-        """Some sessions."""
+        """Some sessions. The queued ones, asked for alone, come in the order of their turns."""
 
     def counts() -> dict[SessionStatus, int]:
         """How many sessions there are by status; statuses that none has are missing."""
@@ -201,3 +203,10 @@ class ISessions(Interface):
 
     def task_counts(session_id: str) -> Deferred[TaskCounts]:
         """Counts of a session's tasks. Raises as :meth:`tasks` does."""
+
+    def usage(query: LedgerQuery) -> Deferred[LedgerPage]:
+        """
+        What was spent, added up, also by sessions that were deleted.
+
+        :raises StorageFailed: (through the Deferred) if the log cannot be read.
+        """

@@ -19,12 +19,12 @@ from loki_twisted.agents.interface import (
     LaunchRequest,
 )
 from loki_twisted.log.interface import IRecords
+from loki_twisted.model.budget import Budget
 from loki_twisted.model.errors import (
     AgentNotStarted,
     LokiError,
     SessionAlreadyRunning,
     StorageFailed,
-    TooManySessions,
     Unavailable,
 )
 from loki_twisted.model.events import Fact
@@ -36,17 +36,22 @@ from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import Change
-from loki_twisted.sessions.conductor import Circumstances, Conductor
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conduct import UNLIMITED, Change
+from loki_twisted.sessions.conditions import updated
+from loki_twisted.sessions.conductor import Conductor
+from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.queue import Slots
 from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.waiting import WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -54,7 +59,6 @@ _log = Logger()
 DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
 _DRIVER = "driver"
-_DEADLINE = "deadline"
 _RETRY_SECONDS = 1.0
 _TURN_SECONDS = 2.0
 
@@ -67,6 +71,8 @@ class LaunchPolicy:
     :ivar loki_dir: Absolute path of the server's own project directory.
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
+    :ivar max_per_provider: How many of a provider, by its name.
+    :ivar max_per_project: How many in one project directory.
     :ivar inputs: What becomes of inputs that nobody answers, unless a session says so itself.
     :ivar patience: How long agents may be silent.
     """
@@ -74,8 +80,19 @@ class LaunchPolicy:
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
+    max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
+    max_per_project: int = 1
     inputs: InputPolicy = InputPolicy()
     patience: Patience = Patience()
+
+    @property
+    def slots(self) -> Slots:
+        """How many sessions may be at work at once, of each kind."""
+        return Slots(
+            server=self.max_sessions,
+            project=self.max_per_project,
+            providers=self.max_per_provider,
+        )
 
     @property
     def watched(self) -> Sequence[str]:
@@ -111,8 +128,18 @@ class Launcher:
     runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
-    _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
+    line: WaitingLine = attrs.field(init=False)
+    deadlines: Deadlines = attrs.field(init=False)
+
+    @deadlines.default
+    def _make_deadlines(self) -> Deadlines:
+        return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
+
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
+
+    @line.default
+    def _make_line(self) -> WaitingLine:
+        return WaitingLine(self.book, self.policy.slots, self._stranger)
 
     async def start(
         self,
@@ -141,6 +168,7 @@ class Launcher:
             updated_at=iso_from_ms(now_ms),
             prd_path=place.prd_path,
             model=wanted.model,
+            priority=wanted.priority,
             continues=None if before is None else before.id,
             conversation=None if before is None else before.conversation,
         )
@@ -150,7 +178,7 @@ class Launcher:
             accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
             steered_by=plan.steered_by,
         )
-        obstacle = self._obstacle(session)
+        obstacle = self.line.obstacle(session)
         if obstacle is not None:
             if not wanted.queue:
                 raise obstacle
@@ -188,9 +216,13 @@ class Launcher:
             f"{record.id}/{_REQUEST}": msgspec.json.encode(wanted).decode(),
             f"{record.id}/{_DRIVER}": plan.driven_by,
         }
+        facts = []
+        if record.status is SessionStatus.QUEUED:
+            cursors |= self.line.enter(record.id)
+            facts.append(updated(record.state.session))
         done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
         rows = Rows(done_once=done_once)
-        return self.book.commit(record, record.state, (), cursors, rows)
+        return self.book.commit(record, record.state, facts, cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
         return self.providers.plan(self._request(session, wanted, session.provider))
@@ -221,26 +253,14 @@ class Launcher:
             and record.status is not SessionStatus.QUEUED
         ]
 
-    def _obstacle(self, session: Session) -> LokiError | None:
-        """Say what keeps a session from starting now."""
-        at_work = self._at_work()
-        for record in at_work:
-            if record.state.session.project_dir == session.project_dir:
-                msg = f"Session {record.id} already runs in {session.project_dir}."
-                return SessionAlreadyRunning(msg, {"sessionId": record.id})
-        if len(at_work) >= self.policy.max_sessions:
-            msg = f"{len(at_work)} sessions are at work, which is as many as may be."
-            return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
-        return self._foreign_obstacle(session)
-
-    def _foreign_obstacle(self, session: Session) -> LokiError | None:
+    def _stranger(self, project_dir: str) -> LokiError | None:
         """Say if somebody else runs Loki Mode in the directory: ours would only end at once."""
-        run = self.steerer.foreign_run(session.project_dir)
+        run = self.steerer.foreign_run(project_dir)
         if run is None:
             return None
-        observed = self.steerer.session_of(session.project_dir, run)
+        observed = self.steerer.session_of(project_dir, run)
         name = "Somebody else" if observed is None else f"Session {observed}, which is not ours,"
-        msg = f"{name} already runs Loki Mode in {session.project_dir} (process {run.pid})."
+        msg = f"{name} already runs Loki Mode in {project_dir} (process {run.pid})."
         details = {} if observed is None else {"sessionId": observed}
         return SessionAlreadyRunning(msg, {**details, "pid": run.pid})
 
@@ -284,7 +304,9 @@ class Launcher:
                 settle=lambda: self._settle(session.project_dir),
                 ending=lambda: self.steerer.ending(record),
                 after=self._after_end,
+                stop=self._over_budget,
                 policy=self._input_policy(wanted),
+                budget=_budget_of(wanted),
                 patience=self.policy.patience,
             ),
         )
@@ -308,11 +330,7 @@ class Launcher:
         state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
         message = f"Started with provider {state.session.provider}."
         fact = Fact("session:started", {"status": str(status), "message": message})
-        limit = (
-            {}
-            if timeout_ms is None
-            else {f"{record.id}/{_DEADLINE}": str(self.now_ms() + timeout_ms)}
-        )
+        limit = self.deadlines.cursors(record, timeout_ms)
         conductor = record.conductor
         if conductor is None or self.steerer.steers(record):
             return self.book.commit(record, state, [fact], limit)
@@ -346,10 +364,7 @@ class Launcher:
         conductor.go_on()
         if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)
-        deadline = cursors.get(f"{record.id}/{_DEADLINE}")
-        if deadline is not None:
-            seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
-            self._deadlines[record.id] = self.reactor.callLater(seconds, self._expire, record)
+        self.deadlines.watch(record, cursors)
 
     async def _settle(self, project_dir: str) -> None:
         """Have everything told that an agent has left in its state directory."""
@@ -359,9 +374,13 @@ class Launcher:
             await judged
 
     def _expire(self, record: Record) -> None:
-        self._deadlines.pop(record.id, None)
-        reason = "It ran longer than its time limit."
-        done = ensureDeferred(self.stop(record, reason, ReasonCode.TIMED_OUT))
+        self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
+
+    def _over_budget(self, record: Record, reason: str) -> None:
+        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
+
+    def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
+        done = ensureDeferred(self.stop(record, reason, code))
         done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
 
     async def stop(
@@ -385,7 +404,7 @@ class Launcher:
             return record.state.session
         facts = facts_between(before, status) if status.is_final else []
         try:
-            return await self.book.commit(
+            session = await self.book.commit(
                 record, with_status(record.state, status, reason=reason, code=code), facts
             )
         except (StorageFailed, Unavailable) as error:
@@ -393,11 +412,12 @@ class Launcher:
                 raise
             _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
             return record.state.session
+        if status.is_final:
+            self.give_turns()  # it may have kept its project directory from others
+        return session
 
     def _after_end(self, record: Record) -> None:
-        deadline = self._deadlines.pop(record.id, None)
-        if deadline is not None:
-            deadline.cancel()
+        self.deadlines.forget(record)
         directory = record.state.session.project_dir
         in_use = any(other.state.session.project_dir == directory for other in self._at_work())
         if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
@@ -413,25 +433,37 @@ class Launcher:
         ]
 
     def give_turns(self) -> None:
-        """Launch the sessions that wait, first come first served, as far as there are places."""
+        """Launch the sessions that wait, in the order of their line, as far as there are slots."""
         if self.refusal is not None:
             return
-        waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
-        for record in sorted(waiting, key=lambda r: r.state.session.started_at):
-            obstacle = self._obstacle(record.state.session)
-            if _is_foreign(obstacle):
-                self._give_turns_later()
-            if obstacle is None:
-                status = next_status(record.status, Step.TURN)
-                stored = self.book.commit(record, with_status(record.state, status))
-                done = ensureDeferred(self._take_turn(record, stored))
-                done.addErrback(
-                    lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-                )
+        started, obstacles = self.line.turns()
+        # All of it is decided before the first is launched: its end may be the next turn.
+        launches = [(record, self._begin_turn(record)) for record in started]
+        for record, obstacle in obstacles:
+            self._tell_obstacle(record, obstacle)
+        for record, stored in launches:
+            done = ensureDeferred(self._take_turn(record, stored))
+            done.addErrback(
+                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
+            )
+
+    def _begin_turn(self, record: Record) -> Deferred[Session]:
+        state = with_status(record.state, next_status(record.status, Step.TURN))
+        return self.book.commit(record, state, (), self.line.leave(record.id))
+
+    def _tell_obstacle(self, record: Record, obstacle: LokiError) -> None:
+        """Say what a session waits for, where that has changed."""
+        if _is_foreign(obstacle):
+            self._give_turns_later()
+        reason = str(obstacle)
+        if record.state.session.reason != reason:
+            state = with_status(record.state, record.status, reason=reason, code=ReasonCode.QUEUED)
+            told = self.book.commit(record, state, [updated(state.session)])
+            told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 
     def _give_turns_later(self) -> None:
-        """Nobody tells us when a run of somebody else's has ended."""
-        if self._next_turns is None:
+        """Nobody tells us when a run of somebody else's has ended, or when the log works again."""
+        if self._next_turns is None and self.refusal is None:
             self._next_turns = self.reactor.callLater(_TURN_SECONDS, self._turn_again)
 
     def _turn_again(self) -> None:
@@ -439,15 +471,20 @@ class Launcher:
         self.give_turns()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
-        await stored
+        try:
+            await stored
+        except (StorageFailed, Unavailable) as error:
+            _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
+            self._give_turns_later()
+            return
         cursors = await self.records.cursors(f"{record.id}/")
         asked = _asked(cursors[f"{record.id}/{_REQUEST}"])
         try:
             plan = self._plan(record.state.session, asked)
+            await self._put_on_record(record, asked, plan)
         except LokiError as error:
             await self._fail(record, str(error))
             return
-        await self._put_on_record(record, asked, plan)
         try:
             await self._launch(record, plan, asked)
         except AgentNotStarted as error:
@@ -455,7 +492,9 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
-        self.steerer.restore(await self.records.cursors(""))
+        cursors = await self.records.cursors("")
+        self.steerer.restore(cursors)
+        self.line.restore(cursors)
         for record in self._at_work():
             await self._take_over(record)
         self.give_turns()
@@ -501,12 +540,17 @@ class Launcher:
         if self._next_turns is not None:
             self._next_turns.cancel()
             self._next_turns = None
-        for deadline in self._deadlines.values():
-            deadline.cancel()
-        self._deadlines.clear()
+        self.deadlines.close()
         for record in self.book:
             if record.conductor is not None:
                 record.conductor.close()
+
+
+def _budget_of(wanted: StartSession) -> Budget:
+    options = wanted.options
+    if options.budget_usd is None and options.max_tokens is None:
+        return UNLIMITED
+    return Budget(budget_usd=options.budget_usd, max_tokens=options.max_tokens)
 
 
 def _asked(text: str) -> StartSession:

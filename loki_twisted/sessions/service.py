@@ -13,6 +13,7 @@ from zope.interface import implementer
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound
 from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, MessagePage
 from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
@@ -29,6 +30,7 @@ from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.talking import Talker, no_such_input
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
+_QUEUED = frozenset({SessionStatus.QUEUED})
 LOCAL: Final = "local"
 """Who gives an order where nobody had to say who he is."""
 
@@ -182,6 +184,8 @@ class SessionService:
             if (query.statuses is None or session.status in query.statuses)
             and (query.provider is None or session.provider == query.provider)
         ]
+        if query.statuses == _QUEUED:
+            matching = self._launcher.line.in_order(matching)
         end = None if query.limit is None else query.offset + query.limit
         return SessionPage(matching[query.offset : end], len(matching), overview.running)
 
@@ -268,6 +272,10 @@ class SessionService:
         return self._after_check(session_id, self._records.task, session_id, task_id).addCallback(
             found
         )
+
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """See :class:`ISessions`."""
+        return self._records.ledger(query)
 
     def _after_check(self, session_id: str | None, question: Any, *args: Any) -> Deferred[Any]:
         """Ask the log only about sessions that are there."""

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from loki_twisted.agents.outputs import Trouble, Verdict
+from loki_twisted.model.budget import Standing
 from loki_twisted.model.spending import NOTHING, CostOrigin, Spending
 
 TALK_CURSOR: Final = "talk"
@@ -74,6 +75,7 @@ class Talk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar given: Ids of messages that the driver has and did not settle yet.
     :ivar errors: The last lines of its standard error.
     :ivar is_stalled: Whether that was told, and nothing has come since.
+    :ivar standing: What was told of its budget.
     """
 
     memory: str = ""
@@ -94,6 +96,7 @@ class Talk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     given: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     is_stalled: bool = False
+    standing: Standing = Standing()
 
     def as_text(self) -> str:
         """Write it down."""

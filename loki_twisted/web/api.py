@@ -21,6 +21,7 @@ from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.vitals import IVitals
 
@@ -58,6 +59,7 @@ def make_api(
         SessionRoutes(sessions, repetitions),
         InputRoutes(sessions, repetitions),
         TaskRoutes(sessions),
+        UsageRoutes(sessions),
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )

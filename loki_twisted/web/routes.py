@@ -11,12 +11,14 @@ from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 
 ROUTES: Final = (
     HealthRoutes,
     SessionRoutes,
     InputRoutes,
     TaskRoutes,
+    UsageRoutes,
     EventRoutes,
     DocumentRoutes,
 )

@@ -153,7 +153,11 @@ class SessionRoutes:
         limit: int | None,
         offset: int,
     ) -> SessionList:
-        """List sessions, newest first."""
+        """
+        List sessions, newest first.
+
+        Asked for alone, those that are queued come in the order in which they will be started.
+        """
         page = self._sessions.list(
             SessionQuery(statuses=status, provider=provider, limit=limit, offset=offset)
         )

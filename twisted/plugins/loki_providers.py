@@ -4,6 +4,7 @@ The providers that come with loki_twisted, as plugins.
 Whoever has another one puts a file like this into a ``twisted/plugins`` directory of his own.
 """
 
+from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
@@ -16,3 +17,4 @@ aider = OneShot("aider", ARGUMENTS["aider"])
 opencode = OneShot("opencode", ARGUMENTS["opencode"])
 loki = LokiModeProvider()
 demo = DemoProvider()
+command = CommandProvider()
