@@ -67,11 +67,12 @@ def over(status: str = "completed", turn: str = "u1", error: Any = None) -> str:
 
 OPENING = (
     line(id=1, result={"userAgent": "codex"}),
-    line(id=2, result={"thread": {"id": "t"}, "model": "gpt"}),
+    line(id=2, result={"account": {"type": "apiKey"}, "requiresOpenaiAuth": True}),
+    line(id=3, result={"thread": {"id": "t"}, "model": "gpt"}),
 )
 """The answers that come before the first turn."""
 
-WORKING = (*OPENING, line(id=3, result={"turn": {"id": "u1"}}))
+WORKING = (*OPENING, line(id=4, result={"turn": {"id": "u1"}}))
 """And that of the turn."""
 
 

@@ -70,15 +70,17 @@ def test_the_opening() -> None:
     [hello] = written(driver.begin())
     assert (hello["id"], hello["method"]) == (1, "initialize")
     assert hello["params"]["clientInfo"]["name"] == "loki_twisted"
-    initialized, start = written(hear(driver, OPENING[0]))
+    initialized, account = written(hear(driver, OPENING[0]))
     assert initialized == {"method": "initialized"}
+    assert account["method"] == "account/read"
+    [start] = written(hear(driver, OPENING[1]))
     assert start["params"] == {"sandbox": "workspace-write", "approvalPolicy": "on-request"}
-    [turn] = written(hear(driver, OPENING[1]))
+    [turn] = written(hear(driver, OPENING[2]))
     assert turn["method"] == "turn/start"
     assert turn["params"] == {"threadId": "t", "input": [{"type": "text", "text": "Mend it"}]}
 
 
-@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("before", [0, 2])
 def test_it_cannot_begin(before: int) -> None:
     """Refused at the opening it has failed, for the reason that it gives."""
     driver = AppServerDriver(request(), "")
@@ -89,12 +91,29 @@ def test_it_cannot_begin(before: int) -> None:
     assert not driver.is_ready
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"result": {"account": None, "requiresOpenaiAuth": False}},
+        {"result": {"requiresOpenaiAuth": "perhaps"}},
+        {"error": {"code": -32600, "message": "Invalid request: unknown variant"}},
+    ],
+)
+def test_an_account_that_is_not_needed(answer: dict[str, Any]) -> None:
+    """It goes on where none is needed, and where codex cannot say."""
+    driver = AppServerDriver(request(), "")
+    driver.begin()
+    hear(driver, OPENING[0])
+    [start] = written(hear(driver, line(id=2, **answer)))
+    assert start["method"] == "thread/start"
+
+
 def test_a_first_turn_that_does_not_begin() -> None:
     """It has failed, and its input ends."""
     driver = AppServerDriver(request(), "")
     driver.begin()
     hear(driver, *OPENING)
-    outputs = hear(driver, line(id=3, error={"code": -32001, "message": "overloaded"}))
+    outputs = hear(driver, line(id=4, error={"code": -32001, "message": "overloaded"}))
     assert outputs == [TurnEnded(Verdict.FAILED, "overloaded"), EndInput()]
 
 
@@ -104,7 +123,7 @@ def test_a_turn_begins_once(answer_first: bool) -> None:
     driver = AppServerDriver(request(), "")
     driver.begin()
     hear(driver, *OPENING)
-    lines = [line(id=3, result={"turn": {"id": "u1"}}), begun()]
+    lines = [line(id=4, result={"turn": {"id": "u1"}}), begun()]
     outputs = hear(driver, *(lines if answer_first else reversed(lines)))
     assert of(TurnBegan, outputs) == [TurnBegan()]
     assert driver.takes_now
@@ -117,7 +136,7 @@ def test_a_turn_that_is_over_before_its_answer() -> None:
     driver.begin()
     hear(driver, *OPENING)
     assert hear(driver, begun(), over()) == [TurnBegan(), TurnEnded(Verdict.DONE)]
-    assert hear(driver, line(id=3, result={"turn": {"id": "u1"}})) == [EndInput()]
+    assert hear(driver, line(id=4, result={"turn": {"id": "u1"}})) == [EndInput()]
 
 
 def test_a_turn_that_ends_twice() -> None:
@@ -148,7 +167,7 @@ def test_a_message_that_is_refused() -> None:
     driver = working()
     hear(driver, over())
     driver.say(message("more"))
-    outputs = hear(driver, line(id=4, error={"code": -32600, "message": "too long"}))
+    outputs = hear(driver, line(id=5, error={"code": -32600, "message": "too long"}))
     assert outputs == [Refused("m1", "too long"), EndInput()]
 
 
@@ -166,7 +185,7 @@ def test_a_message_too_long_to_be_kept() -> None:
     driver = working()
     driver.say(message("x" * 100_000))
     assert len(driver.memory()) < 2000
-    outputs = hear(driver, line(id=4, error={"code": -32600, "message": "no active turn"}))
+    outputs = hear(driver, line(id=5, error={"code": -32600, "message": "no active turn"}))
     assert outputs == [Refused("m1", "no active turn")]
 
 
@@ -175,7 +194,7 @@ def test_the_input_stays_open_while_something_is_on_its_way() -> None:
     driver = working()
     driver.say(message("more"))
     assert hear(driver, over()) == [TurnEnded(Verdict.DONE)]
-    [turn] = written(hear(driver, line(id=4, error={"code": -1, "message": "no active turn"})))
+    [turn] = written(hear(driver, line(id=5, error={"code": -1, "message": "no active turn"})))
     assert turn["params"]["input"][0]["text"] == "more"
 
 

@@ -44,9 +44,9 @@ WINDOW = {"usedPercent": 100, "resetsAt": 1_800_000_000}
 CHANGE = {"path": "a", "kind": {"type": "add"}, "diff": "+1"}
 SERVER_LINES = [
     *OPENING,
-    line(id=3, result={"turn": {"id": "u1"}}),
-    line(id=4, result={"turnId": "u1"}),
-    line(id=4, error={"code": -32600, "message": "no"}),
+    line(id=4, result={"turn": {"id": "u1"}}),
+    line(id=5, result={"turnId": "u1"}),
+    line(id=5, error={"code": -32600, "message": "no"}),
     begun(),
     over(),
     over("failed", error={"message": "no", "codexErrorInfo": "usageLimitExceeded"}),

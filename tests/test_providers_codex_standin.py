@@ -428,6 +428,16 @@ def test_a_codex_that_has_no_app_server() -> None:
     assert "codex-exec" in logs[1]
 
 
+def test_a_codex_that_is_not_logged_in() -> None:
+    """It has failed at once, and the reason says what is to be done."""
+    play = Play(app_server("plain work").make, ["app-server", "--logged-out"])
+    assert play.run() == 0
+    [ended] = play.verdicts()
+    assert ended.verdict is Verdict.FAILED
+    assert "codex login" in ended.reason
+    assert of(TurnBegan, play.outputs) == []
+
+
 def test_a_dry_run() -> None:
     """It may read, and asks for no more."""
     play = app_server("plain work", dry_run=True, model="o9")

@@ -2,7 +2,8 @@
 A codex that plays what its prompt says: the first word names a scene, of those below.
 
 It speaks ``codex app-server`` and ``codex exec --json``, and is strict: what it does not understand
-it answers with an error. With ``--old`` before all else it knows no app-server.
+it answers with an error. With ``--old`` before all else it knows no app-server, with
+``--logged-out`` behind it there is no account.
 
 Each turn of its thread counts 100 tokens that are read (80 of them from the cache) and 20 that are
 written; one that is continued begins with ten times as many.
@@ -31,7 +32,8 @@ def say(**line: Any) -> None:
 class Server:
     """The app-server."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_logged_in: bool) -> None:
+        self.is_logged_in = is_logged_in
         self.lines = iter(sys.stdin.readline, "")
         self.thread = ""
         self.turn = ""
@@ -69,6 +71,7 @@ class Server:
         """Do what is asked for, or say that it cannot be done."""
         do = {
             "initialize": self.initialize,
+            "account/read": self.account,
             "thread/start": self.start,
             "thread/resume": self.resume,
             "turn/start": self.begin,
@@ -87,6 +90,10 @@ class Server:
         if not params["clientInfo"]["name"]:
             raise ValueError("no name")
         say(id=call, result={"userAgent": "codex/0.169.0", "codexHome": "/home/.codex"})
+
+    def account(self, call: int, params: dict[str, Any]) -> None:
+        account = {"type": "apiKey"} if self.is_logged_in else None
+        say(id=call, result={"account": account, "requiresOpenaiAuth": True})
 
     def start(self, call: int, params: dict[str, Any]) -> None:
         self.thread = THREAD
@@ -491,7 +498,7 @@ def main(arguments: list[str]) -> int:
             return 2
     if arguments[0] == "exec":
         return execute(arguments[1:])
-    return Server().run()
+    return Server(is_logged_in="--logged-out" not in arguments).run()
 
 
 if __name__ == "__main__":

@@ -157,12 +157,13 @@ class AppServerDriver(Driver):
         if call is None:
             return with_seen(self._state, unknown_seen(self._state.work, "answer"))
         state = replace(self._state, calls=self._state.calls.without(message.id))
+        if call.method == "account/read":
+            return codex_talk.account_known(state, message, self._request)
         if isinstance(message, Failure):
-            if call.method in _OPENING:
-                return codex_talk.give_up(state, message)
-            return codex_talk.call_failed(state, call, message)
+            fail = codex_talk.give_up if call.method in _OPENING else codex_talk.call_failed
+            return fail(state, call, message)
         if call.method == "initialize":
-            return codex_talk.open_thread(state, self._request)
+            return codex_talk.ask_account(state)
         if call.method in _OPENING:
             return codex_talk.thread_opened(state, message, self._request)
         return codex_talk.call_answered(state, call, message)

@@ -203,6 +203,13 @@ def _reasoning(agent_id: str, item: _Members) -> Iterator[Fact]:
         yield telling.thought(agent_id, CODEX, text_of(item, "text"))
 
 
+def _output(agent_id: str, item: _Members) -> Iterator[Fact]:
+    """The result of a tool whose call was not told."""
+    said = text_of(item, "output") or _texts(list_of(item, "output"))
+    name, item_id = text_of(item, "name"), text_of(item, "id")
+    yield telling.returned(agent_id, CODEX, name, item_id, said, is_error=False)
+
+
 def _compaction(_: str, __: _Members) -> Iterator[Fact]:
     yield telling.log("info", "It has shortened what it remembers of the conversation.", CODEX)
 
@@ -217,6 +224,7 @@ _SPOKEN: Final[Mapping[str, Callable[[str, _Members], Iterator[Fact]]]] = {
     "plan": _message,
     "exitedReviewMode": _message,
     "reasoning": _reasoning,
+    "functionCallOutput": _output,
     "contextCompaction": _compaction,
     "error": _warning,
 }

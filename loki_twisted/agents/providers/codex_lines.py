@@ -128,7 +128,8 @@ def kind_of_error(error: _Members) -> str:
 def words_of_error(error: _Members) -> str:
     """An error in words, at most :data:`MOST_WORDS`."""
     said = text_of(error, "message") or kind_of_error(error) or "It gave no reason."
-    return cut(telling.text(said), MOST_WORDS)
+    more = text_of(error, "additionalDetails")
+    return cut(telling.text(f"{said}: {more}" if more else said), MOST_WORDS)
 
 
 def small(value: Any) -> bool:

@@ -6,7 +6,8 @@ stage        what is on its way, or waited for           what comes next
 ===========  ==========================================  =======================================
 NEW          nothing was said                            GREETING
 GREETING     the answer to ``initialize``                OPENING, or LEAVING if it will not
-OPENING      the thread: a new one, or one of before     STARTING, or LEAVING if it cannot
+OPENING      the account, then the thread: a new one     STARTING, or LEAVING if there is none
+             or one of before
 STARTING     a turn that was asked for                   WORKING, or IDLE if it cannot
 WORKING      the end of the turn                         IDLE, or LIMITED
 LIMITED      the time from which it may do more          STARTING
@@ -61,6 +62,12 @@ from loki_twisted.agents.providers.jsonrpc import (
 from loki_twisted.agents.providers.members import object_of, text_of
 from loki_twisted.agents.providers.prompts import prompt_of
 
+NO_ACCOUNT: Final = (
+    "codex is not logged in: run `codex login` as the user of the server. A key in CODEX_API_KEY is"
+    " taken by the provider codex-exec alone."
+)
+"""Why nothing can be done."""
+
 GO_ON: Final = "Go on with what you were doing."
 """What a turn begins with that could not be finished because of a limit."""
 
@@ -76,6 +83,21 @@ def greet(state: State) -> Step:
         Call("initialize"),
         {"clientInfo": client, "capabilities": {}},
     )
+
+
+def ask_account(state: State) -> Step:
+    """Ask whether it may work at all. Without an account it would try in vain, for long."""
+    state = replace(state, stage=Stage.OPENING)
+    state, outputs = _call(state, Call("account/read"), {"refreshToken": False})
+    return state, [Write(notification_line("initialized")), *outputs]
+
+
+def account_known(state: State, answer: Response | Failure, request: LaunchRequest) -> Step:
+    """Go on, unless it needs an account and has none. An older codex cannot be asked."""
+    said = answer.result if isinstance(answer, Response) else {}
+    if said.get("requiresOpenaiAuth") is True and not object_of(said, "account"):
+        return _without(state, NO_ACCOUNT)
+    return open_thread(state, request)
 
 
 def open_thread(state: State, request: LaunchRequest) -> Step:
@@ -94,8 +116,7 @@ def open_thread(state: State, request: LaunchRequest) -> Step:
     method = "thread/start"
     if request.conversation is not None:
         method, params = "thread/resume", {"threadId": request.conversation, **params}
-    state, outputs = _call(replace(state, stage=Stage.OPENING), Call(method), params)
-    return state, [Write(notification_line("initialized")), *outputs]
+    return _call(state, Call(method), params)
 
 
 def thread_known(state: State, thread: str) -> Step:
@@ -110,7 +131,7 @@ def thread_opened(state: State, answer: Response, request: LaunchRequest) -> Ste
     thread = text_of(object_of(answer.result, "thread"), "id") or request.conversation or ""
     state, known = thread_known(state, thread)
     if not state.work.main:
-        return give_up(state, Failure(answer.id, 0, "It has not said the id of its thread."))
+        return _without(state, "It has not said the id of its thread.")
     model = text_of(answer.result, "model") or request.model or ""
     state = replace(state, model=model if small(model) else "")
     spawned = telling.spawned(telling.MAIN, CODEX, model=model, task=prompt_of(request))
@@ -118,11 +139,9 @@ def thread_opened(state: State, answer: Response, request: LaunchRequest) -> Ste
     return state, [*known, spawned, *asked]
 
 
-def give_up(state: State, failure: Failure) -> Step:
+def give_up(state: State, _: Call, failure: Failure) -> Step:
     """It cannot even begin."""
-    words = words_of_error({"message": failure.message})
-    ended = replace(state, stage=Stage.LEAVING, verdict=Verdict.FAILED)
-    return ended, [TurnEnded(Verdict.FAILED, words), EndInput()]
+    return _without(state, words_of_error({"message": failure.message}))
 
 
 def start_turn(state: State, turn: Call) -> Step:
@@ -231,6 +250,12 @@ def settle(state: State, *, stays_open: bool) -> Step:
     if stays_open or state.stays or state.waiting:
         return state, ()
     return replace(state, stage=Stage.LEAVING), [EndInput()]
+
+
+def _without(state: State, words: str) -> Step:
+    """Let it end, without having had a turn."""
+    ended = replace(state, stage=Stage.LEAVING, verdict=Verdict.FAILED)
+    return ended, [TurnEnded(Verdict.FAILED, words), EndInput()]
 
 
 def _call(state: State, call: Call, params: Mapping[str, Any]) -> Step:
