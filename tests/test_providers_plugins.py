@@ -18,7 +18,7 @@ from loki_twisted.agents.providers.one_shot import OneShot
 from loki_twisted.agents.providers.plugins import by_name, installed_providers
 
 CHECKOUT = Path(__file__).parent.parent
-OURS = {"claude", "codex", "cline", "aider", "opencode", "loki", "demo", "command"}
+OURS = {"claude", "codex", "codex-exec", "cline", "aider", "opencode", "loki", "demo", "command"}
 TIMEOUT = 60
 
 GOOD = """

@@ -5,6 +5,7 @@ Whoever has another one puts a file like this into a ``twisted/plugins`` directo
 """
 
 from loki_twisted.agents.providers.claude import ClaudeProvider
+from loki_twisted.agents.providers.codex import CodexExecProvider, CodexProvider
 from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
@@ -12,7 +13,8 @@ from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.one_shot import OneShot
 
 claude = ClaudeProvider()
-codex = OneShot("codex", ARGUMENTS["codex"])
+codex = CodexProvider()
+codex_exec = CodexExecProvider()
 cline = OneShot("cline", ARGUMENTS["cline"])
 aider = OneShot("aider", ARGUMENTS["aider"])
 opencode = OneShot("opencode", ARGUMENTS["opencode"])

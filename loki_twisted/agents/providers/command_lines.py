@@ -2,13 +2,12 @@
 Command lines of the providers' own CLIs, headless and for one prompt.
 
 - Each ends by itself when the work is done, and is given an empty standard input:
-  codex and opencode would wait for the end of an open one.
+  opencode would wait for the end of an open one.
 - What a user says stands behind ``--``, or behind ``=`` in its option, so that it never is one.
 - None gets a flag that switches its permissions off. What an agent may do is what the user's
-  own settings of that CLI allow; what they would ask is denied, since nobody can answer. Two
-  flags are needed to work at all: codex would otherwise only read (``workspace-write`` is its
-  sandbox: this directory, no network), and aider would take the end of its input for a yes, also
-  to shell commands (``--yes-always`` is a no to those).
+  own settings of that CLI allow; what they would ask is denied, since nobody can answer. One
+  flag is needed to work at all: aider would take the end of its input for a yes, also to shell
+  commands (``--yes-always`` is a no to those).
 - A dry run uses the CLI's own way to look without touching.
 - ``verbose`` is passed on to the CLIs that have such a switch.
 """
@@ -22,10 +21,6 @@ from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.providers.prompts import prompt_of
 
 
-def codex_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``codex exec``."""
-    sandbox = "read-only" if request.dry_run else "workspace-write"
-    return ["exec", f"--sandbox={sandbox}", *_model(request), "--", prompt_of(request)]
 
 
 def cline_arguments(request: LaunchRequest) -> Sequence[str]:
@@ -71,7 +66,6 @@ def opencode_arguments(request: LaunchRequest) -> Sequence[str]:
 
 
 ARGUMENTS: Final[Mapping[str, Callable[[LaunchRequest], Sequence[str]]]] = {
-    "codex": codex_arguments,
     "cline": cline_arguments,
     "aider": aider_arguments,
     "opencode": opencode_arguments,
