@@ -22,7 +22,7 @@ HOSTILE = "--dangerously-skip-permissions"
 
 def test_the_providers() -> None:
     """The CLIs that can be run on their own."""
-    assert set(ARGUMENTS) == {"claude", "codex", "cline", "aider", "opencode"}
+    assert set(ARGUMENTS) == {"claude", "codex", "cline", "aider"}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,6 @@ def test_the_providers() -> None:
         ("codex", ["exec", "--sandbox=workspace-write", "--", "Mend the test"]),
         ("cline", ["--", "Mend the test"]),
         ("aider", ["--message=Mend the test", *AIDER]),
-        ("opencode", ["run", "--", "Mend the test"]),
     ],
 )
 def test_one_prompt(provider: str, arguments: Sequence[str]) -> None:
@@ -47,7 +46,6 @@ def test_one_prompt(provider: str, arguments: Sequence[str]) -> None:
         ("codex", ["exec", "--sandbox=read-only", "--model=m"]),
         ("cline", ["--model=m", "--verbose", "--plan"]),
         ("aider", ["--message=Mend the test", "--model=m", *AIDER, "--verbose", "--dry-run"]),
-        ("opencode", ["run", "--model=m", "--agent=plan"]),
     ],
 )
 def test_all_options(provider: str, arguments: Sequence[str]) -> None:
