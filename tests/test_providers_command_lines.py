@@ -29,7 +29,6 @@ def test_the_providers() -> None:
     [
         ("cline", ["--", "Mend the test"]),
         ("aider", ["--message=Mend the test", *AIDER]),
-        ("opencode", ["run", "--", "Mend the test"]),
     ],
 )
 def test_one_prompt(provider: str, arguments: Sequence[str]) -> None:
@@ -42,7 +41,6 @@ def test_one_prompt(provider: str, arguments: Sequence[str]) -> None:
     [
         ("cline", ["--model=m", "--verbose", "--plan"]),
         ("aider", ["--message=Mend the test", "--model=m", *AIDER, "--verbose", "--dry-run"]),
-        ("opencode", ["run", "--model=m", "--agent=plan"]),
     ],
 )
 def test_all_options(provider: str, arguments: Sequence[str]) -> None:

@@ -308,6 +308,14 @@ class MessageTests(TalkCase):
         self.says("done")
         assert self.heard() == "do it\nsay one\nsay two\nsay three\n"
 
+    def test_an_agent_that_wants_no_more(self) -> None:
+        """One that ends behind its turn has first what waits, and takes nothing then."""
+        self.give("more")
+        self.says("done", "end")
+        assert self.heard() == "do it\nsay more\n"
+        self.says("turn", "done", "end")
+        self.refused(self.world.sessions.give_input(self.id, "yet more", None), Conflict)
+
     def test_over_a_restart(self) -> None:
         """What waits waits in the next server too, and is given once."""
         self.give("one")

@@ -81,6 +81,7 @@ class Conductor:
                 conduct.remember(has_begun=True)
                 conduct.take(self._masked(self.driver.begin()))
 
+        self._heard()  # What it was silent before it ran is no silence.
         return self._change(act, state=state, facts=facts, cursors=cursors)
 
     def go_on(self) -> None:

@@ -11,13 +11,15 @@ from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.one_shot import OneShot
+from loki_twisted.agents.providers.opencode.provider import OpencodeProvider, OpencodeRunProvider
 
 claude = ClaudeProvider()
 codex = CodexProvider()
 codex_exec = CodexExecProvider()
 cline = OneShot("cline", ARGUMENTS["cline"])
 aider = OneShot("aider", ARGUMENTS["aider"])
-opencode = OneShot("opencode", ARGUMENTS["opencode"])
+opencode = OpencodeProvider()
+opencode_run = OpencodeRunProvider()
 loki = LokiModeProvider()
 demo = DemoProvider()
 command = CommandProvider()

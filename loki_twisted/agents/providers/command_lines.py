@@ -2,7 +2,6 @@
 Command lines of the providers' own CLIs, headless and for one prompt.
 
 - Each ends by itself when the work is done, and is given an empty standard input:
-  opencode would wait for the end of an open one.
 - What a user says stands behind ``--``, or behind ``=`` in its option, so that it never is one.
 - None gets a flag that switches its permissions off. What an agent may do is what the user's
   own settings of that CLI allow; what they would ask is denied, since nobody can answer. One
@@ -54,21 +53,9 @@ def aider_arguments(request: LaunchRequest) -> Sequence[str]:
     ]
 
 
-def opencode_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``opencode run``; its agent ``plan`` may not change files."""
-    return [
-        "run",
-        *_model(request),
-        *(["--agent=plan"] if request.dry_run else []),
-        "--",
-        prompt_of(request),
-    ]
-
-
 ARGUMENTS: Final[Mapping[str, Callable[[LaunchRequest], Sequence[str]]]] = {
     "cline": cline_arguments,
     "aider": aider_arguments,
-    "opencode": opencode_arguments,
 }
 """By provider, which is also the program's name: its arguments for a request."""
 

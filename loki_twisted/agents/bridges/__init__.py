@@ -1,0 +1,1 @@
+"""Programs of ours that stand before a CLI which does not speak by lines itself."""
