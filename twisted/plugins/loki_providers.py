@@ -4,6 +4,14 @@ The providers that come with loki_twisted, as plugins.
 Whoever has another one puts a file like this into a ``twisted/plugins`` directory of his own.
 """
 
+from loki_twisted.agents.providers.acp_programs import (
+    AcpCommand,
+    AcpProgram,
+    copilot_arguments,
+    gemini_arguments,
+    goose_arguments,
+    goose_variables,
+)
 from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
@@ -18,3 +26,7 @@ opencode = OneShot("opencode", ARGUMENTS["opencode"])
 loki = LokiModeProvider()
 demo = DemoProvider()
 command = CommandProvider()
+gemini = AcpProgram("gemini", gemini_arguments)
+goose = AcpProgram("goose", goose_arguments, goose_variables)
+copilot = AcpProgram("copilot", copilot_arguments)
+acp = AcpCommand()
