@@ -4,6 +4,14 @@ The providers that come with loki_twisted, as plugins.
 Whoever has another one puts a file like this into a ``twisted/plugins`` directory of his own.
 """
 
+from loki_twisted.agents.providers.acp_programs import (
+    AcpCommand,
+    AcpProgram,
+    copilot_arguments,
+    gemini_arguments,
+    goose_arguments,
+    goose_variables,
+)
 from loki_twisted.agents.providers.claude import ClaudeProvider
 from loki_twisted.agents.providers.codex import CodexExecProvider, CodexProvider
 from loki_twisted.agents.providers.command import CommandProvider
@@ -23,3 +31,7 @@ opencode_run = OpencodeRunProvider()
 loki = LokiModeProvider()
 demo = DemoProvider()
 command = CommandProvider()
+gemini = AcpProgram("gemini", gemini_arguments)
+goose = AcpProgram("goose", goose_arguments, goose_variables)
+copilot = AcpProgram("copilot", copilot_arguments)
+acp = AcpCommand()
