@@ -5,10 +5,9 @@ Command lines of the providers' own CLIs, headless and for one prompt.
   codex and opencode would wait for the end of an open one.
 - What a user says stands behind ``--``, or behind ``=`` in its option, so that it never is one.
 - None gets a flag that switches its permissions off. What an agent may do is what the user's
-  own settings of that CLI allow; what they would ask is denied, since nobody can answer. Two
-  flags are needed to work at all: codex would otherwise only read (``workspace-write`` is its
-  sandbox: this directory, no network), and aider would take the end of its input for a yes, also
-  to shell commands (``--yes-always`` is a no to those).
+  own settings of that CLI allow; what they would ask is denied, since nobody can answer. One
+  flag is needed to work at all: codex would otherwise only read (``workspace-write`` is its
+  sandbox: this directory, no network).
 - A dry run uses the CLI's own way to look without touching.
 - ``verbose`` is passed on to the CLIs that have such a switch.
 """
@@ -40,37 +39,6 @@ def codex_arguments(request: LaunchRequest) -> Sequence[str]:
     return ["exec", f"--sandbox={sandbox}", *_model(request), "--", prompt_of(request)]
 
 
-def cline_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``cline``, which prints plain text where its output is no terminal."""
-    return [
-        *_model(request),
-        *(["--verbose"] if request.verbose else []),
-        *(["--plan"] if request.dry_run else []),
-        "--",
-        prompt_of(request),
-    ]
-
-
-def aider_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``aider``, for one message. It cannot look for files itself, so the PRD is handed to it."""
-    return [
-        f"--message={prompt_of(request)}",
-        *([] if request.prd_path is None else [f"--read={request.prd_path}"]),
-        *_model(request),
-        "--yes-always",
-        "--no-suggest-shell-commands",
-        "--no-pretty",
-        "--no-stream",
-        "--no-fancy-input",
-        "--no-check-update",
-        "--no-show-release-notes",
-        "--no-gitignore",
-        "--no-analytics",
-        *(["--verbose"] if request.verbose else []),
-        *(["--dry-run"] if request.dry_run else []),
-    ]
-
-
 def opencode_arguments(request: LaunchRequest) -> Sequence[str]:
     """``opencode run``; its agent ``plan`` may not change files."""
     return [
@@ -85,8 +53,6 @@ def opencode_arguments(request: LaunchRequest) -> Sequence[str]:
 ARGUMENTS: Final[Mapping[str, Callable[[LaunchRequest], Sequence[str]]]] = {
     "claude": claude_arguments,
     "codex": codex_arguments,
-    "cline": cline_arguments,
-    "aider": aider_arguments,
     "opencode": opencode_arguments,
 }
 """By provider, which is also the program's name: its arguments for a request."""
