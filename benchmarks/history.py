@@ -121,7 +121,7 @@ for line in sys.stdin:
         end = (end + data)[-64:]
     seconds = time.perf_counter() - began
     connection.close()
-    count = re.search(rb'"count":([0-9]+)}$', end)[1] if response.status == 200 else None
+    count = re.search(rb'],"count":([0-9]+)[,}]', end)[1] if response.status == 200 else None
     print(json.dumps([int(count), size, seconds]), flush=True)
 """
 

@@ -35,10 +35,12 @@ from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.wire import System
+from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher, LaunchPolicy
 from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
@@ -92,6 +94,10 @@ class _Vitals:
     def providers(self) -> Mapping[str, bool]:
         """See :class:`IVitals`."""
         return self._server.providers.available()
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """See :class:`IVitals`."""
+        return self._server.providers.described()
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
@@ -181,7 +187,9 @@ class Service(BaseService):
             excluded=[settings.data_dir],
             layouts=[RedactedLayout(each, redactor) for each in LAYOUTS],
         )
-        self.providers = Providers(Machine(os.environ), reactor)
+        self.providers = Providers(
+            Machine(os.environ, allows_commands=settings.allow_commands), reactor
+        )
         self.runner = KeeperRunner(
             reactor,
             os.path.join(settings.data_dir, "agents"),
@@ -199,6 +207,10 @@ class Service(BaseService):
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
                 max_sessions=settings.max_sessions,
+                max_per_provider=dict(settings.max_per_provider),
+                max_per_project=settings.max_per_project,
+                inputs=_input_policy_of(settings),
+                patience=Patience(stall=settings.stall_seconds or None),
             ),
             now_ms=_now_ms,
             entropy=os.urandom,
@@ -353,6 +365,13 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _input_policy_of(settings: Settings) -> InputPolicy:
+    """Say it in the units of the sessions. None and 0 are no limit."""
+    seconds = settings.input_seconds
+    limit_ms = int(seconds * 1000) if seconds else None
+    return InputPolicy(OnUnanswered(settings.on_unanswered), limit_ms)
 
 
 def _retention_of(settings: Settings) -> Retention:

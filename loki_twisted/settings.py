@@ -62,9 +62,17 @@ class Settings:
     :ivar auth: Whether requests need a token where one is set.
     :ivar tokens: Any one of them opens the API.
     :ivar max_sessions: How many sessions may run at once.
+    :ivar max_per_provider: Providers by name, each with how many of them may be of it; those of
+        others have no limit of their own.
+    :ivar max_per_project: How many of them in one project directory.
+    :ivar allow_commands: Whether requests may name any program to be run.
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
+    :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,
+        ``allow`` or ``wait``.
+    :ivar input_seconds: How long such a question waits; None or 0 for ever.
+    :ivar stall_seconds: After how long a silence of an agent is told; None or 0 for never.
     :ivar retain_events: How many events the log keeps; None or 0 for all. A session that runs
         keeps its last 1,000 beyond this and the next two.
     :ivar retain_days: How many days it keeps them; None or 0 for ever.
@@ -83,9 +91,15 @@ class Settings:
     auth: bool = True
     tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
     max_sessions: int = 8
+    max_per_provider: tuple[tuple[str, int], ...] = ()
+    max_per_project: int = 1
+    allow_commands: bool = False
     project_roots: tuple[str, ...] = attrs.field()
     debug: bool = False
     grace_seconds: float = 5.0
+    on_unanswered: str = "wait"
+    input_seconds: float | None = None
+    stall_seconds: float | None = 600.0
     retain_events: int | None = 1_000_000
     retain_days: float | None = None
     retain_mb: int | None = None

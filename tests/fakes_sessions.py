@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import (
     LOKI_MODE,
+    Abilities,
     IAgent,
     IAgentListener,
     IAgentRunner,
@@ -18,13 +20,42 @@ from loki_twisted.agents.interface import (
     IProviders,
     LaunchPlan,
     LaunchRequest,
+    Messaging,
+)
+from loki_twisted.agents.outputs import (
+    Asked,
+    Conversation,
+    EndInput,
+    Hindered,
+    Outputs,
+    Spent,
+    Taken,
+    Trouble,
+    TurnBegan,
+    TurnEnded,
+    Verdict,
+    Withdrawn,
+    Write,
 )
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.inputs import (
+    Answer,
+    Effect,
+    Input,
+    InputKind,
+    InputPage,
+    InputStatus,
+    Option,
+)
+from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Message, MessagePage, MessageStatus
+from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session, Steering
+from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.state.interface import (
     InputFate,
@@ -34,6 +65,7 @@ from loki_twisted.state.interface import (
     Orders,
     RunEnding,
 )
+from tests.plain_ledger import plain_ledger
 
 
 @implementer(IEventLog, IRecords)
@@ -54,6 +86,10 @@ class MemoryLog:
         self.rows: dict[str, Session] = {}
         self.task_rows: dict[tuple[str, str], Task] = {}
         self.kept: dict[str, str] = {}
+        self.input_rows: dict[tuple[str, str], Input] = {}
+        self.message_rows: dict[tuple[str, str], Message] = {}
+        self.spent: list[LedgerEntry] = []
+        self.done: dict[str, DoneOnce] = {}
         self._waiting: list[tuple[Batch, Deferred[Bounds]]] = []
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -79,8 +115,9 @@ class MemoryLog:
     def _apply(self, batch: Batch) -> None:
         if batch.forget:
             self.rows.pop(batch.session_id, None)
-            for key in [key for key in self.task_rows if key[0] == batch.session_id]:
-                del self.task_rows[key]
+            for rows in (self.task_rows, self.input_rows, self.message_rows):
+                for key in [key for key in rows if key[0] == batch.session_id]:
+                    del rows[key]
             for name in [n for n in self.kept if n.startswith(f"{batch.session_id}/")]:
                 del self.kept[name]
         self.events += [(batch.session_id, fact) for fact in batch.facts]
@@ -95,6 +132,11 @@ class MemoryLog:
                 self.kept.pop(name, None)
             else:
                 self.kept[name] = value
+        self.input_rows |= {(each.session_id, each.id): each for each in batch.inputs}
+        self.message_rows |= {(each.session_id, each.id): each for each in batch.messages}
+        self.spent += batch.spent
+        if batch.done_once is not None:
+            self.done[batch.done_once.key] = batch.done_once
 
     def types(self, session_id: str | None = None) -> list[str]:
         """The types of all events so far, of one session or of all."""
@@ -134,8 +176,43 @@ class MemoryLog:
         rows = [task for name, task in self.task_rows.items() if name[0] == session_id]
         return succeed(TaskCounts(total=len(rows)))
 
+    def open_inputs(self) -> Deferred[list[Input]]:
+        return succeed(
+            [each for each in _oldest_first(self.input_rows) if each.status is InputStatus.OPEN]
+        )
+
+    def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        found = [each for each in _oldest_first(self.input_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(InputPage(tuple(page), len(found)))
+
+    def input(self, session_id: str, input_id: str) -> Deferred[Input | None]:
+        return succeed(self.input_rows.get((session_id, input_id)))
+
+    def queued_messages(self) -> Deferred[list[Message]]:
+        rows = _oldest_first(self.message_rows)
+        return succeed([each for each in rows if each.status is MessageStatus.QUEUED])
+
+    def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        found = [each for each in _oldest_first(self.message_rows) if each.session_id == session_id]
+        page = found[::-1][offset : offset + limit]
+        return succeed(MessagePage(tuple(page), len(found)))
+
+    def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        return succeed(plain_ledger(self.spent, query))
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        return succeed(self.done.get(key))
+
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
         return succeed({n: v for n, v in self.kept.items() if n.startswith(prefix)})
+
+
+Kept = TypeVar("Kept", Input, Message)
+
+
+def _oldest_first(rows: Mapping[tuple[str, str], Kept]) -> list[Kept]:
+    return sorted(rows.values(), key=lambda each: each.created_at)
 
 
 @implementer(IAgent)
@@ -147,6 +224,7 @@ class FakeAgent:
     orders: list[Any] = attrs.field(factory=list)
     listener: IAgentListener | None = None
     cursors: Mapping[str, str] | None = None
+    deaf: Exception | None = None
 
     def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
         self.cursors, self.listener = cursors, listener
@@ -160,8 +238,23 @@ class FakeAgent:
     def resume(self) -> None:
         self.orders.append("resume")
 
-    def send(self, data: bytes) -> None:
-        self.orders.append(data)
+    def send(self, data: bytes, at: int | None = None) -> int:
+        if self.deaf is not None:
+            raise self.deaf
+        size = sum(len(each) for each in self.orders if isinstance(each, bytes))
+        rest = data if at is None else data[size - at :]
+        if rest:
+            self.orders.append(rest)
+        return size + len(rest)
+
+    def end_input(self) -> None:
+        if "end" not in self.orders:
+            self.orders.append("end")
+
+    @property
+    def heard(self) -> str:
+        """All that was written to it."""
+        return b"".join(each for each in self.orders if isinstance(each, bytes)).decode()
 
 
 @implementer(IAgentRunner)
@@ -200,11 +293,43 @@ class FakeRunner:
         return succeed(None)
 
 
+class _Memory(msgspec.Struct, frozen=True, omit_defaults=True):
+    held: str = ""
+    is_busy: bool = False
+
+
 @implementer(IDriver)
 class FakeDriver:
-    """Every line is a log line, but ``<type> <phase or task>`` is that fact."""
+    """
+    Says what its lines tell it to say; by default each is a log line.
 
-    def line(self, stream: str, text: str) -> Sequence[Fact]:
+    ``<type> <phase or task>`` is that fact. ``ask <key>`` asks for a permission, ``ask <key> <ms>``
+    for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``, ``done``
+    and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
+    total of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
+    ``retrying`` are troubles. ``named <conversation>`` names it. ``end`` ends its input.
+    """
+
+    line_limit = 65536
+    says_done = False
+
+    def __init__(self, memory: str = "", prompt: str | None = None) -> None:
+        self._is = msgspec.json.decode(memory or b"{}", type=_Memory)
+        self._prompt = prompt
+
+    @property
+    def is_ready(self) -> bool:
+        return not self._is.is_busy
+
+    takes_now = False
+
+    def begin(self) -> Outputs:
+        if self._prompt is None:
+            return ()
+        self._be(is_busy=True)
+        return [TurnBegan(), Write(f"do {self._prompt}\n")]
+
+    def line(self, stream: str, text: str) -> Outputs:
         head, _, rest = text.partition(" ")
         if text == "unbearable":
             raise OverflowError(text)
@@ -212,7 +337,77 @@ class FakeDriver:
             return [Fact(head, {"phase": rest})]
         if head.startswith("task:"):
             return [Fact(head, {"taskId": rest, "title": rest})]
-        return [Fact("log:info", {"level": "info", "message": text})]
+        if head in ("ask", "question"):
+            return [self._asked(head, *rest.split(" "))]
+        if head in ("turn", "done", "failed"):
+            self._be(is_busy=head == "turn")
+        if head == "hold":
+            self._be(held=self._is.held + rest)
+        found: Mapping[str, Callable[[], Outputs]] = {
+            "withdraw": lambda: [Withdrawn(rest, "changed its mind")],
+            "turn": lambda: [TurnBegan()],
+            "done": lambda: [TurnEnded(Verdict.DONE)],
+            "failed": lambda: [TurnEnded(Verdict.FAILED, rest)],
+            "total": lambda: [_spent(*rest.split(" "))],
+            "hold": lambda: [],
+            "limited": lambda: [Hindered(Trouble.RATE_LIMITED, "Too much.", int(rest))],
+            "retrying": lambda: [Hindered(Trouble.RETRYING, "Once more.")],
+            "works": lambda: [Fact("agent:output", {"agentId": "main", "output": rest})],
+            "named": lambda: [Conversation(rest)],
+            "end": lambda: [EndInput()],
+        }
+        if head in found:
+            return found[head]()
+        level = "info" if stream == "stdout" else "error"
+        return [Fact(f"log:{level}", {"level": level, "message": text})]
+
+    def _asked(self, kind: str, key: str, timeout: str = "") -> Asked:
+        own = int(timeout) if timeout else None
+        if kind == "question":
+            return Asked(
+                key=key, kind=InputKind.QUESTION, prompt=f"Which {key}?", takes_text=True,
+                timeout_ms=own,
+            )
+        options = [
+            Option(value="allow", label="Yes", effect=Effect.ALLOW),
+            Option(value="deny", label="No", effect=Effect.DENY),
+        ]
+        return Asked(
+            key=key, kind=InputKind.PERMISSION, prompt=f"May I {key}?", options=options,
+            timeout_ms=own,
+        )
+
+    def quiet(self) -> Outputs:
+        held = self._is.held
+        self._be(held="")
+        return [Fact("log:info", {"level": "info", "message": held})] if held else ()
+
+    def say(self, message: Message) -> Outputs:
+        self._be(is_busy=True)
+        return [TurnBegan(), Write(f"say {message.text}\n"), Taken(message.id)]
+
+    def answer(self, key: str, answer: Answer) -> Outputs:
+        return [Write(f"answer {key} {','.join(answer.values)}\n")]
+
+    def interrupt(self) -> Outputs:
+        return [Write("interrupt\n")] if self._is.is_busy else ()
+
+    def wake(self) -> Outputs:
+        return [Write("go on\n")]
+
+    def ended(self) -> Outputs:
+        return self.quiet()
+
+    def memory(self) -> str:
+        return "" if self._is == _Memory() else msgspec.json.encode(self._is).decode()
+
+    def _be(self, **changes: Any) -> None:
+        self._is = msgspec.structs.replace(self._is, **changes)
+
+
+def _spent(cost: str, tokens: str) -> Spent:
+    amount = Spending(cost=float(cost), input_tokens=int(tokens), api_calls=1)
+    return Spent(amount, CostOrigin.REPORTED, counter="all")
 
 
 @implementer(IProviders)
@@ -231,10 +426,14 @@ class FakeProviders:
             cwd=request.project_dir,
             accepts_input=request.provider == "claude",
             steered_by=Steering.FILES if request.provider == LOKI_MODE else Steering.SIGNALS,
+            driven_by=request.provider,
         )
 
-    def driver(self, provider: str) -> IDriver:
-        return FakeDriver()
+    def abilities(self, provider: str) -> Abilities:
+        return Abilities(asks=True, messaging=Messaging.NEXT, continues=provider == "claude")
+
+    def driver(self, request: LaunchRequest, memory: str) -> IDriver:
+        return FakeDriver(memory, request.prompt)
 
 
 @implementer(IStateWatcher)

@@ -14,11 +14,13 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
+from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
-from loki_twisted.model.wire import StartSession, System
+from loki_twisted.model.wire import ProviderAbilities, ProviderDetail, StartSession, System
 from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
@@ -28,6 +30,7 @@ from loki_twisted.web.limits import Limits
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals
 from tests.fakes_log import FakeLog
+from tests.plain_ledger import plain_ledger
 
 TOKEN = "a-right-token"
 WITH_TOKEN = GatePolicy(token_hashes=frozenset({hash_of_token(TOKEN)}), local_without_token=False)
@@ -84,6 +87,7 @@ class FakeSessions:
         self.all_tasks = list(tasks)
         self.orders: list[tuple[object, ...]] = []
         self.queries: list[object] = []
+        self.spent: list[LedgerEntry] = []
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
 
@@ -225,6 +229,11 @@ class FakeSessions:
             )
         )
 
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """What was spent."""
+        self.queries.append(query)
+        return succeed(plain_ledger(self.spent, query))
+
 
 @implementer(IVitals)
 @attrs.define
@@ -245,6 +254,16 @@ class FakeVitals:
     def providers(self) -> Mapping[str, bool]:
         """Who is installed."""
         return self.found
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """Who is installed, and asks."""
+        abilities = ProviderAbilities(
+            asks=True, messaging="next", continues=False, cost=CostOrigin.REPORTED
+        )
+        return [
+            ProviderDetail(name=name, available=found, abilities=abilities)
+            for name, found in self.found.items()
+        ]
 
     def problems(self) -> Sequence[str]:
         """What is wrong."""

@@ -28,7 +28,12 @@ from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, Fact
 from loki_twisted.model.filters import EVERY_KIND, EVERYTHING, EventFilter
+from loki_twisted.model.inputs import Input, InputKind
+from loki_twisted.model.ledger import LedgerEntry
+from loki_twisted.model.messages import Message
+from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskStatus
 
 Value = TypeVar("Value")
@@ -66,6 +71,74 @@ def task(task_id: str = "t1", session_id: str = "session_1", **fields: object) -
     """A task's row."""
     given = {"title": task_id, "status": TaskStatus.PENDING, **fields}
     return Task(id=task_id, session_id=session_id, **given)  # type: ignore[arg-type]
+
+
+def asked(input_id: str = "i1", session_id: str = "session_1", **fields: object) -> Input:
+    """Something that an agent asks for."""
+    given = {"kind": InputKind.PERMISSION, "prompt": "May I?", "created_at": "a", **fields}
+    return Input(id=input_id, session_id=session_id, **given)  # type: ignore[arg-type]
+
+
+def message(message_id: str = "m1", session_id: str = "session_1", **fields: object) -> Message:
+    """Something that an agent is told."""
+    given = {"text": "Go on.", "created_at": "a", **fields}
+    return Message(id=message_id, session_id=session_id, **given)  # type: ignore[arg-type]
+
+
+def entry(session_id: str = "session_1", turn: int = 1, **fields: object) -> LedgerEntry:
+    """Something that was spent."""
+    given = {
+        "at_ms": MS,
+        "project_dir": "/project",
+        "provider": "demo",
+        "spending": Spending(input_tokens=2, cost=0.5),
+        "origin": CostOrigin.REPORTED,
+        **fields,
+    }
+    return LedgerEntry(session_id=session_id, turn=turn, **given)  # type: ignore[arg-type]
+
+
+def done(key: str = "k1", at_ms: int = MS, **fields: str) -> DoneOnce:
+    """A request that was carried out."""
+    given = {
+        "operation": "startSession",
+        "fingerprint": "f",
+        "session_id": "session_1",
+        "target": "session_1",
+        **fields,
+    }
+    return DoneOnce(key=key, at_ms=at_ms, **given)
+
+
+# What is a sum of powers of two is added up exactly, in whatever order.
+spendings = st.builds(
+    Spending,
+    input_tokens=st.integers(0, 1000),
+    output_tokens=st.integers(0, 1000),
+    cache_read_tokens=st.integers(0, 1000),
+    cache_write_tokens=st.integers(0, 1000),
+    reasoning_tokens=st.integers(0, 1000),
+    api_calls=st.integers(0, 3),
+    cost=st.integers(0, 4096).map(lambda part: part / 1024),
+)
+
+
+def entries(session_ids: st.SearchStrategy[str]) -> st.SearchStrategy[list[LedgerEntry]]:
+    """Entries, several of the same line among them."""
+    return st.lists(
+        st.builds(
+            LedgerEntry,
+            session_id=session_ids,
+            turn=st.integers(0, 3),
+            at_ms=st.integers(0, 5).map(lambda halves: MS + halves * 43_200_000),
+            project_dir=st.sampled_from(["/a", "/b"]),
+            provider=st.sampled_from(["claude", "codex"]),
+            spending=spendings,
+            origin=st.sampled_from(CostOrigin),
+            model=st.sampled_from(["", "gpt-5", "café"]),
+        ),
+        max_size=6,
+    )
 
 
 def block(first_seq: int, texts: Sequence[str], session_id: str = "session_1") -> Block:

@@ -59,6 +59,26 @@ STATS = {
     "eventsPerSecond": 0.5,
     "lag": 0,
 }
+USAGE = {
+    "by": "day",
+    "lines": [
+        {
+            "key": "2026-11-26",
+            "spending": {"inputTokens": 1, "cost": 0.5},
+            "origins": ["reported"],
+            "sessions": 1,
+            "turns": 1,
+        }
+    ],
+    "sum": {
+        "key": "",
+        "spending": {"inputTokens": 1, "cost": 0.5},
+        "origins": ["reported"],
+        "sessions": 1,
+        "turns": 1,
+    },
+    "pagination": PAGE,
+}
 HEALTH = {
     "status": "healthy",
     "version": "1",
@@ -86,6 +106,12 @@ STATUS = {
     },
     "problems": [],
 }
+PROVIDER = {
+    "name": "demo",
+    "available": True,
+    "abilities": {"asks": True, "messaging": "now", "continues": False, "cost": "reported"},
+    "somethingNew": 1,
+}
 
 Call = Callable[[LokiClient], Deferred[Any]]
 
@@ -100,6 +126,13 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         wire.Liveness,
     ),
     "status": (lambda c: c.status(), "GET", "/api/status", STATUS, wire.Status),
+    "providers": (
+        lambda c: c.list_providers(),
+        "GET",
+        "/api/providers",
+        {"providers": [PROVIDER]},
+        wire.ProviderList,
+    ),
     "start": (
         lambda c: c.start_session(provider="demo"),
         "POST",
@@ -230,6 +263,23 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         "/api/events/history?minLevel=warn",
         {"events": [], "count": 0},
         wire.EventHistory,
+    ),
+    "usage": (
+        lambda c: c.usage(
+            "day",
+            session_id="s",
+            project_dir="/srv/p",
+            provider="demo",
+            since="2026-11-01",
+            until="2026-12-01",
+            limit=2,
+            offset=1,
+        ),
+        "GET",
+        "/api/usage?by=day&sessionId=s&projectDir=/srv/p&provider=demo"
+        "&since=2026-11-01&until=2026-12-01&limit=2&offset=1",
+        USAGE,
+        wire.UsageReport,
     ),
     "stats": (lambda c: c.event_stats(), "GET", "/api/events/stats", STATS, wire.EventStats),
     "openapi": (

@@ -30,6 +30,10 @@ SOURCES = ("loki_twisted", "twisted", "pyproject.toml", "setup.py", "MANIFEST.in
 PAPERS = ("README.rst", "LICENSE", "CHANGELOG.rst")
 SECONDS = 100
 TWISTD = "from twisted.scripts.twistd import run; run()"
+PROVIDERS = """
+from loki_twisted.agents.providers.plugins import installed_providers
+print(*installed_providers())
+"""
 NO_NETWORK = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check")
 
 
@@ -211,6 +215,8 @@ def test_install(prepare: Callable[[Path, Path], list[str]], source: Path, tmp_p
     assert package.parent == (source if prepare is use_source else environment.site)
     assert (package / "py.typed").exists()
     assert {"loki", "web"} <= environment.commands_of_twisted()
+    providers = environment.run(environment.python, "-c", PROVIDERS).split()
+    assert {"claude", "loki", "demo"} <= set(providers)
     serve(environment)
 
     environment.pip("uninstall", "--yes", "--disable-pip-version-check", "loki-twisted")
@@ -225,4 +231,4 @@ def test_nothing_shadows_twisted() -> None:
     """An __init__.py beside the plugin would replace Twisted's, and go with us when we go."""
     files = (CHECKOUT / "twisted").rglob("*.py")
 
-    assert [path.name for path in files] == ["loki_plugin.py"]
+    assert {path.name for path in files} == {"loki_plugin.py", "loki_providers.py"}

@@ -19,7 +19,14 @@ MAY_IMPORT = {
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
-    "sessions": {"model", "kernel", "log.interface", "agents.interface", "state.interface"},
+    "sessions": {
+        "model",
+        "kernel",
+        "log.interface",
+        "agents.interface",
+        "agents.outputs",
+        "state.interface",
+    },
     "web": {"model", "kernel", "stream", "log.interface", "sessions.interface"},
 }
 """By room, which others it may import, or which module of another."""

@@ -10,14 +10,33 @@ from hypothesis import strategies as st
 from loki_twisted.log.changes import NOTHING, behind_prefix, changes_of, merged
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
+from loki_twisted.model.inputs import InputStatus
+from loki_twisted.model.messages import MessageStatus
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.tasks import TaskStatus
-from tests.log_support import MS, commit, fact, opened, session, task
+from tests.log_support import (
+    MS,
+    asked,
+    commit,
+    done,
+    entries,
+    entry,
+    fact,
+    message,
+    opened,
+    session,
+    task,
+)
 
 TABLES = {
     "sessions": "id, started_at, final, body",
     "tasks": "session_id, id, status, created_at, body",
     "cursors": "name, value",
+    "inputs": "session_id, id, open, created_at, body",
+    "messages": "session_id, id, queued, created_at, body",
+    "spenders": "*",
+    "spendings": "*",
+    "done_once": "*",
 }
 
 names = st.sampled_from(["s1", "s2"])
@@ -43,16 +62,43 @@ batches = names.flatmap(
             st.none() | st.sampled_from("12"),
             max_size=3,
         ),
+        inputs=st.lists(
+            st.builds(
+                asked,
+                st.sampled_from(["i1", "i2"]),
+                st.just(name),
+                status=st.sampled_from(InputStatus),
+                created_at=st.sampled_from("ab"),
+            ),
+            max_size=2,
+        ),
+        messages=st.lists(
+            st.builds(
+                message,
+                st.sampled_from(["m1", "m2"]),
+                st.just(name),
+                status=st.sampled_from(MessageStatus),
+                created_at=st.sampled_from("ab"),
+            ),
+            max_size=2,
+        ),
+        spent=entries(st.sampled_from([name, "s3"])),
+        done_once=st.none()
+        | st.builds(done, st.sampled_from(["k1", "k2"]), target=st.sampled_from("ab")),
         forget=st.booleans(),
     )
 )
 
 
 def tables(log: Opened) -> dict[str, list[object]]:
-    return {
+    found = {
         table: sorted(log.connection.execute(f"SELECT {columns} FROM {table}").fetchall(), key=repr)
         for table, columns in TABLES.items()
     }
+    for table in ("inputs", "messages"):
+        places = f"SELECT session_id, id FROM {table} ORDER BY number"
+        found[f"{table} as they came"] = log.connection.execute(places).fetchall()
+    return found
 
 
 def test_many_are_as_one_after_another(tmp_path: Path) -> None:
@@ -83,6 +129,14 @@ def test_the_size_is_counted() -> None:
     batch = Batch(session_id="s", at_ms=MS, tasks=[task(output="x" * 100_000)], cursors={"a": "b"})
 
     assert changes_of(batch).size > 100_000
+
+
+def test_what_is_no_text_counts_too() -> None:
+    """Many lines of the ledger, or keys, fill the queue as well."""
+    spent = [entry(turn=turn) for turn in range(1000)]
+
+    assert changes_of(Batch(session_id="s", at_ms=MS, spent=spent)).size > 100_000
+    assert changes_of(Batch(session_id="s", at_ms=MS, done_once=done())).size > 100
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

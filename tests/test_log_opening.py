@@ -16,7 +16,7 @@ from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import connect_writer, move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageRefused
-from tests.log_support import MS, facts, opened, put, session, task
+from tests.log_support import MS, asked, facts, message, opened, put, session, task
 
 ASIDE = f"log.db.corrupt-{MS}"
 
@@ -37,6 +37,8 @@ def fill(path: Path) -> str:
                     facts=facts(100),
                     session=session(name),
                     tasks=[task("t", name)],
+                    inputs=[asked("i", name)],
+                    messages=[message("m", name)],
                 ),
             )
         return log.log_id
@@ -325,6 +327,8 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
         "UPDATE blocks SET sum = 0 WHERE first_seq = 1",
         "UPDATE sessions SET body = '{}'",
         "UPDATE tasks SET body = '{'",
+        "UPDATE inputs SET body = '{}'",
+        "UPDATE messages SET body = '{'",
         "UPDATE task_totals SET total = total + 1",
         "DELETE FROM spans WHERE number = 1",
         "DELETE FROM session_spans WHERE session = 'session_2'",

@@ -9,14 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.log import history, records
+from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.changes import changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.rows import new_block
 from loki_twisted.log.statements import parts
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.tasks import TaskQuery
-from tests.log_support import MS, block, commit, fact, facts, opened, put, session, task
+from tests.log_support import (
+    MS,
+    asked,
+    block,
+    commit,
+    fact,
+    facts,
+    message,
+    opened,
+    put,
+    session,
+    task,
+)
 
 
 @given(st.lists(st.integers(), max_size=300))
@@ -71,7 +83,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_forgetting_a_session(tmp_path: Path) -> None:
-    """Row, tasks and cursors of the session go; what is new stays, and what is of others."""
+    """All rows of the session go; what is new stays, and what is of others."""
     with opened(tmp_path / "log.db") as log:
         for name in ("session_1", "session_2"):
             put(
@@ -83,6 +95,8 @@ def test_forgetting_a_session(tmp_path: Path) -> None:
                     session=session(name),
                     tasks=[task("t1", name)],
                     cursors={f"{name}/a": "1", f"{name}0": "near", "session_1": "too"},
+                    inputs=[asked("i1", name)],
+                    messages=[message("m1", name)],
                 ),
             )
         forget = Batch(
@@ -90,6 +104,7 @@ def test_forgetting_a_session(tmp_path: Path) -> None:
             at_ms=MS,
             facts=[fact()],
             cursors={"session_1/new": "2"},
+            messages=[message("m2")],
             forget=True,
         )
         put(log, forget)
@@ -97,6 +112,9 @@ def test_forgetting_a_session(tmp_path: Path) -> None:
 
         assert records.sessions(reader) == [session("session_2")]
         assert records.tasks(reader, TaskQuery()).tasks == (task("t1", "session_2"),)
+        assert [each.id for each in input_rows.open_inputs(reader)] == ["i1"]
+        assert input_rows.inputs(reader, "session_1", 9, 0).total == 0
+        assert message_rows.queued_messages(reader) == [message("m1", "session_2"), message("m2")]
         assert records.cursors(reader, "") == {
             "session_1": "too",
             "session_1/new": "2",

@@ -27,15 +27,22 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
+from loki_twisted.model.inputs import InputPage
+from loki_twisted.model.ledger import Grouping, LedgerQuery
+from loki_twisted.model.messages import MessagePage
 from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
     MS,
     SESSIONS,
     TIMEOUT,
+    asked,
+    done,
+    entry,
     fact,
     facts,
     filters,
     frames,
+    message,
     read_all,
     remembered,
     session,
@@ -43,6 +50,7 @@ from tests.log_support import (
     task,
     wanted_of,
 )
+from tests.plain_ledger import plain_ledger
 from tests.store_desk import Desk, new_desk
 
 
@@ -186,6 +194,10 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
         session=session(),
         tasks=[task("t1")],
         cursors={"session_1/out": "1"},
+        inputs=[asked()],
+        messages=[message()],
+        spent=[entry()],
+        done_once=done(),
     )
     desk.clock.result(desk.log.append(batch))
 
@@ -195,6 +207,15 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
     assert result(log.task("session_1", "t1")) == task("t1")
     assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)
     assert result(log.cursors("session_1/")) == {"session_1/out": "1"}
+    [waiting] = result(log.open_inputs())
+    assert waiting == result(log.input("session_1", "i1"))
+    assert result(log.inputs("session_1", 1, 0)) == InputPage((waiting,), 1)
+    assert waiting.prompt == asked().prompt
+    assert result(log.queued_messages()) == [message()]
+    assert result(log.messages("session_1", 1, 0)) == MessagePage((message(),), 1)
+    query = LedgerQuery(by=Grouping.TURN)
+    assert result(log.ledger(query)) == plain_ledger([entry()], query)
+    assert result(log.done_once("k1")) == done()
 
 
 BY_TYPES = EventFilter(mask=1)
@@ -211,6 +232,14 @@ BY_SESSION = EventFilter("session_1")
         (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
         (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
         (lambda log: log.tasks(TaskQuery()), Lane.PAGES),
+        (lambda log: log.open_inputs(), Lane.PAGES),
+        (lambda log: log.inputs("s", 10, 0), Lane.PAGES),
+        (lambda log: log.input("s", "i"), Lane.SHORT),
+        (lambda log: log.queued_messages(), Lane.PAGES),
+        (lambda log: log.messages("s", 10, 0), Lane.PAGES),
+        (lambda log: log.done_once("k"), Lane.SHORT),
+        (lambda log: log.ledger(LedgerQuery(by=Grouping.TURN, session_id="s")), Lane.PAGES),
+        (lambda log: log.ledger(LedgerQuery(by=Grouping.DAY)), Lane.SCANS),
         (lambda log: log.behind_last(2, BY_TYPES, 1), Lane.SCANS),
         (lambda log: log.read(0, EVERYTHING, 32_768), Lane.SHORT),
         (lambda log: log.read(0, BY_SESSION, 32_769), Lane.PAGES),

@@ -13,12 +13,27 @@ import msgspec
 import pytest
 from twisted.logger import capturedLogs, formatEvent
 
-from loki_twisted.log import history, holdings, records, schema, upgrading
+from loki_twisted.log import history, holdings, message_rows, records, schema, upgrading
+from loki_twisted.log.interface import Batch
 from loki_twisted.log.rows import NewBlock, new_block
+from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
+from loki_twisted.model.ledger import Grouping, LedgerQuery
 from loki_twisted.model.tasks import TaskQuery
-from tests.log_support import MS, fact, frames, opened, remembered, task, wanted_of
+from tests.log_support import (
+    MS,
+    entry,
+    fact,
+    frames,
+    message,
+    opened,
+    put,
+    remembered,
+    session,
+    task,
+    wanted_of,
+)
 
 VERSION_1 = (
     """CREATE TABLE meta(
@@ -112,6 +127,65 @@ VERSION_4 = {
     SPANS_OF_1024_BY_SESSION,
     *TASKS_IN_ORDER,
 }
+
+INPUTS_MESSAGES_AND_THE_LEDGER = (
+    """CREATE TABLE inputs(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX inputs_open ON inputs(created_at, number) WHERE open""",
+    """CREATE INDEX inputs_of_session ON inputs(session_id, created_at, number)""",
+    """CREATE TABLE messages(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    queued INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX messages_queued ON messages(created_at, number) WHERE queued""",
+    """CREATE INDEX messages_of_session ON messages(session_id, created_at, number)""",
+    """CREATE TABLE spenders(
+    session_id TEXT PRIMARY KEY,
+    project_dir TEXT NOT NULL,
+    provider TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX spenders_by_project ON spenders(project_dir, session_id)""",
+    """CREATE TABLE spendings(
+    session_id TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    origins INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    api_calls INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    PRIMARY KEY(session_id, turn, model)
+) WITHOUT ROWID""",
+    """CREATE INDEX spendings_by_time ON spendings(at_ms)""",
+    """CREATE TABLE done_once(
+    key TEXT PRIMARY KEY,
+    operation TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX done_by_time ON done_once(at_ms)""",
+)
+"""What version 5 added."""
+
+VERSION_5 = {*VERSION_4, *INPUTS_MESSAGES_AND_THE_LEDGER}
 
 
 def old_blocks(count: int) -> list[NewBlock]:
@@ -207,6 +281,9 @@ def test_each_step_makes_what_its_version_had(path: Path) -> None:
         upgrading._STEPS[3](connection)
         assert tables_of(connection) == VERSION_4
 
+        upgrading._STEPS[4](connection)
+        assert tables_of(connection) == VERSION_5
+
 
 def test_tasks_of_version_3_get_a_place(path: Path) -> None:
     """Tasks without a time come last, as new ones do, and a reader gets from page to page."""
@@ -232,6 +309,39 @@ def test_tasks_of_version_3_get_a_place(path: Path) -> None:
         assert page.total == 4
 
 
+def make_version_4(path: Path) -> None:
+    """A file as version 4 left it, with a session and its task."""
+    make_version_1(path, old_blocks(50))
+    with closing(apsw.Connection(str(path))) as connection:
+        for version in (1, 2, 3):
+            upgrading._STEPS[version](connection)
+        connection.pragma("user_version", 4)
+        row = ("session_1", "a", False, msgspec.json.encode(session()).decode())
+        connection.execute("INSERT INTO sessions VALUES (?,?,?,?)", row)
+        connection.execute(
+            "INSERT INTO tasks(session_id, id, status, created_at, body) VALUES (?,?,?,?,?)",
+            ("session_1", "t1", "pending", "", msgspec.json.encode(task()).decode()),
+        )
+
+
+def test_version_4_keeps_what_it_has(path: Path) -> None:
+    """Its sessions and tasks are there, and what is new is empty and can be written to."""
+    make_version_4(path)
+    with capturedLogs() as said, opened(path) as log:
+        reader = log.readers[0]
+        assert records.sessions(reader) == [session()]
+        assert records.tasks(reader, TaskQuery()).tasks == (task(),)
+        assert records.totals_are_whole(log.connection)
+        assert log.bounds.newest == 58
+        assert message_rows.queued_messages(reader) == []
+        spent = Batch(session_id="session_1", at_ms=MS, messages=[message()], spent=[entry()])
+        put(log, spent)
+        assert message_rows.queued_messages(reader) == [message()]
+        assert ledger(reader, LedgerQuery(by=Grouping.SESSION)).sum.spending == entry().spending
+
+    assert formatEvent(said[0]) == f"bringing the log from version 4 to {schema.VERSION}"
+
+
 def tables_of(connection: apsw.Connection) -> set[str]:
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
     return {str(sql) for (sql,) in rows}
@@ -239,7 +349,7 @@ def tables_of(connection: apsw.Connection) -> set[str]:
 
 def test_the_last_step_makes_what_a_new_file_has() -> None:
     """There is no difference between a file that was brought up to this version and a new one."""
-    assert set(schema.STATEMENTS) == VERSION_4
+    assert set(schema.STATEMENTS) == VERSION_5
     assert (schema.SPAN, schema.SESSION_SPAN) == (64, 1024)
 
 

@@ -18,7 +18,8 @@ from twisted.internet.task import Clock
 
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.providers.demo import Demo, Ear, State
-from loki_twisted.agents.providers.plain import PlainDriver
+from loki_twisted.agents.providers.machine import Machine
+from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.events import LOG_LEVELS
 
@@ -42,7 +43,6 @@ class Run:
         self.mouth = mouth
         self.stdout: IO[str] = process.stdout
         self.facts: Facts = []
-        self._driver = PlainDriver()
         self._state = project / ".loki" / "sessions" / "s1"
 
     def state(self, name: str) -> Any:
@@ -55,7 +55,7 @@ class Run:
         line = self.stdout.readline()
         if not line:
             return None
-        (fact,) = self._driver.line("stdout", line.rstrip("\n"))
+        (fact,) = facts_of_line("stdout", line.rstrip("\n"))
         self.facts.append((fact.type, dict(fact.data)))
         return self.facts[-1]
 
@@ -81,7 +81,7 @@ class Run:
         """What it said on stderr; only after its end."""
         assert self.process.stderr is not None
         lines = self.process.stderr.read().splitlines()
-        facts = [self._driver.line("stderr", line)[0] for line in lines]
+        facts = [facts_of_line("stderr", line)[0] for line in lines]
         return [(fact.type, dict(fact.data)) for fact in facts]
 
     def messages(self) -> list[str]:
@@ -98,7 +98,7 @@ def demo(
 
     :param said: What somebody has said before it even began.
     """
-    providers = Providers({"LOKI_DEMO_SPEED": "100", **environ}, Clock())
+    providers = Providers(Machine({"LOKI_DEMO_SPEED": "100", **environ}), Clock())
     where = {"project_dir": str(project), "loki_dir": str(project)}
     wanted = LaunchRequest(session_id="s1", provider="demo", **where, **(request or {}))
     plan = providers.plan(wanted)
@@ -317,7 +317,7 @@ def test_a_wrong_setting(tmp_path: Path, environ: dict[str, str]) -> None:
 
 def test_a_session_id_that_is_no_file_name(tmp_path: Path) -> None:
     """It is refused before anything is written."""
-    providers = Providers({}, Clock())
+    providers = Providers(Machine({}), Clock())
     request = LaunchRequest(session_id="s1", project_dir="/", loki_dir="/", provider="demo")
     argv = providers.plan(request).argv
     environ = {"LOKI_SESSION_ID": "../../escape", "PATH": os.defpath}
@@ -330,7 +330,7 @@ def test_a_session_id_that_is_no_file_name(tmp_path: Path) -> None:
 
 def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     """It runs without site-packages, from any directory."""
-    providers = Providers({}, Clock())
+    providers = Providers(Machine({}), Clock())
     request = LaunchRequest(session_id="s1", project_dir="/", loki_dir="/", provider="demo")
     program = providers.plan(request).argv[-1]
     done = subprocess.run(

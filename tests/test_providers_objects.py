@@ -12,7 +12,10 @@ from loki_twisted.agents.providers.objects import MAX_DEPTH, MAX_OBJECT, maybe_o
 from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.model.events import EVENT_TYPES
 
-SERVERS_OWN = [kind for kind in EVENT_TYPES if kind.startswith(("session:", "heartbeat"))]
+SERVERS_OWN = [
+    *(kind for kind in EVENT_TYPES if kind.startswith(("session:", "message:", "heartbeat"))),
+    *("input:answered", "input:withdrawn"),
+]
 TASK = {"taskId": "t1", "title": "Write"}
 AGENT = {"agentId": "a1", "type": "reviewer"}
 
@@ -109,6 +112,13 @@ def test_an_event_and_its_status_agree(kind: str, status: str, kept: str) -> Non
 def test_only_the_server_says_how_a_session_stands(kind: str, nested: bool) -> None:
     """What looks like the server's own events is a log line with all of it in the message."""
     said = {"type": kind, "data": {"status": "completed"}} if nested else {"type": kind, "n": 1}
+    assert told(**said) == ("log:info", {"level": "info", "message": json.dumps(said)})
+
+
+@pytest.mark.parametrize("kind", ["input:answered", "input:withdrawn"])
+def test_only_the_server_says_what_became_of_an_input(kind: str) -> None:
+    """Not even an agent that repeats its question can answer it."""
+    said = {"type": kind, "prompt": "Which?"}
     assert told(**said) == ("log:info", {"level": "info", "message": json.dumps(said)})
 
 

@@ -10,20 +10,49 @@ from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IProviders, LaunchRequest
+from loki_twisted.agents.interface import (
+    Abilities,
+    IDriver,
+    IMachine,
+    IProvider,
+    IProviders,
+    LaunchPlan,
+    LaunchRequest,
+)
+from loki_twisted.agents.providers.demonstration import DEMO_PROGRAM, DemoProvider
+from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
+from loki_twisted.agents.providers.machine import Machine
+from loki_twisted.agents.providers.one_shot import OneShot
 from loki_twisted.agents.providers.plain import PlainDriver
-from loki_twisted.agents.providers.registry import DEMO_PROGRAM, PROVIDERS, Providers
+from loki_twisted.agents.providers.plugins import by_name
+from loki_twisted.agents.providers.prompts import prompt_of
+from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
+from loki_twisted.model.spending import CostOrigin
+from loki_twisted.model.wire import ProviderAbilities
 
 CLIS = ["claude", "codex", "cline", "aider", "opencode"]
+OURS = [*CLIS, "loki", "demo"]
 SHOW = '#!/bin/sh\nfor each in "$0" "$PWD" "$@"; do echo "$each"; done\nenv\ncat\n'
 """A stand-in that shows how it was started, and what it can read."""
 
 
-class Machine:
+def arguments(request: LaunchRequest) -> list[str]:
+    """For any of the CLIs."""
+    return ["-p", "--", prompt_of(request)]
+
+
+PROVIDERS = by_name(
+    [*(OneShot(name, arguments) for name in CLIS), LokiModeProvider(), DemoProvider()]
+)
+
+
+class Place:
     """A directory that is PATH, a project, and the providers that they make."""
 
     def __init__(self, root: Path) -> None:
@@ -33,7 +62,7 @@ class Machine:
         self.home.mkdir()
         self.clock = Clock()
         self.environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "LOKI_API_TOKEN": "s3cret"}
-        self.providers = Providers(self.environ, self.clock)
+        self.providers = Providers(Machine(self.environ), self.clock, PROVIDERS)
 
     def install(self, name: str) -> str:
         """Put a stand-in on PATH."""
@@ -56,74 +85,70 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """One on which nothing is installed."""
-    return Machine(tmp_path)
+def place(tmp_path: Path) -> Place:
+    """One at which nothing is installed."""
+    return Place(tmp_path)
 
 
-def test_interface(machine: Machine) -> None:
-    """Providers provide IProviders."""
-    assert verifyObject(IProviders, machine.providers)
+def test_interface(place: Place) -> None:
+    """Providers provide IProviders, and what they are given is a machine."""
+    assert verifyObject(IProviders, place.providers)
+    assert verifyObject(IMachine, place.providers.machine)
 
 
-def test_names() -> None:
-    """What a request may name."""
-    assert list(PROVIDERS) == [*CLIS, "loki", "demo"]
-
-
-def test_what_is_available(machine: Machine) -> None:
+def test_what_is_available(place: Place) -> None:
     """The demo always is; a CLI is when it lies on PATH."""
-    machine.install("codex")
-    expected = dict.fromkeys(PROVIDERS, False) | {"codex": True, "demo": True}
-    assert machine.providers.available() == expected
+    place.install("codex")
+    expected = dict.fromkeys(OURS, False) | {"codex": True, "demo": True}
+    assert place.providers.available() == expected
 
 
-def test_an_answer_lasts_five_seconds(machine: Machine) -> None:
+def test_an_answer_lasts_five_seconds(place: Place) -> None:
     """PATH is looked through again only after that."""
-    assert not machine.providers.available()["loki"]
-    machine.install("loki")
-    machine.clock.advance(4.9)
-    assert not machine.providers.available()["loki"]
-    machine.clock.advance(0.2)
-    assert machine.providers.available()["loki"]
+    assert not place.providers.available()["loki"]
+    place.install("loki")
+    place.clock.advance(4.9)
+    assert not place.providers.available()["loki"]
+    place.clock.advance(0.2)
+    assert place.providers.available()["loki"]
 
 
-def test_a_clock_that_goes_back(machine: Machine) -> None:
+def test_a_clock_that_goes_back(place: Place) -> None:
     """An answer from the future is not given."""
-    machine.clock.advance(1000)
-    assert not machine.providers.available()["claude"]
-    machine.install("claude")
-    machine.clock.rightNow = 10.0
-    assert machine.providers.available()["claude"]
+    place.clock.advance(1000)
+    assert not place.providers.available()["claude"]
+    place.install("claude")
+    place.clock.rightNow = 10.0
+    assert place.providers.available()["claude"]
 
 
 def test_without_a_path(tmp_path: Path) -> None:
     """An environment without PATH has the system's default one, and the demo."""
-    providers = Providers({}, Clock())
+    providers = Providers(Machine({}), Clock())
     assert providers.available()["demo"]
 
 
-def test_the_projects_run_script_comes_first(machine: Machine) -> None:
+def test_the_projects_run_script_comes_first(place: Place) -> None:
     """It reads input, runs in the project directory, and needs no other program."""
-    script = machine.install_run_script()
-    machine.install("loki")
-    machine.install("claude")
-    plan = machine.providers.plan(machine.request(prd_path="/p/prd.md", verbose=True))
+    script = place.install_run_script()
+    place.install("loki")
+    place.install("claude")
+    plan = place.providers.plan(place.request(prd_path="/p/prd.md", verbose=True))
     assert plan.argv == [script, "start", "--provider", "claude", "--verbose", "/p/prd.md"]
-    assert plan.cwd == str(machine.home)
+    assert plan.cwd == str(place.home)
     assert plan.accepts_input
     assert plan.env["LOKI_SESSION_ID"] == "s1"
     assert plan.env["LOKI_API_MODE"] == "true"
-    elsewhere = machine.providers.plan(machine.request(project_dir="/elsewhere"))
+    elsewhere = place.providers.plan(place.request(project_dir="/elsewhere"))
     assert (elsewhere.argv[0], elsewhere.cwd) == (script, "/elsewhere")
 
 
-def test_loki_mode_comes_second(machine: Machine) -> None:
+def test_loki_mode_comes_second(place: Place) -> None:
     """With an empty input, its own environment, and no LOKI_DIR."""
-    loki = machine.install("loki")
-    machine.install("claude")
-    machine.environ["LOKI_DIR"] = "/p"
-    plan = machine.providers.plan(machine.request(prompt="Mend it"))
+    loki = place.install("loki")
+    place.install("claude")
+    place.environ["LOKI_DIR"] = "/p"
+    plan = place.providers.plan(place.request(prompt="Mend it"))
     assert plan.argv[:2] == [loki, "start"]
     assert plan.argv[-2:] == ["--brief", "Mend it"]
     assert not plan.accepts_input
@@ -131,60 +156,79 @@ def test_loki_mode_comes_second(machine: Machine) -> None:
     assert "LOKI_DIR" not in plan.env
 
 
-def test_the_providers_own_cli_comes_third(machine: Machine) -> None:
+def test_the_providers_own_cli_comes_third(place: Place) -> None:
     """Headless, with an empty input."""
-    claude = machine.install("claude")
-    plan = machine.providers.plan(machine.request(prompt="Mend it"))
+    claude = place.install("claude")
+    plan = place.providers.plan(place.request(prompt="Mend it"))
     assert plan.argv == [claude, "-p", "--", "Mend it"]
     assert not plan.accepts_input
     assert "LOKI_DASHBOARD" not in plan.env
 
 
-def test_loki_mode_itself_as_provider(machine: Machine) -> None:
+def test_loki_mode_itself_as_provider(place: Place) -> None:
     """It runs with the provider of its own settings."""
-    loki = machine.install("loki")
-    plan = machine.providers.plan(machine.request("loki"))
+    loki = place.install("loki")
+    plan = place.providers.plan(place.request("loki"))
     assert plan.argv == [loki, "start", "--yes", "--no-plan", "--no-dashboard"]
 
 
 @pytest.mark.parametrize("provider", [*CLIS, "loki"])
-def test_nothing_installed(machine: Machine, provider: str) -> None:
+def test_nothing_installed(place: Place, provider: str) -> None:
     """A provider without its program is not available."""
     with pytest.raises(ProviderNotAvailable, match=provider) as caught:
-        machine.providers.plan(machine.request(provider, prompt="Mend it"))
+        place.providers.plan(place.request(provider, prompt="Mend it"))
     assert caught.value.details == {"provider": provider}
 
 
-def test_loki_mode_without_the_providers_cli(machine: Machine) -> None:
+def test_loki_mode_without_the_providers_cli(place: Place) -> None:
     """It is started all the same, and says itself what it misses."""
-    loki = machine.install("loki")
-    plan = machine.providers.plan(machine.request("codex", prompt="Mend it"))
+    loki = place.install("loki")
+    plan = place.providers.plan(place.request("codex", prompt="Mend it"))
     assert plan.argv[0] == loki
 
 
 @pytest.mark.parametrize("provider", ["", "gemini", "../claude", "Claude", "sh"])
-def test_no_such_provider(machine: Machine, provider: str) -> None:
+def test_no_such_provider(place: Place, provider: str) -> None:
     """Only names of the table are looked for, whatever lies on PATH."""
     with pytest.raises(InvalidRequest, match="is none of claude, codex"):
-        machine.providers.plan(machine.request(provider, prompt="Mend it"))
+        place.providers.plan(place.request(provider, prompt="Mend it"))
 
 
-def test_a_text_that_no_command_line_holds(machine: Machine) -> None:
+def test_a_text_that_no_command_line_holds(place: Place) -> None:
     """It is refused for every provider, before anything is looked for."""
-    for provider in PROVIDERS:
+    for provider in OURS:
         with pytest.raises(InvalidRequest, match="NUL"):
-            machine.providers.plan(machine.request(provider, prompt="a\0b"))
+            place.providers.plan(place.request(provider, prompt="a\0b"))
 
 
-def test_the_demo_is_always_run_directly(machine: Machine) -> None:
+def test_the_providers_own_cli_can_be_asked_for(place: Place) -> None:
+    """Then Loki Mode is passed over, as script and as command."""
+    place.install_run_script()
+    place.install("loki")
+    claude = place.install("claude")
+    plan = place.providers.plan(place.request(prompt="Mend it", direct=True))
+    assert plan.argv[0] == claude
+
+
+def test_nothing_stays_for_messages_that_it_cannot_take(place: Place) -> None:
+    """It is refused, where an agent would wait for ever; Loki Mode takes them."""
+    place.install("claude")
+    wanted = place.request(prompt="Mend it", stays_open=True)
+    with pytest.raises(InvalidRequest, match="options.stayOpen"):
+        place.providers.plan(wanted)
+    place.install("loki")
+    assert place.providers.plan(wanted)
+
+
+def test_the_demo_is_always_run_directly(place: Place) -> None:
     """Even where the project has a runner; with the interpreter that runs the server."""
-    machine.install_run_script()
-    machine.install("loki")
-    plan = machine.providers.plan(machine.request("demo"))
+    place.install_run_script()
+    place.install("loki")
+    plan = place.providers.plan(place.request("demo"))
     assert plan.argv == [sys.executable, "-I", DEMO_PROGRAM]
     assert plan.accepts_input
-    wanted = machine.request("demo", dry_run=True, prompt="--x", prd_path="/p/prd.md", verbose=True)
-    assert machine.providers.plan(wanted).argv[3:] == [
+    wanted = place.request("demo", dry_run=True, prompt="--x", prd_path="/p/prd.md", verbose=True)
+    assert place.providers.plan(wanted).argv[3:] == [
         "--dry-run",
         "--prd=/p/prd.md",
         "--prompt=Your task: --x",
@@ -193,9 +237,8 @@ def test_the_demo_is_always_run_directly(machine: Machine) -> None:
 
 def test_extra_names_go_through(tmp_path: Path) -> None:
     """What an operator names is given to agents."""
-    providers = Providers(
-        {"DATABASE_URL": "x", "OTHER": "y"}, Clock(), extra_env_names=["DATABASE_URL"]
-    )
+    environ = {"DATABASE_URL": "x", "OTHER": "y"}
+    providers = Providers(Machine(environ, extra_env_names=["DATABASE_URL"]), Clock())
     request = LaunchRequest(session_id="s1", project_dir="/p", loki_dir="/p", provider="demo")
     env = providers.plan(request).env
     assert env["DATABASE_URL"] == "x"
@@ -205,27 +248,52 @@ def test_extra_names_go_through(tmp_path: Path) -> None:
 def test_a_secret_of_the_server_cannot_be_named() -> None:
     """The mistake is told at once, not when an agent misses it."""
     with pytest.raises(ValueError, match="LOKI_API_TOKEN"):
-        Providers({}, Clock(), extra_env_names=["PATH2", "LOKI_API_TOKEN"])
+        Machine({}, extra_env_names=["PATH2", "LOKI_API_TOKEN"])
 
 
 def test_secrets_are_not_shown() -> None:
     """The representation of the registry does not hold the environment."""
-    assert "s3cret" not in repr(Providers({"LOKI_API_TOKEN": "s3cret"}, Clock()))
+    assert "s3cret" not in repr(Providers(Machine({"LOKI_API_TOKEN": "s3cret"}), Clock()))
 
 
-@pytest.mark.parametrize("provider", [*PROVIDERS, "unknown"])
-def test_drivers(machine: Machine, provider: str) -> None:
+@pytest.mark.parametrize("provider", ["loki", "demo", "unknown"])
+def test_drivers(place: Place, provider: str) -> None:
     """Each session has a driver of its own, of the plain line protocol where there is no other."""
-    driver = machine.providers.driver(provider)
+    request = place.request(provider)
+    driver = place.providers.driver(request, "")
     assert isinstance(driver, LokiModeDriver if provider == "loki" else PlainDriver)
-    assert driver is not machine.providers.driver(provider)
+    assert driver is not place.providers.driver(request, "")
 
 
-def test_what_a_program_really_gets(machine: Machine) -> None:
+def test_what_is_told_of_them(place: Place) -> None:
+    """Each by its name, with whether it is there and what it can do."""
+    place.install("claude")
+    told = {each.name: each for each in place.providers.described()}
+    assert list(told) == OURS
+    assert {name for name, each in told.items() if each.available} == {"claude", "demo"}
+    assert told["demo"].abilities == ProviderAbilities(
+        asks=True, messaging="now", continues=False, cost=CostOrigin.REPORTED
+    )
+
+
+def test_a_provider_that_is_not_there_any_more(place: Place) -> None:
+    """Its agents go on by the plain line protocol, whatever their driver remembered."""
+    driver = place.providers.driver(place.request("unknown"), '{"thread": "t1"}')
+    assert [fact.type for fact in driver.line("stdout", "hello")] == ["log:info"]
+    assert driver.memory() == ""
+
+
+def test_abilities(place: Place) -> None:
+    """Those of the provider; one that is not there has none."""
+    assert place.providers.abilities("demo").asks
+    assert place.providers.abilities("unknown") == Abilities()
+
+
+def test_what_a_program_really_gets(place: Place) -> None:
     """A plan, carried out, gives the program its arguments, its directory and no secret."""
-    claude = machine.install("claude")
+    claude = place.install("claude")
     text = "--a $(touch x); 'b'\nc"
-    plan = machine.providers.plan(machine.request(prompt=text))
+    plan = place.providers.plan(place.request(prompt=text))
     done = subprocess.run(
         plan.argv,
         cwd=plan.cwd,
@@ -236,7 +304,54 @@ def test_what_a_program_really_gets(machine: Machine) -> None:
         check=True,
         timeout=60,
     )
-    said = f"{claude}\n{os.path.realpath(machine.home)}\n-p\n--\nYour task: {text}\n"
+    said = f"{claude}\n{os.path.realpath(place.home)}\n-p\n--\nYour task: {text}\n"
     assert done.stdout.startswith(said)
     assert "s3cret" not in done.stdout
     assert "LOKI_SESSION_ID=s1\n" in done.stdout
+
+
+@implementer(IProvider)
+class Broken:
+    """A provider that can do nothing."""
+
+    name = "broken"
+    through_loki_mode = False
+    abilities = Abilities()
+
+    def program(self, machine: IMachine) -> str | None:
+        raise OSError("no such disk")
+
+    def plan(self, request: LaunchRequest, machine: IMachine) -> LaunchPlan:
+        raise KeyError("plan")
+
+    def driver(self, request: LaunchRequest, memory: str) -> IDriver:
+        raise ValueError(memory)
+
+
+def test_a_provider_that_fails_is_not_available(place: Place) -> None:
+    """The others are all the same, and it is logged once why."""
+    broken = Broken()
+    providers = Providers(Machine(place.environ), place.clock, {"broken": broken, **PROVIDERS})
+    with capturedLogs() as logged:
+        assert not providers.available()["broken"]
+        assert providers.available()["demo"]
+        place.clock.advance(6)
+        assert not providers.available()["broken"]
+    assert [each["log_failure"].type for each in logged] == [OSError]
+
+
+def test_a_provider_that_fails_starts_nothing(place: Place) -> None:
+    """The request is answered as if it were not installed, and the log has the rest."""
+    providers = Providers(Machine(place.environ), place.clock, {"broken": Broken()})
+    with capturedLogs() as logged, pytest.raises(ProviderNotAvailable, match="'broken' is broken"):
+        providers.plan(place.request("broken"))
+    assert [each["log_failure"].type for each in logged] == [KeyError]
+
+
+def test_a_provider_without_a_driver(place: Place) -> None:
+    """What its agents print is still told, as that of any agent."""
+    providers = Providers(Machine(place.environ), place.clock, {"broken": Broken()})
+    with capturedLogs() as logged:
+        driver = providers.driver(place.request("broken"), "")
+    assert [fact.type for fact in driver.line("stdout", "hello")] == ["log:info"]
+    assert [each["log_failure"].type for each in logged] == [ValueError]

@@ -44,6 +44,7 @@ ROUTES = [
     ("GET", "/api/tasks"),
     ("GET", "/api/tasks/active"),
     ("GET", "/api/tasks/queue"),
+    ("GET", "/api/usage"),
     ("GET", "/api/events/history"),
     ("GET", "/api/events/stats"),
     ("GET", "/openapi.json"),

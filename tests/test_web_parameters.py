@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from loki_twisted.model.errors import BadRequest, InvalidRequest
 from loki_twisted.model.sessions import SessionStatus
-from loki_twisted.web.parameters import Parameter, integer, read_parameters, some_of, text
+from loki_twisted.web.parameters import (
+    Parameter,
+    integer,
+    moment,
+    one_of,
+    read_parameters,
+    some_of,
+    text,
+)
 
 LIMIT = integer("limit", "", least=1, most=1000, default=100)
 STATUS = some_of("status", "", SessionStatus)
@@ -128,3 +136,53 @@ def test_any_query_is_read_or_refused(query: str) -> None:
     limit = values["limit"]
     assert isinstance(limit, int)
     assert 1 <= limit <= 1000
+
+
+ORDER = one_of("order", "", SessionStatus, default=SessionStatus.QUEUED)
+SINCE = moment("since", "")
+
+
+def test_one_member() -> None:
+    """A member is read by its value, and there is one if none is given."""
+    assert read_parameters(b"/x?order=paused", {}, (ORDER,)) == {"order": SessionStatus.PAUSED}
+    assert read_parameters(b"/x", {}, (ORDER,)) == {"order": SessionStatus.QUEUED}
+    for value in (b"", b"PAUSED", b"paused,running"):
+        ((_, message),) = faults(b"order=" + value, (ORDER,))
+        assert all(each.value in message for each in SessionStatus)
+
+
+@pytest.mark.parametrize(
+    ("value", "milliseconds"),
+    [
+        (b"1970-01-02", 86_400_000),
+        (b"1970-01-01T00:00:01Z", 1_000),
+        (b"1970-01-01T00:00:01.5Z", 1_500),
+        (b"2026-11-23T22:43:11.042Z", 1_795_473_791_042),
+        (b"1969-12-31", -86_400_000),
+    ],
+)
+def test_a_moment(value: bytes, milliseconds: int) -> None:
+    """A day is its beginning in UTC, and a time is itself."""
+    assert read_parameters(b"/x?since=" + value, {}, (SINCE,)) == {"since": milliseconds}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"now",
+        b"20261123",
+        b"2026-11-31",
+        b"2026-11-23T25:00:00Z",
+        b"2026-11-23T22:43:11",
+        b"2026-11-23T22:43Z",
+        b"2026-11-23T22:43:11%2B01:00",
+        b"2026-W48-1",
+        b"2026-11-23%0A",
+    ],
+)
+def test_what_is_no_moment(value: bytes) -> None:
+    """What a clock does not show, or whose zone is not told, is no time."""
+    ((path, message),) = faults(b"since=" + value, (SINCE,))
+    assert path == "since"
+    assert message.startswith("must be a day, or a time with a Z")

@@ -31,7 +31,7 @@ def test_healthy() -> None:
     }
 
 
-@pytest.mark.parametrize("found", [{}, {"demo": True}, {"claude": False, "demo": True}])
+@pytest.mark.parametrize("found", [{}, {"demo": True, "command": True}, {"claude": False, "demo": True}])
 def test_without_agents_it_is_degraded(found: dict[str, bool]) -> None:
     """If no agent but the demo is installed nothing much can be done, but the server is up."""
     here = Server()
@@ -127,3 +127,18 @@ def test_the_figures_of_this_machine() -> None:
     assert system.cpus >= 1
     assert system.memory_used > 1_000_000
     assert system.load_average >= 0
+
+
+def test_providers() -> None:
+    """Each is named with whether it is there and what it can do, also one that is not there."""
+    here = Server()
+    here.vitals.found = {"claude": True, "codex": False}
+    response = here.ask("GET", "/api/providers")
+    assert response.status == 200
+    first, second = response.json["providers"]
+    assert first == {
+        "name": "claude",
+        "available": True,
+        "abilities": {"asks": True, "messaging": "next", "continues": False, "cost": "reported"},
+    }
+    assert (second["name"], second["available"]) == ("codex", False)

@@ -240,6 +240,18 @@ def test_a_right_body_is_decoded() -> None:
     )
 
 
+def test_all_that_can_be_said_of_a_session() -> None:
+    """Numbers, switches and a command come through as they are."""
+    body = read(
+        b'{"provider": "command", "command": ["make", ""], "priority": -100,'
+        b' "options": {"direct": true, "stayOpen": true, "budgetUsd": 1, "maxTokens": 5000}}'
+    )
+    assert body.command == ["make", ""]
+    assert body.priority == -100
+    assert (body.options.direct, body.options.stay_open) == (True, True)
+    assert (body.options.budget_usd, body.options.max_tokens) == (1.0, 5000)
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     """Unknown fields, wrong types, bounds and patterns, at the top and inside, each by its path."""
     found = faults(
@@ -281,6 +293,15 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ({"prompt": "a\0b"}, "prompt", "must not hold a NUL character"),
         ({"provider": "claude\n"}, "provider", "must match ^[a-z]"),
         ({"model": "opus\n"}, "model", "must match ^[A-Za-z0-9]"),
+        ({"options": {"budgetUsd": 0}}, "options.budgetUsd", "must be more than 0"),
+        ({"options": {"maxTokens": 0}}, "options.maxTokens", "must be at least 1"),
+        ({"priority": 101}, "priority", "must be at most 100"),
+        ({"command": []}, "command", "must have at least 1 item(s)"),
+        ({"command": ["x"] * 65}, "command", "must have at most 64 items"),
+        ({"command": "make"}, "command", "must be an array or null"),
+        ({"command": ["make", 1]}, "command.1", "must be a string"),
+        ({"command": ["make", "a\0"]}, "command.1", "must not hold a NUL character"),
+        ({"command": ["x" * 30_001]}, "command.0", "must have at most 30000 characters"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -26,6 +26,9 @@ from loki_twisted.model.spending import CostOrigin
 LOKI_MODE: Final = "loki"
 """The provider that is Loki Mode with the provider of its own settings."""
 
+TAKING_COMMANDS: Final = frozenset({"acp", "command"})
+"""The providers whose program a request may name."""
+
 
 @attrs.frozen(slots=True, kw_only=True)
 class LaunchRequest:
@@ -85,6 +88,7 @@ class LaunchPlan:
         otherwise it is empty.
     :ivar steered_by: How it takes orders.
     :ivar limits: Set by the session service.
+    :ivar driven_by: The name of the provider whose driver it needs; set by :class:`IProviders`.
     """
 
     argv: Sequence[str]
@@ -93,6 +97,7 @@ class LaunchPlan:
     accepts_input: bool = False
     steered_by: Steering = Steering.SIGNALS
     limits: Limits = Limits()
+    driven_by: str = ""
 
 
 class Messaging(Enum):
@@ -202,6 +207,8 @@ class IMachine(Interface):
     python: str = Attribute("Absolute path of our interpreter.")
 
     search_path: str = Attribute("The server's ``PATH``.")
+
+    allows_commands: bool = Attribute("Whether requests may name the program that is to run.")
 
     def find(program: str) -> str | None:
         """Find a program on the server's ``PATH``: its absolute path, or None."""

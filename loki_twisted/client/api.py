@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from twisted.web.iweb import IAgent
 from loki_twisted.client.connecting import Connecting, read_address
 from loki_twisted.client.exchange import OK, Exchange
 from loki_twisted.client.frames import StreamReset
+from loki_twisted.client.input_calls import InputCalls
 from loki_twisted.client.questions import Questions
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
@@ -26,10 +27,11 @@ ANSWER_SECONDS: Final = 30.0
 
 _SESSIONS: Final = ("api", "sessions")
 _TASKS: Final = ("api", "tasks")
+_USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
-class LokiClient:
+class LokiClient(InputCalls):
     """
     A client of one server.
 
@@ -98,6 +100,10 @@ class LokiClient:
         """The server in detail."""
         return self._get(("api", "status"), wire.Status)
 
+    def list_providers(self) -> Deferred[wire.ProviderList]:
+        """Which agents the server can start, and what each can do."""
+        return self._get(("api", "providers"), wire.ProviderList)
+
     # Sessions
 
     def start_session(
@@ -110,8 +116,15 @@ class LokiClient:
         model: str | None = None,
         options: wire.StartOptions | None = None,
         queue: bool = False,
+        priority: int = 0,
+        command: Sequence[str] | None = None,
+        key: str | None = None,
     ) -> Deferred[wire.SessionOrder]:
-        """Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field."""
+        """
+        Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field.
+
+        :param key: A name for this request; sent again under it, it is carried out once.
+        """
         wanted = wire.StartSession(
             provider=provider,
             prd_path=prd_path,
@@ -120,8 +133,10 @@ class LokiClient:
             model=model,
             options=options or wire.StartOptions(),
             queue=queue,
+            priority=priority,
+            command=None if command is None else list(command),
         )
-        return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted)
+        return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted, key=key)
 
     def list_sessions(
         self,
@@ -150,14 +165,6 @@ class LokiClient:
     def resume_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
         """Let a paused session go on."""
         return self._order(session_id, "resume")
-
-    def give_input(
-        self, session_id: str, text: str, context: str | None = None
-    ) -> Deferred[wire.SessionMessage]:
-        """Send text to a session's agent, for example the answer to its question."""
-        body = wire.GiveInput(input=text, context=context)
-        path = (*_SESSIONS, session_id, "input")
-        return self._ask("POST", path, wire.SessionMessage, body=body)
 
     def delete_session(self, session_id: str) -> Deferred[wire.SessionMessage]:
         """Remove the record of a session that has ended."""
@@ -222,6 +229,41 @@ class LokiClient:
     def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
         """The tasks that wait, the most urgent first."""
         return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
+
+    # Usage
+
+    def usage(
+        self,
+        by: str | None = None,
+        *,
+        session_id: str | None = None,
+        project_dir: str | None = None,
+        provider: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Deferred[wire.UsageReport]:
+        """
+        What was spent, added up.
+
+        :param by: ``turn``, ``session`` (which it is if None), ``project``, ``provider``,
+            ``model`` or ``day``.
+        :param since: Only from this day or time on, in UTC: ``2026-11-01``, or
+            ``2026-11-23T22:43:11.042Z``.
+        :param until: Only before this day or time.
+        """
+        query = (
+            ("by", by),
+            ("sessionId", session_id),
+            ("projectDir", project_dir),
+            ("provider", provider),
+            ("since", since),
+            ("until", until),
+            ("limit", limit),
+            ("offset", offset),
+        )
+        return self._get(_USAGE, wire.UsageReport, query)
 
     # Events
 

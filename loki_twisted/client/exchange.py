@@ -66,6 +66,7 @@ class Exchange:
         query: Query = (),
         body: msgspec.Struct | None = None,
         good: Collection[int] = OK,
+        key: str | None = None,
     ) -> _T:
         """
         Ask, and read the answer.
@@ -73,12 +74,14 @@ class Exchange:
         :param path: The segments after the base URL, not escaped.
         :param answer: The type of the answer's JSON.
         :param good: Statuses whose body is such an answer.
+        :param key: A name for the request, under which it is carried out once.
         :raises ClientError: for any other answer.
         :raises ServerUnreachable: if there is none.
         :raises ServerNotTrusted: if it would be one of somebody else.
         :raises InvalidRequest: if it cannot be asked. Nothing was sent.
         """
-        response = await self.send(agent, method, path, query, body=body)
+        headers = {} if key is None else {"idempotency-key": key}
+        response = await self.send(agent, method, path, query, headers=headers, body=body)
         if response.code not in good:
             raise await self.refusal(response)
         data = await collect(response, self.reactor, self.seconds)

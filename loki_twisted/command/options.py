@@ -27,13 +27,16 @@ from loki_twisted.command.readers import (
     read_host,
     read_origin,
     read_path,
+    read_patience,
     read_port,
+    read_provider_count,
     read_retained_days,
     read_retained_events,
     read_retained_mb,
     read_switch,
     read_token,
     read_token_file,
+    read_unanswered,
 )
 from loki_twisted.settings import (
     InvalidSettings,
@@ -177,12 +180,58 @@ OPTIONS: Final = (
         help=f"How many sessions may run at once; {_DEFAULTS.max_sessions.default} by default.",
     ),
     Option(
+        name="max-per-provider",
+        field="max_per_provider",
+        metavar="NAME=N",
+        read=read_provider_count,
+        repeatable=True,
+        help="How many of them of one provider; no other limit by default.",
+    ),
+    Option(
+        name="max-per-project",
+        field="max_per_project",
+        metavar="N",
+        read=read_count,
+        help="How many of them in one project directory; "
+        f"{_DEFAULTS.max_per_project.default} by default.",
+    ),
+    Option(
+        name="allow-commands",
+        field="allow_commands",
+        read=read_switch,
+        help="Let requests name any program to be run as an agent. Whoever may use the API may "
+        "then do what you may.",
+    ),
+    Option(
         name="grace",
         field="grace_seconds",
         metavar="SECONDS",
         read=read_grace,
         help="How long a stopped agent has before it is killed; "
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
+    ),
+    Option(
+        name="on-unanswered",
+        field="on_unanswered",
+        metavar="deny|allow|wait",
+        read=read_unanswered,
+        help="What becomes of a question of an agent that nobody answers in time; "
+        f"{_DEFAULTS.on_unanswered.default} by default: it stays open as long as the agent waits.",
+    ),
+    Option(
+        name="input-timeout",
+        field="input_seconds",
+        metavar="SECONDS",
+        read=read_patience,
+        help="How long questions of agents wait for an answer; 0 for ever, as by default.",
+    ),
+    Option(
+        name="stall-after",
+        field="stall_seconds",
+        metavar="SECONDS",
+        read=read_patience,
+        help="After how long without a word of its agent a session is told to be stalled; "
+        f"{_DEFAULTS.stall_seconds.default:g} by default, 0 for never. Nothing is ended for it.",
     ),
     Option(
         name="retain-events",

@@ -14,12 +14,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
+_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
 _MOST_GRACE: Final = 3600
+_MOST_WAIT: Final = 2_592_000
+_UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
 _MOST_MB: Final = 10**9
@@ -92,11 +95,33 @@ def read_count(text: str) -> int:
     return int(text)
 
 
+def read_provider_count(text: str) -> tuple[str, int]:
+    """Read how many sessions of one provider may run at once: its name, ``=``, and a number."""
+    name, _, count = text.partition("=")
+    if not _PROVIDER.fullmatch(name):
+        raise ValueError("is no limit of a provider; give one like claude=2")
+    return name, read_count(count)
+
+
 def read_grace(text: str) -> float:
     """Read a duration in seconds."""
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_unanswered(text: str) -> str:
+    """Read what becomes of a question that nobody answers."""
+    if text not in _UNANSWERED:
+        raise ValueError(f"is none of {', '.join(_UNANSWERED)}")
+    return text
+
+
+def read_patience(text: str) -> float | None:
+    """Read how many seconds something is waited for; 0 is for ever."""
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_WAIT:
+        raise ValueError(f"is no number of seconds from 0 to {_MOST_WAIT}; 0 is for ever")
+    return float(text) or None
 
 
 def read_retained_events(text: str) -> int | None:

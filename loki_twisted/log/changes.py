@@ -10,12 +10,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import msgspec
 
+from loki_twisted.log.body_rows import BodyRow
+from loki_twisted.log.done_rows import DoneRow, done_row
+from loki_twisted.log.input_rows import input_row
 from loki_twisted.log.interface import Batch
+from loki_twisted.log.message_rows import message_row
+from loki_twisted.log.spending_rows import (
+    LineKey,
+    SpenderRow,
+    SpendingRow,
+    add_row,
+    spender_row,
+    spending_row,
+)
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task
 
@@ -25,7 +37,11 @@ SessionRow = tuple[str, str, bool, str]
 TaskRow = tuple[str, str, str, str, str]
 """A row of ``tasks``, in the order of its columns, without its number."""
 
+Row = TypeVar("Row")
+
 _CURSOR_BYTES: Final = 256
+_SPENDING_BYTES: Final = 256
+_DONE_BYTES: Final = 512
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -33,10 +49,15 @@ class Changes:
     """
     Changes of rows. Those of ``forgotten`` come first.
 
-    :ivar forgotten: Sessions whose row, tasks and cursors go.
+    :ivar forgotten: Sessions whose row, tasks, inputs, messages and cursors go.
     :ivar sessions: New rows, by the session's id.
     :ivar tasks: New rows by session and task; None where the row goes.
     :ivar cursors: New values by name; None where the cursor goes.
+    :ivar inputs: New rows by session and input.
+    :ivar messages: New rows by session and message.
+    :ivar spenders: To whom spending is put down, by session, where that is not known yet.
+    :ivar spent: What is added to the ledger, by session, turn and model.
+    :ivar done: What was done, by its key.
     :ivar size: About how many bytes this is.
     """
 
@@ -44,6 +65,11 @@ class Changes:
     sessions: Mapping[str, SessionRow] = attrs.field(factory=dict)
     tasks: Mapping[tuple[str, str], TaskRow | None] = attrs.field(factory=dict)
     cursors: Mapping[str, str | None] = attrs.field(factory=dict)
+    inputs: Mapping[tuple[str, str], BodyRow] = attrs.field(factory=dict)
+    messages: Mapping[tuple[str, str], BodyRow] = attrs.field(factory=dict)
+    spenders: Mapping[str, SpenderRow] = attrs.field(factory=dict)
+    spent: Mapping[LineKey, SpendingRow] = attrs.field(factory=dict)
+    done: Mapping[str, DoneRow] = attrs.field(factory=dict)
     size: int = 0
 
 
@@ -53,21 +79,51 @@ NOTHING: Final = Changes()
 
 def changes_of(batch: Batch) -> Changes:
     """Encode what a batch changes."""
-    session, tasks, cursors = batch.session, batch.tasks, batch.cursors
-    if not (batch.forget or session or tasks or batch.removed_tasks or cursors):
+    if not _changes_rows(batch):
         return NOTHING
+    session, cursors = batch.session, batch.cursors
     sessions = {session.id: _session_row(session)} if session else {}
-    task_rows: dict[tuple[str, str], TaskRow | None] = {
+    tasks: dict[tuple[str, str], TaskRow | None] = {
         (batch.session_id, task_id): None for task_id in batch.removed_tasks
     }
-    task_rows.update(((task.session_id, task.id), _task_row(task)) for task in tasks)
-    bodies = sum(len(row[-1]) for row in (*sessions.values(), *task_rows.values()) if row)
+    tasks.update(((task.session_id, task.id), _task_row(task)) for task in batch.tasks)
+    inputs = {(each.session_id, each.id): input_row(each) for each in batch.inputs}
+    messages = {(each.session_id, each.id): message_row(each) for each in batch.messages}
+    spenders: dict[str, SpenderRow] = {}
+    spent: dict[LineKey, SpendingRow] = {}
+    for entry in batch.spent:
+        spenders.setdefault(entry.session_id, spender_row(entry))
+        add_row(spent, spending_row(entry))
+    done = {} if batch.done_once is None else {batch.done_once.key: done_row(batch.done_once)}
+    rows = (*sessions.values(), *tasks.values(), *inputs.values(), *messages.values())
     return Changes(
         forgotten=(batch.session_id,) if batch.forget else (),
         sessions=sessions,
-        tasks=task_rows,
+        tasks=tasks,
         cursors=cursors,
-        size=bodies + _CURSOR_BYTES * len(cursors),
+        inputs=inputs,
+        messages=messages,
+        spenders=spenders,
+        spent=spent,
+        done=done,
+        size=sum(len(row[-1]) for row in rows if row)
+        + _CURSOR_BYTES * len(cursors)
+        + _SPENDING_BYTES * len(spent)
+        + _DONE_BYTES * len(done),
+    )
+
+
+def _changes_rows(batch: Batch) -> bool:
+    return bool(
+        batch.forget
+        or batch.session
+        or batch.tasks
+        or batch.removed_tasks
+        or batch.cursors
+        or batch.inputs
+        or batch.messages
+        or batch.spent
+        or batch.done_once
     )
 
 
@@ -88,23 +144,63 @@ def _task_row(task: Task) -> TaskRow:
 
 def merged(several: Iterable[Changes]) -> Changes:
     """Make one of many, with the same outcome as one after another."""
-    forgotten: dict[str, None] = {}
-    sessions: dict[str, SessionRow] = {}
-    tasks: dict[tuple[str, str], TaskRow | None] = {}
-    cursors: dict[str, str | None] = {}
+    result = _Merged()
     for changes in several:
-        if changes is NOTHING:
-            continue
+        if changes is not NOTHING:
+            result.add(changes)
+    return Changes(
+        forgotten=tuple(result.forgotten),
+        sessions=result.sessions,
+        tasks=result.tasks,
+        cursors=result.cursors,
+        inputs=result.inputs,
+        messages=result.messages,
+        spenders=result.spenders,
+        spent=result.spent,
+        done=result.done,
+    )
+
+
+@attrs.define
+class _Merged:
+    """What :func:`merged` has so far; see :class:`Changes`."""
+
+    forgotten: dict[str, None] = attrs.field(factory=dict)
+    sessions: dict[str, SessionRow] = attrs.field(factory=dict)
+    tasks: dict[tuple[str, str], TaskRow | None] = attrs.field(factory=dict)
+    cursors: dict[str, str | None] = attrs.field(factory=dict)
+    inputs: dict[tuple[str, str], BodyRow] = attrs.field(factory=dict)
+    messages: dict[tuple[str, str], BodyRow] = attrs.field(factory=dict)
+    spenders: dict[str, SpenderRow] = attrs.field(factory=dict)
+    spent: dict[LineKey, SpendingRow] = attrs.field(factory=dict)
+    done: dict[str, DoneRow] = attrs.field(factory=dict)
+
+    def add(self, changes: Changes) -> None:
         for session_id in changes.forgotten:
-            forgotten[session_id] = None
-            sessions.pop(session_id, None)
-            tasks = {key: row for key, row in tasks.items() if key[0] != session_id}
-            prefix = cursor_prefix(session_id)
-            cursors = {name: v for name, v in cursors.items() if not name.startswith(prefix)}
-        sessions.update(changes.sessions)
-        tasks.update(changes.tasks)
-        cursors.update(changes.cursors)
-    return Changes(forgotten=tuple(forgotten), sessions=sessions, tasks=tasks, cursors=cursors)
+            self._forget(session_id)
+        self.sessions.update(changes.sessions)
+        self.tasks.update(changes.tasks)
+        self.cursors.update(changes.cursors)
+        self.inputs.update(changes.inputs)
+        self.messages.update(changes.messages)
+        for session_id, spender in changes.spenders.items():
+            self.spenders.setdefault(session_id, spender)
+        for row in changes.spent.values():
+            add_row(self.spent, row)
+        self.done.update(changes.done)
+
+    def _forget(self, session_id: str) -> None:
+        self.forgotten[session_id] = None
+        self.sessions.pop(session_id, None)
+        self.tasks = _without(self.tasks, session_id)
+        self.inputs = _without(self.inputs, session_id)
+        self.messages = _without(self.messages, session_id)
+        prefix = cursor_prefix(session_id)
+        self.cursors = {n: v for n, v in self.cursors.items() if not n.startswith(prefix)}
+
+
+def _without(rows: Mapping[tuple[str, str], Row], session_id: str) -> dict[tuple[str, str], Row]:
+    return {key: row for key, row in rows.items() if key[0] != session_id}
 
 
 def cursor_prefix(session_id: str) -> str:

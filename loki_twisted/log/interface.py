@@ -247,7 +247,11 @@ class IRecords(Interface):
         """What was spent, added up."""
 
     def done_once(key: str) -> Deferred[DoneOnce | None]:
-        """What was done under a key, or None. Those older than a day are dropped now and then."""
+        """
+        What was done under a key, or None.
+
+        It may be longer ago than a key is known: those older than a day are dropped now and then.
+        """
 
     def cursors(prefix: str) -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""

@@ -20,7 +20,9 @@ import attrs
 
 from loki_twisted.log import history, holdings, records, schema
 from loki_twisted.log.faults import DAMAGE, Damaged
+from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.interface import Bounds
+from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
 from loki_twisted.log.upgrading import upgrade
@@ -252,6 +254,8 @@ def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
         raise Damaged(str(found))
     records.sessions(connection)
     records.tasks(connection, TaskQuery(limit=None))
+    INPUTS.all(connection)
+    MESSAGES.all(connection)
     after = events = 0
     while after < bounds.newest:
         page = history.read(connection, after, bounds.newest, EVERYTHING, _CHECKED_BYTES)

@@ -48,3 +48,9 @@ def decoded(decode: Callable[[bytes], Value], stored: bytes) -> Value:
         return decode(stored)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Damaged(_NOT_WHAT_WAS_WRITTEN) from error
+
+
+def as_list(bodies: bytes) -> bytes:
+    """Make a JSON list of bodies with commas between them."""
+    # SQLite takes 5 ms to put brackets around a megabyte, as long as for all else.
+    return b"[%b]" % bodies

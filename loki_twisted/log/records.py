@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from loki_twisted.log.changes import behind_prefix
-from loki_twisted.log.query import decoded, rows_of
+from loki_twisted.log.query import as_list, decoded, rows_of
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
@@ -58,14 +58,14 @@ def sessions(connection: apsw.Connection) -> list[Session]:
         "SELECT CAST(ifnull(group_concat(body, ','), '') AS BLOB)"
         " FROM (SELECT body FROM sessions ORDER BY started_at, id)",
     )
-    return decoded(_sessions_from_json, _as_list(body))
+    return decoded(_sessions_from_json, as_list(body))
 
 
 def tasks(connection: apsw.Connection, query: TaskQuery) -> TaskPage:
     """A page of tasks; those of the same time in the order in which they came."""
     statement, values = _statement(query)
     [(total, last, bodies)] = rows_of(connection, statement, values)
-    found = tuple(decoded(_tasks_from_json, _as_list(bodies)))
+    found = tuple(decoded(_tasks_from_json, as_list(bodies)))
     if query.limit is None or len(found) <= query.limit:
         return TaskPage(found, total)
     found = found[:-1]
@@ -171,8 +171,3 @@ def cursors(connection: apsw.Connection, prefix: str) -> dict[str, str]:
         {"prefix": prefix, "behind": behind},
     )
     return decoded(_pairs_from_json, body)
-
-
-def _as_list(bodies: bytes) -> bytes:
-    # SQLite takes 5 ms to put brackets around a megabyte, as long as for all else.
-    return b"[%b]" % bodies

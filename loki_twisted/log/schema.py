@@ -12,11 +12,14 @@ Rules:
 - ``spans`` has a row for each :data:`SPAN` numbers in which blocks begin. Its ``mask`` has the bits
   of all of their masks; where some were deleted it may have more. ``session_spans`` has the same
   for each session, and each :data:`SESSION_SPAN` numbers.
-- ``body`` of a session or a task is its JSON. The other columns repeat what
+- ``body`` of a session, a task, an input or a message is its JSON. The other columns repeat what
   queries sort and select by. ``created_at`` of a task without a time is empty, so that it has a
   place in the order too; that of one from a file of version 1 to 3 was NULL there.
 - ``task_totals`` has the number of tasks of each status that there ever was. Triggers keep it, so
   nothing that writes tasks has to.
+- ``spendings`` has a row for each session, turn and model, to which amounts are added; its ``at_ms``
+  is that of the first. ``origins`` has bits, see ``log/spending_rows.py``. Neither it nor ``spenders``
+  has anything to do with ``sessions``: what was spent stays when a session goes.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
   cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a
@@ -33,7 +36,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x4C6F6B69
 """``Loki``: stands in the header of our files, where ``file(1)`` looks for it too."""
 
-VERSION: Final = 4
+VERSION: Final = 5
 """The version of the tables below."""
 
 SPAN: Final = 64
@@ -113,6 +116,59 @@ END""",
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID""",
+    """CREATE TABLE inputs(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX inputs_open ON inputs(created_at, number) WHERE open""",
+    """CREATE INDEX inputs_of_session ON inputs(session_id, created_at, number)""",
+    """CREATE TABLE messages(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    queued INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX messages_queued ON messages(created_at, number) WHERE queued""",
+    """CREATE INDEX messages_of_session ON messages(session_id, created_at, number)""",
+    """CREATE TABLE spenders(
+    session_id TEXT PRIMARY KEY,
+    project_dir TEXT NOT NULL,
+    provider TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX spenders_by_project ON spenders(project_dir, session_id)""",
+    """CREATE TABLE spendings(
+    session_id TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    origins INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    api_calls INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    PRIMARY KEY(session_id, turn, model)
+) WITHOUT ROWID""",
+    """CREATE INDEX spendings_by_time ON spendings(at_ms)""",
+    """CREATE TABLE done_once(
+    key TEXT PRIMARY KEY,
+    operation TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX done_by_time ON done_once(at_ms)""",
 )
 """What makes an empty database a log. SQLite keeps these texts, letter by letter."""
 

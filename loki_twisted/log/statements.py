@@ -14,8 +14,12 @@ from typing import Final
 import apsw
 
 from loki_twisted.log.changes import Changes, behind_prefix, cursor_prefix
+from loki_twisted.log.done_rows import PUT_DONE, drop_old
+from loki_twisted.log.input_rows import INPUTS
+from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.rows import BlockRow
 from loki_twisted.log.schema import SESSION_SPAN, SPAN
+from loki_twisted.log.spending_rows import PUT_SPENDERS, PUT_SPENDINGS
 
 _MAX_ROWS: Final = 64
 
@@ -49,6 +53,8 @@ _CURSORS: Final = (
     "(?,?)",
     " ON CONFLICT(name) DO UPDATE SET value = excluded.value",
 )
+_INPUTS: Final = INPUTS.put
+_MESSAGES: Final = MESSAGES.put
 _REMOVED_TASKS: Final = ("DELETE FROM tasks WHERE (session_id, id) IN (VALUES ", "(?,?)", ")")
 _REMOVED_CURSORS: Final = ("DELETE FROM cursors WHERE name IN (VALUES ", "(?)", ")")
 
@@ -69,6 +75,14 @@ def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Chan
     _put(connection, _TASKS, [row for row in changes.tasks.values() if row is not None])
     _put(connection, _REMOVED_CURSORS, [(k,) for k, v in changes.cursors.items() if v is None])
     _put(connection, _CURSORS, [(k, v) for k, v in changes.cursors.items() if v is not None])
+    _put(connection, _INPUTS, list(changes.inputs.values()))
+    _put(connection, _MESSAGES, list(changes.messages.values()))
+    _put(connection, PUT_SPENDERS, list(changes.spenders.values()))
+    _put(connection, PUT_SPENDINGS, list(changes.spent.values()))
+    if changes.done:
+        done = list(changes.done.values())
+        _put(connection, PUT_DONE, done)
+        drop_old(connection, done)
 
 
 def _spans_of(blocks: Sequence[BlockRow]) -> dict[int, int]:
@@ -91,6 +105,8 @@ def _forget(connection: apsw.Connection, session_id: str) -> None:
     prefix = cursor_prefix(session_id)
     connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
     connection.execute("DELETE FROM tasks WHERE session_id = ?", (session_id,))
+    connection.execute("DELETE FROM inputs WHERE session_id = ?", (session_id,))
+    connection.execute("DELETE FROM messages WHERE session_id = ?", (session_id,))
     connection.execute(
         "DELETE FROM cursors WHERE name >= ? AND name < ?", (prefix, behind_prefix(prefix))
     )

@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.log import history, records
+from loki_twisted.log import history, input_rows, message_rows, records
+from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
 from loki_twisted.log.intake import DEFAULT_LIMITS, Intake, Limits
 from loki_twisted.log.interface import (
@@ -33,7 +34,12 @@ from loki_twisted.log.lanes import Lane
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
+from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.inputs import Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Message, MessagePage
+from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
@@ -201,6 +207,38 @@ class SQLiteEventLog:
     def task_counts(self, session_id: str) -> Deferred[TaskCounts]:
         """Counts of one session's tasks."""
         return self._readers.ask(lambda connection: records.task_counts(connection, session_id))
+
+    def open_inputs(self) -> Deferred[list[Input]]:
+        """All inputs that are open."""
+        return self._readers.ask(input_rows.open_inputs, Lane.PAGES)
+
+    def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        """Inputs of a session."""
+        ask = partial(input_rows.inputs, session_id=session_id, limit=limit, offset=offset)
+        return self._readers.ask(ask, Lane.PAGES)
+
+    def input(self, session_id: str, input_id: str) -> Deferred[Input | None]:
+        """One input."""
+        ask = partial(input_rows.input_of, session_id=session_id, input_id=input_id)
+        return self._readers.ask(ask)
+
+    def queued_messages(self) -> Deferred[list[Message]]:
+        """All messages that wait."""
+        return self._readers.ask(message_rows.queued_messages, Lane.PAGES)
+
+    def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        """Messages of a session."""
+        ask = partial(message_rows.messages, session_id=session_id, limit=limit, offset=offset)
+        return self._readers.ask(ask, Lane.PAGES)
+
+    def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """What was spent."""
+        lane = Lane.SCANS if query.session_id is None else Lane.PAGES
+        return self._readers.ask(partial(ledger, query=query), lane)
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        """What was done under a key."""
+        return self._readers.ask(partial(done_once, key=key))
 
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""

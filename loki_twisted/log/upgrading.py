@@ -20,6 +20,9 @@ from loki_twisted.log.faults import Damaged
 
 _log: Final = Logger()
 
+_LAST_THAT_READS: Final = 3
+"""The steps from later versions look at no rows, and take no time."""
+
 
 def upgrade(connection: apsw.Connection) -> None:
     """
@@ -33,9 +36,10 @@ def upgrade(connection: apsw.Connection) -> None:
     version = found = connection.pragma("user_version")
     if found in _STEPS:
         _log.info(
-            "bringing the log from version {found} to {last}; all of it is read",
+            "bringing the log from version {found} to {last}{more}",
             found=found,
             last=max(_STEPS) + 1,
+            more="; all of it is read" if found <= _LAST_THAT_READS else "",
         )
     while isinstance(version, int) and version in _STEPS:
         connection.execute("BEGIN IMMEDIATE")
@@ -110,6 +114,12 @@ END""",
         connection.execute(statement)
 
 
+def _add_what_people_deal_with(connection: apsw.Connection) -> None:
+    """Version 5 has inputs, messages, the ledger, and what was done once."""
+    for statement in _VERSION_5:
+        connection.execute(statement)
+
+
 def _all_bits(connection: apsw.Connection) -> str:
     """An expression for the bits of all masks of a group of blocks."""
     # Whatever there is: kinds are added without another version.
@@ -119,9 +129,66 @@ def _all_bits(connection: apsw.Connection) -> str:
     return " | ".join(["0", *(f"max(mask & {1 << bit})" for bit in range(highest.bit_length()))])
 
 
+_VERSION_5: Final = (
+    """CREATE TABLE inputs(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    open INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX inputs_open ON inputs(created_at, number) WHERE open""",
+    """CREATE INDEX inputs_of_session ON inputs(session_id, created_at, number)""",
+    """CREATE TABLE messages(
+    number INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    queued INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE(session_id, id)
+)""",
+    """CREATE INDEX messages_queued ON messages(created_at, number) WHERE queued""",
+    """CREATE INDEX messages_of_session ON messages(session_id, created_at, number)""",
+    """CREATE TABLE spenders(
+    session_id TEXT PRIMARY KEY,
+    project_dir TEXT NOT NULL,
+    provider TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX spenders_by_project ON spenders(project_dir, session_id)""",
+    """CREATE TABLE spendings(
+    session_id TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    origins INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    api_calls INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    PRIMARY KEY(session_id, turn, model)
+) WITHOUT ROWID""",
+    """CREATE INDEX spendings_by_time ON spendings(at_ms)""",
+    """CREATE TABLE done_once(
+    key TEXT PRIMARY KEY,
+    operation TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) WITHOUT ROWID""",
+    """CREATE INDEX done_by_time ON done_once(at_ms)""",
+)
+
 _STEPS: Final[Mapping[int, Callable[[apsw.Connection], None]]] = {
     1: _add_spans,
     2: _add_session_spans,
     3: _put_tasks_in_order,
+    4: _add_what_people_deal_with,
 }
 """What brings a version to the next one."""

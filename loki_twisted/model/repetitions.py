@@ -32,3 +32,27 @@ class DoneOnce:
     session_id: str
     target: str
     at_ms: int
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class OnceKey:
+    """
+    The key under which a request is to be carried out once.
+
+    See :class:`DoneOnce` for its parts.
+    """
+
+    key: str
+    operation: str
+    fingerprint: str
+
+    def done(self, session_id: str, target: str, at_ms: int) -> DoneOnce:
+        """Say what was done under it, and when."""
+        return DoneOnce(
+            key=self.key,
+            operation=self.operation,
+            fingerprint=self.fingerprint,
+            session_id=session_id,
+            target=target,
+            at_ms=at_ms,
+        )

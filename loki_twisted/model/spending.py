@@ -25,6 +25,7 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     :ivar input_tokens: Read for the first time; those of the cache are counted apart.
     :ivar reasoning_tokens: Of the ``output_tokens``, where the agent says so.
+    :ivar other_tokens: Those of which the agent does not say what they were.
     :ivar cost: US dollars.
     """
 
@@ -33,6 +34,7 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    other_tokens: int = 0
     api_calls: int = 0
     cost: float = 0.0
 
@@ -44,11 +46,18 @@ class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
             + self.output_tokens
             + self.cache_read_tokens
             + self.cache_write_tokens
+            + self.other_tokens
         )
 
 
 NOTHING: Final = Spending()
 """Nothing was spent."""
+
+MOST_TOKENS: Final = 10**12
+"""More of a kind nobody spends at once: a number above it was made up, and counts as this."""
+
+MOST_DOLLARS: Final = 1e9
+"""Likewise."""
 
 
 def plus(one: Spending, other: Spending) -> Spending:
@@ -77,3 +86,23 @@ def booked(before: Spending, total: Spending) -> Spending:
 
 def _since(before: float, now: float) -> float:
     return now - before if now >= before else now
+
+
+def bounded(amount: Spending) -> Spending:
+    """
+    Leave of an amount what can be.
+
+    The numbers are those of agents. One that is below 0, or none at all, counts as 0, and one
+    beyond all measure as :data:`MOST_TOKENS` or :data:`MOST_DOLLARS`.
+    """
+    counts = {
+        name: int(_within(getattr(amount, name), MOST_TOKENS))
+        for name in Spending.__struct_fields__
+        if name != "cost"
+    }
+    return Spending(**counts, cost=float(_within(amount.cost, MOST_DOLLARS)))
+
+
+def _within(value: float, most: float) -> float:
+    # What is no number is not above 0 either.
+    return min(value, most) if value > 0 else 0

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from typing import TYPE_CHECKING
+
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred
@@ -20,11 +22,19 @@ from loki_twisted.agents.interface import IAgent
 from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords
 from loki_twisted.model.errors import SessionNotFound
 from loki_twisted.model.events import Fact
+from loki_twisted.model.inputs import Input
+from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.spending import Spending
 from loki_twisted.model.tasks import Task, TaskQuery
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.overview import Overview, overview_of
+from loki_twisted.sessions.rows import NO_ROWS, Rows, entries_between
 from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.talk import SILENCE, TALK_CURSOR, Talk, talk_from_text
+
+if TYPE_CHECKING:
+    from loki_twisted.sessions.conductor import Conductor
 
 _AGENTS_CURSOR = "agents"
 _DELETED_CURSOR = "deleted:"
@@ -42,6 +52,7 @@ class Record:
     :ivar in_flight: How many changes are on their way to the disk.
     :ivar agent: Its agent, while one of ours runs.
     :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
+    :ivar conductor: Who talks with its agent, while one of ours is followed.
     """
 
     state: SessionState
@@ -49,6 +60,7 @@ class Record:
     in_flight: int = 0
     agent: IAgent | None = None
     stop_ordered: bool = False
+    conductor: Conductor | None = None
 
     def note_stop(self) -> None:
         """Remember that the agent was told to stop, for the record that cannot be made of it."""
@@ -113,12 +125,22 @@ class SessionBook:
             for name in cursors
             if name.startswith(_DELETED_CURSOR)
         }
+        inputs: dict[str, dict[str, Input]] = {}
+        for each in await self._rows.open_inputs():
+            inputs.setdefault(each.session_id, {})[each.id] = each
+        messages: dict[str, list[Message]] = {}
+        for message in await self._rows.queued_messages():
+            messages.setdefault(message.session_id, []).append(message)
         for session in await self._rows.sessions():
             agents = cursors.get(f"{session.id}/{_AGENTS_CURSOR}")
+            talk = cursors.get(f"{session.id}/{TALK_CURSOR}")
             state = SessionState(
                 session,
                 tasks.get(session.id, {}),
                 msgspec.json.decode(agents, type=dict[str, str]) if agents else {},
+                inputs.get(session.id, {}),
+                tuple(messages.get(session.id, ())),
+                talk_from_text(talk) if talk else SILENCE,
             )
             self._records[session.id] = Record(state, committed=state)
         self._overview = None
@@ -149,9 +171,14 @@ class SessionBook:
             raise SessionNotFound.of(session_id)
         return record.committed.session
 
-    def add(self, session: Session) -> Record:
-        """Make room for a new session; :meth:`commit` then puts it on disk."""
-        record = self._records[session.id] = Record(SessionState(session))
+    def add(self, session: Session, counters: Mapping[str, Spending] | None = None) -> Record:
+        """
+        Make room for a new session; :meth:`commit` then puts it on disk.
+
+        :param counters: Totals of the conversation that it continues.
+        """
+        talk = Talk(counters=counters) if counters else SILENCE
+        record = self._records[session.id] = Record(SessionState(session, talk=talk))
         return record
 
     def remove(self, record: Record) -> None:
@@ -175,11 +202,15 @@ class SessionBook:
         state: SessionState,
         facts: Sequence[Fact] = (),
         cursors: Mapping[str, str | None] | None = None,
+        rows: Rows = NO_ROWS,
     ) -> Deferred[Session]:
         """
         Put a session into a new state, with the events that belong to it.
 
+        What it has used more than before goes into the ledger, unless the rows say that better.
+
         :param cursors: Positions to store with it.
+        :param rows: Rows of what its agent asks and is told.
         :returns: Fires with the session as it is then on disk.
         :raises StorageFailed: (through the Deferred) if it could not be stored.
         """
@@ -194,6 +225,8 @@ class SessionBook:
             stored[f"{record.id}/{_AGENTS_CURSOR}"] = msgspec.json.encode(
                 state.active_agents
             ).decode()
+        if state.talk != before.talk:
+            stored[f"{record.id}/{TALK_CURSOR}"] = state.talk.as_text()
         changed, gone = _task_rows(before.tasks, state.tasks)
         batch = Batch(
             session_id=record.id,
@@ -203,6 +236,10 @@ class SessionBook:
             tasks=changed,
             removed_tasks=gone,
             cursors=stored,
+            inputs=rows.inputs,
+            messages=rows.messages,
+            spent=rows.spent or entries_between(before, state, now_ms),
+            done_once=rows.done_once,
         )
         record.state = state
         record.in_flight += 1

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.conduct import Change
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState
 
@@ -17,12 +18,21 @@ _log = Logger()
 
 _RETRY_SECONDS = 1.0
 
+Decide = Callable[[SessionState], Change]
+
+
+def ended_as(before: SessionState, change: Change) -> Change:
+    """Add the event of an end to the change that is the end."""
+    session = change.state.session
+    facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
+    return Change(change.state, [*change.facts, *facts], change.rows)
+
 
 async def commit_end(
     reactor: IReactorTime,
     book: SessionBook,
     record: Record,
-    decide: Callable[[SessionState], SessionState],
+    decide: Decide,
     after: Callable[[Record], None],
 ) -> None:
     """
@@ -32,15 +42,13 @@ async def commit_end(
     server ends before that, nothing is lost: the agent's exit stays on disk
     beside its output, and the next server does the same from there.
 
-    :param decide: Makes the final state from the newest one.
+    :param decide: Makes the change to the final state from the newest one.
     :param after: Called once when it is on disk.
     """
     before = record.state
-    state = decide(before)
-    session = state.session
-    facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
+    change = ended_as(before, decide(before))
     try:
-        await book.commit(record, state, facts)
+        await book.commit(record, change.state, change.facts, {}, change.rows)
     except (StorageFailed, Unavailable) as error:
         _log.warn("The end of {id} is not on record yet: {error}", id=record.id, error=str(error))
         reactor.callLater(_RETRY_SECONDS, _again, reactor, book, record, decide, after)
@@ -52,7 +60,7 @@ def _again(
     reactor: IReactorTime,
     book: SessionBook,
     record: Record,
-    decide: Callable[[SessionState], SessionState],
+    decide: Decide,
     after: Callable[[Record], None],
 ) -> None:
     done = ensureDeferred(commit_end(reactor, book, record, decide, after))

@@ -8,6 +8,10 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.messages import Delivery, Message, MessagePage
+from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -26,7 +30,7 @@ class SessionQuery:
 @attrs.frozen(slots=True)
 class SessionPage:
     """
-    A page of sessions, newest first.
+    A page of sessions, newest first; those that wait alone in the order of their turns.
 
     :ivar total: How many match the query in all.
     :ivar running: How many sessions of all have not ended and are not queued.
@@ -37,17 +41,36 @@ class SessionPage:
     running: int
 
 
+@attrs.frozen(slots=True)
+class GivenInput:
+    """
+    What became of a text for the agent of a session.
+
+    :ivar session: As it stands then.
+    :ivar answered: The input that it answered, if one was open.
+    :ivar message: The message that it became, if not; None too for a run of Loki Mode, which reads
+        it from a file.
+    """
+
+    session: Session
+    answered: Input | None = None
+    message: Message | None = None
+
+
 class ISessions(Interface):
     """Everything one can do with sessions. An order returns when it is on record."""
 
-    def start(wanted: StartSession) -> Deferred[Session]:
+    def start(wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
         """
         Start a session.
 
+        :param once: The key of the request, if it has one. So with the other orders.
+
         :returns: The session, ``starting`` or ``running`` (or ``queued``, if that was asked for).
         :raises InvalidRequest: for a path outside the allowed roots, or a file that is not there.
-        :raises SessionAlreadyRunning: while one runs in the same project directory.
-        :raises TooManySessions: while as many run as may.
+        :raises SessionAlreadyRunning: while as many run in the same project directory as may, or
+            one waits to that comes first.
+        :raises TooManySessions: while as many run as may, in all or of its provider.
         :raises ProviderNotAvailable: if the program is not installed.
         :raises AgentNotStarted: if it could not be started.
         :raises StorageFailed: if it could not be put on record; nothing was started then.
@@ -68,8 +91,69 @@ class ISessions(Interface):
     def resume(session_id: str) -> Deferred[Session]:
         """Let a paused session go on. Raises as :meth:`stop` does."""
 
-    def give_input(session_id: str, text: str, context: str | None) -> Deferred[Session]:
-        """Send text to a session's agent. Raises as :meth:`stop`, or Conflict if it takes none."""
+    def give_input(
+        session_id: str,
+        text: str,
+        context: str | None,
+        *,
+        delivery: Delivery = Delivery.NEXT,
+        by: str = "local",
+        once: OnceKey | None = None,
+    ) -> Deferred[GivenInput]:
+        """
+        Send text to a session's agent: if exactly one input is open it is the answer to that, else
+        it is the next message.
+
+        :param by: Who sends it.
+        :raises InvalidRequest: if it answers an input that takes no text, and is none of its
+            options.
+
+        Raises also as :meth:`stop`, and Conflict if the agent takes no messages.
+        """
+
+    def answer(
+        session_id: str, input_id: str, answer: Answer, by: str, once: OnceKey | None = None
+    ) -> Deferred[Input]:
+        """
+        Answer an input. The same answer again changes nothing.
+
+        :raises SessionNotFound: if there is no such session.
+        :raises NotFound: if it has no such input.
+        :raises InvalidRequest: if that is no answer to it.
+        :raises Conflict: if it was answered otherwise, or withdrawn.
+        """
+
+    def interrupt(session_id: str) -> Deferred[Session]:
+        """Let the agent leave off what it is doing. Raises as :meth:`stop` does."""
+
+    def continue_session(
+        session_id: str, wanted: StartSession, once: OnceKey | None = None
+    ) -> Deferred[Session]:
+        """
+        Go on with the conversation of a session that has ended, in a new one.
+
+        :param wanted: The prompt is what is said next. Provider and project directory are those of
+            the session, whatever stands here.
+        :returns: The new session.
+        :raises Conflict: if it has not ended, or its conversation cannot be continued.
+
+        Raises also as :meth:`start` does.
+        """
+
+    def open_inputs() -> Sequence[Input]:
+        """All inputs that are open, oldest first."""
+
+    def inputs(session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        """Inputs of a session, newest first. Raises SessionNotFound."""
+
+    def input(session_id: str, input_id: str) -> Deferred[Input]:
+        """One input. Raises SessionNotFound, or NotFound."""
+
+    def done_once(key: str) -> Deferred[DoneOnce | None]:
+        """What was carried out under a key in the last 24 hours, or None."""
+
+    def messages(session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        """Messages of a session, newest first. Raises SessionNotFound."""
 
     def delete(session_id: str) -> Deferred[None]:
         """
@@ -87,7 +171,7 @@ class ISessions(Interface):
         """
 
     def list(query: SessionQuery) -> SessionPage:
-        """Some sessions."""
+        """Some sessions. The queued ones, asked for alone, come in the order of their turns."""
 
     def counts() -> dict[SessionStatus, int]:
         """How many sessions there are by status; statuses that none has are missing."""
@@ -119,3 +203,10 @@ class ISessions(Interface):
 
     def task_counts(session_id: str) -> Deferred[TaskCounts]:
         """Counts of a session's tasks. Raises as :meth:`tasks` does."""
+
+    def usage(query: LedgerQuery) -> Deferred[LedgerPage]:
+        """
+        What was spent, added up, also by sessions that were deleted.
+
+        :raises StorageFailed: (through the Deferred) if the log cannot be read.
+        """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import attrs
 import msgspec
@@ -11,7 +12,6 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.agents.interface import (
-    LOKI_MODE,
     IAgent,
     IAgentRunner,
     IProviders,
@@ -19,35 +19,46 @@ from loki_twisted.agents.interface import (
     LaunchRequest,
 )
 from loki_twisted.log.interface import IRecords
+from loki_twisted.model.budget import Budget
 from loki_twisted.model.errors import (
     AgentNotStarted,
     LokiError,
     SessionAlreadyRunning,
     StorageFailed,
-    TooManySessions,
     Unavailable,
 )
 from loki_twisted.model.events import Fact
 from loki_twisted.model.identifiers import session_id
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.sessions import Session, SessionStatus, Steering
+from loki_twisted.model.repetitions import OnceKey
+from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus, Steering
+from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conduct import UNLIMITED, Change
+from loki_twisted.sessions.conditions import updated
+from loki_twisted.sessions.conductor import Conductor
+from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.following import AgentFollower
+from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.places import find_place
+from loki_twisted.sessions.queue import Slots
+from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.waiting import WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
 
 DEFAULT_PROVIDER = "claude"
 _REQUEST = "request"
-_DEADLINE = "deadline"
+_DRIVER = "driver"
 _RETRY_SECONDS = 1.0
 _TURN_SECONDS = 2.0
 
@@ -60,11 +71,28 @@ class LaunchPolicy:
     :ivar loki_dir: Absolute path of the server's own project directory.
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
+    :ivar max_per_provider: How many of a provider, by its name.
+    :ivar max_per_project: How many in one project directory.
+    :ivar inputs: What becomes of inputs that nobody answers, unless a session says so itself.
+    :ivar patience: How long agents may be silent.
     """
 
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
+    max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
+    max_per_project: int = 1
+    inputs: InputPolicy = InputPolicy()
+    patience: Patience = Patience()
+
+    @property
+    def slots(self) -> Slots:
+        """How many sessions may be at work at once, of each kind."""
+        return Slots(
+            server=self.max_sessions,
+            project=self.max_per_project,
+            providers=self.max_per_provider,
+        )
 
     @property
     def watched(self) -> Sequence[str]:
@@ -100,11 +128,29 @@ class Launcher:
     runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
-    _deadlines: dict[str, IDelayedCall] = attrs.field(factory=dict, init=False)
+    line: WaitingLine = attrs.field(init=False)
+    deadlines: Deadlines = attrs.field(init=False)
+
+    @deadlines.default
+    def _make_deadlines(self) -> Deadlines:
+        return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
-    async def start(self, wanted: StartSession) -> Session:
-        """See :meth:`ISessions.start`."""
+    @line.default
+    def _make_line(self) -> WaitingLine:
+        return WaitingLine(self.book, self.policy.slots, self._stranger)
+
+    async def start(
+        self,
+        wanted: StartSession,
+        once: OnceKey | None = None,
+        before: Session | None = None,
+    ) -> Session:
+        """
+        See :meth:`ISessions.start`.
+
+        :param before: The session whose conversation is continued.
+        """
         if self.refusal is not None:
             raise Unavailable(self.refusal)
         policy = self.policy
@@ -121,6 +167,9 @@ class Launcher:
             updated_at=iso_from_ms(now_ms),
             prd_path=place.prd_path,
             model=wanted.model,
+            priority=wanted.priority,
+            continues=None if before is None else before.id,
+            conversation=None if before is None else before.conversation,
         )
         plan = self._plan(session, wanted)
         session = msgspec.structs.replace(
@@ -128,16 +177,19 @@ class Launcher:
             accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
             steered_by=plan.steered_by,
         )
-        obstacle = self._obstacle(session)
+        obstacle = self.line.obstacle(session)
         if obstacle is not None:
             if not wanted.queue:
                 raise obstacle
             session = msgspec.structs.replace(
-                session, status=SessionStatus.QUEUED, reason=str(obstacle)
+                session,
+                status=SessionStatus.QUEUED,
+                reason=str(obstacle),
+                reason_code=ReasonCode.QUEUED,
             )
-        record = self.book.add(session)
+        record = self.book.add(session, self._counters_of(before))
         try:
-            await self._put_on_record(record, wanted)
+            await self._put_on_record(record, wanted, plan, once)
         except LokiError:
             self.book.remove(record)
             raise
@@ -145,25 +197,50 @@ class Launcher:
             if _is_foreign(obstacle):
                 self._give_turns_later()
             return session
-        return await self._launch(record, plan, wanted.options.timeout)
+        return await self._launch(record, plan, wanted)
 
-    def _put_on_record(self, record: Record, wanted: StartSession) -> Deferred[Session]:
-        asked = msgspec.json.encode(wanted).decode()
-        return self.book.commit(record, record.state, (), {f"{record.id}/{_REQUEST}": asked})
+    def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
+        """What was counted in a conversation before: its totals go on from there."""
+        record = None if before is None else self.book.find(before.id)
+        return {} if record is None else record.state.talk.counters
+
+    def _put_on_record(
+        self,
+        record: Record,
+        wanted: StartSession,
+        plan: LaunchPlan,
+        once: OnceKey | None = None,
+    ) -> Deferred[Session]:
+        cursors = {
+            f"{record.id}/{_REQUEST}": msgspec.json.encode(wanted).decode(),
+            f"{record.id}/{_DRIVER}": plan.driven_by,
+        }
+        facts = []
+        if record.status is SessionStatus.QUEUED:
+            cursors |= self.line.enter(record.id)
+            facts.append(updated(record.state.session))
+        done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
+        rows = Rows(done_once=done_once)
+        return self.book.commit(record, record.state, facts, cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
-        return self.providers.plan(
-            LaunchRequest(
-                session_id=session.id,
-                project_dir=session.project_dir,
-                loki_dir=self.policy.loki_dir,
-                provider=session.provider,
-                prd_path=session.prd_path,
-                prompt=wanted.prompt,
-                model=wanted.model,
-                dry_run=wanted.options.dry_run,
-                verbose=wanted.options.verbose,
-            )
+        return self.providers.plan(self._request(session, wanted, session.provider))
+
+    def _request(self, session: Session, wanted: StartSession, provider: str) -> LaunchRequest:
+        return LaunchRequest(
+            session_id=session.id,
+            project_dir=session.project_dir,
+            loki_dir=self.policy.loki_dir,
+            provider=provider,
+            prd_path=session.prd_path,
+            prompt=wanted.prompt,
+            model=wanted.model,
+            dry_run=wanted.options.dry_run,
+            verbose=wanted.options.verbose,
+            conversation=session.conversation,
+            stays_open=wanted.options.stay_open,
+            direct=wanted.options.direct,
+            command=wanted.command,
         )
 
     def _at_work(self) -> list[Record]:
@@ -175,30 +252,18 @@ class Launcher:
             and record.status is not SessionStatus.QUEUED
         ]
 
-    def _obstacle(self, session: Session) -> LokiError | None:
-        """Say what keeps a session from starting now."""
-        at_work = self._at_work()
-        for record in at_work:
-            if record.state.session.project_dir == session.project_dir:
-                msg = f"Session {record.id} already runs in {session.project_dir}."
-                return SessionAlreadyRunning(msg, {"sessionId": record.id})
-        if len(at_work) >= self.policy.max_sessions:
-            msg = f"{len(at_work)} sessions are at work, which is as many as may be."
-            return TooManySessions(msg, {"maxSessions": self.policy.max_sessions})
-        return self._foreign_obstacle(session)
-
-    def _foreign_obstacle(self, session: Session) -> LokiError | None:
+    def _stranger(self, project_dir: str) -> LokiError | None:
         """Say if somebody else runs Loki Mode in the directory: ours would only end at once."""
-        run = self.steerer.foreign_run(session.project_dir)
+        run = self.steerer.foreign_run(project_dir)
         if run is None:
             return None
-        observed = self.steerer.session_of(session.project_dir, run)
+        observed = self.steerer.session_of(project_dir, run)
         name = "Somebody else" if observed is None else f"Session {observed}, which is not ours,"
-        msg = f"{name} already runs Loki Mode in {session.project_dir} (process {run.pid})."
+        msg = f"{name} already runs Loki Mode in {project_dir} (process {run.pid})."
         details = {} if observed is None else {"sessionId": observed}
         return SessionAlreadyRunning(msg, {**details, "pid": run.pid})
 
-    async def _launch(self, record: Record, plan: LaunchPlan, timeout_ms: int | None) -> Session:
+    async def _launch(self, record: Record, plan: LaunchPlan, wanted: StartSession) -> Session:
         self._watch(record)
         try:
             agent = await self.runner.start(record.id, plan)
@@ -212,14 +277,50 @@ class Launcher:
             msg = f"The agent could not be taken in charge: {error}"
             raise AgentNotStarted(msg) from error
         record.agent = agent
+        self._conduct(record, wanted, plan.driven_by)
         try:
-            return await self._launched(record, agent, timeout_ms)
+            return await self._launched(record, agent, wanted.options.timeout)
         except (StorageFailed, Unavailable):
             # Nobody was told that it runs, so it must not.
             record.note_stop()
             raise
         finally:
             await self._follow(record, agent)
+
+    def _conduct(self, record: Record, wanted: StartSession, provider: str) -> None:
+        """Have a conductor for a session."""
+        session = record.state.session
+        request = self._request(session, wanted, provider)
+        record.conductor = Conductor(
+            record,
+            Circumstances(
+                reactor=self.reactor,
+                book=self.book,
+                redactor=self.redactor,
+                make_driver=lambda memory: self.providers.driver(request, memory),
+                mint=self.mint,
+                now_ms=self.now_ms,
+                settle=lambda: self._settle(session.project_dir),
+                ending=lambda: self.steerer.ending(record),
+                after=self._after_end,
+                stop=self._over_budget,
+                policy=self._input_policy(wanted),
+                budget=_budget_of(wanted),
+                patience=self.policy.patience,
+            ),
+        )
+
+    def mint(self, kind: str) -> str:
+        """Make a new id of a kind, ``input`` for example."""
+        return f"{kind}_{self.now_ms()}_{self.entropy(4).hex()}"
+
+    def _input_policy(self, wanted: StartSession) -> InputPolicy:
+        own, options = self.policy.inputs, wanted.options
+        said = options.on_unanswered
+        return InputPolicy(
+            own.on_unanswered if said is None else OnUnanswered(said),
+            own.limit_ms if options.input_timeout is None else options.input_timeout,
+        )
 
     def _launched(
         self, record: Record, agent: IAgent, timeout_ms: int | None = None
@@ -228,16 +329,18 @@ class Launcher:
         state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
         message = f"Started with provider {state.session.provider}."
         fact = Fact("session:started", {"status": str(status), "message": message})
-        limit = (
-            {}
-            if timeout_ms is None
-            else {f"{record.id}/{_DEADLINE}": str(self.now_ms() + timeout_ms)}
-        )
-        return self.book.commit(record, state, [fact], limit)
+        limit = self.deadlines.cursors(record, timeout_ms)
+        conductor = record.conductor
+        if conductor is None or self.steerer.steers(record):
+            return self.book.commit(record, state, [fact], limit)
+        return conductor.begin(state, [fact], limit)
 
     async def _fail(self, record: Record, reason: str) -> None:
-        def failed(state: SessionState) -> SessionState:
-            return with_status(state, next_status(state.session.status, Step.FAIL), reason=reason)
+        def failed(state: SessionState) -> Change:
+            status = next_status(state.session.status, Step.FAIL)
+            return Change(
+                with_status(state, status, reason=reason, code=ReasonCode.NOT_STARTED), ()
+            )
 
         await commit_end(self.reactor, self.book, record, failed, self._after_end)
 
@@ -251,25 +354,16 @@ class Launcher:
         else:
             agent.resume()
         cursors = await self.records.cursors(f"{record.id}/")
-        project_dir = record.state.session.project_dir
-        is_run = self.steerer.steers(record)
-        follower = AgentFollower(
-            self.reactor,
-            self.book,
-            record,
-            self.providers.driver(LOKI_MODE if is_run else record.state.session.provider),
-            self.redactor,
-            lambda: self._settle(project_dir),
-            lambda: self.steerer.ending(record),
-            self._after_end,
-        )
-        agent.follow(cursors, follower)
-        if is_run:
+        conductor = record.conductor
+        if conductor is None:
+            wanted = _asked(cursors[f"{record.id}/{_REQUEST}"])
+            self._conduct(record, wanted, cursors.get(f"{record.id}/{_DRIVER}", ""))
+            conductor = cast("Conductor", record.conductor)
+        agent.follow(cursors, conductor)
+        conductor.go_on()
+        if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)
-        deadline = cursors.get(f"{record.id}/{_DEADLINE}")
-        if deadline is not None:
-            seconds = max(0.0, (int(deadline) - self.now_ms()) / 1000)
-            self._deadlines[record.id] = self.reactor.callLater(seconds, self._expire, record)
+        self.deadlines.watch(record, cursors)
 
     async def _settle(self, project_dir: str) -> None:
         """Have everything told that an agent has left in its state directory."""
@@ -279,12 +373,18 @@ class Launcher:
             await judged
 
     def _expire(self, record: Record) -> None:
-        self._deadlines.pop(record.id, None)
-        reason = "It ran longer than its time limit."
-        done = ensureDeferred(self.stop(record, reason))
+        self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
+
+    def _over_budget(self, record: Record, reason: str) -> None:
+        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
+
+    def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
+        done = ensureDeferred(self.stop(record, reason, code))
         done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
 
-    async def stop(self, record: Record, reason: str | None = None) -> Session:
+    async def stop(
+        self, record: Record, reason: str | None = None, code: ReasonCode | None = None
+    ) -> Session:
         """
         Order a session of ours to stop, and say so even if it cannot be put on record.
 
@@ -303,19 +403,20 @@ class Launcher:
             return record.state.session
         facts = facts_between(before, status) if status.is_final else []
         try:
-            return await self.book.commit(
-                record, with_status(record.state, status, reason=reason), facts
+            session = await self.book.commit(
+                record, with_status(record.state, status, reason=reason, code=code), facts
             )
         except (StorageFailed, Unavailable) as error:
             if status.is_final:
                 raise
             _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
             return record.state.session
+        if status.is_final:
+            self.give_turns()  # it may have kept its project directory from others
+        return session
 
     def _after_end(self, record: Record) -> None:
-        deadline = self._deadlines.pop(record.id, None)
-        if deadline is not None:
-            deadline.cancel()
+        self.deadlines.forget(record)
         directory = record.state.session.project_dir
         in_use = any(other.state.session.project_dir == directory for other in self._at_work())
         if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
@@ -331,25 +432,39 @@ class Launcher:
         ]
 
     def give_turns(self) -> None:
-        """Launch the sessions that wait, first come first served, as far as there are places."""
+        """Launch the sessions that wait, in the order of their line, as far as there are slots."""
         if self.refusal is not None:
             return
-        waiting = [record for record in self.book if record.status is SessionStatus.QUEUED]
-        for record in sorted(waiting, key=lambda r: r.state.session.started_at):
-            obstacle = self._obstacle(record.state.session)
-            if _is_foreign(obstacle):
-                self._give_turns_later()
-            if obstacle is None:
-                status = next_status(record.status, Step.TURN)
-                stored = self.book.commit(record, with_status(record.state, status))
-                done = ensureDeferred(self._take_turn(record, stored))
-                done.addErrback(
-                    lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-                )
+        started, obstacles = self.line.turns()
+        # All of it is decided before the first is launched: its end may be the next turn.
+        launches = [(record, self._begin_turn(record)) for record in started]
+        for record, obstacle in obstacles:
+            self._tell_obstacle(record, obstacle)
+        for record, stored in launches:
+            done = ensureDeferred(self._take_turn(record, stored))
+            done.addErrback(
+                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
+            )
+
+    def _begin_turn(self, record: Record) -> Deferred[Session]:
+        state = with_status(record.state, next_status(record.status, Step.TURN))
+        return self.book.commit(record, state, (), self.line.leave(record.id))
+
+    def _tell_obstacle(self, record: Record, obstacle: LokiError) -> None:
+        """Say what a session waits for, where that has changed."""
+        if _is_foreign(obstacle):
+            self._give_turns_later()
+        reason = str(obstacle)
+        if record.state.session.reason != reason:
+            state = with_status(
+                record.state, record.status, reason=reason, code=ReasonCode.QUEUED
+            )
+            told = self.book.commit(record, state, [updated(state.session)])
+            told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 
     def _give_turns_later(self) -> None:
-        """Nobody tells us when a run of somebody else's has ended."""
-        if self._next_turns is None:
+        """Nobody tells us when a run of somebody else's has ended, or when the log works again."""
+        if self._next_turns is None and self.refusal is None:
             self._next_turns = self.reactor.callLater(_TURN_SECONDS, self._turn_again)
 
     def _turn_again(self) -> None:
@@ -357,22 +472,30 @@ class Launcher:
         self.give_turns()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
-        await stored
+        try:
+            await stored
+        except (StorageFailed, Unavailable) as error:
+            _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
+            self._give_turns_later()
+            return
         cursors = await self.records.cursors(f"{record.id}/")
-        asked = msgspec.json.decode(cursors[f"{record.id}/{_REQUEST}"], type=StartSession)
+        asked = _asked(cursors[f"{record.id}/{_REQUEST}"])
         try:
             plan = self._plan(record.state.session, asked)
+            await self._put_on_record(record, asked, plan)
         except LokiError as error:
             await self._fail(record, str(error))
             return
         try:
-            await self._launch(record, plan, asked.options.timeout)
+            await self._launch(record, plan, asked)
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
-        self.steerer.restore(await self.records.cursors(""))
+        cursors = await self.records.cursors("")
+        self.steerer.restore(cursors)
+        self.line.restore(cursors)
         for record in self._at_work():
             await self._take_over(record)
         self.give_turns()
@@ -387,7 +510,10 @@ class Launcher:
             record.agent = agent
             self._watch(record)
             if record.status is SessionStatus.STARTING:
-                await self._launched(record, agent)
+                cursors = await self.records.cursors(f"{record.id}/")
+                wanted = _asked(cursors[f"{record.id}/{_REQUEST}"])
+                self._conduct(record, wanted, cursors.get(f"{record.id}/{_DRIVER}", ""))
+                await self._launched(record, agent, wanted.options.timeout)
             await self._follow(record, agent)
         except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
             _log.failure("The agent of {id} could not be found again.", id=record.id)
@@ -415,9 +541,22 @@ class Launcher:
         if self._next_turns is not None:
             self._next_turns.cancel()
             self._next_turns = None
-        for deadline in self._deadlines.values():
-            deadline.cancel()
-        self._deadlines.clear()
+        self.deadlines.close()
+        for record in self.book:
+            if record.conductor is not None:
+                record.conductor.close()
+
+
+def _budget_of(wanted: StartSession) -> Budget:
+    options = wanted.options
+    if options.budget_usd is None and options.max_tokens is None:
+        return UNLIMITED
+    return Budget(budget_usd=options.budget_usd, max_tokens=options.max_tokens)
+
+
+def _asked(text: str) -> StartSession:
+    """Read a request as it was put on record."""
+    return msgspec.json.decode(text, type=StartSession)
 
 
 def _is_foreign(obstacle: LokiError | None) -> bool:

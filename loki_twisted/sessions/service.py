@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
 
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from zope.interface import implementer
 
 from loki_twisted.log.interface import IRecords
-from loki_twisted.model.errors import Conflict, NotFound, Unavailable
+from loki_twisted.model.errors import Conflict, NotFound
+from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Delivery, MessagePage
+from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import SessionBook
-from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
+from loki_twisted.sessions.interface import GivenInput, ISessions, SessionPage, SessionQuery
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.state import with_status
+from loki_twisted.sessions.talking import Talker, no_such_input
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
-_HAS_AGENT = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
+_QUEUED = frozenset({SessionStatus.QUEUED})
+LOCAL: Final = "local"
+"""Who gives an order where nobody had to say who he is."""
 
 
 @implementer(ISessions)
@@ -39,12 +48,51 @@ class SessionService:
         self._launcher = launcher
         self._records = records
         self._open_tasks = OpenTasksOfAll()
+        self._talker = Talker(
+            book=book,
+            records=records,
+            steerer=launcher.steerer,
+            mint=launcher.mint,
+            now_ms=launcher.now_ms,
+        )
 
     # Orders
 
-    def start(self, wanted: StartSession) -> Deferred[Session]:
+    def start(self, wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
         """See :class:`ISessions`."""
-        return ensureDeferred(self._launcher.start(wanted))
+        return ensureDeferred(self._launcher.start(wanted, once))
+
+    def continue_session(
+        self, session_id: str, wanted: StartSession, once: OnceKey | None = None
+    ) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._continue(session_id, wanted, once))
+
+    async def _continue(
+        self, session_id: str, wanted: StartSession, once: OnceKey | None
+    ) -> Session:
+        record = self._book.get(session_id)
+        before = record.state.session
+        obstacle = self._obstacle_to_continue(before)
+        if obstacle is not None:
+            raise Conflict(obstacle, {"status": str(before.status)})
+        again = msgspec.structs.replace(
+            wanted,
+            provider=before.provider,
+            project_dir=before.project_dir,
+            model=wanted.model or before.model,
+        )
+        return await self._launcher.start(again, once, before)
+
+    def _obstacle_to_continue(self, before: Session) -> str | None:
+        """Say why a conversation cannot be continued."""
+        if not before.status.is_final:
+            return f"A session that is {before.status} cannot be continued: send it a message."
+        if not self._launcher.providers.abilities(before.provider).continues:
+            return f"The provider {before.provider!r} cannot continue a conversation."
+        if before.conversation is None:
+            return "Its agent never named its conversation, so it cannot be continued."
+        return None
 
     def stop(self, session_id: str) -> Deferred[Session]:
         """See :class:`ISessions`."""
@@ -79,29 +127,34 @@ class SessionService:
             order()
         return session
 
-    def give_input(self, session_id: str, text: str, context: str | None) -> Deferred[Session]:
-        """
-        See :class:`ISessions`.
+    def give_input(
+        self,
+        session_id: str,
+        text: str,
+        context: str | None,
+        *,
+        delivery: Delivery = Delivery.NEXT,
+        by: str = LOCAL,
+        once: OnceKey | None = None,
+    ) -> Deferred[GivenInput]:
+        """See :class:`ISessions`."""
+        given = self._talker.give_input(session_id, text, context, delivery, by, once)
+        return ensureDeferred(given)
 
-        The plain line protocol has no place for a context: only the text is sent.
-        """
-        return ensureDeferred(self._give_input(session_id, text, context))
+    def answer(
+        self,
+        session_id: str,
+        input_id: str,
+        answer: Answer,
+        by: str,
+        once: OnceKey | None = None,
+    ) -> Deferred[Input]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._talker.answer(session_id, input_id, answer, by, once))
 
-    async def _give_input(self, session_id: str, text: str, context: str | None) -> Session:
-        record = self._book.get(session_id)
-        if self._launcher.steerer.steers(record):
-            return await self._launcher.steerer.give_input(record, text, context)
-        if record.status not in _HAS_AGENT or record.agent is None:
-            msg = f"A session that is {record.status} takes no input."
-            raise Conflict(msg, {"status": str(record.status)})
-        if not record.state.session.accepts_input:
-            msg = f"The agent of provider {record.state.session.provider!r} takes no input."
-            raise Conflict(msg, {"status": str(record.status)})
-        try:
-            record.agent.send(text.encode("utf-8", "replace") + b"\n")
-        except Unavailable as error:
-            raise Conflict(str(error), {"status": str(record.status)}) from error
-        return record.state.session
+    def interrupt(self, session_id: str) -> Deferred[Session]:
+        """See :class:`ISessions`."""
+        return ensureDeferred(self._talker.interrupt(session_id))
 
     def delete(self, session_id: str) -> Deferred[None]:
         """See :class:`ISessions`."""
@@ -131,6 +184,8 @@ class SessionService:
             if (query.statuses is None or session.status in query.statuses)
             and (query.provider is None or session.provider == query.provider)
         ]
+        if query.statuses == _QUEUED:
+            matching = self._launcher.line.in_order(matching)
         end = None if query.limit is None else query.offset + query.limit
         return SessionPage(matching[query.offset : end], len(matching), overview.running)
 
@@ -158,6 +213,40 @@ class SessionService:
                     },
                 )
 
+    def open_inputs(self) -> Sequence[Input]:
+        """See :class:`ISessions`."""
+        states = [record.committed for record in self._book]
+        found = [each for state in states if state is not None for each in state.inputs.values()]
+        return sorted(found, key=lambda each: (each.created_at, each.id))
+
+    def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        """See :class:`ISessions`."""
+        return self._after_check(session_id, self._records.inputs, session_id, limit, offset)
+
+    def input(self, session_id: str, input_id: str) -> Deferred[Input]:
+        """See :class:`ISessions`."""
+
+        def found(one: Input | None) -> Input:
+            if one is None:
+                raise no_such_input(session_id, input_id)
+            return one
+
+        asked = self._after_check(session_id, self._records.input, session_id, input_id)
+        return asked.addCallback(found)
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        """See :class:`ISessions`."""
+
+        def if_fresh(found: DoneOnce | None) -> DoneOnce | None:
+            is_old = found is not None and found.at_ms < self._launcher.now_ms() - KEPT_MS
+            return None if is_old else found
+
+        return self._records.done_once(key).addCallback(if_fresh)
+
+    def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        """See :class:`ISessions`."""
+        return self._after_check(session_id, self._records.messages, session_id, limit, offset)
+
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """See :class:`ISessions`."""
         return self._after_check(query.session_id, self._records.tasks, query)
@@ -183,6 +272,10 @@ class SessionService:
         return self._after_check(session_id, self._records.task, session_id, task_id).addCallback(
             found
         )
+
+    def usage(self, query: LedgerQuery) -> Deferred[LedgerPage]:
+        """See :class:`ISessions`."""
+        return self._records.ledger(query)
 
     def _after_check(self, session_id: str | None, question: Any, *args: Any) -> Deferred[Any]:
         """Ask the log only about sessions that are there."""

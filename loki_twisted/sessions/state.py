@@ -15,10 +15,14 @@ import msgspec
 
 from loki_twisted.agents.interface import AgentEnd
 from loki_twisted.model.events import Fact
-from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus, Usage
+from loki_twisted.model.inputs import Input
+from loki_twisted.model.messages import Message
+from loki_twisted.model.sessions import AgentCounts, ReasonCode, Session, SessionStatus, Usage
+from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskStatus
 from loki_twisted.sessions.lifecycle import next_status
-from loki_twisted.sessions.outcome import outcome_of, words_of_end
+from loki_twisted.sessions.outcome import outcome_of, outcome_of_talk, words_of_end
+from loki_twisted.sessions.talk import SILENCE, Talk
 from loki_twisted.state.interface import RunEnding
 
 
@@ -30,11 +34,17 @@ class SessionState:
     :ivar session: Its row.
     :ivar tasks: Its tasks by id.
     :ivar active_agents: Its agents that are at work: id and type.
+    :ivar inputs: What its agent asks and nobody has answered, by id, oldest first.
+    :ivar messages: What waits for its agent, in order.
+    :ivar talk: What else is remembered of the talk with its agent.
     """
 
     session: Session
     tasks: Mapping[str, Task] = attrs.field(factory=dict)
     active_agents: Mapping[str, str] = attrs.field(factory=dict)
+    inputs: Mapping[str, Input] = attrs.field(factory=dict)
+    messages: tuple[Message, ...] = ()
+    talk: Talk = SILENCE
 
 
 def with_status(
@@ -42,31 +52,48 @@ def with_status(
     status: SessionStatus,
     *,
     reason: str | None = None,
+    code: ReasonCode | None = None,
     **changes: Any,
 ) -> SessionState:
     """Put a session into another status; the reason is that of this status alone."""
-    session = msgspec.structs.replace(state.session, status=status, reason=reason, **changes)
+    session = msgspec.structs.replace(
+        state.session,
+        status=status,
+        reason=reason,
+        reason_code=code,
+        reason_until=None,
+        **changes,
+    )
     return attrs.evolve(state, session=session)
 
 
-def after_end(state: SessionState, end: AgentEnd, said: RunEnding | None = None) -> SessionState:
+def after_end(
+    state: SessionState, end: AgentEnd, said: RunEnding | None = None, *, says_done: bool = False
+) -> SessionState:
     """
     Say where a session of ours stands when its agent has ended.
 
     :param said: What a run of Loki Mode wrote of its end; None of any other agent.
+    :param says_done: Whether an agent of its kind says how its turns ended.
     """
     before = state.session
-    step, reason = outcome_of(end, said)
-    status = next_status(before.status, step)
+    if said is None:
+        outcome = outcome_of_talk(end, state.talk, says_done)
+    else:
+        outcome = outcome_of(end, said)
+    status = next_status(before.status, outcome.step)
+    reason, code = outcome.reason, outcome.code
     if status is SessionStatus.STOPPED and before.status is SessionStatus.STOPPING:
         # What it was stopped for is worth more than how it then died.
-        reason = before.reason or words_of_end(end)
-    changed = with_status(state, status, reason=reason, exit_code=end.exit_code, pid=None)
+        reason, code = before.reason or words_of_end(end), before.reason_code
+    changed = with_status(
+        state, status, reason=reason, code=code, exit_code=end.exit_code, pid=None
+    )
     counts = changed.session.agents
     session = msgspec.structs.replace(
         changed.session, agents=msgspec.structs.replace(counts, active=0)
     )
-    return attrs.evolve(changed, session=session, active_agents={})
+    return attrs.evolve(changed, session=session, active_agents={}, talk=state.talk.at_rest)
 
 
 def after_facts(state: SessionState, facts: Iterable[Fact], at: str) -> SessionState:
@@ -146,7 +173,7 @@ class _Draft:
             usage=self._usage,
         )
         agents = before.active_agents if self._agents is None else self._agents
-        return SessionState(session, tasks, agents)
+        return attrs.evolve(before, session=session, tasks=tasks, active_agents=agents)
 
     def put_task(self, task: Task) -> None:
         """Replace a task, or add it."""
@@ -225,8 +252,31 @@ def _after_metrics(usage: Usage, data: Mapping[str, Any]) -> Usage:
             return fallback
         return value
 
+    origin = data.get("costOrigin")
+    reported = CostOrigin.REPORTED if "cost" in data else usage.cost_origin
     return Usage(
         tokens_used=int(number("tokensUsed", usage.tokens_used)),
         api_calls=int(number("apiCalls", usage.api_calls)),
         cost=float(number("cost", usage.cost)),
+        input_tokens=int(number("inputTokens", usage.input_tokens)),
+        output_tokens=int(number("outputTokens", usage.output_tokens)),
+        cache_read_tokens=int(number("cacheReadTokens", usage.cache_read_tokens)),
+        cache_write_tokens=int(number("cacheWriteTokens", usage.cache_write_tokens)),
+        reasoning_tokens=int(number("reasoningTokens", usage.reasoning_tokens)),
+        cost_origin=CostOrigin(origin) if origin in set(CostOrigin) else reported,
     )
+
+
+def spending_of(usage: Usage) -> Spending:
+    """The same as an amount."""
+    known = Spending(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        api_calls=usage.api_calls,
+        cost=usage.cost,
+    )
+    other = max(0, usage.tokens_used - known.tokens)
+    return msgspec.structs.replace(known, other_tokens=other)

@@ -34,6 +34,7 @@ from loki_twisted.sessions.requests import (
     told,
     told_of_input,
 )
+from loki_twisted.sessions.rows import NO_ROWS, Rows
 from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import IRunControl, LiveRun, RunEnding
 
@@ -109,9 +110,13 @@ class Steerer:
         self.control.request_stop(record.state.session.project_dir)
         return await self._note(record, STOP_REQUESTED)
 
-    async def give_input(self, record: Record, text: str, context: str | None) -> Session:
+    async def give_input(
+        self, record: Record, text: str, context: str | None, rows: Rows = NO_ROWS
+    ) -> Session:
         """
         Give a run a text for its next iteration. What becomes of it is told by an event.
+
+        :param rows: Rows to store with it.
 
         :raises Conflict: if it does not run, takes no input, or another one waits.
         """
@@ -123,7 +128,8 @@ class Steerer:
         receipt = self.control.give_input(record.state.session.project_dir, whole)
         self._inputs[record.id] = receipt
         self.look_after(record)
-        return await self.book.commit(record, record.state, (), {_cursor(record, _INPUT): receipt})
+        cursors = {_cursor(record, _INPUT): receipt}
+        return await self.book.commit(record, record.state, (), cursors, rows)
 
     async def _note(self, record: Record, reason: str | None) -> Session:
         self.look_after(record)

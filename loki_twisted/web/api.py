@@ -14,11 +14,14 @@ from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
 from loki_twisted.web.operations import operations_of
+from loki_twisted.web.repetitions import Repetitions
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
+from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.vitals import IVitals
 
@@ -50,10 +53,13 @@ def make_api(
         Limits on connections, headers and slow clients are the site's: see
         :class:`loki_twisted.web.site.Site`.
     """
+    repetitions = Repetitions(sessions)
     routes = (
         HealthRoutes(vitals, sessions, log, hub),
-        SessionRoutes(sessions),
+        SessionRoutes(sessions, repetitions),
+        InputRoutes(sessions, repetitions),
         TaskRoutes(sessions),
+        UsageRoutes(sessions),
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )

@@ -70,6 +70,7 @@ _HEADER_REFS: Final = {name: {"$ref": f"#/components/headers/{name}"} for name i
 _VARIABLES: Final[Mapping[str, Json]] = {
     "sessionId": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
     "taskId": {"type": "string", "minLength": 1},
+    "inputId": {"type": "string", "minLength": 1},
 }
 
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from loki_twisted.model.errors import BadRequest, InvalidRequest
+from loki_twisted.model.timestamps import ms_from_iso
 
 E = TypeVar("E", bound=Enum)
 
@@ -26,6 +27,7 @@ MOST_PER_PAGE: Final = 1000
 MOST_OFFSET: Final = 1_000_000_000
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_MOMENT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z)?"
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -147,6 +149,51 @@ def some_of(name: str, description: str, values: type[E]) -> Parameter:
             "minItems": 1,
         },
         repeats=True,
+    )
+
+
+def one_of(name: str, description: str, values: type[E], *, default: E) -> Parameter:
+    """Declare a member of an enumeration."""
+
+    def read(given: str) -> E:
+        try:
+            return values(given)
+        except ValueError:
+            msg = f"must be one of {', '.join(each.value for each in values)}"
+            raise ValueError(msg) from None
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={
+            "type": "string",
+            "enum": [each.value for each in values],
+            "default": default.value,
+        },
+        default=default,
+    )
+
+
+def moment(name: str, description: str) -> Parameter:
+    """Declare a time, or a day, which stands for its beginning; its value is in milliseconds."""
+    compiled = re.compile(_MOMENT, re.ASCII)
+
+    def read(given: str) -> int:
+        try:
+            if compiled.fullmatch(given):
+                return ms_from_iso(given)
+        except ValueError:
+            pass
+        raise ValueError("must be a day, or a time with a Z, as 2026-11-23T22:43:11.042Z")
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "string", "pattern": f"^{_MOMENT}$"},
     )
 
 

@@ -8,10 +8,20 @@ from loki_twisted.web.operations import Operation, declarations_of
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
+from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_usage import UsageRoutes
 
-ROUTES: Final = (HealthRoutes, SessionRoutes, TaskRoutes, EventRoutes, DocumentRoutes)
+ROUTES: Final = (
+    HealthRoutes,
+    SessionRoutes,
+    InputRoutes,
+    TaskRoutes,
+    UsageRoutes,
+    EventRoutes,
+    DocumentRoutes,
+)
 
 
 def every_operation() -> list[Operation]:

@@ -9,6 +9,7 @@ from loki_twisted.model.sessions import FINAL, SessionStatus
 from loki_twisted.model.wire import (
     Health,
     Liveness,
+    ProviderList,
     Readiness,
     SessionCounts,
     Status,
@@ -20,7 +21,8 @@ from loki_twisted.web.operations import Reply, operation
 from loki_twisted.web.vitals import IVitals
 
 _TAG: Final = "health"
-_DEMO: Final = "demo"
+_NEED_NOTHING: Final = frozenset({"demo", "command"})
+"""Providers that are there without any program of an agent."""
 _UNAVAILABLE: Final = 503
 _WAITING: Final = FINAL | {SessionStatus.QUEUED}
 
@@ -44,7 +46,7 @@ class HealthRoutes:
         """
         providers = dict(self._vitals.providers())
         problems = list(self._vitals.problems())
-        if not any(found for name, found in providers.items() if name != _DEMO):
+        if not any(found for name, found in providers.items() if name not in _NEED_NOTHING):
             problems.append("No program of any provider was found.")
         unhealthy = self._log.failure is not None
         if unhealthy:
@@ -101,6 +103,11 @@ class HealthRoutes:
             system=self._vitals.system(),
             problems=list(self._vitals.problems()),
         )
+
+    @operation("GET", "/api/providers", tag=_TAG, answer=ProviderList)
+    def list_providers(self) -> ProviderList:
+        """Tell which agents can be started, and what each can do."""
+        return ProviderList(providers=list(self._vitals.provider_details()))
 
 
 def duration_in_words(milliseconds: int) -> str:

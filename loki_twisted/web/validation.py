@@ -244,6 +244,9 @@ _SENTENCES: Final = {
     "maxLength": "must have at most {} characters",
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "minItems": "must have at least {} item(s)",
+    "maxItems": "must have at most {} items",
     "pattern": "must match {}",
 }
 """What is said of each keyword. The value itself is never repeated: it may be long, or secret."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zope.interface import Attribute, Interface
 
-from loki_twisted.model.wire import System
+from loki_twisted.model.wire import ProviderDetail, System
 from twisted import __version__ as twisted_version
 
 _RESIDENT_PAGES = 1  # column of /proc/self/statm
@@ -26,6 +26,9 @@ class IVitals(Interface):
 
     def providers() -> Mapping[str, bool]:
         """For every provider, whether its program is installed."""
+
+    def provider_details() -> Sequence[ProviderDetail]:
+        """The same with what each can do."""
 
     def problems() -> Sequence[str]:
         """

@@ -6,6 +6,7 @@ Whoever has another one puts a file like this into a ``twisted/plugins`` directo
 
 from loki_twisted.agents.providers.aider import AiderProvider
 from loki_twisted.agents.providers.cline import ClineProvider
+from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
@@ -18,3 +19,4 @@ aider = AiderProvider()
 opencode = OneShot("opencode", ARGUMENTS["opencode"])
 loki = LokiModeProvider()
 demo = DemoProvider()
+command = CommandProvider()

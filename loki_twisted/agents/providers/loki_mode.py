@@ -31,6 +31,7 @@ from loki_twisted.agents.interface import (
     Messaging,
 )
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
+from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.programs import LOKI, maybe_loki_mode, not_installed
 from loki_twisted.agents.providers.prompts import maybe_prompt, prompt_of
 from loki_twisted.model.errors import InvalidRequest
@@ -172,4 +173,6 @@ class LokiModeProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        if maybe_run_script(request.loki_dir) is not None:
+            return PlainDriver(memory)
         return LokiModeDriver()

@@ -30,6 +30,7 @@ class Machine:
     :ivar environ: The server's environment; what agents are given is made from it.
     :ivar python: Absolute path of the interpreter that runs programs of ours.
     :ivar extra_env_names: Names of variables that agents get beside those of ``environment.py``.
+    :ivar allows_commands: Whether the operator lets requests name the program that is to run.
     :raises ValueError: for an extra name that never goes to an agent.
     """
 
@@ -38,6 +39,7 @@ class Machine:
     extra_env_names: Sequence[str] = attrs.field(
         default=(), kw_only=True, converter=tuple, validator=_not_forbidden
     )
+    allows_commands: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def search_path(self) -> str:

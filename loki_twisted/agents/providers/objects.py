@@ -8,7 +8,8 @@ trust: the fields that others rely on are brought into the shape that the wire
 promises, and an object that lacks what its event needs is a log line, like any other.
 Fields that we do not know stay as they are, cleaned and bounded.
 
-Only the server says ``session:*`` and ``heartbeat``, so there are no readers for them.
+Only the server says ``session:*``, ``message:*`` and ``heartbeat``, and what has become of an input:
+from an agent these are log lines.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def fact_of_object(found: Mapping[str, Any], text: str, level: str) -> Fact:
     kind = _text(found.get("type"))
     group, colon, word = kind.partition(":")
     read = _READERS.get(group)
-    if read is not None and (kind in KIND_OF_TYPE if colon else group in _SHORT):
+    if read is not None and (kind in _AGENTS_OWN if colon else group in _SHORT):
         nested = found.get("data")
         fields = dict(nested) if isinstance(nested, dict) else _without(found, "type", "data")
         fact = read(word, fields)
@@ -206,6 +207,7 @@ _READERS: Final[Mapping[str, Callable[[str, _Fields], Fact | None]]] = {
     "input": _read_input,
 }
 _SHORT: Final = frozenset({"phase", "task", "agent"})
+_AGENTS_OWN: Final = frozenset(KIND_OF_TYPE) - {"input:answered", "input:withdrawn"}
 _ENDED: Final[Mapping[TaskStatus | None, str]] = {
     TaskStatus.COMPLETED: "completed",
     TaskStatus.FAILED: "failed",

@@ -46,6 +46,7 @@ _SPOKEN: Final = re.compile(
 _TYPES: Final = {level: f"log:{level}" for level in LOG_LEVELS}
 _CLOSE: Final = MAX_TEXT // 4
 """A text of no more characters is within ``MAX_TEXT`` for certain."""
+_MANY_DIGITS: Final = 10
 
 
 def facts_of_line(stream: str, text: str) -> tuple[Fact]:
@@ -101,14 +102,15 @@ class PlainDriver(Driver):
     A message is a line of its input, and so is an answer. Such an agent is told things at any
     time; what it makes of them is its own affair.
 
-    :param memory: How many questions it has put so far.
+    :param memory: How many questions it has put so far. That of another driver, whose provider is
+        not there any more, says nothing.
     """
 
     is_ready = True
     takes_now = True
 
     def __init__(self, memory: str = "") -> None:
-        self._questions = int(memory or 0)
+        self._questions = int(memory) if len(memory) < _MANY_DIGITS and memory.isdecimal() else 0
 
     def line(self, stream: str, text: str) -> Outputs:
         """See :class:`IDriver`."""

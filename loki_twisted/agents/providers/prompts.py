@@ -18,10 +18,12 @@ def check_texts(request: LaunchRequest) -> None:
     :raises InvalidRequest: naming all fields that cannot.
     """
     faults = []
+    command = enumerate(request.command or ())
     for field, value in (
         ("prompt", request.prompt),
         ("prdPath", request.prd_path),
         ("model", request.model),
+        *((f"command.{index}", word) for index, word in command),
     ):
         problem = None if value is None else _problem_of(value)
         if problem is not None:

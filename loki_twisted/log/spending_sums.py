@@ -1,0 +1,188 @@
+"""
+What was spent, added up: a query on a connection.
+
+It is a single step of SQLite, for the reason that ``log/history.py`` gives, and therefore sees a
+single moment: the lines of a page, their number and the sum of all belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import apsw
+import attrs
+import msgspec
+
+from loki_twisted.log.query import decoded, rows_of
+from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN, COUNTS
+from loki_twisted.model.ledger import Grouping, LedgerLine, LedgerPage, LedgerQuery
+from loki_twisted.model.spending import Spending
+
+_Values = Mapping[str, int | str | None]
+
+_DAY_MS: Final = 86_400_000
+
+# What is spent is made from rows in the order of their key, as far as that goes: then nothing is
+# sorted but what the page is chosen from.
+_STATEMENT: Final = """
+WITH lines AS NOT MATERIALIZED (SELECT * FROM {source}),
+whole AS (
+    SELECT '' AS key, count(*) AS sessions, ifnull(sum(turns), 0) AS turns, {added} FROM (
+        SELECT count(DISTINCT turn) AS turns, {added} FROM lines GROUP BY session_id
+    )
+),
+groups AS {stored} ({groups})
+SELECT
+    {total},
+    CAST((SELECT {line} FROM whole) AS BLOB),
+    CAST((SELECT json_group_array({line}) FROM (
+        SELECT * FROM groups ORDER BY {order} LIMIT :limit OFFSET :offset
+    )) AS BLOB)
+"""
+
+_ORIGINS: Final = " | ".join(f"max(origins & {bit})" for bit in BIT_OF_ORIGIN.values())
+_ADDED: Final = ", ".join(
+    [f"ifnull({_ORIGINS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
+)
+_LINE: Final = f"json_array(key, sessions, turns, origins, {', '.join(AMOUNTS)})"
+_BY_COST: Final = (
+    "cost DESC, input_tokens + output_tokens + cache_read_tokens + cache_write_tokens DESC, key"
+)
+
+_TURNS: Final = f"""
+    SELECT session_id || '/' || turn AS key, session_id, turn, min(at_ms) AS at_ms,
+        1 AS sessions, 1 AS turns, {_ADDED}
+    FROM lines GROUP BY session_id, turn
+"""
+_SESSIONS: Final = f"""
+    SELECT session_id AS key, 1 AS sessions, count(DISTINCT turn) AS turns, {_ADDED}
+    FROM lines GROUP BY session_id
+"""
+_OTHERS: Final = f"""
+    SELECT key, count(*) AS sessions, sum(turns) AS turns, {_ADDED} FROM (
+        SELECT {{key}} AS key, count(DISTINCT turn) AS turns, {_ADDED}
+        FROM lines GROUP BY {{apart}}
+    ) GROUP BY key
+"""
+
+
+@attrs.frozen(slots=True)
+class _Plan:
+    """
+    How a grouping is asked for.
+
+    :ivar groups: The query that gives the groups.
+    :ivar order: In which they are listed.
+    :ivar total: How many there are, where the sum of all knows it.
+    """
+
+    groups: str
+    order: str = _BY_COST
+    total: str | None = None
+
+
+_PLANS: Final[Mapping[Grouping, _Plan]] = {
+    Grouping.TURN: _Plan(_TURNS, "at_ms DESC, session_id, turn DESC", "turns"),
+    Grouping.SESSION: _Plan(_SESSIONS, total="sessions"),
+    # A session has one project and one provider.
+    Grouping.PROJECT: _Plan(_OTHERS.format(key="project_dir", apart="session_id")),
+    Grouping.PROVIDER: _Plan(_OTHERS.format(key="provider", apart="session_id")),
+    Grouping.MODEL: _Plan(_OTHERS.format(key="model", apart="session_id, model")),
+    Grouping.DAY: _Plan(
+        _OTHERS.format(key=f"at_ms / {_DAY_MS}", apart=f"session_id, at_ms / {_DAY_MS}"), "key DESC"
+    ),
+}
+
+
+class _Added(msgspec.Struct, frozen=True, array_like=True):
+    """A line as the query gives it. Its key is a number of a day, or a text."""
+
+    key: int | str
+    sessions: int
+    turns: int
+    origins: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    api_calls: int
+    cost: float
+
+
+_line_from_json: Final = msgspec.json.Decoder(_Added).decode
+_lines_from_json: Final = msgspec.json.Decoder(list[_Added]).decode
+
+
+def ledger(connection: apsw.Connection, query: LedgerQuery) -> LedgerPage:
+    """A page of what was spent, added up."""
+    [(total, whole, lines)] = rows_of(connection, *_statement(query))
+    return LedgerPage(
+        tuple(map(_line, decoded(_lines_from_json, lines))),
+        total,
+        _line(decoded(_line_from_json, whole)),
+    )
+
+
+def _statement(query: LedgerQuery) -> tuple[str, _Values]:
+    plan = _PLANS[query.by]
+    groups = "groups" if plan.total is None else "whole"
+    statement = _STATEMENT.format(
+        source=_source(query),
+        added=_ADDED,
+        # What is counted by itself is made once.
+        stored="MATERIALIZED" if plan.total is None else "NOT MATERIALIZED",
+        groups=plan.groups,
+        total=f"(SELECT {plan.total or 'count(*)'} FROM {groups})",  # noqa: S608
+        line=_LINE,
+        order=plan.order,
+    )
+    return statement, {
+        "session": query.session_id,
+        "project": query.project_dir,
+        "provider": query.provider,
+        "since": query.since_ms,
+        "until": query.until_ms,
+        "limit": query.limit,
+        "offset": query.offset,
+    }
+
+
+def _source(query: LedgerQuery) -> str:
+    """Say where the lines are found, and which are wanted: no others are looked at, if possible."""
+    conditions = [
+        condition
+        for condition, value in (
+            ("spenders.session_id = :session", query.session_id),
+            ("project_dir = :project", query.project_dir),
+            ("provider = :provider", query.provider),
+            ("at_ms >= :since", query.since_ms),
+            ("at_ms < :until", query.until_ms),
+        )
+        if value is not None
+    ]
+    tables = "spenders CROSS JOIN spendings USING (session_id)"
+    if query.session_id is not None:
+        pass
+    elif query.since_ms is not None:
+        tables = "spendings INDEXED BY spendings_by_time CROSS JOIN spenders USING (session_id)"
+    elif query.project_dir is not None:
+        tables = f"spenders INDEXED BY spenders_by_project {tables.removeprefix('spenders ')}"
+    return f"{tables} WHERE {' AND '.join(conditions) or 'true'}"
+
+
+def _line(added: _Added) -> LedgerLine:
+    key = added.key
+    return LedgerLine(
+        key=key if isinstance(key, str) else _day(key),
+        spending=Spending(**{name: getattr(added, name) for name in AMOUNTS}),
+        origins=[origin for origin, bit in BIT_OF_ORIGIN.items() if added.origins & bit],
+        sessions=added.sessions,
+        turns=added.turns,
+    )
+
+
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * _DAY_MS / 1000, UTC).date().isoformat()

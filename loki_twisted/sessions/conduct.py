@@ -1,0 +1,323 @@
+"""
+What the outputs of a driver change in a session.
+
+Pure: a session's state and outputs give the next state, the events, and the rows that go with
+them. The shell around it is ``sessions/conductor.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.outputs import (
+    Asked,
+    Conversation,
+    EndInput,
+    Freed,
+    Hindered,
+    Output,
+    Outputs,
+    Refused,
+    Spent,
+    Taken,
+    TurnBegan,
+    TurnEnded,
+    Withdrawn,
+    Write,
+)
+from loki_twisted.model.budget import Alarm, Budget, Stage, judged
+from loki_twisted.model.events import Fact
+from loki_twisted.model.inputs import Answer, Input
+from loki_twisted.model.ledger import LedgerEntry
+from loki_twisted.model.messages import Delivery, Message, MessageStatus
+from loki_twisted.model.prices import estimated
+from loki_twisted.model.spending import NOTHING, CostOrigin, Spending, booked, plus
+from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.conditions import with_condition
+from loki_twisted.sessions.inbox import (
+    POLICY,
+    InputPolicy,
+    OnUnanswered,
+    answer_of_policy,
+    answered,
+    has_expired,
+    opened,
+    withdrawn,
+)
+from loki_twisted.sessions.rows import NO_ROWS, Rows, entry_of
+from loki_twisted.sessions.state import SessionState, after_facts, spending_of
+from loki_twisted.sessions.talk import worse_origin
+from loki_twisted.sessions.words import of_alarm, of_message, of_spending
+
+UNLIMITED: Final = Budget()
+
+MOST_OPEN: Final = 200
+"""So many inputs of a session may be open; when there are more, the oldest is denied."""
+
+_TOO_MANY: Final = f"More than {MOST_OPEN} are open."
+
+_WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
+
+
+@attrs.frozen(slots=True)
+class Change:
+    """
+    A change of a session, to be committed as a whole.
+
+    :ivar facts: The events, in order.
+    :ivar over: Which limit of its budget it has reached by that, in words.
+    """
+
+    state: SessionState
+    facts: Sequence[Fact]
+    rows: Rows = NO_ROWS
+    over: str | None = None
+
+
+class Conduct:
+    """
+    A change of a session, while it is being made.
+
+    :param state: The newest state of the session.
+    :param now_ms: The time, since the Unix epoch.
+    :param mint: Makes a new id of an input.
+    :param policy: What becomes of inputs that nobody answers.
+    :param driver: The session's driver, with the memory that is in the state.
+    :param budget: What the session may spend.
+    """
+
+    def __init__(
+        self,
+        state: SessionState,
+        now_ms: int,
+        mint: Callable[[], str],
+        policy: InputPolicy,
+        driver: IDriver,
+        budget: Budget = UNLIMITED,
+    ) -> None:
+        self._state = state
+        self._talk = state.talk
+        self._now_ms = now_ms
+        self._mint = mint
+        self._policy = policy
+        self._driver = driver
+        self._budget = budget
+        self._facts: list[Fact] = []
+        self._inputs = state.inputs
+        self._messages = state.messages
+        self._conversation = state.session.conversation
+        self._settled: list[Input] = []
+        self._told: dict[str, Message] = {}
+        self._spent: list[LedgerEntry] = []
+
+    # What is put in
+
+    def take(self, outputs: Outputs) -> None:
+        """Take what the driver says."""
+        add = self._facts.append
+        for output in outputs:
+            if type(output) is Fact:
+                add(output)
+            else:
+                self._take(output)
+
+    def tell(self, facts: Iterable[Fact]) -> None:
+        """Take facts that are not the driver's."""
+        self._facts += facts
+
+    def remember(self, **changes: Any) -> None:
+        """Change what is remembered of the talk."""
+        if any(getattr(self._talk, name) != value for name, value in changes.items()):
+            self._talk = msgspec.structs.replace(self._talk, **changes)
+
+    def answer(self, asked: Input, answer: Answer, by: str, reason: str | None = None) -> Input:
+        """Give the agent the answer to an input that is open."""
+        settled, fact = answered(asked, answer, by, iso_from_ms(self._now_ms), reason)
+        key = self._settle(settled)
+        self._facts.append(fact)
+        self.take(self._driver.answer(key, answer))
+        return settled
+
+    def expire(self) -> None:
+        """Decide all inputs whose limit has passed."""
+        for asked in list(self._inputs.values()):
+            if not has_expired(asked, self._now_ms):
+                continue
+            policy = self._policy.on_unanswered
+            answer = answer_of_policy(asked, policy)
+            if answer is None:
+                self._withdraw(asked, _WITHDRAWN_BY_ITSELF)
+            else:
+                self.answer(asked, answer, POLICY, f"Nobody answered in time: {policy}.")
+
+    def queue(self, message: Message) -> None:
+        """Let a message wait for the agent."""
+        self._messages = (*self._messages, message)
+        self._told[message.id] = message
+        self._facts.append(of_message("queued", message))
+
+    def deliver(self) -> None:
+        """Give the driver messages, in order, as long as it takes them."""
+        while (message := self._next_message()) is not None:
+            self.remember(given=(*self._talk.given, message.id))
+            self.take(self._driver.say(message))
+
+    def end(self, reason: str) -> None:
+        """Settle all that the agent will not see any more."""
+        for asked in list(self._inputs.values()):
+            self._withdraw(asked, reason)
+        for message in self._messages:
+            self._settle_message(message, MessageStatus.DROPPED, reason)
+
+    # What comes out
+
+    def finish(self) -> Change:
+        """Give the change that it has come to."""
+        self.remember(memory=self._driver.memory())
+        before = self._state
+        state = after_facts(before, self._facts, iso_from_ms(self._now_ms))
+        session = msgspec.structs.replace(
+            state.session,
+            conversation=self._conversation,
+            open_inputs=len(self._inputs),
+            queued_messages=len(self._messages),
+        )
+        state = attrs.evolve(
+            state, session=session, inputs=self._inputs, messages=self._messages, talk=self._talk
+        )
+        state, alarms = _with_standing(state, self._budget)
+        state, told = with_condition(state)
+        opened_now = [each for name, each in self._inputs.items() if name not in before.inputs]
+        rows = Rows(
+            inputs=[*self._settled, *opened_now],
+            messages=list(self._told.values()),
+            spent=self._spent,
+        )
+        over = next((each.words for each in alarms if each.stage is Stage.OVER), None)
+        return Change(state, [*self._facts, *map(of_alarm, alarms), *told], rows, over)
+
+    # Each kind of output
+
+    def _take(self, output: Output) -> None:
+        match output:
+            case Asked():
+                self._ask(output)
+            case Withdrawn(key, reason):
+                for input_id, known in list(self._talk.keys.items()):
+                    if key in (None, known):
+                        self._withdraw(self._inputs[input_id], reason)
+            case Write(text):
+                self.remember(outbox=self._talk.outbox.with_text(text))
+            case EndInput():
+                self.remember(input_ends=True)
+            case Conversation(name):
+                self._conversation = name
+            case Taken(message_id):
+                self._settle_named(message_id, MessageStatus.DELIVERED, None)
+            case Refused(message_id, reason):
+                self._settle_named(message_id, MessageStatus.DROPPED, reason)
+            case TurnBegan():
+                self.remember(turn=self._talk.turn + (not self._talk.turn_is_on), turn_is_on=True)
+            case TurnEnded(verdict, words):
+                self.remember(turn_is_on=False, verdict=verdict, verdict_words=words)
+            case Spent():
+                self._spend(output)
+            case Hindered(trouble, words, until_ms):
+                self.remember(trouble=trouble, trouble_words=words, trouble_until=until_ms)
+            case Freed():
+                self.remember(trouble=None, trouble_words=None, trouble_until=None)
+
+    def _ask(self, asked: Asked) -> None:
+        if asked.key in self._talk.keys.values():
+            return  # It asks again what is open.
+        made, fact = opened(
+            asked, self._mint(), self._state.session.id, self._now_ms, self._policy
+        )
+        self._facts.append(fact)
+        self._inputs = {**self._inputs, made.id: made}
+        self.remember(keys={**self._talk.keys, made.id: asked.key})
+        if len(self._inputs) > MOST_OPEN:
+            self._make_room(next(iter(self._inputs.values())))
+
+    def _make_room(self, oldest: Input) -> None:
+        answer = answer_of_policy(oldest, OnUnanswered.DENY)
+        if answer is None:
+            self._withdraw(oldest, _TOO_MANY)
+        else:
+            self.answer(oldest, answer, POLICY, _TOO_MANY)
+
+    def _withdraw(self, asked: Input, reason: str) -> None:
+        settled, fact = withdrawn(asked, reason, iso_from_ms(self._now_ms))
+        self._settle(settled)
+        self._facts.append(fact)
+
+    def _settle(self, settled: Input) -> str:
+        keys = dict(self._talk.keys)
+        key = keys.pop(settled.id, "")
+        self.remember(keys=keys)
+        self._inputs = {name: each for name, each in self._inputs.items() if name != settled.id}
+        self._settled.append(settled)
+        return key
+
+    def _next_message(self) -> Message | None:
+        """The first message that the agent takes now: those that are wanted now first."""
+        waiting = [each for each in self._messages if each.id not in self._talk.given]
+        if not waiting or self._talk.input_ends:
+            return None
+        urgent = next((each for each in waiting if each.delivery is Delivery.NOW), None)
+        if self._driver.is_ready:
+            return urgent or waiting[0]
+        return urgent if self._driver.takes_now else None
+
+    def _settle_named(self, message_id: str, status: MessageStatus, reason: str | None) -> None:
+        for message in self._messages:
+            if message.id == message_id:
+                self._settle_message(message, status, reason)
+
+    def _settle_message(
+        self, message: Message, status: MessageStatus, reason: str | None
+    ) -> None:
+        settled = msgspec.structs.replace(
+            message, status=status, settled_at=iso_from_ms(self._now_ms), reason=reason
+        )
+        self._messages = tuple(each for each in self._messages if each.id != message.id)
+        self.remember(given=tuple(each for each in self._talk.given if each != message.id))
+        self._told[message.id] = settled
+        self._facts.append(of_message(str(status), settled))
+
+    def _spend(self, spent: Spent) -> None:
+        amount, origin_of_it = spent.amount, spent.origin
+        talk = self._talk
+        if spent.counter is not None:
+            before = talk.counters.get(spent.counter, NOTHING)
+            self.remember(counters={**talk.counters, spent.counter: amount})
+            amount = booked(before, amount)
+        if amount == NOTHING:
+            return
+        model = spent.model or self._state.session.model or ""
+        if origin_of_it is CostOrigin.UNKNOWN:
+            cost, origin_of_it = estimated(amount, model)
+            amount = msgspec.structs.replace(amount, cost=cost)
+        origin = worse_origin(talk.origin, origin_of_it)
+        total = plus(talk.spending, amount)
+        self.remember(spending=total, origin=origin)
+        at_turn = attrs.evolve(self._state, talk=self._talk)
+        entry = entry_of(at_turn, self._now_ms, amount, origin_of_it, model)
+        self._spent.append(entry)
+        self._facts.append(of_spending(total, str(origin)))
+
+
+def _with_standing(
+    state: SessionState, budget: Budget
+) -> tuple[SessionState, Sequence[Alarm]]:
+    """See how near a session is to the limits of its budget."""
+    if budget is UNLIMITED:
+        return state, ()
+    standing, alarms = judged(budget, spending_of(state.session.usage), state.talk.standing)
+    talk = msgspec.structs.replace(state.talk, standing=standing)
+    return attrs.evolve(state, talk=talk), alarms

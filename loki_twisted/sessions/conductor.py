@@ -1,0 +1,367 @@
+"""
+The talk with the agent of a session: what it says, what it is told, and when.
+
+Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
+driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a whole, and
+only then is written to the agent what the change has for it. A commit that fails leaves nothing
+behind: the driver is made again from what is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
+from loki_twisted.agents.outputs import Freed, Output
+from loki_twisted.model.budget import Stage
+from loki_twisted.model.errors import Conflict, NotFound, StorageFailed, Unavailable
+from loki_twisted.model.events import Fact
+from loki_twisted.model.inputs import Answer, Input
+from loki_twisted.model.messages import Message
+from loki_twisted.model.repetitions import OnceKey
+from loki_twisted.model.sessions import Session
+from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conduct import Change, Conduct
+from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.inbox import check_answer, check_repeated
+from loki_twisted.sessions.masking import masked
+from loki_twisted.sessions.moments import Marks, Moment, due, waits
+from loki_twisted.sessions.state import SessionState, after_end
+
+_log = Logger()
+
+_RETRY_SECONDS: Final = 1.0
+_ERROR_LINES: Final = 5
+_ERROR_CHARACTERS: Final = 300
+
+
+@implementer(IAgentListener)
+class Conductor:
+    """Conducts the talk with one agent."""
+
+    def __init__(self, record: Record, circumstances: Circumstances) -> None:
+        self.record = record
+        self._with = circumstances
+        self._driver: IDriver | None = None
+        self._written = 0
+        self._settled: dict[str, Input] = {}
+        self._marks = Marks()
+        self._next: IDelayedCall | None = None
+        self._is_over = False
+
+    @property
+    def driver(self) -> IDriver:
+        """The driver, with the memory of the newest state."""
+        if self._driver is None:
+            self._driver = self._with.make_driver(self.record.state.talk.memory)
+        return self._driver
+
+    # Occasions
+
+    def begin(
+        self, state: SessionState, facts: Iterable[Fact], cursors: Mapping[str, str]
+    ) -> Deferred[Session]:
+        """
+        Tell the agent what it is to do, unless that was done.
+
+        :param state: The state of the session that runs now, with its event in the facts.
+        """
+
+        def act(conduct: Conduct) -> None:
+            if not state.talk.has_begun:
+                conduct.remember(has_begun=True)
+                conduct.take(self._masked(self.driver.begin()))
+
+        return self._change(act, state=state, facts=facts, cursors=cursors)
+
+    def go_on(self) -> None:
+        """Go on with an agent: write what is still to be written, and see what is due."""
+        self._heard()
+        self._flush()
+        self._arrange()
+        standing = self.record.state.talk.standing
+        if Stage.OVER in (standing.cost, standing.tokens):
+            # The server before ended between the alarm and the stop.
+            self._with.stop(self.record, "It has spent what it may.")
+
+    def lines_received(
+        self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
+    ) -> Deferred[Any]:
+        """See :class:`IAgentListener`."""
+        may_concern = self._with.redactor.may_concern(lines)
+        outputs: list[Output] = []
+        for line in lines:
+            outputs += self._outputs_of(stream, line)
+        if may_concern:
+            outputs = self._masked(outputs)
+        talk = self.record.state.talk
+        if talk.trouble is not None and any(map(_is_at_work, outputs)):
+            outputs.append(Freed())
+
+        def act(conduct: Conduct) -> None:
+            conduct.take(outputs)
+            conduct.remember(is_stalled=False)
+            if stream == "stderr":
+                conduct.remember(errors=_last_errors(talk.errors, outputs))
+
+        self._heard()
+        return self._change(act, cursors=cursors)
+
+    def answer(
+        self, input_id: str, answer: Answer, by: str, once: OnceKey | None = None
+    ) -> Deferred[Input]:
+        """
+        Answer an input.
+
+        :returns: The input as it is then.
+        :raises InvalidRequest: for an answer that is none.
+        :raises Conflict: if another answer came first, or it was withdrawn.
+        :raises NotFound: if this session has none of that id that is open or was so lately.
+        """
+        asked = self.record.state.inputs.get(input_id)
+        if asked is None:
+            return self._repeated(input_id, answer)
+        check_answer(asked, answer)
+
+        def act(conduct: Conduct) -> None:
+            self._settled[input_id] = conduct.answer(asked, answer, by)
+
+        def not_stored(failure: Failure) -> Failure:
+            self._settled.pop(input_id, None)
+            return failure
+
+        done = self._change(act, once=once, target=input_id)
+        return done.addCallbacks(lambda _: self._settled[input_id], not_stored)
+
+    def knows(self, input_id: str) -> bool:
+        """Whether an input is open, or was settled lately."""
+        return input_id in self.record.state.inputs or input_id in self._settled
+
+    async def _repeat(self, settled: Input, answer: Answer) -> Input:
+        check_repeated(settled, answer)
+        return settled
+
+    def _repeated(self, input_id: str, answer: Answer) -> Deferred[Input]:
+        settled = self._settled.get(input_id)
+        if settled is None:
+            msg = f"Session {self.record.id} has no open input {input_id!r}."
+            raise NotFound(msg, {"sessionId": self.record.id, "inputId": input_id})
+        return ensureDeferred(self._repeat(settled, answer))
+
+    def say(self, message: Message, once: OnceKey | None = None) -> Deferred[Message]:
+        """
+        Give the agent a message, when it takes it.
+
+        :returns: The message as it is then: queued, delivered or dropped.
+        """
+        box: list[Message] = [message]
+
+        def act(conduct: Conduct) -> None:
+            conduct.queue(message)
+
+        def told(change: Change) -> None:
+            box.extend(each for each in change.rows.messages if each.id == message.id)
+
+        done = self._change(act, once=once, target=message.id, told=told)
+        return done.addCallback(lambda _: box[-1])
+
+    def interrupt(self) -> Deferred[Session]:
+        """
+        Let the agent leave off what it is doing.
+
+        :raises Conflict: if it cannot.
+        """
+        outputs = self.driver.interrupt()
+        if not outputs:
+            msg = "The agent cannot be interrupted: it can only be stopped."
+            raise Conflict(msg, {"status": str(self.record.status)})
+        return self._change(lambda conduct: conduct.take(outputs))
+
+    def ended(self, end: AgentEnd) -> None:
+        """See :class:`IAgentListener`."""
+        self.record.agent = None
+        self.close()
+        ensureDeferred(self._end(end)).addErrback(
+            lambda failure: _log.failure(
+                "The end of session {session} could not be told.",
+                failure,
+                session=self.record.id,
+            )
+        )
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._is_over = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    async def _end(self, end: AgentEnd) -> None:
+        await self._with.settle()
+        said = self._with.ending()
+
+        def decide(state: SessionState) -> Change:
+            self._driver = None  # After a commit that failed it would say its last words twice.
+            conduct = self._conduct(state)
+            conduct.take(self._masked(self.driver.ended()))
+            conduct.end("The agent has ended.")
+            change = conduct.finish()
+            last = after_end(change.state, end, said, says_done=self.driver.says_done)
+            return attrs.evolve(change, state=last)
+
+        await commit_end(
+            self._with.reactor, self._with.book, self.record, decide, self._with.after
+        )
+
+    # Changes
+
+    def _conduct(self, state: SessionState) -> Conduct:
+        conduct = Conduct(
+            state,
+            self._with.now_ms(),
+            lambda: self._with.mint("input"),
+            self._with.policy,
+            self.driver,
+            self._with.budget,
+        )
+        conduct.remember(outbox=state.talk.outbox.behind(self._written))
+        return conduct
+
+    def _change(
+        self,
+        act: Callable[[Conduct], None],
+        *,
+        state: SessionState | None = None,
+        facts: Iterable[Fact] = (),
+        cursors: Mapping[str, str] | None = None,
+        once: OnceKey | None = None,
+        target: str = "",
+        told: Callable[[Change], None] = lambda _: None,
+    ) -> Deferred[Session]:
+        conduct = self._conduct(self.record.state if state is None else state)
+        conduct.tell(facts)
+        act(conduct)
+        conduct.deliver()
+        change = conduct.finish()
+        told(change)
+        now_ms = self._with.now_ms()
+        done_once = None if once is None else once.done(self.record.id, target, now_ms)
+        rows = attrs.evolve(change.rows, done_once=done_once)
+        done = self._with.book.commit(self.record, change.state, change.facts, cursors, rows)
+        done.addCallbacks(self._stored, self._not_stored)
+        if change.over is not None:
+            # Whatever becomes of the record: no more is to be spent.
+            self._with.stop(self.record, change.over)
+        return done
+
+    def _stored(self, session: Session) -> Session:
+        self._flush()
+        self._arrange()
+        return session
+
+    def _not_stored(self, failure: Failure) -> Failure:
+        self._driver = None
+        return failure
+
+    def _flush(self) -> None:
+        """Write to the agent what is on disk for it."""
+        agent, committed = self.record.agent, self.record.committed
+        if agent is None or committed is None:
+            return
+        talk = committed.talk
+        outbox = talk.outbox
+        try:
+            if outbox.text and outbox.offset + len(outbox.data) > self._written:
+                self._written = agent.send(outbox.data, outbox.offset)
+            if talk.input_ends:
+                agent.end_input()
+        except (Unavailable, Conflict) as error:
+            # It has ended, or is about to: that is told in its own time.
+            _log.info("{id} takes nothing: {error}", id=self.record.id, error=str(error))
+        except StorageFailed as error:
+            _log.warn("{id} is told later: {error}", id=self.record.id, error=str(error))
+            self._with.reactor.callLater(_RETRY_SECONDS, self._flush)
+
+    # Moments
+
+    def _heard(self) -> None:
+        self._marks = Marks(self._with.reactor.seconds())
+
+    def _arrange(self) -> None:
+        """Come back at the next moment at which there is something to do."""
+        if self._is_over:
+            return
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        ahead = self._waits()
+        if ahead:
+            seconds = max(0.0, min(ahead.values()))
+            self._next = self._with.reactor.callLater(seconds, self._come_back)
+
+    def _waits(self) -> Mapping[Moment, float]:
+        now, now_ms = self._with.reactor.seconds(), self._with.now_ms()
+        return waits(self._marks, self.record.state, self._with.patience, now, now_ms)
+
+    def _come_back(self) -> None:
+        self._next = None
+        moments = due(self._waits())
+        self._marks = self._marks.done(moments)
+        if Moment.FINISH in moments and self.record.agent is not None:
+            _log.info("{id} has done its work and does not end: it is ended", id=self.record.id)
+            self.record.agent.stop()
+        held_back = self.driver.quiet() if Moment.QUIET in moments else ()
+        if not held_back and moments <= {Moment.QUIET, Moment.FINISH}:
+            self._arrange()
+            return
+
+        def act(conduct: Conduct) -> None:
+            conduct.take(self._masked(held_back))
+            if Moment.EXPIRY in moments:
+                conduct.expire()
+            if Moment.WAKE in moments:
+                conduct.take(self._masked([Freed(), *self.driver.wake()]))
+            if Moment.STALL in moments:
+                conduct.remember(is_stalled=True)
+
+        self._change(act).addErrback(self._missed)
+
+    def _missed(self, failure: Failure) -> None:
+        """What was due is so still, and is done when the log can be written again."""
+        _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
+        if not self._is_over:
+            self._next = self._with.reactor.callLater(_RETRY_SECONDS, self._come_back)
+
+    # Lines
+
+    def _outputs_of(self, stream: str, line: str) -> Sequence[Output]:
+        """Ask the driver; a line that it cannot bear is a log line, and holds up no others."""
+        try:
+            return self.driver.line(stream, line)
+        except Exception:  # noqa: BLE001 (a driver may be anybody's)
+            _log.failure("The driver of {session} failed on a line.", session=self.record.id)
+            level = "info" if stream == "stdout" else "error"
+            return [Fact(f"log:{level}", {"level": level, "message": line})]
+
+    def _masked(self, outputs: Iterable[Output]) -> list[Output]:
+        return [masked(each, self._with.redactor) for each in outputs]
+
+
+def _last_errors(known: Sequence[str], outputs: Iterable[Output]) -> tuple[str, ...]:
+    """The last lines of standard error that say something, as they were told."""
+    messages = (each.data.get("message") for each in outputs if type(each) is Fact)
+    said = [each.strip()[:_ERROR_CHARACTERS] for each in messages if isinstance(each, str)]
+    return (*known, *filter(None, said[-_ERROR_LINES:]))[-_ERROR_LINES:]
+
+
+def _is_at_work(output: Output) -> bool:
+    return type(output) is Fact and output.type == "agent:output"

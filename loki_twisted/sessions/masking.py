@@ -1,0 +1,28 @@
+"""Taking secrets out of what drivers say, before any of it is kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from loki_twisted.agents.outputs import Asked, Conversation, Output, Spent, Taken, Withdrawn, Write
+from loki_twisted.model.redaction import Redactor
+
+_AS_IT_IS: Final = (Write, Taken, Conversation, Spent)
+
+
+def masked(output: Output, redactor: Redactor) -> Output:
+    """
+    Take the secrets out of an output.
+
+    What is written to the agent stays as it is, and so does what an answer has to name.
+    """
+    if isinstance(output, _AS_IT_IS):
+        return output
+    changed: Output = redactor.value(output)
+    if isinstance(output, Asked):
+        return attrs.evolve(changed, key=output.key, options=output.options)
+    if isinstance(output, Withdrawn):
+        return attrs.evolve(changed, key=output.key)
+    return changed

@@ -1,0 +1,132 @@
+"""Routes of what agents ask and are told: the inbox, answers, messages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from loki_twisted.model.errors import (
+    Conflict,
+    NotFound,
+    SessionNotFound,
+    StorageFailed,
+    StorageFull,
+    Unavailable,
+)
+from loki_twisted.model.inputs import Answer
+from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.wire import (
+    AnswerInput,
+    InputDetail,
+    InputList,
+    MessageList,
+    OpenInputs,
+    Pagination,
+)
+from loki_twisted.sessions.interface import ISessions
+from loki_twisted.web.operations import operation
+from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, integer
+from loki_twisted.web.repetitions import IDEMPOTENCY_KEY, Repetitions
+from loki_twisted.web.routes_sessions import known
+
+_TAG: Final = "inputs"
+_PAGE: Final = (
+    integer("limit", "How many to list.", least=1, most=MOST_PER_PAGE, default=100),
+    integer("offset", "How many to skip.", least=0, most=MOST_OFFSET, default=0),
+)
+
+LOCAL: Final = "local"
+"""Who answers where nobody has to say who he is."""
+
+
+class InputRoutes:
+    """
+    The routes of inputs and messages.
+
+    :param sessions: Does what is asked for.
+    :param repetitions: Sees to it that what has a key is done once.
+    """
+
+    def __init__(self, sessions: ISessions, repetitions: Repetitions) -> None:
+        self._sessions = sessions
+        self._repetitions = repetitions
+
+    @operation("GET", "/api/inputs", tag=_TAG, answer=OpenInputs)
+    def list_open_inputs(self) -> OpenInputs:
+        """List what the agents of all sessions ask and nobody has answered, oldest first."""
+        found = list(self._sessions.open_inputs())
+        return OpenInputs(inputs=found, count=len(found))
+
+    @operation(
+        "GET",
+        "/api/sessions/{sessionId}/inputs",
+        tag=_TAG,
+        answer=InputList,
+        parameters=_PAGE,
+        errors=(SessionNotFound,),
+    )
+    async def list_inputs(self, session_id: str, limit: int, offset: int) -> InputList:
+        """List what the agent of a session has asked, answered or not, newest first."""
+        page = await self._sessions.inputs(known(session_id), limit, offset)
+        pagination = _pagination(page.total, limit, offset)
+        return InputList(inputs=list(page.inputs), pagination=pagination)
+
+    @operation(
+        "GET",
+        "/api/sessions/{sessionId}/inputs/{inputId}",
+        tag=_TAG,
+        answer=InputDetail,
+        errors=(SessionNotFound, NotFound),
+    )
+    async def get_input(self, session_id: str, input_id: str) -> InputDetail:
+        """Read one input."""
+        return InputDetail(input=await self._sessions.input(known(session_id), input_id))
+
+    @operation(
+        "POST",
+        "/api/sessions/{sessionId}/inputs/{inputId}",
+        tag=_TAG,
+        body=AnswerInput,
+        answer=InputDetail,
+        parameters=(IDEMPOTENCY_KEY,),
+        errors=(SessionNotFound, NotFound, Conflict, Unavailable, StorageFailed, StorageFull),
+    )
+    async def answer_input(
+        self, session_id: str, input_id: str, body: AnswerInput, key: str | None
+    ) -> InputDetail:
+        """
+        Answer what an agent asks.
+
+        The first answer counts. The same one again is fine, another one is a conflict.
+        """
+        values = (body.answer,) if isinstance(body.answer, str) else tuple(body.answer)
+        answer = Answer(values=values, message=body.message)
+
+        async def act(once: OnceKey | None) -> InputDetail:
+            settled = await self._sessions.answer(
+                known(session_id), input_id, answer, LOCAL, once
+            )
+            return InputDetail(input=settled)
+
+        async def again(done: DoneOnce) -> InputDetail:
+            return InputDetail(input=await self._sessions.input(done.session_id, done.target))
+
+        about = f"{session_id}/{input_id}"
+        return await self._repetitions.once(key, "answerInput", (about, body), act, again)
+
+    @operation(
+        "GET",
+        "/api/sessions/{sessionId}/messages",
+        tag=_TAG,
+        answer=MessageList,
+        parameters=_PAGE,
+        errors=(SessionNotFound,),
+    )
+    async def list_messages(self, session_id: str, limit: int, offset: int) -> MessageList:
+        """List the messages to the agent of a session and what became of them, newest first."""
+        page = await self._sessions.messages(known(session_id), limit, offset)
+        pagination = _pagination(page.total, limit, offset)
+        return MessageList(messages=list(page.messages), pagination=pagination)
+
+
+def _pagination(total: int, limit: int, offset: int) -> Pagination:
+    return Pagination(total=total, limit=limit, offset=offset, has_more=offset + limit < total)
