@@ -184,9 +184,11 @@ def test_spending_by_totals() -> None:
 
 
 def test_a_model_without_a_price() -> None:
-    """Nobody knows what it has cost."""
-    spent, _ = Run().report("message_send", prompt_tokens=1, cost=0, total_cost=0)
+    """Nobody knows what it has cost, nor its name where that is kept secret."""
+    answer = {"prompt_tokens": 1, "cost": 0, "total_cost": 0, "main_model": "x/REDACTED"}
+    spent, _ = Run().report("message_send", **answer)
     assert spent.origin is CostOrigin.UNKNOWN
+    assert spent.model is None
 
 
 def test_a_message_that_is_answered() -> None:
@@ -396,6 +398,7 @@ def test_the_plan(tmp_path: Path) -> None:
     assert plan.argv[0] == sys.executable
     assert plan.argv[4:] == ["aider", place, "--", str(tmp_path / "aider"), *FIXED]
     assert plan.accepts_input
+    assert plan.env["COLUMNS"] == "1000"
     state = installed(tmp_path, XDG_STATE_HOME=str(tmp_path / "state"))
     argv = AiderProvider().plan(REQUEST, state).argv
     assert argv[5] == str(tmp_path / "state" / "loki_twisted" / "aider" / "s1")

@@ -7,6 +7,7 @@ The provider of ``aider``: one process for each message, behind a bridge that st
   is a no to those.
 - It cannot look for files itself, so a PRD is handed to it.
 - Reports go into a file of the bridge, and nowhere else.
+- Its lines are wide: it breaks those of its own, as if somebody sat before it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
 
+_COLUMNS: Final = "1000"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -100,7 +102,7 @@ class AiderProvider:
         program = self.program(machine)
         if program is None:
             raise not_installed(AIDER)
-        env = machine.environment(request.session_id, {})
+        env = machine.environment(request.session_id, {"COLUMNS": _COLUMNS})
         place = conversation_place(request, env)
         return LaunchPlan(
             argv=bridged(machine, AIDER, place, argv=[program, *aider_arguments(request)]),

@@ -28,7 +28,8 @@ _OWN: Final = re.compile(
     r"""
       (?: Aider\ v | Main\ model: | Model: | Weak\ model: | Editor\ model: | Git\ repo: | Repo-map:
         | Tokens: | Restored\ | Added\ .*\ to\ the\ chat | Dropping\ | Scraping\ | Using\ .*\ model
-        | Use\ /help | Note: | Warning: | VSCode\ terminal | Cur\ working\ dir: | Git\ working\ dir:
+        | Use\ /help | Note: | Warning: | Warning\ for\b | VSCode\ terminal | Cur\ working\ dir:
+        | Git\ working\ dir:
         | Creating\ empty\ file | Committing\ | You\ can\ use\ /undo
         | Summarization\ failed | Skipping\ edits | Did\ not\ apply\ edit )
     | .* \(Y\)es/\(N\)o

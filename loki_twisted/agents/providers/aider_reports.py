@@ -74,13 +74,15 @@ def _answered(state: AiderState, properties: Fields) -> Step:
     )
     # Of a model that it has no prices for it says that it cost nothing.
     origin = CostOrigin.UNKNOWN if spent.tokens and not cost else CostOrigin.REPORTED
-    model = maybe_text(properties, "main_model")
-    told: list[Output] = [
-        Spent(spent, origin, model=telling.name(model) if model else None),
-        Freed(),
-    ]
+    told: list[Output] = [Spent(spent, origin, model=_model_of(properties)), Freed()]
     total = state.total + cost if total is None else total
     return state.but(answered=state.answered + 1, total=total), told
+
+
+def _model_of(properties: Fields) -> str | None:
+    """The model; None where its name is kept secret, as that of each it does not know."""
+    model = maybe_text(properties, "main_model")
+    return telling.name(model) if model and "REDACTED" not in model else None
 
 
 def _exception(state: AiderState, properties: Fields) -> Step:

@@ -2,7 +2,8 @@
 The provider of ``cline``: one prompt on its command line, behind a bridge that passes approvals on.
 
 - ``--auto-approve false``, for else it asks nothing and does everything; and the way of asking that
-  needs no terminal.
+  needs no terminal. Versions up to 3.0.65 at least cannot ask so, and deny every tool: so
+  ``LOKI_CLINE_AUTO_APPROVE=true`` lets it do everything, for those who want that.
 - It works by itself. Else it would hand its work to a daemon of its own that outlives it, and
   belongs to nobody whom a stop could reach.
 - It does not replace itself by another version while it works for others.
@@ -41,16 +42,21 @@ CLINE_ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 
 
-def cline_arguments(request: LaunchRequest) -> Sequence[str]:
+AUTO_APPROVE: Final = "LOKI_CLINE_AUTO_APPROVE"
+"""The variable of the server's environment that lets ``cline`` do everything unasked: ``true``."""
+
+
+def cline_arguments(request: LaunchRequest, *, asks: bool = True) -> Sequence[str]:
     """
     The arguments for ``cline``. What a user says stands behind ``--``.
 
+    :param asks: Whether it asks before it uses a tool.
     :raises InvalidRequest: if there is nothing to do.
     """
     return [
         "--json",
         "--auto-approve",
-        "false",
+        "false" if asks else "true",
         *([] if request.model is None else [f"--model={request.model}"]),
         *(["--verbose"] if request.verbose else []),
         *(["--plan"] if request.dry_run else []),
@@ -77,13 +83,14 @@ class ClineProvider:
         if request.conversation is not None:
             fault = "cline cannot continue a conversation where its output is JSON"
             raise InvalidRequest.of([("conversation", fault)])
-        arguments = cline_arguments(request)
+        env = machine.environment(request.session_id, CLINE_ENVIRONMENT)
+        arguments = cline_arguments(request, asks=env.get(AUTO_APPROVE) != "true")
         program = self.program(machine)
         if program is None:
             raise not_installed(CLINE)
         return LaunchPlan(
             argv=bridged(machine, CLINE, argv=[program, *arguments]),
-            env=machine.environment(request.session_id, CLINE_ENVIRONMENT),
+            env=env,
             cwd=request.project_dir,
             accepts_input=True,
         )

@@ -49,7 +49,6 @@ from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.prompts import maybe_prompt
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.agents.providers.typed_fields import Fields, fields_of, maybe_count, maybe_text
-from loki_twisted.agents.providers.words import DEFAULT_LEVEL
 from loki_twisted.model.inputs import Answer, Effect, InputKind, Option
 
 ALLOW: Final = "allow"
@@ -178,7 +177,9 @@ def _noise(state: ClineState, stream: str, text: str) -> Step:
     if text.lstrip().startswith("{") and text.endswith(CUT_MARK):
         words = f"A line of more than {ClineDriver.line_limit} bytes was not read."
         return state, [*told, telling.log("warn", words, CLINE)]
-    return state, [*told, telling.log(DEFAULT_LEVEL.get(stream, "info"), text, CLINE)]
+    # What is an error of its own it says in JSON.
+    level = "warn" if stream == "stderr" else "info"
+    return state, [*told, telling.log(level, text, CLINE)]
 
 
 def _of_bridge(state: ClineState, found: Fields) -> Step:

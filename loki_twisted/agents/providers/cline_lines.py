@@ -47,17 +47,18 @@ COUNTER: Final = "cline"
 
 MUTE: Final = (
     "This version of cline cannot ask for permission while it works on its first prompt, so it"
-    " denies every tool."
+    " denies every tool. Run `cline --acp` as an agent of the provider acp to be asked, or set"
+    " LOKI_CLINE_AUTO_APPROVE=true for the server to allow cline everything."
 )
 
 _CANNOT_ASK: Final = ("approval IPC is not configured", "approval IPC is not available")
 
 
-def with_spent(state: ClineState, spent: Spending, *, has_cost: bool) -> Step:
-    """Tell what the run has spent by now, in all."""
-    state = state.but(spent=spent, has_cost=state.has_cost or has_cost)
-    origin = CostOrigin.REPORTED if state.has_cost else CostOrigin.UNKNOWN
-    return state, [Spent(spent, origin, counter=COUNTER, model=state.model or None)]
+def with_spent(state: ClineState, spent: Spending) -> Step:
+    """Tell what the run has spent by now, in all. A model without a price is said to cost 0."""
+    origin = CostOrigin.REPORTED if spent.cost else CostOrigin.UNKNOWN
+    told = Spent(spent, origin, counter=COUNTER, model=state.model or None)
+    return state.but(spent=spent), [told]
 
 
 # Lines of the run
@@ -78,10 +79,9 @@ def _run_result(state: ClineState, found: Fields) -> Step:
     state = with_words(state.but(finish=telling.name(finish)), maybe_text(found, "text") or "")
     if model and not state.model:
         state = state.but(model=telling.name(model))
-    cost = maybe_amount(usage, "totalCost")
-    total = _spending(usage, cost, state.spent)
+    total = _spending(usage, maybe_amount(usage, "totalCost"), state.spent)
     if maybe_count(usage, "inputTokens") is not None and total != state.spent:
-        state, spent = with_spent(state, total, has_cost=cost is not None)
+        state, spent = with_spent(state, total)
         told += spent
     return state, told
 
@@ -159,32 +159,27 @@ def _has_failed(output: Any) -> bool:
 
 
 def _usage(state: ClineState, event: Fields) -> Step:
-    """One request. Of the cache only its own part is told, so that is added up here."""
-    cost = maybe_amount(event, "totalCost")
+    """One request. Totals that are not told are added up here."""
     before = state.spent
+    read = before.input_tokens + before.cache_read_tokens + before.cache_write_tokens
+    cost = maybe_amount(event, "totalCost")
     if cost is None:
-        alone = maybe_amount(event, "cost")
-        cost = None if alone is None else before.cost + alone
-    cached = maybe_count(event, "cacheReadTokens") or 0
-    written = maybe_count(event, "cacheWriteTokens") or 0
+        cost = before.cost + (maybe_amount(event, "cost") or 0.0)
     totals = {
-        "inputTokens": _total(
-            event,
-            "totalInputTokens",
-            "inputTokens",
-            before.input_tokens + before.cache_read_tokens + before.cache_write_tokens,
-        ),
-        "outputTokens": _total(event, "totalOutputTokens", "outputTokens", before.output_tokens),
-        "cacheReadTokens": before.cache_read_tokens + cached,
-        "cacheWriteTokens": before.cache_write_tokens + written,
+        "inputTokens": _total(event, "InputTokens", read),
+        "outputTokens": _total(event, "OutputTokens", before.output_tokens),
+        "cacheReadTokens": _total(event, "CacheReadTokens", before.cache_read_tokens),
+        "cacheWriteTokens": _total(event, "CacheWriteTokens", before.cache_write_tokens),
     }
     before = msgspec.structs.replace(before, api_calls=before.api_calls + 1)
-    return with_spent(state, _spending(totals, cost, before), has_cost=cost is not None)
+    return with_spent(state, _spending(totals, cost, before))
 
 
-def _total(event: Fields, total: str, part: str, before: int) -> int:
-    said = maybe_count(event, total)
-    return before + (maybe_count(event, part) or 0) if said is None else said
+def _total(event: Fields, name: str, before: int) -> int:
+    """A total, or the one before and the part that is told."""
+    said = maybe_count(event, f"total{name}")
+    part = maybe_count(event, name[0].lower() + name[1:]) or 0
+    return before + part if said is None else said
 
 
 def _spending(usage: Fields, cost: float | None, before: Spending) -> Spending:
@@ -220,8 +215,7 @@ def _agent_error(state: ClineState, event: Fields) -> Step:
     error = event.get("error")
     words = maybe_text(fields_of(error), "message") or telling.text(error) or "unknown error"
     if event.get("recoverable") is True:
-        told.append(telling.log("warn", words, CLINE))
-        return state, [*told, Hindered(Trouble.RETRYING, telling.text(words))]
+        return state, [*told, telling.log("warn", words, CLINE)]
     return with_problem(state, words), [*told, telling.log("error", words, CLINE)]
 
 

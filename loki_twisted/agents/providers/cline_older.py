@@ -128,18 +128,15 @@ def _request(state: ClineState, found: Fields) -> Step:
     read = maybe_count(usage, "tokensIn")
     if read is None or (at and at == state.counted):
         return state, told
-    cost = maybe_amount(usage, "cost")
     spent = Spending(
         input_tokens=read,
         output_tokens=maybe_count(usage, "tokensOut") or 0,
         cache_read_tokens=maybe_count(usage, "cacheReads") or 0,
         cache_write_tokens=maybe_count(usage, "cacheWrites") or 0,
         api_calls=1,
-        cost=cost or 0.0,
+        cost=maybe_amount(usage, "cost") or 0.0,
     )
-    state, said = with_spent(
-        state.but(counted=at), plus(state.spent, spent), has_cost=cost is not None
-    )
+    state, said = with_spent(state.but(counted=at), plus(state.spent, spent))
     return state, [*told, *said]
 
 

@@ -42,7 +42,6 @@ class ClineState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar asked: How many there were.
     :ivar is_mute: Whether it has said that it cannot ask.
     :ivar spent: What all of its run has cost so far.
-    :ivar has_cost: Whether it has said what that is in money.
     :ivar counted: The time of the last request of the older schema that was booked.
     :ivar plan: The tasks of its team.
     :ivar problem: The last error that it told, in words.
@@ -62,7 +61,6 @@ class ClineState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     asked: int = 0
     is_mute: bool = False
     spent: Spending = NOTHING
-    has_cost: bool = False
     counted: int = 0
     plan: Plan = ()
     problem: str = ""
