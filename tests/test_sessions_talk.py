@@ -304,7 +304,8 @@ class MessageTests(TalkCase):
             self.give(text)
         self.says("done")
         assert self.heard() == "do it\nsay one\n"
-        self.says("done", "done")
+        self.says("done")
+        self.says("done")
         assert self.heard() == "do it\nsay one\nsay two\nsay three\n"
 
     def test_over_a_restart(self) -> None:

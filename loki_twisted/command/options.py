@@ -25,14 +25,16 @@ from loki_twisted.command.readers import (
     read_endpoint,
     read_grace,
     read_host,
+    read_mb,
+    read_memory_mb,
     read_origin,
     read_path,
     read_patience,
     read_port,
+    read_processes,
     read_provider_count,
     read_retained_days,
     read_retained_events,
-    read_retained_mb,
     read_switch,
     read_token,
     read_token_file,
@@ -211,6 +213,30 @@ OPTIONS: Final = (
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
     ),
     Option(
+        name="limit-memory-mb",
+        field="limit_memory_mb",
+        metavar="MB",
+        read=read_memory_mb,
+        help="How many megabytes of address space each process of an agent may have; 0 for any "
+        "number, as by default.",
+    ),
+    Option(
+        name="limit-processes",
+        field="limit_processes",
+        metavar="N",
+        read=read_processes,
+        help="How many processes this user may have, all counted, for an agent to start one more; "
+        "0 for any number, as by default.",
+    ),
+    Option(
+        name="limit-file-mb",
+        field="limit_file_mb",
+        metavar="MB",
+        read=read_mb,
+        help="How many megabytes each file that an agent writes may have, what it prints included; "
+        "0 for any number, as by default.",
+    ),
+    Option(
         name="on-unanswered",
         field="on_unanswered",
         metavar="deny|allow|wait",
@@ -252,7 +278,7 @@ OPTIONS: Final = (
         name="retain-mb",
         field="retain_mb",
         metavar="MB",
-        read=read_retained_mb,
+        read=read_mb,
         help="How many megabytes the log may have; 0 for any number, as by default.",
     ),
     Option(

@@ -2,9 +2,9 @@
 The talk with the agent of a session: what it says, what it is told, and when.
 
 Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
-driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a whole, and
-only then is written to the agent what the change has for it. A commit that fails leaves nothing
-behind: the driver is made again from what is on disk.
+driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a
+whole, and only then is written to the agent what the change has for it. A commit that fails leaves
+nothing behind: the driver is made again from what is on disk.
 """
 
 from __future__ import annotations
@@ -218,9 +218,7 @@ class Conductor:
             last = after_end(change.state, end, said, says_done=self.driver.says_done)
             return attrs.evolve(change, state=last)
 
-        await commit_end(
-            self._with.reactor, self._with.book, self.record, decide, self._with.after
-        )
+        await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
     # Changes
 
