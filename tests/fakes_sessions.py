@@ -341,8 +341,8 @@ class FakeDriver:
     Says what its lines tell it to say; by default each is a log line.
 
     ``<type> <phase or task>`` is that fact. ``ask <key>`` asks for a permission, ``ask <key> <ms>``
-    for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``, ``done``
-    and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
+    for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``,
+    ``done`` and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
     total of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
     ``retrying`` are troubles. ``named <conversation>`` names it. ``end`` ends its input.
     """
@@ -386,7 +386,7 @@ class FakeDriver:
             "done": lambda: [TurnEnded(Verdict.DONE)],
             "failed": lambda: [TurnEnded(Verdict.FAILED, rest)],
             "total": lambda: [_spent(*rest.split(" "))],
-            "hold": lambda: [],
+            "hold": list,
             "limited": lambda: [Hindered(Trouble.RATE_LIMITED, "Too much.", int(rest))],
             "retrying": lambda: [Hindered(Trouble.RETRYING, "Once more.")],
             "works": lambda: [Fact("agent:output", {"agentId": "main", "output": rest})],
@@ -402,7 +402,10 @@ class FakeDriver:
         own = int(timeout) if timeout else None
         if kind == "question":
             return Asked(
-                key=key, kind=InputKind.QUESTION, prompt=f"Which {key}?", takes_text=True,
+                key=key,
+                kind=InputKind.QUESTION,
+                prompt=f"Which {key}?",
+                takes_text=True,
                 timeout_ms=own,
             )
         options = [
@@ -410,7 +413,10 @@ class FakeDriver:
             Option(value="deny", label="No", effect=Effect.DENY),
         ]
         return Asked(
-            key=key, kind=InputKind.PERMISSION, prompt=f"May I {key}?", options=options,
+            key=key,
+            kind=InputKind.PERMISSION,
+            prompt=f"May I {key}?",
+            options=options,
             timeout_ms=own,
         )
 

@@ -113,9 +113,7 @@ def test_what_cannot_be_is_bounded(log: Opened) -> None:
         spent = [entry(spending=mad), entry(spending=worse), entry("s2", spending=mad)]
         put(log, Batch(session_id="session_1", at_ms=MS, spent=spent))
 
-    first = Spending(
-        input_tokens=MOST_TOKENS, cache_read_tokens=MOST_TOKENS, cost=MOST_DOLLARS
-    )
+    first = Spending(input_tokens=MOST_TOKENS, cache_read_tokens=MOST_TOKENS, cost=MOST_DOLLARS)
     assert [line.spending for line in asked(log, Grouping.SESSION).lines] == [first, first]
     assert asked(log, Grouping.PROVIDER).sum.spending.input_tokens == 2 * MOST_TOKENS
 
@@ -137,7 +135,7 @@ def test_half_a_character(log: Opened) -> None:
 
 def test_all_amounts_have_columns() -> None:
     """Nothing that is spent, and no origin of a cost, is left out of the ledger."""
-    assert AMOUNTS == Spending.__struct_fields__
+    assert Spending.__struct_fields__ == AMOUNTS
     assert list(BIT_OF_ORIGIN) == list(CostOrigin)
     bits = list(BIT_OF_ORIGIN.values())
     assert bits == [1 << place for place in range(len(bits))]
@@ -209,9 +207,7 @@ FROM spendings GROUP BY session_id
 """
 
 
-def test_a_million_lines(
-    log: Opened, is_full: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_million_lines(log: Opened, is_full: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """However many lines there are, each question has its exact answer, in bounded time."""
     count = 1_000_000 if is_full else 2_000
     log.connection.execute("BEGIN")

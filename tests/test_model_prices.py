@@ -61,6 +61,12 @@ def test_a_neighbour_is_another_model(model: str) -> None:
     assert estimated(Spending(input_tokens=MILLION), model) == (0.0, CostOrigin.UNKNOWN)
 
 
+def test_tokens_of_no_known_kind() -> None:
+    """What they cost cannot be told."""
+    spent = Spending(input_tokens=MILLION, other_tokens=1)
+    assert estimated(spent, "claude-opus-4-5") == (0.0, CostOrigin.UNKNOWN)
+
+
 def test_each_kind_has_its_price() -> None:
     """A million tokens of each kind cost what the list says, and reasoning nothing beside output."""
     price = PRICES["claude-opus-4-5"]
@@ -73,7 +79,7 @@ def test_each_kind_has_its_price() -> None:
         "api_calls": 0,
         "cost": 0,
     }
-    assert set(kinds) == set(Spending.__struct_fields__)
+    assert set(kinds) == set(Spending.__struct_fields__) - {"other_tokens"}
     for kind, dollars in kinds.items():
         spent = Spending(**{kind: MILLION})
         assert estimated(spent, "claude-opus-4-5") == (dollars, CostOrigin.ESTIMATED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from loki_twisted.model.errors import Conflict, InvalidRequest, NotFound, StorageFailed, Unavailable
@@ -303,7 +304,8 @@ class MessageTests(TalkCase):
             self.give(text)
         self.says("done")
         assert self.heard() == "do it\nsay one\n"
-        self.says("done", "done")
+        self.says("done")
+        self.says("done")
         assert self.heard() == "do it\nsay one\nsay two\nsay three\n"
 
     def test_over_a_restart(self) -> None:
@@ -516,3 +518,82 @@ class SecretTests(TalkCase):
         assert secret not in str(list(self.world.log.input_rows.values()))
         self.successResultOf(self.answer(DENY))
         assert self.heard().endswith(f"answer {secret} deny\n")
+
+
+class BudgetTests(TalkCase):
+    """What a session may spend: here one dollar, or 1,000 tokens."""
+
+    options = StartOptions(budget_usd=1.0, max_tokens=1_000)
+
+    def warnings(self) -> list[str]:
+        events = self.world.log.events
+        return [fact.data["message"] for _, fact in events if fact.type == "log:warn"]
+
+    def test_a_warning(self) -> None:
+        """Told once, at four fifths."""
+        self.says("total 0.79 10")
+        assert self.warnings() == []
+        self.says("total 0.80 10", "total 0.85 10")
+        assert len(self.warnings()) == 1
+
+    def test_a_warning_over_a_restart(self) -> None:
+        """The next server does not tell it again."""
+        self.says("total 0.80 10")
+        self.restart()
+        self.says("total 0.85 10")
+        assert len(self.warnings()) == 1
+
+    def test_the_end(self) -> None:
+        """Who has spent what he may is stopped for that reason."""
+        self.says("total 1.0 10")
+        session = self.session()
+        assert session.status is SessionStatus.STOPPING
+        assert "stop" in self.world.agent(self.id).orders
+        self.world.ends(self.id, None, 15)
+        session = self.session()
+        assert (session.status, session.reason_code) == (
+            SessionStatus.STOPPED,
+            ReasonCode.OVER_BUDGET,
+        )
+        assert session.reason == "The session has spent $1.00 of a budget of $1.00."
+
+    def test_tokens(self) -> None:
+        """They are limited too."""
+        self.says("total 0.01 1000")
+        assert self.session().reason_code is ReasonCode.OVER_BUDGET
+
+    def test_a_server_that_ended_before_it_could_stop(self) -> None:
+        """The next one stops the session."""
+        self.world.log.automatic = False
+        self.world.says(self.id, "total 1.0 10")
+        self.world.log.commit()
+        self.world.log.automatic = True
+        row = self.world.log.rows[self.id]
+        self.world.log.rows[self.id] = msgspec.structs.replace(row, status=SessionStatus.RUNNING)
+        self.world.agent(self.id).orders.clear()
+        self.restart()
+        assert "stop" in self.world.agent(self.id).orders
+
+
+class TimeTests(TalkCase):
+    """How long a session may take: here ten seconds."""
+
+    options = StartOptions(timeout=10_000)
+
+    def test_a_warning_and_the_end(self) -> None:
+        """The one at four fifths, the other when the time is over."""
+        self.world.clock.advance(7.9)
+        assert "log:warn" not in self.types()
+        self.world.clock.advance(0.2)
+        assert "log:warn" in self.types()
+        self.world.clock.advance(2)
+        assert self.session().reason_code is ReasonCode.TIMED_OUT
+        assert "stop" in self.world.agent(self.id).orders
+
+    def test_over_a_restart(self) -> None:
+        """Time goes on, and the warning is given once."""
+        self.world.clock.advance(8.1)
+        self.restart()
+        assert self.types().count("log:warn") == 1
+        self.world.clock.advance(2)
+        assert self.session().reason_code is ReasonCode.TIMED_OUT

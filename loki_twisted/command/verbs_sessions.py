@@ -9,7 +9,7 @@ from loki_twisted.client import LokiClient
 from loki_twisted.command.calling import Talk, call, palette, show
 from loki_twisted.command.formatting import plain, sessions_table
 from loki_twisted.command.verbs_watching import follow
-from loki_twisted.model.wire import SessionMessage, SessionOrder, StartOptions
+from loki_twisted.model.wire import InputGiven, SessionMessage, SessionOrder, StartOptions
 
 
 def ps(given: argparse.Namespace) -> int:
@@ -82,6 +82,6 @@ def _ordering(given: argparse.Namespace, method: str) -> Talk:
     return talk
 
 
-def _order_line(order: SessionOrder | SessionMessage) -> str:
+def _order_line(order: SessionOrder | SessionMessage | InputGiven) -> str:
     status = f" {order.status.value}:" if isinstance(order, SessionOrder) else ":"
     return plain(f"{order.session_id}{status} {order.message}")

@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from loki_twisted.log.query import decoded, rows_of
-from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN, COUNTS
+from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN
 from loki_twisted.model.ledger import Grouping, LedgerLine, LedgerPage, LedgerQuery
 from loki_twisted.model.spending import Spending
 
@@ -44,7 +44,10 @@ SELECT
 
 _ORIGINS: Final = " | ".join(f"max(origins & {bit})" for bit in BIT_OF_ORIGIN.values())
 _ADDED: Final = ", ".join(
-    [f"ifnull({_ORIGINS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
+    [
+        f"ifnull({_ORIGINS}, 0) AS origins",
+        *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS),
+    ]
 )
 _LINE: Final = f"json_array(key, sessions, turns, origins, {', '.join(AMOUNTS)})"
 _BY_COST: Final = (

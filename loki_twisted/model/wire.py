@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from loki_twisted.model.events import Event
 from loki_twisted.model.inputs import Input
-from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.ledger import Grouping, LedgerLine
+from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
@@ -77,9 +77,7 @@ class StartSession(Request, frozen=True, kw_only=True):
     queue: bool = False
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     command: (
-        Annotated[
-            list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)
-        ]
+        Annotated[list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)]
         | None
     ) = None
 
@@ -104,8 +102,8 @@ class AnswerInput(Request, frozen=True, kw_only=True):
     """
     Answer what an agent asks.
 
-    ``answer`` is the value of an option, several where several may be chosen, or a text where one is
-    taken; ``message`` is what the agent is told beside it, why not for example.
+    ``answer`` is the value of an option, several where several may be chosen, or a text where one
+    is taken; ``message`` is what the agent is told beside it, why not for example.
     """
 
     answer: _Text | Annotated[list[_Text], Meta(min_length=1, max_length=100)]

@@ -10,7 +10,6 @@ cannot be put there, the session falls back to where the disk has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-
 from typing import TYPE_CHECKING
 
 import attrs

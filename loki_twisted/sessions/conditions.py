@@ -73,7 +73,9 @@ def condition_of(state: SessionState) -> Condition:
     if talk.is_stalled:
         return Condition(ReasonCode.STALLED, "Its agent has said nothing for long.")
     if talk.turn and not talk.turn_is_on and not talk.input_ends:
-        return Condition(ReasonCode.WAITING_FOR_MESSAGE, "It has done its work, and stays for more.")
+        return Condition(
+            ReasonCode.WAITING_FOR_MESSAGE, "It has done its work, and stays for more."
+        )
     return _FINE
 
 

@@ -2,77 +2,46 @@
 The talk with the agent of a session: what it says, what it is told, and when.
 
 Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
-driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a whole, and
-only then is written to the agent what the change has for it. A commit that fails leaves nothing
-behind: the driver is made again from what is on disk.
+driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a
+whole, and only then is written to the agent what the change has for it. A commit that fails leaves
+nothing behind: the driver is made again from what is on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
 from loki_twisted.agents.outputs import Freed, Output
-from loki_twisted.model.budget import Budget
+from loki_twisted.model.budget import Stage
 from loki_twisted.model.errors import Conflict, NotFound, StorageFailed, Unavailable
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
-from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
-from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import UNLIMITED, Change, Conduct
+from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conduct import Change, Conduct
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.inbox import InputPolicy, check_answer, check_repeated
+from loki_twisted.sessions.inbox import check_answer, check_repeated
 from loki_twisted.sessions.masking import masked
-from loki_twisted.sessions.moments import Marks, Moment, Patience, due, waits
+from loki_twisted.sessions.moments import Marks, Moment, due, waits
 from loki_twisted.sessions.state import SessionState, after_end
-from loki_twisted.state.interface import RunEnding
 
 _log = Logger()
 
 _RETRY_SECONDS: Final = 1.0
 _ERROR_LINES: Final = 5
 _ERROR_CHARACTERS: Final = 300
-
-
-@attrs.frozen(slots=True, kw_only=True)
-class Circumstances:
-    """
-    What a conductor needs beside the session.
-
-    :ivar make_driver: Makes a driver that has a memory.
-    :ivar mint: Makes a new id of a kind: ``input`` or ``message``.
-    :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
-    :ivar settle: Called when the agent has ended, before that is told: fires when what it
-        left in its state directory has been told.
-    :ivar ending: Called then: what it wrote of its own end.
-    :ivar after: Called once with the record when the end is on disk.
-    :ivar stop: Called with the record and a reason, in words, when it has spent what it may.
-    """
-
-    reactor: IReactorTime
-    book: SessionBook
-    redactor: Redactor
-    make_driver: Callable[[str], IDriver]
-    mint: Callable[[str], str]
-    now_ms: Callable[[], int]
-    settle: Callable[[], Awaitable[None]]
-    ending: Callable[[], RunEnding | None]
-    after: Callable[[Record], None]
-    stop: Callable[[Record, str], None]
-    policy: InputPolicy = InputPolicy()
-    budget: Budget = UNLIMITED
-    patience: Patience = Patience()
 
 
 @implementer(IAgentListener)
@@ -115,10 +84,14 @@ class Conductor:
         return self._change(act, state=state, facts=facts, cursors=cursors)
 
     def go_on(self) -> None:
-        """Go on with an agent of an earlier server, or after a pause."""
+        """Go on with an agent: write what is still to be written, and see what is due."""
         self._heard()
         self._flush()
         self._arrange()
+        standing = self.record.state.talk.standing
+        if Stage.OVER in (standing.cost, standing.tokens):
+            # The server before ended between the alarm and the stop.
+            self._with.stop(self.record, "It has spent what it may.")
 
     def lines_received(
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
@@ -245,9 +218,7 @@ class Conductor:
             last = after_end(change.state, end, said, says_done=self.driver.says_done)
             return attrs.evolve(change, state=last)
 
-        await commit_end(
-            self._with.reactor, self._with.book, self.record, decide, self._with.after
-        )
+        await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
     # Changes
 

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
-from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession

@@ -37,9 +37,10 @@ from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import UNLIMITED, Change
+from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conditions import updated
-from loki_twisted.sessions.conductor import Circumstances, Conductor
+from loki_twisted.sessions.conduct import UNLIMITED, Change
+from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
@@ -136,6 +137,7 @@ class Launcher:
     @deadlines.default
     def _make_deadlines(self) -> Deadlines:
         return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
+
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
     @line.default
@@ -459,9 +461,7 @@ class Launcher:
             self._give_turns_later()
         reason = str(obstacle)
         if record.state.session.reason != reason:
-            state = with_status(
-                record.state, record.status, reason=reason, code=ReasonCode.QUEUED
-            )
+            state = with_status(record.state, record.status, reason=reason, code=ReasonCode.QUEUED)
             told = self.book.commit(record, state, [updated(state.session)])
             told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from zope.interface import implementer
 

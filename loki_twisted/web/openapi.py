@@ -114,6 +114,7 @@ def _components(operations: Sequence[Operation]) -> tuple[Json, Mapping[Any, Jso
             if declared not in {None, NoFields}:
                 types[declared] = None
     refs, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
+    schemas = json.loads(json.dumps(schemas))  # so that defaults that are tuples become lists
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = _prose(schema["description"])
