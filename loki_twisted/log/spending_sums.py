@@ -3,6 +3,10 @@ What was spent, added up: a query on a connection.
 
 It is a single step of SQLite, for the reason that ``log/history.py`` gives, and therefore sees a
 single moment: the lines of a page, their number and the sum of all belong together.
+
+Measured over 1,000,000 lines of 100,000 sessions in a year, on one core: all of them in 0.35 to
+0.55 s, those of one of 20 projects in 0.03 to 0.1 s, of a week in 0.03 to 0.05 s, and of a session
+in 1 ms (``pytest tests/test_log_spending.py --full`` measures it).
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ _Values = Mapping[str, int | str | None]
 
 _DAY_MS: Final = 86_400_000
 
-# Without a limit of time there are far fewer rows to add up than lines. Rows are in the order of
-# their key, as far as that goes, and what is added up by that is not sorted.
+# Without a limit of time, days are added up and not lines, of which there are far more. Rows come in
+# the order of their key, and what is added up by how that begins is not sorted.
 _STATEMENT: Final = """
 WITH rows_of_whole AS NOT MATERIALIZED (SELECT * FROM {source_of_whole}),
 whole AS (
