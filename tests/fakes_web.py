@@ -25,15 +25,25 @@ from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import ProviderAbilities, ProviderDetail, StartSession, System
-from loki_twisted.sessions.interface import GivenInput, ISessions, SessionPage, SessionQuery
+from loki_twisted.sessions.interface import (
+    GivenInput,
+    IOutput,
+    ISessions,
+    OutputStream,
+    SessionPage,
+    SessionQuery,
+)
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
+from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals
 from tests.fakes_log import FakeLog
+from tests.fakes_output import FakeOutput
 from tests.plain_ledger import plain_ledger
 
 TOKEN = "a-right-token"
@@ -97,6 +107,7 @@ class FakeSessions:
         self.done: dict[str, DoneOnce] = {}
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
+        self.outputs: dict[tuple[str, OutputStream], FakeOutput] = {}
 
     def _order(self, *order: object, then: Callable[[], Session]) -> Deferred[Session]:
         if self.failure is not None:
@@ -244,6 +255,13 @@ class FakeSessions:
         if session_id not in self.records:
             raise SessionNotFound.of(session_id)
         return self.records[session_id]
+
+    def output(self, session_id: str, stream: OutputStream) -> IOutput:
+        """What it prints."""
+        self.get(session_id)
+        if (session_id, stream) not in self.outputs:
+            raise NotFound("It was not started here.")
+        return self.outputs[session_id, stream]
 
     def list(self, query: SessionQuery) -> SessionPage:
         """Some of them."""
@@ -486,6 +504,7 @@ class Server:
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
         self.lists = EventLists(self.clock)
+        self.outputs = LongAnswers(self.clock, MOST_OUTPUTS, OUTPUTS)
         self.asked: list[object] = []
         self.our_user = our_user
         self.api = make_api(
@@ -493,6 +512,7 @@ class Server:
             log=self.log,
             hub=self.hub,
             lists=self.lists,
+            outputs=self.outputs,
             vitals=self.vitals,
             policy=GatePolicy() if policy is None else policy,
             reactor=self.clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -82,7 +82,7 @@ def booked(before: Spending, total: Spending) -> Spending:
     )
 
 
-def _since(before: float, now: float) -> float:
+def _since(before: Any, now: Any) -> Any:
     return now - before if now >= before else now
 
 
