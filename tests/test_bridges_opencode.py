@@ -381,6 +381,22 @@ def test_what_the_user_says_is_on_no_command_line(tmp_path: Path) -> None:
     assert lines[-1].split(b"\0")[-4:] == [b"serve", b"--hostname=127.0.0.1", b"--port=0", b""]
 
 
+def test_a_script_that_starts_opencode(tmp_path: Path) -> None:
+    """Both end, and nothing is waited for in vain."""
+    with opencode(tmp_path, "plain", how="") as run:
+        assert run.finish() == 0
+    assert run.ends == [DONE]
+    assert [each for each in Path("/proc").iterdir() if lives_in(each, tmp_path)] == []
+
+
+def lives_in(process: Path, directory: Path) -> bool:
+    """Whether a process has a directory as its own."""
+    try:
+        return process.name.isdecimal() and (process / "cwd").readlink() == directory
+    except OSError:
+        return False
+
+
 def children(pid: int) -> list[str]:
     """The children of a process."""
     return (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -44,18 +45,20 @@ class Server:
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            process_group=0,  # What is installed may be a script that starts opencode.
         )
         self.has_ended = threading.Event()
         threading.Thread(target=self._forward, daemon=True).start()
         threading.Thread(target=self._wait, daemon=True).start()
 
     def end(self) -> None:
-        """End it: SIGTERM, after a grace SIGKILL."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-            if not self.has_ended.wait(_GRACE_SECONDS):
-                self._process.kill()
-                self.has_ended.wait(_GRACE_SECONDS)
+        """End it and what it is made of: SIGTERM, after a grace SIGKILL."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.has_ended.is_set():
+                return
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            self.has_ended.wait(_GRACE_SECONDS)
 
     def _wait(self) -> None:
         code = self._process.wait()
