@@ -441,6 +441,13 @@ class SilenceTests(TalkCase):
         assert self.session().reason_code is None
         assert "stop" not in self.world.agent(self.id).orders
 
+    def test_no_stall_at_the_start(self) -> None:
+        """However long the machine has been up."""
+        self.world.clock.advance(5000)
+        self.id = self.start("one", prompt="it").id
+        self.world.clock.advance(1)
+        assert "session:stalled" not in self.types()
+
     def test_no_stall_while_people_are_asked(self) -> None:
         """Who waits for people is not stalled."""
         self.says("ask dig")

@@ -54,7 +54,7 @@ class Conductor:
         self._driver: IDriver | None = None
         self._written = 0
         self._settled: dict[str, Input] = {}
-        self._marks = Marks()
+        self._marks = Marks(circumstances.reactor.seconds())
         self._next: IDelayedCall | None = None
         self._is_over = False
 
