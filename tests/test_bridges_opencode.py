@@ -273,6 +273,15 @@ def test_the_stream_is_cut(tmp_path: Path) -> None:
     assert run.ends == [DONE]
 
 
+def test_the_turn_ends_while_it_is_read_again(tmp_path: Path) -> None:
+    """It is not taken for ended before all that it says is told."""
+    with opencode(tmp_path, "cutlate") as run:
+        assert run.finish() == 0
+    assert run.said == ["Before.", "After."]
+    assert costs(run) == [0.25]
+    assert run.ends == [DONE]
+
+
 def test_the_end_of_the_turn_is_missed(tmp_path: Path) -> None:
     """That it is idle is found out, and nothing hangs."""
     with opencode(tmp_path, "cutend") as run:
@@ -404,7 +413,8 @@ def children(pid: int) -> list[str]:
 
 def bridge(tmp_path: Path, *orders: dict[str, Any], program: str | None = None) -> list[Any]:
     """Give the bridge orders, and read what it says to its end."""
-    argv = [sys.executable, "-I", "-S", BRIDGE_PROGRAM, "60", program or install(tmp_path)]
+    argv = [sys.executable, "-I", "-S", BRIDGE_PROGRAM, "opencode", "60", "--"]
+    argv.append(program or str(install(tmp_path)))
     said = "".join(json.dumps(each) + "\n" for each in orders)
     done = subprocess.run(
         argv, input=said.encode(), capture_output=True, timeout=TIMEOUT, check=False
