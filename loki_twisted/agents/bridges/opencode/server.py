@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ..program import own_environment
+from ..voice import write_all
 from .client import USER
 
 _GRACE_SECONDS = 5.0
@@ -39,9 +41,9 @@ class Server:
         self._process = subprocess.Popen(
             [argv[0], "serve", "--hostname=127.0.0.1", "--port=0", *argv[1:]],
             env={
-                **os.environ,
-                "OPENCODE_SERVER_USERNAME": USER,
-                "OPENCODE_SERVER_PASSWORD": self.password,
+                **own_environment(),
+                b"OPENCODE_SERVER_USERNAME": USER.encode(),
+                b"OPENCODE_SERVER_PASSWORD": self.password.encode(),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -72,7 +74,7 @@ class Server:
         line = b""
         is_known = False
         while data := os.read(stdout.fileno(), _CHUNK):
-            _write_all(2, data)
+            write_all(2, data)
             if not is_known:
                 *lines, line = (line + data).split(b"\n")
                 found = next(filter(None, map(_LISTENING.search, lines)), None)
@@ -80,9 +82,3 @@ class Server:
                 if found is not None:
                     is_known = True
                     self._note("listening", int(found[1]))
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
