@@ -471,6 +471,16 @@ class SilenceTests(TalkCase):
         self.says("works again")
         assert self.session().reason_code is None
 
+    def test_trouble_and_work_at_once(self) -> None:
+        """Of lines that come together the last decides."""
+        self.says("retrying", "works again")
+        assert self.session().reason_code is None
+        self.says("retrying")
+        self.says("works again", f"limited {START_MS + 60_000}")
+        assert self.session().reason_code is ReasonCode.RATE_LIMITED
+        self.world.clock.advance(61)
+        assert self.heard().endswith("go on\n")
+
 
 class SpendingTests(TalkCase):
     """What is spent."""
