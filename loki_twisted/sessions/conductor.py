@@ -29,8 +29,9 @@ from loki_twisted.model.messages import Message
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
 from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
-from loki_twisted.sessions.conduct import Change, Conduct
+from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.inbox import check_answer, check_repeated
 from loki_twisted.sessions.masking import masked
