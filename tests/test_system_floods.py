@@ -109,8 +109,8 @@ def test_a_flood_holds_up_nobody(
     if is_full:
         slowest = sorted(prober.seconds)
         figures = (
-            f"{kind}: {took:.1f} s, memory grew by {growth / 2**20:.1f} MiB; {len(slowest)} answers, "
-            f"p50 {slowest[len(slowest) // 2] * 1000:.1f} ms, longest {slowest[-1] * 1000:.1f} ms"
+            f"{kind}: {took:.1f} s, memory grew by {growth / 2**20:.0f} MiB; {len(slowest)} asked,"
+            f" p50 {slowest[len(slowest) // 2] * 1000:.1f} ms, longest {slowest[-1] * 1000:.1f} ms"
         )
         tell(capsys, figures)
         assert slowest[-1] < 0.1
