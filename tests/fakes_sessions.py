@@ -495,7 +495,8 @@ class FakeWatcher:
         return succeed(None)
 
     def unwatch(self, project_dir: str) -> None:
-        self.watched.remove(project_dir)
+        if project_dir in self.watched:
+            self.watched.remove(project_dir)
 
     def stop(self) -> Deferred[None]:
         return succeed(None)

@@ -11,7 +11,8 @@ from twisted.python import usage
 
 from loki_twisted import tap
 from loki_twisted.command.arguments import LineParser, add_server_options
-from loki_twisted.command.options import OPTIONS, settings_from
+from loki_twisted.command.given import settings_from
+from loki_twisted.command.options import OPTIONS
 from loki_twisted.settings import InvalidSettings, Settings
 
 
@@ -45,6 +46,7 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         *("--loki-dir", "one/.loki", "--data-dir", "data", "--max-sessions", "3"),
         *("--max-per-provider", "codex=2", "--max-per-provider", "aider=1"),
         *("--max-per-project", "4", "--allow-commands"),
+        *("--on-unanswered", "deny", "--input-timeout", "30", "--stall-after", "60"),
         *("--project-root", ".", "--project-root", "/", "--grace", "2.5"),
         *("--limit-memory-mb", "4000", "--limit-processes", "500", "--limit-file-mb", "100"),
         *("--retain-events", "5000", "--retain-days", "0.5", "--retain-mb", "64"),
@@ -68,6 +70,9 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         max_per_provider=(("codex", 2), ("aider", 1)),
         max_per_project=4,
         allow_commands=True,
+        on_unanswered="deny",
+        input_seconds=30,
+        stall_seconds=60,
         project_roots=(str(tmp_path), "/"),
         grace_seconds=2.5,
         limit_memory_mb=4000,

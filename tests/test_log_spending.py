@@ -63,6 +63,7 @@ def test_any_query_gives_its_page(log: Opened) -> None:
     @given(batches, queries)
     def law(several: list[list[LedgerEntry]], query: LedgerQuery) -> None:
         log.connection.execute("DELETE FROM spendings")
+        log.connection.execute("DELETE FROM spending_days")
         log.connection.execute("DELETE FROM spenders")
         for spent in several:
             put(log, Batch(session_id="s", at_ms=MS, spent=spent))
@@ -152,17 +153,14 @@ def plan_of(log: Opened, query: LedgerQuery) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "found_by"),
     [
-        ({"session_id": "s1"}, "SEARCH spenders USING PRIMARY KEY (session_id=?)"),
-        ({"session_id": "s1", "since_ms": 5}, "SEARCH spenders USING PRIMARY KEY (session_id=?)"),
-        ({"since_ms": 5}, "SEARCH spendings USING INDEX spendings_by_time (at_ms>?)"),
+        ({"session_id": "s1"}, "spenders USING PRIMARY KEY (session_id=?"),
+        ({"session_id": "s1", "since_ms": 5}, "spenders USING PRIMARY KEY (session_id=?"),
+        ({"since_ms": 5}, "spendings_by_time (at_ms>?"),
         (
             {"since_ms": 5, "until_ms": 9, "project_dir": "/a"},
-            "SEARCH spendings USING INDEX spendings_by_time (at_ms>? AND at_ms<?)",
+            "spendings_by_time (at_ms>? AND at_ms<?",
         ),
-        (
-            {"project_dir": "/a"},
-            "SEARCH spenders USING COVERING INDEX spenders_by_project (project_dir=?)",
-        ),
+        ({"project_dir": "/a"}, "spenders_by_project (project_dir=?"),
     ],
 )
 def test_only_what_is_wanted_is_looked_at(
@@ -171,7 +169,7 @@ def test_only_what_is_wanted_is_looked_at(
     """Lines of other sessions, other projects or other times cost nothing."""
     plan = plan_of(log, LedgerQuery(by=by, **fields))  # type: ignore[arg-type]
 
-    assert any(step.startswith(found_by.removesuffix(")")) for step in plan)
+    assert any(found_by in step for step in plan)
     of_tables = [step for step in plan if " spend" in step]
     assert of_tables
     assert not any(step.startswith("SCAN") for step in of_tables)
@@ -197,7 +195,7 @@ MANY = f"""
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
 INSERT INTO spendings
 SELECT printf('session_%08d', n / {TURNS}), n % {TURNS}, iif(n % 4, 'gpt-5', 'gpt-5-mini'),
-    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 1, 0.25
+    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 0, 1, 0.25
 FROM numbers
 """
 WHOSE = """

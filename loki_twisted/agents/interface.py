@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
 from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
+from loki_twisted.agents.plugin import IProvider as IProvider  # noqa: PLC0414  # part of this contract
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Steering
@@ -227,42 +227,6 @@ class IMachine(Interface):
         Make the environment of an agent, by the list of what agents are given.
 
         :param variables: Those that are put in, whatever the list says.
-        """
-
-
-class IProvider(IPlugin):
-    """
-    One kind of agent: how it is started, and what drives it.
-
-    Providers are found as plugins (:func:`twisted.plugin.getPlugins`) in ``twisted.plugins``.
-    """
-
-    name: str = Attribute("What requests call it: letters, digits, ``-`` and ``_``, 32 at most.")
-
-    through_loki_mode: bool = Attribute(
-        "Whether Loki Mode runs it, where that is installed and nothing else is asked for."
-    )
-
-    abilities: Abilities = Attribute("What it can do, as :class:`Abilities`.")
-
-    def program(machine: IMachine) -> str | None:
-        """The absolute path of the program that has to be there; None if it is not."""
-
-    def plan(request: LaunchRequest, machine: IMachine) -> LaunchPlan:
-        """
-        Say how to start it.
-
-        Texts of the request were checked: they can stand on a command line.
-
-        :raises InvalidRequest: if it needs what the request lacks, or cannot do what it wants.
-        :raises ProviderNotAvailable: if its program is not installed.
-        """
-
-    def driver(request: LaunchRequest, memory: str) -> IDriver:
-        """
-        Make a driver for a run.
-
-        :param memory: Of the driver before, if the server was started anew; else empty.
         """
 
 

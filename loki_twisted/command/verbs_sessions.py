@@ -26,7 +26,9 @@ def ps(given: argparse.Namespace) -> int:
 def start(given: argparse.Namespace) -> int:
     """Start a session, and follow it if that is asked for."""
     timeout = None if given.timeout is None else max(1, round(given.timeout * 1000))
-    options = StartOptions(dry_run=given.dry_run, verbose=given.verbose, timeout=timeout)
+    options = StartOptions(
+        dry_run=given.dry_run, verbose=given.verbose, timeout=timeout, direct=given.direct
+    )
 
     async def talk(client: LokiClient) -> int:
         order = await client.start_session(
@@ -37,6 +39,7 @@ def start(given: argparse.Namespace) -> int:
             model=given.model,
             options=options,
             queue=given.queue,
+            priority=given.priority,
         )
         show(given, order, _order_line(order))
         return await follow(client, given, order.session_id) if given.follow else 0

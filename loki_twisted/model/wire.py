@@ -141,8 +141,8 @@ class Pagination(Shape, frozen=True, kw_only=True):
     """
     Where a page lies in the whole.
 
-    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
-    one, whatever has changed in the meantime.
+    ``nextCursor`` is null on the last page, and where a list is read by offset alone. Given as
+    ``after``, it asks for the page behind this one, whatever has changed in the meantime.
     """
 
     total: int
@@ -258,15 +258,6 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
     task: Task
 
 
-class PlaceInList(Shape, frozen=True, kw_only=True):
-    """Where a page lies in a list that is read by offset."""
-
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
-
-
 class UsageReport(Shape, frozen=True, kw_only=True):
     """
     What was spent, added up.
@@ -278,7 +269,7 @@ class UsageReport(Shape, frozen=True, kw_only=True):
     by: Grouping
     lines: list[LedgerLine]
     sum: LedgerLine
-    pagination: PlaceInList
+    pagination: Pagination
 
 
 class EventHistory(Shape, frozen=True, kw_only=True):

@@ -243,7 +243,9 @@ class Conduct:
         self._settle_named(output.message_id, MessageStatus.DROPPED, output.reason)
 
     def _end_input(self, _: EndInput) -> None:
-        self.remember(input_ends=True)
+        # The driver does not know of messages that wait. It says this again behind the last.
+        if self._next_message() is None:
+            self.remember(input_ends=True)
 
     def _ask(self, asked: Asked) -> None:
         if asked.key in self._talk.keys.values():

@@ -54,7 +54,7 @@ class Conductor:
         self._driver: IDriver | None = None
         self._written = 0
         self._settled: dict[str, Input] = {}
-        self._marks = Marks()
+        self._marks = Marks(circumstances.reactor.seconds())
         self._next: IDelayedCall | None = None
         self._is_over = False
 
@@ -81,6 +81,7 @@ class Conductor:
                 conduct.remember(has_begun=True)
                 conduct.take(self._masked(self.driver.begin()))
 
+        self._heard()  # What it was silent before it ran is no silence.
         return self._change(act, state=state, facts=facts, cursors=cursors)
 
     def go_on(self) -> None:

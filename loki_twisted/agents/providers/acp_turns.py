@@ -1,0 +1,74 @@
+"""How a turn of an agent of the Agent Client Protocol ended: what its answer to the prompt says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from loki_twisted.agents.outputs import Outputs, Spent, Verdict
+from loki_twisted.agents.providers.acp_content import short
+from loki_twisted.agents.providers.objects import MAX_NUMBER
+from loki_twisted.model.spending import CostOrigin, Spending
+
+_VERDICTS: Final[Mapping[str, tuple[Verdict, str | None]]] = {
+    "end_turn": (Verdict.DONE, None),
+    "max_tokens": (Verdict.FAILED, "It reached the most tokens that it may use."),
+    "max_turn_requests": (Verdict.FAILED, "It reached the most requests that a turn may have."),
+    "refusal": (Verdict.FAILED, "It refused to go on."),
+    "cancelled": (Verdict.INTERRUPTED, "The turn was cancelled."),
+}
+
+
+def verdict_of(result: Mapping[str, Any]) -> tuple[Verdict, str | None]:
+    """Say how it ended, and why, unless it is done."""
+    stopped = short(result.get("stopReason"))
+    unknown = f"It stopped: {stopped or 'it did not say why'}."
+    return _VERDICTS.get(stopped, (Verdict.FAILED, unknown))
+
+
+def spent_in(result: Mapping[str, Any], origin: CostOrigin) -> Outputs:
+    """
+    Say how many tokens it took.
+
+    The protocol has a draft for that, which agents take to be what the turn took, and not the
+    whole session; gemini has a field of its own.
+
+    :param origin: Where the cost comes from, which is not among these.
+    """
+    usage = result.get("usage")
+    amount = _drafted(usage) if isinstance(usage, dict) else _of_gemini(result)
+    return [Spent(amount, origin)] if amount.tokens else ()
+
+
+def _drafted(usage: Mapping[str, Any]) -> Spending:
+    read, written = _count(usage, "cachedReadTokens"), _count(usage, "cachedWriteTokens")
+    fresh, output = _count(usage, "inputTokens"), _count(usage, "outputTokens")
+    total = _count(usage, "totalTokens")
+    # Some count what is of the cache as input too. The sum gives it away.
+    if read + written <= fresh and 0 < total < fresh + output + read + written:
+        fresh -= read + written
+    return Spending(
+        input_tokens=fresh,
+        output_tokens=output,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=min(_count(usage, "thoughtTokens"), output),
+    )
+
+
+def _of_gemini(result: Mapping[str, Any]) -> Spending:
+    counted: Any = result
+    for name in ("_meta", "quota", "token_count"):
+        counted = counted.get(name) if isinstance(counted, dict) else None
+    if not isinstance(counted, dict):
+        return Spending()
+    return Spending(
+        input_tokens=_count(counted, "input_tokens"),
+        output_tokens=_count(counted, "output_tokens"),
+    )
+
+
+def _count(counted: Mapping[str, Any], name: str) -> int:
+    """A number of things; 0 for what is none."""
+    value = counted.get(name)
+    return value if type(value) is int and 0 <= value < MAX_NUMBER else 0
