@@ -18,6 +18,7 @@ from loki_twisted.agents.interface import (
     LaunchPlan,
     LaunchRequest,
     Limits,
+    Messaging,
 )
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.budget import Budget
@@ -178,7 +179,7 @@ class Launcher:
         plan = self._plan(session, wanted)
         session = msgspec.structs.replace(
             session,
-            accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
+            accepts_input=self._takes_messages(session, plan),
             steered_by=plan.steered_by,
         )
         obstacle = self.line.obstacle(session)
@@ -230,6 +231,12 @@ class Launcher:
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
         plan = self.providers.plan(self._request(session, wanted, session.provider))
         return attrs.evolve(plan, limits=self.policy.limits)
+
+    def _takes_messages(self, session: Session, plan: LaunchPlan) -> bool:
+        """Whether its agent reads what people say: not only answers to what it asks."""
+        abilities = self.providers.abilities(plan.driven_by or session.provider)
+        reads = plan.accepts_input and abilities.messaging is not Messaging.NEVER
+        return reads or plan.steered_by is Steering.FILES
 
     def _request(self, session: Session, wanted: StartSession, provider: str) -> LaunchRequest:
         return LaunchRequest(
