@@ -190,6 +190,21 @@ def test_a_long_line_of_cline(server: Server) -> None:
     assert any("was not read" in each.data.get("message", "") for each in events)
 
 
+def test_cline_takes_no_messages(server: Server) -> None:
+    """That is said at once, instead of keeping them for nobody; its questions are answered."""
+    session_id = play(server, "cline", "approval result")
+    server.wait_for(session_id, "input:requested")
+    path = f"/api/sessions/{session_id}/input"
+    assert server.post(path, {"input": "Allow"})["inputId"]
+    server.until_end(session_id)
+    session_id = play(server, "cline", "text hang")
+    server.wait_for(session_id, "agent:output")
+    path = f"/api/sessions/{session_id}/input"
+    assert server.request("POST", path, {"input": "And this."}).status == 409
+    server.post(f"/api/sessions/{session_id}/stop")
+    assert server.until_end(session_id)[-1].type == "session:stopped"
+
+
 def test_cline_is_stopped(server: Server, tmp_path: Path) -> None:
     """Also where it waits for an approval; nothing is left of it."""
     session_id = play(server, "cline", "approval result")
