@@ -118,6 +118,37 @@ def test_a_prompt_is_said_as_it_is(prompt: str) -> None:
     assert talk.last_request["params"]["prompt"] == [{"type": "text", "text": prompt}]
 
 
+def test_a_dry_run() -> None:
+    """The mode in which it only looks is chosen, before it is told anything."""
+    talk = Talk(dry_run=True)
+    modes = [{"id": "default"}, {"id": "plan"}]
+    talk.reply({})
+    told = talk.reply({"sessionId": SESSION, "modes": {"availableModes": modes}})
+    (choice,) = written_in(told)
+    assert choice["method"] == "session/set_mode"
+    assert choice["params"] == {"sessionId": SESSION, "modeId": "plan"}
+    assert talk.reply({})[0] == TurnBegan()
+
+
+@pytest.mark.parametrize("modes", [None, [], [{"id": "code"}, "plan"], {"id": "plan"}])
+def test_a_dry_run_of_an_agent_that_cannot_only_look(modes: Any) -> None:
+    """It is told nothing, and has failed."""
+    talk = Talk(dry_run=True)
+    talk.reply({})
+    told = talk.reply({"sessionId": SESSION, "modes": {"availableModes": modes}})
+    assert [each.verdict for each in turns_of(told)] == [Verdict.FAILED]
+    assert told[-1] == EndInput()
+
+
+def test_a_mode_that_is_refused() -> None:
+    """Then nothing is told to the agent either."""
+    talk = Talk(dry_run=True)
+    talk.reply({})
+    talk.reply({"sessionId": SESSION, "modes": {"availableModes": [{"id": "plan"}]}})
+    assert talk.fail(-32603, "no") == [TurnEnded(Verdict.FAILED, "no"), EndInput()]
+    assert [kind for kind, _ in facts_of(talk.driver.ended())] == ["agent:failed"]
+
+
 def test_a_document() -> None:
     """A PRD is named in the prompt."""
     talk = Talk(prompt="Do it", prd_path="/p/prd.md")
@@ -197,8 +228,13 @@ def test_one_that_loads() -> None:
         assert not outputs
     told = talk.reply({})
     assert [kind for kind, _ in facts_of(told)] == ["agent:spawned"]
+    # Some tell it only now, so the prompt waits until it is quiet.
+    assert not talk.say("Older")
+    assert not talk.driver.is_ready
+    assert talk.quiet()[0] == TurnBegan()
+    assert talk.last_request["method"] == "session/prompt"
     talk.say("New")
-    assert texts_of(talk.driver.quiet()) == ["New"]
+    assert texts_of(talk.quiet()) == ["New"]
     (spent,) = spent_in(talk.update("usage_update", cost={"amount": 0.75, "currency": "USD"}))
     assert spent == Spent(Spending(cost=0.25), CostOrigin.REPORTED, "cost")
     (spent,) = spent_in(talk.update("usage_update", cost={"amount": 0.25, "currency": "USD"}))

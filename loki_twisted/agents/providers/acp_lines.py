@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from loki_twisted.agents.outputs import Output, Outputs, Spent
+from loki_twisted.agents.outputs import Output, Outputs, Spent, Verdict
 from loki_twisted.agents.providers.acp_content import short, text_of_block, text_of_call
 from loki_twisted.agents.providers.acp_state import (
+    AT_WORK,
     Call,
+    Stage,
     State,
     with_call,
     with_changes,
@@ -27,7 +29,16 @@ from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.joining import NONE_HELD, Held, add
 from loki_twisted.agents.providers.objects import MAX_NUMBER
 from loki_twisted.agents.providers.plans import changes, numbered
-from loki_twisted.agents.providers.telling import MAIN, called, log, returned, said, thought
+from loki_twisted.agents.providers.telling import (
+    MAIN,
+    called,
+    completed,
+    failed,
+    log,
+    returned,
+    said,
+    thought,
+)
 from loki_twisted.model.spending import CostOrigin, Spending
 
 Told = tuple[State, Outputs]
@@ -45,6 +56,12 @@ MOST_OF_STEP: Final = 400
 
 _MOST_OF_RESULT: Final = 1024
 """Bytes of what a call has given so far that are remembered."""
+
+_MOST_OF_PIECE: Final = 500
+"""Characters of the last piece that are remembered."""
+
+_EACH_UNKNOWN: Final = 1000
+"""So many messages that are only counted are told of at once."""
 
 _TEXT: Final = "text"
 _THINKING: Final = "thinking"
@@ -119,6 +136,28 @@ def told_of_held(state: State, agent: str) -> Told:
     return state, facts
 
 
+def told_of_unknown(state: State, agent: str, count: int = 0) -> Told:
+    """
+    Count messages that nothing else can be done with, and tell the count when there are many.
+
+    :param count: How many came; 0 to tell the rest.
+    """
+    unknown = state.unknown + count
+    if not unknown or (count and unknown < _EACH_UNKNOWN):
+        return with_changes(state, unknown=unknown) if count else state, ()
+    words = f"{unknown} messages of unknown kinds were passed over."
+    return with_changes(state, unknown=0), [log("debug", words, agent)]
+
+
+def told_of_end(state: State, agent: str) -> Told:
+    """Tell that the agent itself has ended, if it was told that it began; once."""
+    ended = with_changes(state, stage=Stage.CLOSED, awaited=None)
+    if state.stage is Stage.CLOSED or state.conversation is None:
+        return ended, ()
+    is_done = state.verdict is Verdict.DONE and state.stage not in AT_WORK
+    return ended, [(completed if is_done else failed)(MAIN, agent)]
+
+
 def told_of_call(state: State, call_id: str, agent: str, arguments: Any = None) -> Told:
     """Tell that a tool is used, unless that is told already."""
     call = state.calls[call_id]
@@ -152,7 +191,8 @@ def _read_text(state: State, update: Mapping[str, Any], agent: str, kind: str) -
         held = Held(kind)
     held, text = add(held, piece)
     facts += _told_text(Held(kind, text), agent)
-    return with_changes(state, held=held, message=message), facts
+    last_piece = clean(piece[:_MOST_OF_PIECE]) if kind == _TEXT else ""
+    return with_changes(state, held=held, message=message, last_piece=last_piece), facts
 
 
 def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | None:
@@ -165,7 +205,7 @@ def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | Non
     before = state.calls.get(call_id)
     result = text_of_call(update)
     call = _after(before, update, result)
-    state = with_call(state, call_id, call)
+    state = with_call(with_changes(state, last_piece=""), call_id, call)
     status, arguments = short(update.get("status")), update.get("rawInput")
     facts: list[Output] = []
     if arguments or status == _AT_WORK or status in _OVER:

@@ -37,6 +37,10 @@ class Stage(StrEnum):
     """``session/new`` or ``session/resume`` is sent."""
     LOADING = "loading"
     """``session/load`` is sent: what comes is what was said before."""
+    CHOOSING = "choosing"
+    """``session/set_mode`` is sent."""
+    SETTLING = "settling"
+    """It was loaded. Some agents say only then what was said before: that ends when it is quiet."""
     HALTED = "halted"
     """It stays until it is told something."""
     IDLE = "idle"
@@ -49,6 +53,9 @@ class Stage(StrEnum):
     """Its input has ended."""
     CLOSED = "closed"
 
+
+REPLAYING: Final = frozenset({Stage.LOADING, Stage.SETTLING})
+"""Where what is reported was said before."""
 
 AT_WORK: Final = frozenset({Stage.WORKING, Stage.CANCELLING})
 """Where a turn is on."""
@@ -105,6 +112,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar conversation: The agent's id of the session.
     :ivar logins: The ways to log in that it has, in words.
     :ivar message: The id of the message whose text is held back.
+    :ivar last_piece: The beginning of the last piece of text, if nothing came behind it.
     :ivar calls: By the id of the call, oldest first.
     :ivar ended_calls: Ids of calls that have ended, oldest first.
     :ivar asked: By the id of the request, as JSON text.
@@ -121,6 +129,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     logins: str = ""
     held: Held = NONE_HELD
     message: str = ""
+    last_piece: str = ""
     calls: Mapping[str, Call] = {}
     ended_calls: tuple[str, ...] = ()
     plan: Plan = ()

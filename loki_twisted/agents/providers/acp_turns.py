@@ -19,9 +19,19 @@ _VERDICTS: Final[Mapping[str, tuple[Verdict, str | None]]] = {
 }
 
 
-def verdict_of(result: Mapping[str, Any]) -> tuple[Verdict, str | None]:
-    """Say how it ended, and why, unless it is done."""
+_COMPLAINT: Final = "Error: "
+
+
+def verdict_of(result: Mapping[str, Any], last_piece: str) -> tuple[Verdict, str | None]:
+    """
+    Say how it ended, and why, unless it is done.
+
+    :param last_piece: What was said last, of an agent that says its errors in words, as if all was
+        well; else empty.
+    """
     stopped = short(result.get("stopReason"))
+    if stopped == "end_turn" and last_piece.startswith(_COMPLAINT):
+        return Verdict.FAILED, last_piece.removeprefix(_COMPLAINT)
     unknown = f"It stopped: {stopped or 'it did not say why'}."
     return _VERDICTS.get(stopped, (Verdict.FAILED, unknown))
 
