@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
@@ -61,6 +62,8 @@ from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals, read_system
 
@@ -177,6 +180,7 @@ class Service(BaseService):
         )
         self.hub = Hub(reactor, self.log)
         self.lists = EventLists(reactor)
+        self.outputs = LongAnswers(reactor, MOST_OUTPUTS, OUTPUTS)
         self.book = SessionBook(self.log, self.log, _now_ms)
         redactor = Redactor(os.environ)
         self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
@@ -207,6 +211,7 @@ class Service(BaseService):
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=[os.path.realpath(root) for root in settings.project_roots],
                 max_sessions=settings.max_sessions,
+                limits=_limits_of(settings),
                 max_per_provider=dict(settings.max_per_provider),
                 max_per_project=settings.max_per_project,
                 inputs=_input_policy_of(settings),
@@ -225,6 +230,7 @@ class Service(BaseService):
             log=self.log,
             hub=self.hub,
             lists=self.lists,
+            outputs=self.outputs,
             vitals=_Vitals(self),
             policy=self._policy(),
             reactor=reactor,
@@ -346,9 +352,11 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
-        lists = self.lists.close()  # their time runs beside that of the streams
+        # Their time runs beside that of the streams.
+        lists, outputs = self.lists.close(), self.outputs.close()
         await self._step("ending the streams", self.hub.close())
         await self._step("ending the lists of events", lists)
+        await self._step("ending the outputs of agents", outputs)
         await self._step("ending the connections", self.site.drain())
         await self._step("leaving the state directories", self.watcher.stop())
         self.runs.stop()
@@ -365,6 +373,16 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _limits_of(settings: Settings) -> Limits:
+    """Say it in the units of the agents. None and 0 are no limit."""
+    memory, file = settings.limit_memory_mb, settings.limit_file_mb
+    return Limits(
+        memory_bytes=memory * _MEGABYTE if memory else None,
+        processes=settings.limit_processes or None,
+        file_bytes=file * _MEGABYTE if file else None,
+    )
 
 
 def _input_policy_of(settings: Settings) -> InputPolicy:

@@ -69,6 +69,10 @@ class Settings:
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
+    :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of
+        an agent may have; None or 0 for any number, as with the next two.
+    :ivar limit_processes: How many processes this user may have, for an agent to start one more.
+    :ivar limit_file_mb: How many megabytes each file may have that an agent writes.
     :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,
         ``allow`` or ``wait``.
     :ivar input_seconds: How long such a question waits; None or 0 for ever.
@@ -97,6 +101,9 @@ class Settings:
     project_roots: tuple[str, ...] = attrs.field()
     debug: bool = False
     grace_seconds: float = 5.0
+    limit_memory_mb: int | None = None
+    limit_processes: int | None = None
+    limit_file_mb: int | None = None
     on_unanswered: str = "wait"
     input_seconds: float | None = None
     stall_seconds: float | None = 600.0

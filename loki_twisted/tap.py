@@ -13,14 +13,8 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from loki_twisted.command.options import (
-    GENERATE_HELP,
-    OPTIONS,
-    RELOAD_HELP,
-    Option,
-    new_token,
-    settings_from,
-)
+from loki_twisted.command.given import settings_from
+from loki_twisted.command.options import GENERATE_HELP, OPTIONS, RELOAD_HELP, Option, new_token
 from loki_twisted.command.reload import restart_after_change
 from loki_twisted.command.running import set_what_is_there_aside, use_monotonic_clock
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started

@@ -15,6 +15,7 @@ from loki_twisted.agents.interface import (
     Abilities,
     IAgent,
     IAgentListener,
+    IAgentOutput,
     IAgentRunner,
     IDriver,
     IProviders,
@@ -225,9 +226,12 @@ class FakeAgent:
     listener: IAgentListener | None = None
     cursors: Mapping[str, str] | None = None
     deaf: Exception | None = None
+    line_limit: int = 0
 
-    def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
-        self.cursors, self.listener = cursors, listener
+    def follow(
+        self, cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = 0
+    ) -> None:
+        self.cursors, self.listener, self.line_limit = cursors, listener, line_limit
 
     def stop(self) -> None:
         self.orders.append("stop")
@@ -257,6 +261,35 @@ class FakeAgent:
         return b"".join(each for each in self.orders if isinstance(each, bytes)).decode()
 
 
+@implementer(IAgentOutput)
+@attrs.define(eq=False)
+class FakeAgentOutput:
+    """A stream that a test writes to."""
+
+    data: bytes = b""
+    listeners: list[Callable[[], None]] = attrs.field(factory=list)
+    closed: int = 0
+
+    def write(self, data: bytes) -> None:
+        """Print something, and ring."""
+        self.data += data
+        for heard in tuple(self.listeners):
+            heard()
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, offset: int, count: int) -> bytes:
+        return self.data[offset : offset + count]
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        self.listeners.append(heard)
+        return lambda: self.listeners.remove(heard)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
 @implementer(IAgentRunner)
 class FakeRunner:
     """Starts fake agents; ``starting`` holds the Deferreds while ``automatic`` is off."""
@@ -269,6 +302,7 @@ class FakeRunner:
         self.forgotten: list[str] = []
         self.plans: list[LaunchPlan] = []
         self.trouble: set[str] = set()
+        self.outputs: dict[tuple[str, str], FakeAgentOutput] = {}
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
         self.plans.append(plan)
@@ -285,6 +319,9 @@ class FakeRunner:
         if session_id in self.trouble:
             raise OSError(24, "Too many open files")
         return self.agents.get(session_id)
+
+    def output(self, session_id: str, stream: str) -> IAgentOutput | None:
+        return self.outputs.get((session_id, stream))
 
     def forget(self, session_id: str) -> None:
         self.forgotten.append(session_id)
@@ -304,8 +341,8 @@ class FakeDriver:
     Says what its lines tell it to say; by default each is a log line.
 
     ``<type> <phase or task>`` is that fact. ``ask <key>`` asks for a permission, ``ask <key> <ms>``
-    for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``, ``done``
-    and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
+    for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``,
+    ``done`` and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
     total of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
     ``retrying`` are troubles. ``named <conversation>`` names it. ``end`` ends its input.
     """
@@ -349,7 +386,7 @@ class FakeDriver:
             "done": lambda: [TurnEnded(Verdict.DONE)],
             "failed": lambda: [TurnEnded(Verdict.FAILED, rest)],
             "total": lambda: [_spent(*rest.split(" "))],
-            "hold": lambda: [],
+            "hold": list,
             "limited": lambda: [Hindered(Trouble.RATE_LIMITED, "Too much.", int(rest))],
             "retrying": lambda: [Hindered(Trouble.RETRYING, "Once more.")],
             "works": lambda: [Fact("agent:output", {"agentId": "main", "output": rest})],
@@ -365,7 +402,10 @@ class FakeDriver:
         own = int(timeout) if timeout else None
         if kind == "question":
             return Asked(
-                key=key, kind=InputKind.QUESTION, prompt=f"Which {key}?", takes_text=True,
+                key=key,
+                kind=InputKind.QUESTION,
+                prompt=f"Which {key}?",
+                takes_text=True,
                 timeout_ms=own,
             )
         options = [
@@ -373,7 +413,10 @@ class FakeDriver:
             Option(value="deny", label="No", effect=Effect.DENY),
         ]
         return Asked(
-            key=key, kind=InputKind.PERMISSION, prompt=f"May I {key}?", options=options,
+            key=key,
+            kind=InputKind.PERMISSION,
+            prompt=f"May I {key}?",
+            options=options,
             timeout_ms=own,
         )
 
@@ -452,7 +495,8 @@ class FakeWatcher:
         return succeed(None)
 
     def unwatch(self, project_dir: str) -> None:
-        self.watched.remove(project_dir)
+        if project_dir in self.watched:
+            self.watched.remove(project_dir)
 
     def stop(self) -> Deferred[None]:
         return succeed(None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -14,22 +15,35 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from zope.interface import implementer
 
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
+from loki_twisted.model.inputs import Answer, Input, InputPage, InputStatus
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
+from loki_twisted.model.messages import Delivery, Message, MessagePage, MessageStatus
+from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import ProviderAbilities, ProviderDetail, StartSession, System
-from loki_twisted.sessions.interface import ISessions, SessionPage, SessionQuery
+from loki_twisted.sessions.interface import (
+    GivenInput,
+    IOutput,
+    ISessions,
+    OutputStream,
+    SessionPage,
+    SessionQuery,
+)
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import GatePolicy, hash_of_token
 from loki_twisted.web.limits import Limits
+from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.vitals import IVitals
 from tests.fakes_log import FakeLog
+from tests.fakes_output import FakeOutput
 from tests.plain_ledger import plain_ledger
 
 TOKEN = "a-right-token"
@@ -88,8 +102,12 @@ class FakeSessions:
         self.orders: list[tuple[object, ...]] = []
         self.queries: list[object] = []
         self.spent: list[LedgerEntry] = []
+        self.all_inputs: dict[tuple[str, str], Input] = {}
+        self.all_messages: list[Message] = []
+        self.done: dict[str, DoneOnce] = {}
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
+        self.outputs: dict[tuple[str, OutputStream], FakeOutput] = {}
 
     def _order(self, *order: object, then: Callable[[], Session]) -> Deferred[Session]:
         if self.failure is not None:
@@ -101,8 +119,9 @@ class FakeSessions:
 
         return (self.waiting or succeed(None)).addCallback(carry_out)
 
-    def start(self, wanted: StartSession) -> Deferred[Session]:
+    def start(self, wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
         """Start the session that is always started."""
+        self._note(once, "session_2_bbbbbbbb", "session_2_bbbbbbbb")
         status = SessionStatus.QUEUED if wanted.queue else SessionStatus.STARTING
         made = session("session_2_bbbbbbbb", status=status)
         return self._order("start", wanted, then=lambda: self.records.setdefault(made.id, made))
@@ -127,13 +146,99 @@ class FakeSessions:
         """Let it go on."""
         return self._steer(session_id, "resume", SessionStatus.RUNNING)
 
-    def give_input(self, session_id: str, text: str, context: str | None) -> Deferred[Session]:
+    def give_input(
+        self,
+        session_id: str,
+        text: str,
+        context: str | None,
+        *,
+        delivery: Delivery = Delivery.NEXT,
+        by: str = "local",
+        once: OnceKey | None = None,
+    ) -> Deferred[GivenInput]:
         """Note what was said."""
         try:
             found = self.get(session_id)
         except SessionNotFound as error:
             return fail(error)
-        return self._order("input", session_id, text, context, then=lambda: found)
+        message = Message(
+            id="message_1_aaaaaaaa",
+            session_id=session_id,
+            text=text,
+            created_at=iso_from_ms(AT_MS),
+            delivery=delivery,
+            status=MessageStatus.DELIVERED,
+        )
+        self._note(once, session_id, message.id)
+        said = self._order("input", session_id, text, context, then=lambda: found)
+        return said.addCallback(lambda _: GivenInput(found, message=message))
+
+    def answer(
+        self,
+        session_id: str,
+        input_id: str,
+        answer: Answer,
+        by: str,
+        once: OnceKey | None = None,
+    ) -> Deferred[Input]:
+        """Answer one that is open."""
+        asked = self.all_inputs.get((session_id, input_id))
+        if asked is None:
+            return fail(NotFound(f"There is no input {input_id!r}."))
+        if asked.answer not in (None, answer):
+            return fail(Conflict("It was answered otherwise."))
+        self._note(once, session_id, input_id)
+        settled = msgspec.structs.replace(
+            asked, status=InputStatus.ANSWERED, answer=answer, answered_by=by
+        )
+        self.all_inputs[session_id, input_id] = settled
+        done = self._order("answer", input_id, answer, then=lambda: self.get(session_id))
+        return done.addCallback(lambda _: settled)
+
+    def interrupt(self, session_id: str) -> Deferred[Session]:
+        """Let it leave off."""
+        return self._steer(session_id, "interrupt", SessionStatus.RUNNING)
+
+    def continue_session(
+        self, session_id: str, wanted: StartSession, once: OnceKey | None = None
+    ) -> Deferred[Session]:
+        """Start the session that is always started, if the other has ended."""
+        try:
+            if self.get(session_id).status not in FINAL:
+                raise Conflict("The session runs.")
+        except (SessionNotFound, Conflict) as error:
+            return fail(error)
+        return self.start(wanted, once)
+
+    def open_inputs(self) -> Sequence[Input]:
+        """Those that are open."""
+        return [each for each in self.all_inputs.values() if each.status is InputStatus.OPEN]
+
+    def inputs(self, session_id: str, limit: int, offset: int) -> Deferred[InputPage]:
+        """Those of a session."""
+        if session_id not in self.records:
+            return fail(SessionNotFound.of(session_id))
+        found = [each for each in self.all_inputs.values() if each.session_id == session_id]
+        return succeed(InputPage(tuple(found[offset : offset + limit]), len(found)))
+
+    def input(self, session_id: str, input_id: str) -> Deferred[Input]:
+        """One of them."""
+        found = self.all_inputs.get((session_id, input_id))
+        return fail(NotFound("There is none.")) if found is None else succeed(found)
+
+    def messages(self, session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:
+        """None but in the list."""
+        if session_id not in self.records:
+            return fail(SessionNotFound.of(session_id))
+        return succeed(MessagePage(tuple(self.all_messages[offset : offset + limit]), 1))
+
+    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+        """What was done under a key."""
+        return succeed(self.done.get(key))
+
+    def _note(self, once: OnceKey | None, session_id: str, target: str) -> None:
+        if once is not None:
+            self.done[once.key] = once.done(session_id, target, AT_MS)
 
     def delete(self, session_id: str) -> Deferred[None]:
         """Forget it, if it has ended."""
@@ -150,6 +255,13 @@ class FakeSessions:
         if session_id not in self.records:
             raise SessionNotFound.of(session_id)
         return self.records[session_id]
+
+    def output(self, session_id: str, stream: OutputStream) -> IOutput:
+        """What it prints."""
+        self.get(session_id)
+        if (session_id, stream) not in self.outputs:
+            raise NotFound("It was not started here.")
+        return self.outputs[session_id, stream]
 
     def list(self, query: SessionQuery) -> SessionPage:
         """Some of them."""
@@ -392,6 +504,7 @@ class Server:
         self.vitals = FakeVitals()
         self.hub = Hub(self.clock, self.log)
         self.lists = EventLists(self.clock)
+        self.outputs = LongAnswers(self.clock, MOST_OUTPUTS, OUTPUTS)
         self.asked: list[object] = []
         self.our_user = our_user
         self.api = make_api(
@@ -399,6 +512,7 @@ class Server:
             log=self.log,
             hub=self.hub,
             lists=self.lists,
+            outputs=self.outputs,
             vitals=self.vitals,
             policy=GatePolicy() if policy is None else policy,
             reactor=self.clock,

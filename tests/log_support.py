@@ -118,6 +118,7 @@ spendings = st.builds(
     cache_read_tokens=st.integers(0, 1000),
     cache_write_tokens=st.integers(0, 1000),
     reasoning_tokens=st.integers(0, 1000),
+    other_tokens=st.integers(0, 1000),
     api_calls=st.integers(0, 3),
     cost=st.integers(0, 4096).map(lambda part: part / 1024),
 )

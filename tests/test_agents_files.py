@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from loki_twisted.agents import files as files_module
 from loki_twisted.agents.files import AgentFiles, ProcessIdentity
 from loki_twisted.agents.interface import AgentEnd
-from loki_twisted.agents.keeper.layout import ENDED, INPUT, LOG, SPEC, STARTED, Note
+from loki_twisted.agents.keeper.layout import ENDED, LOG, SPEC, STARTED, Note
 from loki_twisted.kernel.procfs import stat_of
 from tests.agents_support import plan
 
@@ -139,29 +139,6 @@ class FilesTests(SynchronousTestCase):
         assert os.read(keeper, 100) == b"pause\n"
         os.close(control)
         os.close(keeper)
-
-    def test_input_is_appended(self) -> None:
-        """All input stays in one file, in order."""
-        self.make()
-        self.files.add_input(b"one\n")
-        self.files.add_input(b"two\n")
-        assert Path(self.files.path(INPUT)).read_bytes() == b"one\ntwo\n"
-
-    def test_input_is_there_wholly_or_not_at_all(self) -> None:
-        """If the disk is full in the middle, the agent does not get half of it."""
-        self.make()
-        self.files.add_input(b"before\n")
-        write = os.write
-
-        def write_some(file: int, data: memoryview) -> int:
-            if len(data) < 10:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return write(file, data[: len(data) // 2])
-
-        self.patch(os, "write", write_some)
-        with pytest.raises(OSError, match="No space"):
-            self.files.add_input(b"x" * 100)
-        assert Path(self.files.path(INPUT)).read_bytes() == b"before\n"
 
     def test_the_last_complaint_is_found(self) -> None:
         """Of what the keeper complained about, the last line tells most."""

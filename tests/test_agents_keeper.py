@@ -11,12 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents import keeper
 from loki_twisted.agents.files import AgentFiles
+from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.keeper.layout import COOKIE, ENDED, EXIT_LOCKED, LOG, STARTED
 from loki_twisted.agents.keeper.processes import Process, children, children_of_all, process
 from loki_twisted.agents.keeper.watch import order_from
@@ -28,12 +30,19 @@ COMMAND = [sys.executable, "-I", "-S", PROGRAM]
 
 
 class ProgramCase:
-    """With a directory, and the keeper run by hand."""
+    """
+    With a directory, and the keeper run by hand.
+
+    :ivar limits: Of the agent.
+    """
+
+    limits = Limits()
 
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
         self.files = AgentFiles.of(str(tmp_path), "session_1")
-        self.files.make(plan("unused"), "cookie-by-hand", "boot", 1)
+        wanted = attrs.evolve(plan("unused"), limits=self.limits)
+        self.files.make(wanted, "cookie-by-hand", "boot", 1)
 
     def run(self, *argv: str, **env: str) -> int:
         done = subprocess.run(
@@ -106,9 +115,15 @@ class TestOnce(ProgramCase):
         self.run("/bin/sh", "-c", "grep ^Sig[BI] /proc/self/status >&2; pwd >&2; cat >&2")
         blocked, ignored, directory = self.output("stderr").splitlines()
         assert int(blocked.split()[1], 16) == 0
-        # The C library's posix_spawn ignores the two signals that are its own.
+        # Two signals are the C library's own; its posix_spawn, by which we came here, ignores them.
         assert int(ignored.split()[1], 16) & ~(0b11 << 31) == 0
         assert directory == "/"
+
+
+class TestLimitedOnce(TestOnce):
+    """All of that holds for an agent with limits too."""
+
+    limits = Limits(memory_bytes=2_000_000_000, processes=100_000, file_bytes=10_000_000)
 
 
 class TestFullDisk(ProgramCase):

@@ -16,17 +16,19 @@ streams = st.lists(pieces, max_size=40).map(b"".join)
 sizes = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 
 
-def plainly_cut(stream: bytes) -> list[str]:
+def plainly_cut(stream: bytes, limit: int = LIMIT) -> list[str]:
     """The same in the plainest words, with all of the stream at hand."""
     *whole, last = stream.split(b"\n")
-    lines = [in_limit(raw) or raw.decode("utf-8", "replace").removesuffix("\r") for raw in whole]
-    return [*lines, in_limit(last) or last.decode("utf-8", "replace")] if last else lines
+    lines = [
+        in_limit(raw, limit) or raw.decode("utf-8", "replace").removesuffix("\r") for raw in whole
+    ]
+    return [*lines, in_limit(last, limit) or last.decode("utf-8", "replace")] if last else lines
 
 
-def in_limit(raw: bytes) -> str | None:
-    if len(raw) <= LIMIT:
+def in_limit(raw: bytes, limit: int) -> str | None:
+    if len(raw) <= limit:
         return None
-    kept = raw[:LIMIT]
+    kept = raw[:limit]
     split = next((kept[-n:] for n in (3, 2, 1) if is_begun_character(kept[-n:])), b"")
     return kept.removesuffix(split).decode("utf-8", "replace") + CUT_MARK
 
@@ -95,6 +97,13 @@ def test_a_line_may_have_64_kib(size: int, is_cut: bool) -> None:
     lines, cursor = cut_lines(Cursor(), b"x" * size + b"\nnext\n")
     assert lines == ["x" * min(size, LINE_LIMIT) + (CUT_MARK if is_cut else ""), "next"]
     assert cursor == Cursor(size + 6)
+
+
+def test_of_a_line_beyond_a_larger_limit_64_kib_are_kept() -> None:
+    """Whoever wants longer lines whole is not given megabytes of half a one."""
+    limit = 2 * LINE_LIMIT
+    lines, _ = cut_lines(Cursor(), b"x" * limit + b"\n" + b"y" * (limit + 1) + b"\n", limit=limit)
+    assert lines == ["x" * limit, "y" * LINE_LIMIT + CUT_MARK]
 
 
 def test_a_line_that_is_not_whole_yet_is_kept_back() -> None:

@@ -230,22 +230,43 @@ class AgentTests(SynchronousTestCase):
 
     def test_input_is_stored_before_the_keeper_is_told(self) -> None:
         """What was sent is on disk in order, and the keeper is told for each."""
-        self.agent.send(b"one\n")
-        self.agent.send(b"two\n")
+        assert self.agent.send(b"one\n") == 4
+        assert self.agent.send(b"two\n", 4) == 8
+        assert self.agent.send(b"two\n", 4) == 8
         assert Path(self.files.path("input")).read_bytes() == b"one\ntwo\n"
-        assert self.orders() == ["input", "input"]
+        assert self.orders() == ["input", "input", "input"]
+
+    def test_the_end_of_the_input_is_stored_before_the_keeper_is_told(self) -> None:
+        """Whoever comes after a crash finds the end on disk; nothing is taken behind it."""
+        self.agent.send(b"one\n")
+        self.agent.end_input()
+        self.agent.end_input()
+        assert Path(self.files.path("input.end")).exists()
+        assert self.orders() == ["input", "input", "input"]
+        with pytest.raises(Conflict, match="has ended"):
+            self.agent.send(b"two\n")
+        assert self.agent.send(b"one\n", 0) == 4
+
+    def test_input_that_is_gone_is_no_place_to_write_behind(self) -> None:
+        """Who sends is told if the input is shorter than was stored before."""
+        with pytest.raises(StorageFailed, match="0 are left"):
+            self.agent.send(b"two\n", 4)
+        assert self.orders() == []
 
     def test_an_agent_without_input_takes_none(self) -> None:
         """Sending to an agent that reads nothing conflicts with its state."""
         agent = self.make_agent(KeeperAtHand(), accepts_input=False)
         with pytest.raises(Conflict):
             agent.send(b"one\n")
+        agent.end_input()
+        assert not Path(self.files.path("input.end")).exists()
 
     def test_an_agent_that_has_ended_takes_no_input(self) -> None:
         """After the end input is refused, and orders do nothing."""
         self.end(AgentEnd(0, None))
         with pytest.raises(Unavailable, match="takes no input"):
             self.agent.send(b"one\n")
+        self.agent.end_input()
         self.agent.pause()
         self.agent.resume()
         self.agent.stop()

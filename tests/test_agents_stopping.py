@@ -257,7 +257,7 @@ class PausingTests(AgentCase):
 
     async def test_what_was_written_before_the_halt_is_read(self) -> None:
         """Halting an agent does not halt the reading of what it wrote."""
-        agent, recorder = await self.started("echo ready; echo two; exec sleep 1000")
+        agent, recorder = await self.started(r"printf 'ready\ntwo\n'; exec sleep 1000")
         agent.pause()
         await eventually(lambda: recorder.stdout == ["ready", "two"], "all of it is read")
         assert Path(self.root, "session_1", "stdout").read_text() == "ready\ntwo\n"

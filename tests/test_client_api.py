@@ -113,6 +113,20 @@ PROVIDER = {
     "somethingNew": 1,
 }
 
+INPUT = {
+    "id": "input_1_aa",
+    "sessionId": "s",
+    "kind": "question",
+    "prompt": "Which?",
+    "createdAt": "2026-11-23T22:43:11.042Z",
+}
+SENT = {
+    "id": "message_1_aa",
+    "sessionId": "s",
+    "text": "t",
+    "createdAt": "2026-11-23T22:43:11.042Z",
+}
+
 Call = Callable[[LokiClient], Deferred[Any]]
 
 ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
@@ -184,7 +198,56 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         "POST",
         "/api/sessions/s/input",
         MESSAGE,
-        wire.SessionMessage,
+        wire.InputGiven,
+    ),
+    "open inputs": (
+        lambda c: c.open_inputs(),
+        "GET",
+        "/api/inputs",
+        {"inputs": [INPUT], "count": 1},
+        wire.OpenInputs,
+    ),
+    "inputs": (
+        lambda c: c.list_inputs("s", limit=2, offset=1),
+        "GET",
+        "/api/sessions/s/inputs?limit=2&offset=1",
+        {"inputs": [INPUT], "pagination": PAGE},
+        wire.InputList,
+    ),
+    "input of an id": (
+        lambda c: c.get_input("s", "input_1_aa"),
+        "GET",
+        "/api/sessions/s/inputs/input_1_aa",
+        {"input": INPUT},
+        wire.InputDetail,
+    ),
+    "answer": (
+        lambda c: c.answer_input("s", "input_1_aa", ["a", "b"], "because"),
+        "POST",
+        "/api/sessions/s/inputs/input_1_aa",
+        {"input": INPUT},
+        wire.InputDetail,
+    ),
+    "messages": (
+        lambda c: c.list_messages("s", limit=2, offset=1),
+        "GET",
+        "/api/sessions/s/messages?limit=2&offset=1",
+        {"messages": [SENT], "pagination": PAGE},
+        wire.MessageList,
+    ),
+    "interrupt": (
+        lambda c: c.interrupt_session("s"),
+        "POST",
+        "/api/sessions/s/interrupt",
+        ORDER,
+        wire.SessionOrder,
+    ),
+    "continue": (
+        lambda c: c.continue_session("s", "more"),
+        "POST",
+        "/api/sessions/s/continue",
+        ORDER,
+        wire.SessionOrder,
     ),
     "delete": (
         lambda c: c.delete_session("s"),
@@ -346,12 +409,12 @@ def test_every_operation_has_a_method(operation: Operation) -> None:
     asked = {name for _, _, uri, _, _ in rows for name in parse_qs(uri.partition("?")[2])}
 
     assert {kind for *_, kind in rows} == {operation.answer}
-    assert asked == {each.name for each in operation.parameters}
+    assert asked == {each.name for each in operation.parameters if each.place == "query"}
 
 
 def test_every_method_has_an_operation() -> None:
     """The client has no questions but those of the table, the stream, and all pages of tasks."""
-    methods = {name for name in vars(LokiClient) if not name.startswith("_")}
+    methods = {name for name in dir(LokiClient) if not name.startswith("_")}
     streams = [each.path for each in every_operation() if each.answer is None]
 
     assert methods >= {"close", "events", "subscribe", "all_tasks"}

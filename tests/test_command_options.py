@@ -11,7 +11,8 @@ from twisted.python import usage
 
 from loki_twisted import tap
 from loki_twisted.command.arguments import LineParser, add_server_options
-from loki_twisted.command.options import OPTIONS, settings_from
+from loki_twisted.command.given import settings_from
+from loki_twisted.command.options import OPTIONS
 from loki_twisted.settings import InvalidSettings, Settings
 
 
@@ -45,7 +46,9 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         *("--loki-dir", "one/.loki", "--data-dir", "data", "--max-sessions", "3"),
         *("--max-per-provider", "codex=2", "--max-per-provider", "aider=1"),
         *("--max-per-project", "4", "--allow-commands"),
+        *("--on-unanswered", "deny", "--input-timeout", "30", "--stall-after", "60"),
         *("--project-root", ".", "--project-root", "/", "--grace", "2.5"),
+        *("--limit-memory-mb", "4000", "--limit-processes", "500", "--limit-file-mb", "100"),
         *("--retain-events", "5000", "--retain-days", "0.5", "--retain-mb", "64"),
     ]
     monkeypatch.chdir(tmp_path)
@@ -67,8 +70,14 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         max_per_provider=(("codex", 2), ("aider", 1)),
         max_per_project=4,
         allow_commands=True,
+        on_unanswered="deny",
+        input_seconds=30,
+        stall_seconds=60,
         project_roots=(str(tmp_path), "/"),
         grace_seconds=2.5,
+        limit_memory_mb=4000,
+        limit_processes=500,
+        limit_file_mb=100,
         retain_events=5000,
         retain_days=0.5,
         retain_mb=64,
@@ -87,11 +96,14 @@ def test_nothing_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_limits(tmp_path: Path) -> None:
-    """Nought is no limit of what the log keeps."""
+    """Nought is no limit of what the log keeps, and none of what agents use."""
     arguments = ["--retain-events", "0", "--retain-days", "0", "--retain-mb", "0"]
     settings = by_serve(arguments, {}, str(tmp_path))
 
     assert (settings.retain_events, settings.retain_days, settings.retain_mb) == (None, None, None)
+
+    arguments = ["--limit-memory-mb", "0", "--limit-processes", "0", "--limit-file-mb", "0"]
+    assert by_serve(arguments, {}, str(tmp_path)) == Settings(loki_dir=settings.loki_dir)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +183,11 @@ def test_options_beat_variables(tmp_path: Path) -> None:
         (["--max-per-project", "0"], "is no number from 1"),
         (["--grace", "soon"], "is no number of seconds"),
         (["--grace", "nan"], "is no number of seconds"),
+        (["--limit-memory-mb", "63"], "is too little for any agent"),
+        (["--limit-memory-mb", "all"], "is no number of megabytes"),
+        (["--limit-processes", "-1"], "0 is no limit"),
+        (["--limit-processes", "9999999"], "is no number from 0"),
+        (["--limit-file-mb", "1.5"], "is no number of megabytes"),
         (["--retain-events", "-1"], "0 keeps all"),
         (["--retain-events", "1e6"], "0 keeps all"),
         (["--retain-events", "9999999999999"], "is no number from 0"),

@@ -42,10 +42,8 @@ def ids(rows: list[Input] | list[Message] | tuple[Input, ...] | tuple[Message, .
 
 
 def test_inputs_are_found(log: Opened) -> None:
-    """Those that are open, oldest first, and pages of a session, newest first, are all there are."""
-    some = st.builds(
-        asked, names, sessions, created_at=times, status=st.sampled_from(InputStatus)
-    )
+    """Those that are open are found oldest first, and pages of a session newest first."""
+    some = st.builds(asked, names, sessions, created_at=times, status=st.sampled_from(InputStatus))
 
     @given(st.lists(some, max_size=12, unique_by=unique), st.integers(0, 5), st.integers(0, 5))
     def law(several: list[Input], limit: int, offset: int) -> None:
@@ -67,7 +65,7 @@ def test_inputs_are_found(log: Opened) -> None:
 
 
 def test_messages_are_found(log: Opened) -> None:
-    """Those that wait, oldest first, and pages of a session, newest first, are all there are."""
+    """Those that wait are found oldest first, and pages of a session newest first."""
     some = st.builds(
         message, names, sessions, created_at=times, status=st.sampled_from(MessageStatus)
     )

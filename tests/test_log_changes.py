@@ -36,6 +36,7 @@ TABLES = {
     "messages": "session_id, id, queued, created_at, body",
     "spenders": "*",
     "spendings": "*",
+    "spending_days": "*",
     "done_once": "*",
 }
 

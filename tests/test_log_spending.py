@@ -63,6 +63,7 @@ def test_any_query_gives_its_page(log: Opened) -> None:
     @given(batches, queries)
     def law(several: list[list[LedgerEntry]], query: LedgerQuery) -> None:
         log.connection.execute("DELETE FROM spendings")
+        log.connection.execute("DELETE FROM spending_days")
         log.connection.execute("DELETE FROM spenders")
         for spent in several:
             put(log, Batch(session_id="s", at_ms=MS, spent=spent))
@@ -113,9 +114,7 @@ def test_what_cannot_be_is_bounded(log: Opened) -> None:
         spent = [entry(spending=mad), entry(spending=worse), entry("s2", spending=mad)]
         put(log, Batch(session_id="session_1", at_ms=MS, spent=spent))
 
-    first = Spending(
-        input_tokens=MOST_TOKENS, cache_read_tokens=MOST_TOKENS, cost=MOST_DOLLARS
-    )
+    first = Spending(input_tokens=MOST_TOKENS, cache_read_tokens=MOST_TOKENS, cost=MOST_DOLLARS)
     assert [line.spending for line in asked(log, Grouping.SESSION).lines] == [first, first]
     assert asked(log, Grouping.PROVIDER).sum.spending.input_tokens == 2 * MOST_TOKENS
 
@@ -137,7 +136,7 @@ def test_half_a_character(log: Opened) -> None:
 
 def test_all_amounts_have_columns() -> None:
     """Nothing that is spent, and no origin of a cost, is left out of the ledger."""
-    assert AMOUNTS == Spending.__struct_fields__
+    assert Spending.__struct_fields__ == AMOUNTS
     assert list(BIT_OF_ORIGIN) == list(CostOrigin)
     bits = list(BIT_OF_ORIGIN.values())
     assert bits == [1 << place for place in range(len(bits))]
@@ -154,17 +153,14 @@ def plan_of(log: Opened, query: LedgerQuery) -> list[str]:
 @pytest.mark.parametrize(
     ("fields", "found_by"),
     [
-        ({"session_id": "s1"}, "SEARCH spenders USING PRIMARY KEY (session_id=?)"),
-        ({"session_id": "s1", "since_ms": 5}, "SEARCH spenders USING PRIMARY KEY (session_id=?)"),
-        ({"since_ms": 5}, "SEARCH spendings USING INDEX spendings_by_time (at_ms>?)"),
+        ({"session_id": "s1"}, "spenders USING PRIMARY KEY (session_id=?"),
+        ({"session_id": "s1", "since_ms": 5}, "spenders USING PRIMARY KEY (session_id=?"),
+        ({"since_ms": 5}, "spendings_by_time (at_ms>?"),
         (
             {"since_ms": 5, "until_ms": 9, "project_dir": "/a"},
-            "SEARCH spendings USING INDEX spendings_by_time (at_ms>? AND at_ms<?)",
+            "spendings_by_time (at_ms>? AND at_ms<?",
         ),
-        (
-            {"project_dir": "/a"},
-            "SEARCH spenders USING COVERING INDEX spenders_by_project (project_dir=?)",
-        ),
+        ({"project_dir": "/a"}, "spenders_by_project (project_dir=?"),
     ],
 )
 def test_only_what_is_wanted_is_looked_at(
@@ -173,7 +169,7 @@ def test_only_what_is_wanted_is_looked_at(
     """Lines of other sessions, other projects or other times cost nothing."""
     plan = plan_of(log, LedgerQuery(by=by, **fields))  # type: ignore[arg-type]
 
-    assert any(step.startswith(found_by.removesuffix(")")) for step in plan)
+    assert any(found_by in step for step in plan)
     of_tables = [step for step in plan if " spend" in step]
     assert of_tables
     assert not any(step.startswith("SCAN") for step in of_tables)
@@ -199,7 +195,7 @@ MANY = f"""
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
 INSERT INTO spendings
 SELECT printf('session_%08d', n / {TURNS}), n % {TURNS}, iif(n % 4, 'gpt-5', 'gpt-5-mini'),
-    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 1, 0.25
+    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 0, 1, 0.25
 FROM numbers
 """
 WHOSE = """
@@ -209,9 +205,7 @@ FROM spendings GROUP BY session_id
 """
 
 
-def test_a_million_lines(
-    log: Opened, is_full: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_million_lines(log: Opened, is_full: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """However many lines there are, each question has its exact answer, in bounded time."""
     count = 1_000_000 if is_full else 2_000
     log.connection.execute("BEGIN")

@@ -52,7 +52,8 @@ def test_it_is_said_in_words() -> None:
         Alarm(
             Limit.COST,
             Stage.NEAR,
-            "The session has spent $4.10 of a budget of $5.00, and is stopped when that is reached.",
+            "The session has spent $4.10 of a budget of $5.00, and is stopped when that is"
+            " reached.",
         ),
         Alarm(Limit.TOKENS, Stage.OVER, "The session has spent 1,234 tokens of 1,000."),
     )

@@ -57,9 +57,10 @@ def test_tokens_are_counted_once() -> None:
         cache_read_tokens=300,
         cache_write_tokens=4000,
         reasoning_tokens=7,
+        other_tokens=50_000,
         api_calls=9,
     )
-    assert spent.tokens == 4321
+    assert spent.tokens == 54_321
 
 
 @given(st.lists(spendings, max_size=8))

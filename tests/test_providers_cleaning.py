@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loki_twisted.agents.providers.cleaning import MAX_TEXT, clean, cut
+from loki_twisted.agents.providers.cleaning import MAX_TEXT, clean, clean_and_cut, cut
 
 CONTROLS = ["\x1b", "\x1b[", "\x1b]", "\x1bP", "\x1b\\", "\x9b", "\x9d", "\x9c", "\x07", "\r", "\n"]
 PLAIN = ["[", "]", "31", ";", "m", "?", " ", "0;title", "\x7f", "\ud800", "\udfff"]
@@ -93,6 +93,21 @@ def test_a_cut_text_is_within_its_limit(text: str, limit: int) -> None:
     assert len(short.encode()) <= limit
     assert short == text or len(text.encode()) > limit
     assert cut(short, limit) == short
+
+
+@given(HOSTILE, st.integers(64, 300), st.sampled_from([1, 100]))
+@settings(deadline=None, max_examples=200)
+def test_a_text_that_is_cleaned_and_cut(text: str, limit: int, times: int) -> None:
+    """It is what cleaning and cutting make of it, or, if it is many times too long, as good."""
+    whole = text * times
+    short = clean_and_cut(whole, limit)
+    assert len(short.encode()) <= limit
+    if len(whole) <= 8 * limit:
+        assert short == cut(clean(whole), limit)
+    else:
+        kept, _, mark = short.rpartition("…")
+        assert clean(whole[: 8 * limit]).startswith(kept)
+        assert mark == f" [cut, {len(whole.encode('utf-8', 'surrogatepass'))} bytes in all]"
 
 
 def test_a_cut_text_says_what_it_was() -> None:

@@ -92,3 +92,29 @@ def test_no_line_is_lost_without_a_word(lines: list[str]) -> None:
     told = [fact.data["message"] for line in [*lines, RULE] for fact in driver.line("stdout", line)]
     counted = [int(each.split()[-5]) for each in told if each.startswith("[A prompt of ")]
     assert len(told) - len(counted) + sum(counted) == len(lines) + 1
+
+
+@given(st.lists(st.sampled_from([f"{INFO} Prompt: p", "=== Prompt: p", "p ===", RULE, "p", ""])))
+def test_a_driver_that_is_made_anew_says_the_same(lines: list[str]) -> None:
+    """At any line, also in the middle of a prompt, of which nothing is told then."""
+    driver = LokiModeDriver()
+    for line in lines:
+        other = LokiModeDriver(driver.memory())
+        assert list(driver.line("stdout", line)) == list(other.line("stdout", line))
+        assert driver.memory() == other.memory()
+    assert list(LokiModeDriver(driver.memory()).ended()) == list(driver.ended())
+
+
+def test_an_end_within_a_prompt() -> None:
+    """The lines that were held back are counted."""
+    driver = LokiModeDriver()
+    driver.line("stdout", "=== Prompt: p")
+    (fact,) = driver.ended()
+    assert fact.data["message"] == left_out(1, 1)
+    assert driver.ended() == ()
+
+
+@pytest.mark.parametrize("memory", ["3", "[]", "null", "{}", '["x"]', "nonsense"])
+def test_what_another_driver_remembered(memory: str) -> None:
+    """It says nothing: the lines are told from here on."""
+    assert [each.type for each in LokiModeDriver(memory).line("stdout", "hello")] == ["log:info"]

@@ -18,7 +18,7 @@ from loki_twisted.agents.providers.one_shot import OneShot
 from loki_twisted.agents.providers.plugins import by_name, installed_providers
 
 CHECKOUT = Path(__file__).parent.parent
-OURS = {"claude", "codex", "cline", "aider", "opencode", "loki", "demo", "command"}
+OURS = {"claude", "codex", "codex-exec", "cline", "aider", "opencode", "loki", "demo", "command"}
 TIMEOUT = 60
 
 GOOD = """
@@ -38,6 +38,13 @@ class Liar:
     name = "liar"
 
 liar = Liar()
+"""
+OTHERS = """
+import sys
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+list(getPlugins(IServiceMaker))
+print(*sorted(name for name in sys.modules if name.startswith("loki_twisted.")))
 """
 SHOW = """
 import sys
@@ -139,6 +146,20 @@ def test_plugins_of_others(tmp_path: Path) -> None:
     assert set(names.split()) >= OURS | {"mine"}
     assert "liar" not in names.split()
     assert claude.endswith(" True")
+
+
+def test_who_looks_for_other_plugins_loads_none_of_them() -> None:
+    """Once Twisted has noted what there is, no other command of twistd takes longer for it."""
+    for _ in range(2):
+        ended = subprocess.run(
+            [sys.executable, "-c", OTHERS],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=True,
+        )
+    assert ended.stdout.split() == ["loki_twisted.agents", "loki_twisted.agents.plugin"]
 
 
 def test_finding_them_chooses_no_reactor() -> None:

@@ -214,7 +214,7 @@ def test_nothing_stays_for_messages_that_it_cannot_take(place: Place) -> None:
     """It is refused, where an agent would wait for ever; Loki Mode takes them."""
     place.install("claude")
     wanted = place.request(prompt="Mend it", stays_open=True)
-    with pytest.raises(InvalidRequest, match="options.stayOpen"):
+    with pytest.raises(InvalidRequest, match=r"options\.stayOpen"):
         place.providers.plan(wanted)
     place.install("loki")
     assert place.providers.plan(wanted)

@@ -420,10 +420,10 @@ class OrderTests(SessionCase):
         assert self.world.log.types()[1:] == ["session:paused", "session:resumed"]
 
     def test_input_reaches_the_agent_as_a_line(self) -> None:
-        """Text goes to standard input in UTF-8, with the end of line that was left out."""
+        """What the driver makes of a text goes to standard input, in UTF-8."""
         session = self.start()
         self.successResultOf(self.world.sessions.give_input(session.id, "jä", None))
-        assert self.world.agent(session.id).orders[-1] == "jä\n".encode()
+        assert self.world.agent(session.id).orders[-1] == "say jä\n".encode()
 
     def test_input_that_nobody_reads_is_a_conflict(self) -> None:
         """Neither an agent without input nor one that has ended is written to."""

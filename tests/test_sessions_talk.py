@@ -304,8 +304,17 @@ class MessageTests(TalkCase):
             self.give(text)
         self.says("done")
         assert self.heard() == "do it\nsay one\n"
-        self.says("done", "done")
+        self.says("done")
+        self.says("done")
         assert self.heard() == "do it\nsay one\nsay two\nsay three\n"
+
+    def test_an_agent_that_wants_no_more(self) -> None:
+        """One that ends behind its turn has first what waits, and takes nothing then."""
+        self.give("more")
+        self.says("done", "end")
+        assert self.heard() == "do it\nsay more\n"
+        self.says("turn", "done", "end")
+        self.refused(self.world.sessions.give_input(self.id, "yet more", None), Conflict)
 
     def test_over_a_restart(self) -> None:
         """What waits waits in the next server too, and is given once."""
@@ -431,6 +440,13 @@ class SilenceTests(TalkCase):
         self.says("still here")
         assert self.session().reason_code is None
         assert "stop" not in self.world.agent(self.id).orders
+
+    def test_no_stall_at_the_start(self) -> None:
+        """However long the machine has been up."""
+        self.world.clock.advance(5000)
+        self.id = self.start("one", prompt="it").id
+        self.world.clock.advance(1)
+        assert "session:stalled" not in self.types()
 
     def test_no_stall_while_people_are_asked(self) -> None:
         """Who waits for people is not stalled."""

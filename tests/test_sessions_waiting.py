@@ -220,4 +220,3 @@ class TroubleTests(WaitingCase):
         self.world.launcher.give_turns()
         assert self.status("s1") is SessionStatus.QUEUED
         assert self.world.runner.agents == {}
-

@@ -215,7 +215,14 @@ def test_input() -> None:
     here = server()
     body = {"input": "yes\n", "context": "the question"}
     response = here.ask("POST", f"/api/sessions/{ONE}/input", body=body)
-    assert response.json == {"sessionId": ONE, "message": "The input was handed over."}
+    assert response.json == {
+        "sessionId": ONE,
+        "message": "The input was handed over.",
+        "inputId": None,
+        "messageId": "message_1_aaaaaaaa",
+        "delivery": "next",
+        "status": "delivered",
+    }
     assert here.sessions.orders == [("input", ONE, "yes\n", "the question")]
 
 

@@ -29,7 +29,13 @@ def test_what_sessions_spent() -> None:
 
     assert [line["key"] for line in answer["lines"]] == ["session_2", "session_3"]
     assert answer["by"] == "session"
-    assert answer["pagination"] == {"total": 3, "limit": 2, "offset": 0, "hasMore": True}
+    assert answer["pagination"] == {
+        "total": 3,
+        "limit": 2,
+        "offset": 0,
+        "hasMore": True,
+        "nextCursor": None,
+    }
     line = answer["lines"][0]
     assert line == {
         "key": "session_2",
@@ -39,6 +45,7 @@ def test_what_sessions_spent() -> None:
             "cacheReadTokens": 0,
             "cacheWriteTokens": 0,
             "reasoningTokens": 0,
+            "otherTokens": 0,
             "apiCalls": 0,
             "cost": 1.5,
         },

@@ -43,6 +43,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar cookie: The value of the variable by which its processes are known.
     :ivar boot_id: In which boot of the machine that was.
+    :ivar limits: Of what it may use, by the names of :class:`Limits`.
     """
 
     cookie: str
@@ -50,6 +51,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     accepts_input: bool
     grace_seconds: float
+    limits: dict[str, int] = msgspec.field(default_factory=dict)  # an earlier version had none
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ class AgentFiles:
                 cwd=plan.cwd,
                 accepts_input=plan.accepts_input,
                 grace_seconds=grace_seconds,
+                limits=plan.limits.given,
             )
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
             with open(self.path(SPEC), "x", encoding="ascii") as file:
@@ -186,26 +189,6 @@ class AgentFiles:
         with suppress(FileExistsError):
             os.mkfifo(self.path(CONTROL), 0o600)
         return os.open(self.path(CONTROL), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def add_input(self, data: bytes) -> None:
-        """
-        Put data on disk for the agent to read.
-
-        :raises OSError: if not all of it could be; then none is.
-        """
-        file = os.open(self.path(INPUT), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            size = os.fstat(file).st_size
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(file, rest) :]
-                os.fdatasync(file)
-            except OSError:
-                os.ftruncate(file, size)
-                raise
-        finally:
-            os.close(file)
 
     def complaint(self) -> str:
         """The last line of the keeper's log; empty if it has said nothing."""

@@ -8,16 +8,17 @@ after a restart of the server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
+from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
+from loki_twisted.agents.plugin import IProvider as IProvider  # noqa: PLC0414  # part of this contract
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Steering
@@ -68,12 +69,17 @@ class Limits:
 
     :ivar memory_bytes: Address space of each of its processes.
     :ivar processes: Of this user in all, as ``RLIMIT_NPROC`` counts them.
-    :ivar file_bytes: Of each file that it writes.
+    :ivar file_bytes: Of each file that it writes; what it prints goes into two of them.
     """
 
     memory_bytes: int | None = None
     processes: int | None = None
     file_bytes: int | None = None
+
+    @property
+    def given(self) -> dict[str, int]:
+        """Those that there are, by name."""
+        return attrs.asdict(self, filter=lambda _, value: value is not None)
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -140,7 +146,10 @@ class IDriver(Interface):
     log line or not at all. ``agents/providers/driver.py`` has a base for it.
     """
 
-    line_limit: int = Attribute("Bytes of a line beyond which it is cut; the cut one is given.")
+    line_limit: int = Attribute(
+        "Bytes of a line beyond which it is cut, 32 MiB at most. Of a cut one the first 64 KiB are"
+        " given, with a mark."
+    )
 
     is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")
 
@@ -221,42 +230,6 @@ class IMachine(Interface):
         """
 
 
-class IProvider(IPlugin):
-    """
-    One kind of agent: how it is started, and what drives it.
-
-    Providers are found as plugins (:func:`twisted.plugin.getPlugins`) in ``twisted.plugins``.
-    """
-
-    name: str = Attribute("What requests call it: letters, digits, ``-`` and ``_``, 32 at most.")
-
-    through_loki_mode: bool = Attribute(
-        "Whether Loki Mode runs it, where that is installed and nothing else is asked for."
-    )
-
-    abilities: Abilities = Attribute("What it can do, as :class:`Abilities`.")
-
-    def program(machine: IMachine) -> str | None:
-        """The absolute path of the program that has to be there; None if it is not."""
-
-    def plan(request: LaunchRequest, machine: IMachine) -> LaunchPlan:
-        """
-        Say how to start it.
-
-        Texts of the request were checked: they can stand on a command line.
-
-        :raises InvalidRequest: if it needs what the request lacks, or cannot do what it wants.
-        :raises ProviderNotAvailable: if its program is not installed.
-        """
-
-    def driver(request: LaunchRequest, memory: str) -> IDriver:
-        """
-        Make a driver for a run.
-
-        :param memory: Of the driver before, if the server was started anew; else empty.
-        """
-
-
 class IProviders(Interface):
     """All the kinds of agents that this server can start."""
 
@@ -332,11 +305,15 @@ class IAgent(Interface):
 
     pid: int | None = Attribute("Process id of the agent itself (not of its keeper), if known.")
 
-    def follow(cursors: Mapping[str, str], listener: IAgentListener) -> None:
+    def follow(
+        cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = LINE_LIMIT
+    ) -> None:
         """
         Begin to read its output.
 
         :param cursors: As last stored; empty to begin at the beginning.
+        :param line_limit: Bytes of a line beyond which it is cut, at most
+            :data:`~loki_twisted.agents.lines.MOST_LINE_LIMIT`: that of its driver.
         """
 
     def stop() -> None:
@@ -360,12 +337,44 @@ class IAgent(Interface):
             there already is not written again. None is the end.
         :returns: The offset behind it.
         :raises Unavailable: if it has ended.
-        :raises Conflict: if it was started without input.
-        :raises StorageFailed: if it could not be stored; then the agent reads none of it.
+        :raises Conflict: if it was started without input, or that has ended.
+        :raises StorageFailed: if it could not be stored; then the agent reads none of it. Or if
+            less is there than stood before the offset.
         """
 
     def end_input() -> None:
-        """Let it see the end of its standard input, behind what was sent. May be repeated."""
+        """
+        Let it see the end of its standard input, behind what was sent. May be repeated. Does
+        nothing if it has ended, or was started without input.
+
+        :raises StorageFailed: if that could not be stored.
+        """
+
+
+class IAgentOutput(Interface):
+    """What an agent has written to one of its streams, byte for byte, open for reading."""
+
+    def size() -> int:
+        """How many bytes there are now. An agent can empty it: then there are fewer."""
+
+    def read(offset: int, count: int) -> bytes:
+        """
+        Read what stands at an offset.
+
+        :returns: Some bytes, not always as many as were asked for; none at the end and behind it.
+        :raises StorageFailed: if it cannot be read.
+        """
+
+    def listen(heard: Callable[[], None]) -> Callable[[], None]:
+        """
+        Be told when there may be more.
+
+        :param heard: Called in a later turn of the reactor.
+        :returns: Call it to be told no more.
+        """
+
+    def close() -> None:
+        """Close it. To be called once; who listens stops that first."""
 
 
 class IAgentRunner(Interface):
@@ -385,6 +394,15 @@ class IAgentRunner(Interface):
         Find an agent that an earlier server started.
 
         :returns: The agent, running or ended; None if no agent of that session was ever started.
+        """
+
+    def output(session_id: str, stream: str) -> IAgentOutput | None:
+        """
+        Open what an agent has written, whether it runs or has ended.
+
+        :param stream: ``stdout`` or ``stderr``.
+        :returns: None if there is nothing of an agent of that session.
+        :raises StorageFailed: if it cannot be opened.
         """
 
     def forget(session_id: str) -> None:

@@ -14,7 +14,10 @@ from typing import Final
 import attrs
 
 LINE_LIMIT: Final = 64 * 1024
-"""Bytes of a line before its newline. The rest of a longer one is dropped."""
+"""Bytes of a line, unless its reader wants more; and what is kept of one that is cut."""
+
+MOST_LINE_LIMIT: Final = 32 * 1024 * 1024
+"""What a reader can want at most: so much is held in memory for each stream that wants it."""
 
 CUT_MARK: Final = " […the rest of this line was dropped]"
 """Stands at the end of a line that was longer than the limit."""
@@ -76,7 +79,7 @@ def cut_lines(
     lines = _whole_lines(data[begin : end - 1], limit) if begin < end else []
     rest = len(data) - end
     if rest > limit:
-        lines.append(_cut(data[end:], limit))
+        lines.append(cut_line(data[end:], limit))
         return lines, Cursor(cursor.offset + len(data), is_dropping=True)
     if is_last and rest:
         lines.append(data[end:].decode("utf-8", "replace"))
@@ -108,11 +111,16 @@ def _whole_lines(data: bytes, limit: int) -> list[str]:
 
 def _whole_line(line: bytes, limit: int) -> str:
     if len(line) > limit:
-        return _cut(line, limit)
+        return cut_line(line, limit)
     return line.decode("utf-8", "replace").removesuffix("\r")
 
 
-def _cut(line: bytes, limit: int) -> str:
-    """Keep the beginning of a line, up to a whole character."""
+def cut_line(line: bytes, limit: int) -> str:
+    """
+    Keep the beginning of a line that is longer than a limit, up to a whole character.
+
+    :param line: All of it, or more than is kept: :data:`LINE_LIMIT` bytes, or the limit if that is
+        lower. Nobody can do anything with megabytes of half a line.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    return decoder.decode(line[:limit]) + CUT_MARK
+    return decoder.decode(line[: min(limit, LINE_LIMIT)]) + CUT_MARK

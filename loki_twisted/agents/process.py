@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -17,13 +16,14 @@ from zope.interface import implementer
 
 from loki_twisted.agents.bell import Bell
 from loki_twisted.agents.files import AgentFiles
+from loki_twisted.agents.input_file import InputFile
 from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener
 from loki_twisted.agents.keeper.layout import STREAMS
-from loki_twisted.agents.lines import Cursor
+from loki_twisted.agents.lines import LINE_LIMIT, MOST_LINE_LIMIT, Cursor
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.spool import Spool, Tail
-from loki_twisted.model.errors import Conflict, StorageFailed, StorageFull, Unavailable
+from loki_twisted.model.errors import Conflict, Unavailable
 
 _log = Logger()
 
@@ -91,6 +91,7 @@ class KeptAgent:
         self._clock = clock
         self._bell = bell
         self._facts = facts
+        self._input = InputFile(facts.files.directory)
         self._presence = presence
         self._reason_of_loss = reason_of_loss
         self._end = facts.end
@@ -116,13 +117,19 @@ class KeptAgent:
         """Whether there is nothing more to be done with it."""
         return self._stage in (Stage.TOLD, Stage.DETACHED)
 
-    def follow(self, cursors: Mapping[str, str], listener: IAgentListener) -> None:
+    def follow(
+        self,
+        cursors: Mapping[str, str],
+        listener: IAgentListener,
+        line_limit: int = LINE_LIMIT,
+    ) -> None:
         """See :class:`IAgent`."""
+        limit = min(line_limit, MOST_LINE_LIMIT)
         names = {stream: f"{self._facts.session_id}/{stream}" for stream in STREAMS}
         places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
         for stream, name in names.items():
             path = self._facts.files.path(stream)
-            spool = Spool(path, places[name], is_growing=not self.has_ended)
+            spool = Spool(path, places[name], is_growing=not self.has_ended, line_limit=limit)
             self._tails.append(Tail(self._clock, spool, stream, name, listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
@@ -148,7 +155,7 @@ class KeptAgent:
         """See :class:`IAgent`."""
         self._give_order(b"resume")
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, at: int | None = None) -> int:
         """See :class:`IAgent`."""
         if self._stage is not Stage.KEPT:
             msg = f"The agent takes no input: {self._stage.value}."
@@ -156,13 +163,15 @@ class KeptAgent:
         if not self._facts.accepts_input:
             msg = "The agent takes no input."
             raise Conflict(msg)
-        try:
-            self._facts.files.add_input(data)
-        except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            msg = f"The input could not be stored: {error.strerror}."
-            raise (StorageFull if is_full else StorageFailed)(msg) from error
+        end = self._input.add(data, at)
         self._give_order(b"input")
+        return end
+
+    def end_input(self) -> None:
+        """See :class:`IAgent`."""
+        if self._stage is Stage.KEPT and self._facts.accepts_input:
+            self._input.end()
+            self._give_order(b"input")
 
     def detach(self) -> Deferred[None]:
         """

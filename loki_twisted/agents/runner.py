@@ -12,14 +12,15 @@ from zope.interface import implementer
 
 from loki_twisted.agents.bell import Bell, make_bell
 from loki_twisted.agents.files import AgentFiles
-from loki_twisted.agents.interface import IAgent, IAgentRunner, LaunchPlan
+from loki_twisted.agents.interface import IAgent, IAgentOutput, IAgentRunner, LaunchPlan
 from loki_twisted.agents.launch import Launch
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import watch_stranger
 from loki_twisted.agents.process import AgentFacts, KeptAgent
+from loki_twisted.agents.raw_output import RawOutput
 from loki_twisted.agents.reactors import IAgentReactor
 from loki_twisted.kernel.procfs import boot_id
-from loki_twisted.model.errors import AgentNotStarted, Conflict
+from loki_twisted.model.errors import AgentNotStarted, Conflict, StorageFailed
 
 GRACE_SECONDS: Final = 5.0
 """How long an agent may take to end by itself after it was told to."""
@@ -83,6 +84,17 @@ class KeeperRunner:
         agent = KeptAgent(self._reactor, self._bell(), facts, presence, lambda: _LOST)
         self._agents[session_id] = agent
         return agent
+
+    def output(self, session_id: str, stream: str) -> IAgentOutput | None:
+        """See :class:`IAgentRunner`."""
+        files = AgentFiles.of(self._directory, session_id)
+        try:
+            return RawOutput(files, stream, self._bell)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            msg = f"The output cannot be opened: {error.strerror}."
+            raise StorageFailed(msg) from error
 
     def forget(self, session_id: str) -> None:
         """See :class:`IAgentRunner`."""

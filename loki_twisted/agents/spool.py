@@ -3,7 +3,7 @@ Reading what an agent writes, while it writes it.
 
 A *spool* is the file that takes one output stream of an agent. It holds everything from the
 beginning, so nothing is lost when nobody reads, and whoever reads may take its time: the tail reads
-on when its listener has taken the lines before. It has at most one piece in memory.
+on when its listener has taken the lines before. It has at most one piece in memory, or one line.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.agents.interface import IAgentListener
-from loki_twisted.agents.lines import Cursor, cut_lines, first_lines
+from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines, first_lines
+from loki_twisted.agents.long_line import LongLine
 
 READ_SIZE: Final = 256 * 1024
-"""Bytes of one read: more than a line may have, so that each full read yields something."""
+"""Bytes of one read. A line that is longer is put together from several."""
 
 PIECE_LINES: Final = 2000
 """At most so many lines are given at a time: what becomes of them holds the reactor."""
@@ -40,9 +41,10 @@ class Piece:
     """
     What one read has found.
 
-    :ivar lines: May be empty, in the dropped rest of a line that was too long.
+    :ivar lines: May be empty, in a long line whose end was not read yet, and in the dropped rest of
+        one that was too long.
     :ivar cursor: The place behind it.
-    :ivar last_bytes: A few bytes before that place.
+    :ivar last_bytes: A few bytes before the place of the next read.
     """
 
     lines: Sequence[str]
@@ -60,41 +62,50 @@ class Spool:
 
     _log = Logger()
 
-    def __init__(self, path: str, cursor: Cursor, *, is_growing: bool) -> None:
+    def __init__(
+        self, path: str, cursor: Cursor, *, is_growing: bool, line_limit: int = LINE_LIMIT
+    ) -> None:
         """
         Open it; make it if it is not there.
 
         :param is_growing: Whether the agent runs. If not, a file that is shorter than was
             read already has lost its end with the power, not been emptied.
+        :param line_limit: Bytes of a line beyond which it is cut.
         :raises OSError: if that fails.
         """
         self._path = path
+        self._limit = line_limit
         self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if is_growing and os.fstat(self._file).st_size < cursor.offset:
             cursor = Cursor()
         self._cursor = cursor
+        self._long = LongLine(line_limit)
         start = max(0, cursor.offset - _REMEMBERED)
         before = os.pread(self._file, cursor.offset - start, start)
         self._last_bytes = before if start + len(before) == cursor.offset else b""
 
     def read(self, *, is_last: bool) -> Piece | None:
         """
-        Read what stands at the place.
+        Read what stands at the place. A piece is to be passed over before the next read.
 
         :param is_last: Whether nobody writes any more.
         :returns: None if there is nothing, or nothing whole.
         """
         before = self._last_bytes
-        data = os.pread(self._file, len(before) + READ_SIZE, self._cursor.offset - len(before))
+        place = self._cursor.offset + self._long.size
+        data = os.pread(self._file, len(before) + READ_SIZE, place - len(before))
         if not data.startswith(before):
             self._log.warn("{path} was emptied, and is read from its start", path=self._path)
             self._cursor, self._last_bytes = Cursor(), b""
+            self._long = LongLine(self._limit)
             return self.read(is_last=is_last)
         is_last = is_last and len(data) < len(before) + READ_SIZE
         fresh = data[len(before) :]
+        if self._long.size or (not is_last and self._is_long(fresh)):
+            return self._read_on(before, fresh, is_last=is_last)
         few = first_lines(fresh, PIECE_LINES)
         is_last = is_last and len(few) == len(fresh)
-        lines, cursor = cut_lines(self._cursor, few, is_last=is_last)
+        lines, cursor = cut_lines(self._cursor, few, is_last=is_last, limit=self._limit)
         if cursor == self._cursor:
             return None
         end = len(before) + cursor.offset - self._cursor.offset
@@ -102,7 +113,32 @@ class Spool:
 
     def pass_over(self, piece: Piece) -> None:
         """Go on behind a piece, which was the last one read."""
+        if piece.cursor != self._cursor:
+            self._long = LongLine(self._limit)
         self._cursor, self._last_bytes = piece.cursor, piece.last_bytes
+
+    def _is_long(self, fresh: bytes) -> bool:
+        """Whether this is the beginning of a line that had better not be read again."""
+        return (
+            LINE_LIMIT < len(fresh) <= self._limit
+            and b"\n" not in fresh
+            and not self._cursor.is_dropping
+        )
+
+    def _read_on(self, before: bytes, fresh: bytes, *, is_last: bool) -> Piece | None:
+        """Read more of a long line. What was read of it is not read again."""
+        newline = fresh.find(b"\n")
+        has_newline = newline >= 0
+        used = newline + 1 if has_newline else len(fresh)
+        line = self._long
+        line.add(fresh[:newline] if has_newline else fresh)
+        last_bytes = (before + fresh[:used])[-_REMEMBERED:]
+        if has_newline or is_last or line.is_too_long:
+            is_dropping = line.is_too_long and not has_newline
+            cursor = Cursor(self._cursor.offset + line.size + has_newline, is_dropping)
+            return Piece([line.text(has_newline=has_newline)], cursor, last_bytes)
+        self._last_bytes = last_bytes
+        return Piece((), self._cursor, last_bytes) if len(fresh) == READ_SIZE else None
 
     def close(self) -> None:
         """Close the file."""

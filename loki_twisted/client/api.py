@@ -13,6 +13,8 @@ from loki_twisted.client.connecting import Connecting, read_address
 from loki_twisted.client.exchange import OK, Exchange
 from loki_twisted.client.frames import StreamReset
 from loki_twisted.client.input_calls import InputCalls
+from loki_twisted.client.output import OutputTail
+from loki_twisted.client.output_calls import OutputCalls
 from loki_twisted.client.questions import Questions
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
@@ -31,7 +33,7 @@ _USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
-class LokiClient(InputCalls):
+class LokiClient(InputCalls, OutputCalls):
     """
     A client of one server.
 
@@ -72,7 +74,7 @@ class LokiClient(InputCalls):
         self._connecting = Connecting(address, reactor, agent, trust_root)
         self._questions = Questions(self._exchange, self._connecting.for_requests())
         self._ask, self._get = self._questions.ask, self._questions.get
-        self._streams: set[EventStream] = set()
+        self._streams: set[EventStream | OutputTail] = set()
 
     def close(self) -> Deferred[None]:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeVar
 
@@ -39,6 +40,7 @@ Query = Iterable[tuple[str, str | int | None]]
 """Parameters; those whose value is None are left out."""
 
 _NO_NAMES: Final = frozenset({"", ".", ".."})
+_NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MOST_ERROR_BYTES: Final = 1024 * 1024
 _T = TypeVar("_T")
 
@@ -99,16 +101,46 @@ class Exchange:
         :returns: The answer; its body is to be read or the connection stays.
         :raises: as :meth:`ask`.
         """
-        headers = {"accept": STREAM_TYPE, "cache-control": "no-cache"}
+        headers = {"cache-control": "no-cache"}
         if last_event_id:
             headers["last-event-id"] = last_event_id
-        response = await self.send(agent, "GET", path, query, headers=headers)
+        return await self.open(agent, path, query, STREAM_TYPE, "event stream", headers)
+
+    async def open(
+        self,
+        agent: IAgent,
+        path: Iterable[str],
+        query: Query,
+        media_type: str,
+        name: str,
+        headers: dict[str, str] | None = None,
+    ) -> IResponse:
+        """
+        Ask for what is no JSON.
+
+        :param name: What it is, in words.
+        :returns: The answer; its body is to be read or the connection stays.
+        :raises: as :meth:`ask`.
+        """
+        sent = {"accept": media_type, **(headers or {})}
+        response = await self.send(agent, "GET", path, query, headers=sent)
         if response.code != 200:  # noqa: PLR2004  # the status of a stream
             raise await self.refusal(response)
-        if _media_type(response.headers) != STREAM_TYPE:
+        if _media_type(response.headers) != media_type:
             drop(response)
-            raise _unexpected(response, "it is no event stream")
+            raise _unexpected(response, f"it is no {name}")
         return response
+
+    def number(self, response: IResponse, name: str) -> int:
+        """
+        Read a number in the head of an answer.
+
+        :raises ClientError: if it is not there, or is none.
+        """
+        text = _header(response.headers, name) or ""
+        if _NUMBER.fullmatch(text) is None:
+            raise _unexpected(response, f"its {name} is no number")
+        return int(text)
 
     async def send(
         self,

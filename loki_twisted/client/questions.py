@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.web.iweb import IAgent
 
 from loki_twisted.client.connecting import Connections
 from loki_twisted.client.exchange import Exchange, Query
@@ -31,9 +32,19 @@ class Questions:
 
         :returns: May be cancelled.
         """
-        asking: Coroutine[Deferred[Any], Any, _T] = self._exchange.ask(
-            self._connections.agent, method, path, kind, **more
-        )
+        return self.open(self._exchange.ask(self.agent, method, path, kind, **more))
+
+    @property
+    def agent(self) -> IAgent:
+        """What they are asked by."""
+        return self._connections.agent
+
+    def open(self, asking: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
+        """
+        Begin a question.
+
+        :returns: May be cancelled.
+        """
         answer = Deferred.fromCoroutine(asking)
         self._open.add(answer)
 

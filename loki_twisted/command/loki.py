@@ -56,12 +56,8 @@ def _dispatch(given: list[str]) -> int:
 
 def _serve(arguments: list[str]) -> int:
     from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
-    from loki_twisted.command.options import (
-        GENERATE_HELP,
-        RELOAD_HELP,
-        new_token,
-        settings_from,
-    )
+    from loki_twisted.command.given import settings_from
+    from loki_twisted.command.options import GENERATE_HELP, RELOAD_HELP, new_token
     from loki_twisted.settings import InvalidSettings
 
     parser = LineParser(prog="loki serve", description="Serve the API over HTTP and SSE.")

@@ -154,6 +154,8 @@ def _start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--verbose", action="store_true", help="let it say more")
     parser.add_argument("--queue", action="store_true", help="wait for a place if there is none")
+    parser.add_argument("--priority", type=int, default=0, help="-100 to 100; higher goes first")
+    parser.add_argument("--direct", action="store_true", help="its own program, not Loki Mode")
     parser.add_argument("--follow", "-f", action="store_true", help="show its events to its end")
 
 

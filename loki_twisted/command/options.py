@@ -4,17 +4,12 @@ The options of a server, in one table.
 From it are made the parser of ``loki serve``, the ``Options`` of ``twistd
 loki`` and the settings: an option that stands in the table works in all of
 them. Importing this module is cheap, so that ``--help`` is fast.
-
-An option's value is taken from the command line, else from the first of its
-environment variables that is set and not empty, else from the defaults of
-:class:`~loki_twisted.settings.Settings`.
 """
 
 from __future__ import annotations
 
-import os.path
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -25,29 +20,21 @@ from loki_twisted.command.readers import (
     read_endpoint,
     read_grace,
     read_host,
+    read_mb,
+    read_memory_mb,
     read_origin,
     read_path,
     read_patience,
     read_port,
+    read_processes,
     read_provider_count,
     read_retained_days,
     read_retained_events,
-    read_retained_mb,
     read_switch,
-    read_token,
     read_token_file,
     read_unanswered,
 )
-from loki_twisted.settings import (
-    InvalidSettings,
-    Settings,
-    find_loki_dir,
-    holds_state_of_ours,
-    refuse_open_listeners,
-)
-
-Given = Mapping[str, Any]
-"""What a command line gave: by an option's name its text, its texts, or something true."""
+from loki_twisted.settings import Settings
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -211,6 +198,30 @@ OPTIONS: Final = (
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
     ),
     Option(
+        name="limit-memory-mb",
+        field="limit_memory_mb",
+        metavar="MB",
+        read=read_memory_mb,
+        help="How many megabytes of address space each process of an agent may have; 0 for any "
+        "number, as by default.",
+    ),
+    Option(
+        name="limit-processes",
+        field="limit_processes",
+        metavar="N",
+        read=read_processes,
+        help="How many processes this user may have, all counted, for an agent to start one more; "
+        "0 for any number, as by default.",
+    ),
+    Option(
+        name="limit-file-mb",
+        field="limit_file_mb",
+        metavar="MB",
+        read=read_mb,
+        help="How many megabytes each file that an agent writes may have, what it prints included; "
+        "0 for any number, as by default.",
+    ),
+    Option(
         name="on-unanswered",
         field="on_unanswered",
         metavar="deny|allow|wait",
@@ -252,7 +263,7 @@ OPTIONS: Final = (
         name="retain-mb",
         field="retain_mb",
         metavar="MB",
-        read=read_retained_mb,
+        read=read_mb,
         help="How many megabytes the log may have; 0 for any number, as by default.",
     ),
     Option(
@@ -272,65 +283,3 @@ GENERATE_HELP: Final = "Print a new API token and exit."
 def new_token() -> str:
     """Make a token that nobody can guess: 256 random bits."""
     return secrets.token_urlsafe(32)
-
-
-# From what was given to settings
-
-
-def settings_from(given: Given, environ: Mapping[str, str], current: str) -> Settings:
-    """
-    Make the settings, and make sure that they are safe.
-
-    :param given: What the command line gave.
-    :param current: Absolute path of the current directory.
-    :raises InvalidSettings: with one line that says which value is wrong and what would
-        be right. Nothing has been changed on the machine then.
-    """
-    values: dict[str, Any] = {}
-    for option in OPTIONS:
-        for where, text in _sources(option, given, environ):
-            values[option.field] = _value(option, where, text)
-            break
-    if "tokens" not in values and environ.get("LOKI_API_TOKEN"):
-        # Not in the table: a token on the command line could be read by every user.
-        values["tokens"] = (_read("LOKI_API_TOKEN", read_token, environ["LOKI_API_TOKEN"]),)
-    values["loki_dir"] = find_loki_dir(values.get("loki_dir"), current, holds_state_of_ours)
-    if "data_dir" in values:
-        values["data_dir"] = _absolute(current, values["data_dir"])
-    if "project_roots" in values:
-        values["project_roots"] = tuple(_absolute(current, r) for r in values["project_roots"])
-    settings = Settings(**values)
-    for directory in (settings.loki_dir, *settings.project_roots):
-        if not os.path.isdir(directory):
-            raise InvalidSettings(f"{directory!r} is no directory.")
-    refuse_open_listeners(settings)
-    return settings
-
-
-def _sources(option: Option, given: Given, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    if given.get(option.name):
-        yield f"--{option.name}", given[option.name]
-    elif given.get(option.name) == "":
-        raise InvalidSettings(f"--{option.name} needs a value.")
-    yield from ((name, environ[name]) for name in option.variables if environ.get(name))
-
-
-def _value(option: Option, where: str, text: Any) -> Any:
-    if isinstance(text, str):
-        return _read(where, option.read, text)
-    if option.metavar is None:
-        return option.flag_means
-    return tuple(_read(where, option.read, each) for each in text)
-
-
-def _read(where: str, read: Callable[[str], Any], text: str) -> Any:
-    try:
-        return read(text)
-    except ValueError as error:
-        # A token that is wrong is a secret all the same.
-        shown = where if read is read_token else f"{where}: {text!r}"
-        raise InvalidSettings(f"{shown} {error}.") from None
-
-
-def _absolute(current: str, path: str) -> str:
-    return os.path.normpath(os.path.join(current, path))

@@ -26,6 +26,8 @@ _UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
 _MOST_MB: Final = 10**9
+_LEAST_MEMORY_MB: Final = 64
+_MOST_PROCESSES: Final = 2**22
 
 
 def read_port(text: str) -> int:
@@ -138,10 +140,25 @@ def read_retained_days(text: str) -> float | None:
     return float(text) or None
 
 
-def read_retained_mb(text: str) -> int | None:
-    """Read how many megabytes the log may have; 0 is no limit."""
+def read_mb(text: str) -> int | None:
+    """Read how many megabytes the log, or a file of an agent, may have; 0 is no limit."""
     if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) or int(text) > _MOST_MB:
         raise ValueError(f"is no number of megabytes from 0 to {_MOST_MB}; 0 is no limit")
+    return int(text) or None
+
+
+def read_memory_mb(text: str) -> int | None:
+    """Read how many megabytes of memory an agent may have; 0 is no limit."""
+    megabytes = read_mb(text)
+    if megabytes is not None and megabytes < _LEAST_MEMORY_MB:
+        raise ValueError(f"is too little for any agent; give {_LEAST_MEMORY_MB} at least")
+    return megabytes
+
+
+def read_processes(text: str) -> int | None:
+    """Read how many processes an agent's user may have; 0 is no limit."""
+    if not re.fullmatch(r"[0-9]{1,7}", text, re.ASCII) or int(text) > _MOST_PROCESSES:
+        raise ValueError(f"is no number from 0 to {_MOST_PROCESSES}; 0 is no limit")
     return int(text) or None
 
 

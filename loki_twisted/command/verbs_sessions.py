@@ -9,7 +9,7 @@ from loki_twisted.client import LokiClient
 from loki_twisted.command.calling import Talk, call, palette, show
 from loki_twisted.command.formatting import plain, sessions_table
 from loki_twisted.command.verbs_watching import follow
-from loki_twisted.model.wire import SessionMessage, SessionOrder, StartOptions
+from loki_twisted.model.wire import InputGiven, SessionMessage, SessionOrder, StartOptions
 
 
 def ps(given: argparse.Namespace) -> int:
@@ -26,7 +26,9 @@ def ps(given: argparse.Namespace) -> int:
 def start(given: argparse.Namespace) -> int:
     """Start a session, and follow it if that is asked for."""
     timeout = None if given.timeout is None else max(1, round(given.timeout * 1000))
-    options = StartOptions(dry_run=given.dry_run, verbose=given.verbose, timeout=timeout)
+    options = StartOptions(
+        dry_run=given.dry_run, verbose=given.verbose, timeout=timeout, direct=given.direct
+    )
 
     async def talk(client: LokiClient) -> int:
         order = await client.start_session(
@@ -37,6 +39,7 @@ def start(given: argparse.Namespace) -> int:
             model=given.model,
             options=options,
             queue=given.queue,
+            priority=given.priority,
         )
         show(given, order, _order_line(order))
         return await follow(client, given, order.session_id) if given.follow else 0
@@ -82,6 +85,6 @@ def _ordering(given: argparse.Namespace, method: str) -> Talk:
     return talk
 
 
-def _order_line(order: SessionOrder | SessionMessage) -> str:
+def _order_line(order: SessionOrder | SessionMessage | InputGiven) -> str:
     status = f" {order.status.value}:" if isinstance(order, SessionOrder) else ":"
     return plain(f"{order.session_id}{status} {order.message}")

@@ -17,9 +17,12 @@ Rules:
   place in the order too; that of one from a file of version 1 to 3 was NULL there.
 - ``task_totals`` has the number of tasks of each status that there ever was. Triggers keep it, so
   nothing that writes tasks has to.
-- ``spendings`` has a row for each session, turn and model, to which amounts are added; its ``at_ms``
-  is that of the first. ``origins`` has bits, see ``log/spending_rows.py``. Neither it nor ``spenders``
-  has anything to do with ``sessions``: what was spent stays when a session goes.
+- ``spendings`` has a row for each session, turn and model, to which amounts are added; ``at_ms`` is
+  that of the first. The bits of ``origins`` are those of ``log/spending_rows.py``. What was spent
+  has nothing to do with ``sessions``, and stays when one goes.
+- ``spending_days`` has the same for each session, model and day (since the Unix epoch). Triggers keep
+  it. Of its ``turns``, ``day_turns`` are those that no other row of that session and day counts, and
+  ``session_turns`` those that no other of that session counts; so each can be added up.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
   cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a
@@ -155,11 +158,68 @@ END""",
     cache_read_tokens INTEGER NOT NULL,
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
+    other_tokens INTEGER NOT NULL,
     api_calls INTEGER NOT NULL,
     cost REAL NOT NULL,
     PRIMARY KEY(session_id, turn, model)
 ) WITHOUT ROWID""",
     """CREATE INDEX spendings_by_time ON spendings(at_ms)""",
+    """CREATE TABLE spending_days(
+    session_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    turns INTEGER NOT NULL,
+    day_turns INTEGER NOT NULL,
+    session_turns INTEGER NOT NULL,
+    origins INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    other_tokens INTEGER NOT NULL,
+    api_calls INTEGER NOT NULL,
+    cost REAL NOT NULL,
+    PRIMARY KEY(session_id, model, day)
+) WITHOUT ROWID""",
+    """CREATE TRIGGER spending_came AFTER INSERT ON spendings BEGIN
+    INSERT INTO spending_days VALUES (
+        new.session_id, new.model, new.at_ms / 86400000,
+        1,
+        NOT EXISTS (SELECT 1 FROM spendings
+            WHERE session_id = new.session_id AND turn = new.turn AND model <> new.model
+            AND at_ms / 86400000 = new.at_ms / 86400000),
+        NOT EXISTS (SELECT 1 FROM spendings
+            WHERE session_id = new.session_id AND turn = new.turn AND model <> new.model),
+        new.origins, new.input_tokens, new.output_tokens, new.cache_read_tokens,
+        new.cache_write_tokens, new.reasoning_tokens, new.other_tokens, new.api_calls, new.cost
+    ) ON CONFLICT DO UPDATE SET
+        turns = turns + 1,
+        day_turns = day_turns + excluded.day_turns,
+        session_turns = session_turns + excluded.session_turns,
+        origins = origins | excluded.origins,
+        input_tokens = input_tokens + excluded.input_tokens,
+        output_tokens = output_tokens + excluded.output_tokens,
+        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+        other_tokens = other_tokens + excluded.other_tokens,
+        api_calls = api_calls + excluded.api_calls,
+        cost = cost + excluded.cost;
+END""",
+    """CREATE TRIGGER spending_grew AFTER UPDATE ON spendings BEGIN
+    UPDATE spending_days SET
+        origins = origins | new.origins,
+        input_tokens = input_tokens + new.input_tokens - old.input_tokens,
+        output_tokens = output_tokens + new.output_tokens - old.output_tokens,
+        cache_read_tokens = cache_read_tokens + new.cache_read_tokens - old.cache_read_tokens,
+        cache_write_tokens = cache_write_tokens + new.cache_write_tokens - old.cache_write_tokens,
+        reasoning_tokens = reasoning_tokens + new.reasoning_tokens - old.reasoning_tokens,
+        other_tokens = other_tokens + new.other_tokens - old.other_tokens,
+        api_calls = api_calls + new.api_calls - old.api_calls,
+        cost = cost + new.cost - old.cost
+    WHERE session_id = new.session_id AND model = new.model AND day = new.at_ms / 86400000;
+END""",
     """CREATE TABLE done_once(
     key TEXT PRIMARY KEY,
     operation TEXT NOT NULL,

@@ -17,24 +17,23 @@ from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, b
 SpenderRow = tuple[str, str, str]
 """A row of ``spenders``, in the order of its columns."""
 
-SpendingRow = tuple[str, int, str, int, int, int, int, int, int, int, int, float]
+SpendingRow = tuple[str, int, str, int, int, int, int, int, int, int, int, int, float]
 """A row of ``spendings``, in the order of its columns."""
 
 LineKey = tuple[str, int, str]
 """Session, turn and model: what a row of ``spendings`` is found by."""
 
-COUNTS: Final = (
+AMOUNTS: Final = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
+    "other_tokens",
     "api_calls",
+    "cost",
 )
-"""The columns of ``spendings`` that are numbers of something, in their order."""
-
-AMOUNTS: Final = (*COUNTS, "cost")
-"""All columns that are added up."""
+"""The columns of ``spendings`` that are added up, in their order."""
 
 BIT_OF_ORIGIN: Final[Mapping[CostOrigin, int]] = {
     CostOrigin.REPORTED: 1,
@@ -55,7 +54,7 @@ PUT_SPENDERS: Final = (
 
 PUT_SPENDINGS: Final = (
     "INSERT INTO spendings VALUES ",
-    "(?,?,?,?,?,?,?,?,?,?,?,?)",
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     " ON CONFLICT(session_id, turn, model) DO UPDATE SET origins = origins | excluded.origins, "
     + ", ".join(
         f"{name} = min({name} + excluded.{name}, {MOST_DOLLARS if name == 'cost' else MOST_TOKENS})"
@@ -84,6 +83,7 @@ def spending_row(entry: LedgerEntry) -> SpendingRow:
         spent.cache_read_tokens,
         spent.cache_write_tokens,
         spent.reasoning_tokens,
+        spent.other_tokens,
         spent.api_calls,
         spent.cost,
     )

@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from loki_twisted.log.query import decoded, rows_of
-from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN, COUNTS
+from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN
 from loki_twisted.model.ledger import Grouping, LedgerLine, LedgerPage, LedgerQuery
 from loki_twisted.model.spending import Spending
 
@@ -24,15 +24,16 @@ _Values = Mapping[str, int | str | None]
 
 _DAY_MS: Final = 86_400_000
 
-# What is spent is made from rows in the order of their key, as far as that goes: then nothing is
-# sorted but what the page is chosen from.
+# Without a limit of time there are far fewer rows to add up than lines. Rows are in the order of
+# their key, as far as that goes, and what is added up by that is not sorted.
 _STATEMENT: Final = """
-WITH lines AS NOT MATERIALIZED (SELECT * FROM {source}),
+WITH rows_of_whole AS NOT MATERIALIZED (SELECT * FROM {source_of_whole}),
 whole AS (
     SELECT '' AS key, count(*) AS sessions, ifnull(sum(turns), 0) AS turns, {added} FROM (
-        SELECT count(DISTINCT turn) AS turns, {added} FROM lines GROUP BY session_id
+        SELECT {turns_of_whole} AS turns, {added} FROM rows_of_whole GROUP BY session_id
     )
 ),
+lines AS NOT MATERIALIZED (SELECT *{day} FROM {source}),
 groups AS {stored} ({groups})
 SELECT
     {total},
@@ -42,30 +43,33 @@ SELECT
     )) AS BLOB)
 """
 
-_ORIGINS: Final = " | ".join(f"max(origins & {bit})" for bit in BIT_OF_ORIGIN.values())
+_BITS: Final = " | ".join(f"max(origins & {bit})" for bit in BIT_OF_ORIGIN.values())
 _ADDED: Final = ", ".join(
-    [f"ifnull({_ORIGINS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
+    [f"ifnull({_BITS}, 0) AS origins", *(f"ifnull(sum({name}), 0) AS {name}" for name in AMOUNTS)]
 )
 _LINE: Final = f"json_array(key, sessions, turns, origins, {', '.join(AMOUNTS)})"
-_BY_COST: Final = (
-    "cost DESC, input_tokens + output_tokens + cache_read_tokens + cache_write_tokens DESC, key"
+_TOKENS: Final = (
+    "input_tokens + output_tokens + cache_read_tokens + cache_write_tokens + other_tokens"
 )
+_BY_COST: Final = f"cost DESC, {_TOKENS} DESC, key"
 
 _TURNS: Final = f"""
     SELECT session_id || '/' || turn AS key, session_id, turn, min(at_ms) AS at_ms,
         1 AS sessions, 1 AS turns, {_ADDED}
     FROM lines GROUP BY session_id, turn
-"""
+"""  # noqa: S608
 _SESSIONS: Final = f"""
-    SELECT session_id AS key, 1 AS sessions, count(DISTINCT turn) AS turns, {_ADDED}
+    SELECT session_id AS key, 1 AS sessions, {{turns}} AS turns, {_ADDED}
     FROM lines GROUP BY session_id
-"""
+"""  # noqa: S608
 _OTHERS: Final = f"""
     SELECT key, count(*) AS sessions, sum(turns) AS turns, {_ADDED} FROM (
-        SELECT {{key}} AS key, count(DISTINCT turn) AS turns, {_ADDED}
+        SELECT {{key}} AS key, {{turns}} AS turns, {_ADDED}
         FROM lines GROUP BY {{apart}}
     ) GROUP BY key
-"""
+"""  # noqa: S608
+
+_DISTINCT: Final = "count(DISTINCT turn)"
 
 
 @attrs.frozen(slots=True)
@@ -74,25 +78,29 @@ class _Plan:
     How a grouping is asked for.
 
     :ivar groups: The query that gives the groups.
-    :ivar order: In which they are listed.
+    :ivar key: What they are called by.
+    :ivar apart: What is added up first, within each session.
+    :ivar turns: The column of ``spending_days`` that counts turns so that they can be added up.
+    :ivar order: In which groups are listed.
     :ivar total: How many there are, where the sum of all knows it.
     """
 
     groups: str
+    key: str = ""
+    apart: str = "session_id"
+    turns: str = "session_turns"
     order: str = _BY_COST
     total: str | None = None
 
 
 _PLANS: Final[Mapping[Grouping, _Plan]] = {
-    Grouping.TURN: _Plan(_TURNS, "at_ms DESC, session_id, turn DESC", "turns"),
+    Grouping.TURN: _Plan(_TURNS, order="at_ms DESC, session_id, turn DESC", total="turns"),
     Grouping.SESSION: _Plan(_SESSIONS, total="sessions"),
     # A session has one project and one provider.
-    Grouping.PROJECT: _Plan(_OTHERS.format(key="project_dir", apart="session_id")),
-    Grouping.PROVIDER: _Plan(_OTHERS.format(key="provider", apart="session_id")),
-    Grouping.MODEL: _Plan(_OTHERS.format(key="model", apart="session_id, model")),
-    Grouping.DAY: _Plan(
-        _OTHERS.format(key=f"at_ms / {_DAY_MS}", apart=f"session_id, at_ms / {_DAY_MS}"), "key DESC"
-    ),
+    Grouping.PROJECT: _Plan(_OTHERS, "project_dir"),
+    Grouping.PROVIDER: _Plan(_OTHERS, "provider"),
+    Grouping.MODEL: _Plan(_OTHERS, "model", "session_id, model", "turns"),
+    Grouping.DAY: _Plan(_OTHERS, "day", "session_id, day", "day_turns", "key DESC"),
 }
 
 
@@ -108,6 +116,7 @@ class _Added(msgspec.Struct, frozen=True, array_like=True):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
+    other_tokens: int
     api_calls: int
     cost: float
 
@@ -128,14 +137,22 @@ def ledger(connection: apsw.Connection, query: LedgerQuery) -> LedgerPage:
 
 def _statement(query: LedgerQuery) -> tuple[str, _Values]:
     plan = _PLANS[query.by]
-    groups = "groups" if plan.total is None else "whole"
+    is_of_days = query.since_ms is None and query.until_ms is None
+    lines, whole = _source(query, "spendings"), _source(query, "spending_days")
+    turns = f"sum({plan.turns})" if is_of_days else _DISTINCT
+    groups = plan.groups.format(key=plan.key, apart=plan.apart, turns=turns)
     statement = _STATEMENT.format(
-        source=_source(query),
+        source=whole if is_of_days and query.by is not Grouping.TURN else lines,
+        day="" if is_of_days else f", at_ms / {_DAY_MS} AS day",
+        source_of_whole=whole if is_of_days else lines,
+        turns_of_whole="sum(session_turns)" if is_of_days else _DISTINCT,
         added=_ADDED,
         # What is counted by itself is made once.
         stored="MATERIALIZED" if plan.total is None else "NOT MATERIALIZED",
-        groups=plan.groups,
-        total=f"(SELECT {plan.total or 'count(*)'} FROM {groups})",  # noqa: S608
+        groups=groups,
+        total=f"(SELECT {plan.total} FROM whole)"
+        if plan.total
+        else "(SELECT count(*) FROM groups)",
         line=_LINE,
         order=plan.order,
     )
@@ -150,8 +167,8 @@ def _statement(query: LedgerQuery) -> tuple[str, _Values]:
     }
 
 
-def _source(query: LedgerQuery) -> str:
-    """Say where the lines are found, and which are wanted: no others are looked at, if possible."""
+def _source(query: LedgerQuery, table: str) -> str:
+    """Say where rows are found, and which are wanted: no others are looked at, if possible."""
     conditions = [
         condition
         for condition, value in (
@@ -163,14 +180,14 @@ def _source(query: LedgerQuery) -> str:
         )
         if value is not None
     ]
-    tables = "spenders CROSS JOIN spendings USING (session_id)"
+    joined = f"spenders CROSS JOIN {table} USING (session_id)"
     if query.session_id is not None:
         pass
     elif query.since_ms is not None:
-        tables = "spendings INDEXED BY spendings_by_time CROSS JOIN spenders USING (session_id)"
+        joined = f"{table} INDEXED BY spendings_by_time CROSS JOIN spenders USING (session_id)"
     elif query.project_dir is not None:
-        tables = f"spenders INDEXED BY spenders_by_project {tables.removeprefix('spenders ')}"
-    return f"{tables} WHERE {' AND '.join(conditions) or 'true'}"
+        joined = f"spenders INDEXED BY spenders_by_project {joined.removeprefix('spenders ')}"
+    return f"{joined} WHERE {' AND '.join(conditions) or 'true'}"
 
 
 def _line(added: _Added) -> LedgerLine:

@@ -68,9 +68,7 @@ class Alarm:
     words: str
 
 
-def judged(
-    budget: Budget, total: Spending, told: Standing
-) -> tuple[Standing, tuple[Alarm, ...]]:
+def judged(budget: Budget, total: Spending, told: Standing) -> tuple[Standing, tuple[Alarm, ...]]:
     """
     Say what people are to be told of a total.
 

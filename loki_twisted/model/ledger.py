@@ -13,7 +13,7 @@ from loki_twisted.model.spending import CostOrigin, Spending
 @attrs.frozen(slots=True, kw_only=True)
 class LedgerEntry:
     """
-    Something that was spent. Entries of the same session, turn and model are one line of the ledger.
+    Something that was spent. Entries of one session, turn and model are one line of the ledger.
 
     :ivar turn: The number of the turn in its session, from 1; 0 before the first.
     :ivar at_ms: When it was said, since the Unix epoch; the first of a line gives its day (UTC).

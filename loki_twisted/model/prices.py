@@ -130,10 +130,11 @@ def estimated(spending: Spending, model: str) -> tuple[float, CostOrigin]:
 
     :param spending: Whatever cost it says is passed over.
     :param model: Its name as an agent says it; empty where that is not known.
-    :returns: US dollars, and that they are estimated; or 0, and that nobody knows.
+    :returns: US dollars, and that they are estimated; or 0, and that nobody knows, where the model
+        has no price, or there are tokens of no known kind.
     """
     price = price_of(model)
-    if price is None:
+    if price is None or spending.other_tokens:
         return 0.0, CostOrigin.UNKNOWN
     dollars = (
         spending.input_tokens * price.input

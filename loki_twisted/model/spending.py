@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -63,9 +63,7 @@ MOST_DOLLARS: Final = 1e9
 def plus(one: Spending, other: Spending) -> Spending:
     """Add two amounts."""
     return Spending(
-        **{
-            name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__
-        }
+        **{name: getattr(one, name) + getattr(other, name) for name in Spending.__struct_fields__}
     )
 
 
@@ -84,7 +82,7 @@ def booked(before: Spending, total: Spending) -> Spending:
     )
 
 
-def _since(before: float, now: float) -> float:
+def _since(before: Any, now: Any) -> Any:
     return now - before if now >= before else now
 
 

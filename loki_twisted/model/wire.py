@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from loki_twisted.model.events import Event
 from loki_twisted.model.inputs import Input
-from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.ledger import Grouping, LedgerLine
+from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.sessions import AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
@@ -77,9 +77,7 @@ class StartSession(Request, frozen=True, kw_only=True):
     queue: bool = False
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     command: (
-        Annotated[
-            list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)
-        ]
+        Annotated[list[Annotated[str, Meta(max_length=30_000)]], Meta(min_length=1, max_length=64)]
         | None
     ) = None
 
@@ -104,8 +102,8 @@ class AnswerInput(Request, frozen=True, kw_only=True):
     """
     Answer what an agent asks.
 
-    ``answer`` is the value of an option, several where several may be chosen, or a text where one is
-    taken; ``message`` is what the agent is told beside it, why not for example.
+    ``answer`` is the value of an option, several where several may be chosen, or a text where one
+    is taken; ``message`` is what the agent is told beside it, why not for example.
     """
 
     answer: _Text | Annotated[list[_Text], Meta(min_length=1, max_length=100)]
@@ -143,8 +141,8 @@ class Pagination(Shape, frozen=True, kw_only=True):
     """
     Where a page lies in the whole.
 
-    ``nextCursor`` is null on the last page. Given as ``after``, it asks for the page behind this
-    one, whatever has changed in the meantime.
+    ``nextCursor`` is null on the last page, and where a list is read by offset alone. Given as
+    ``after``, it asks for the page behind this one, whatever has changed in the meantime.
     """
 
     total: int
@@ -260,15 +258,6 @@ class TaskDetail(Shape, frozen=True, kw_only=True):
     task: Task
 
 
-class PlaceInList(Shape, frozen=True, kw_only=True):
-    """Where a page lies in a list that is read by offset."""
-
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
-
-
 class UsageReport(Shape, frozen=True, kw_only=True):
     """
     What was spent, added up.
@@ -280,7 +269,7 @@ class UsageReport(Shape, frozen=True, kw_only=True):
     by: Grouping
     lines: list[LedgerLine]
     sum: LedgerLine
-    pagination: PlaceInList
+    pagination: Pagination
 
 
 class EventHistory(Shape, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ cannot be put there, the session falls back to where the disk has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-
 from typing import TYPE_CHECKING
 
 import attrs
@@ -61,12 +60,27 @@ class Record:
     agent: IAgent | None = None
     stop_ordered: bool = False
     conductor: Conductor | None = None
+    _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def note_stop(self) -> None:
         """Remember that the agent was told to stop, for the record that cannot be made of it."""
         self.stop_ordered = True
         if not self.status.is_final:
             self.state = with_status(self.state, SessionStatus.STOPPING)
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """
+        Be told whenever it stands elsewhere on disk.
+
+        :returns: Call it to be told no more.
+        """
+        self._listeners.append(heard)
+        return lambda: self._listeners.remove(heard)
+
+    def tell(self) -> None:
+        """Tell all who listen."""
+        for heard in tuple(self._listeners):
+            heard()
 
     @property
     def id(self) -> str:
@@ -251,6 +265,7 @@ class SessionBook:
         if record.committed is None or record.committed.session is not state.session:
             self._overview = None
         record.committed = state
+        record.tell()
         return state.session
 
     def _not_stored(self, failure: Failure, record: Record) -> Failure:

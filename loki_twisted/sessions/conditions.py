@@ -72,9 +72,18 @@ def condition_of(state: SessionState) -> Condition:
         return Condition(_TROUBLES[talk.trouble], talk.trouble_words, until)
     if talk.is_stalled:
         return Condition(ReasonCode.STALLED, "Its agent has said nothing for long.")
-    if talk.turn and not talk.turn_is_on and not talk.input_ends:
-        return Condition(ReasonCode.WAITING_FOR_MESSAGE, "It has done its work, and stays for more.")
+    if _may_wait(state):
+        return Condition(
+            ReasonCode.WAITING_FOR_MESSAGE, "It has done its work, and stays for more."
+        )
     return _FINE
+
+
+def _may_wait(state: SessionState) -> bool:
+    """Whether its agent can have more to do, and has none now."""
+    talk = state.talk
+    takes_more = state.session.accepts_input and not talk.input_ends
+    return bool(talk.turn and not talk.turn_is_on and takes_more)
 
 
 def with_condition(state: SessionState) -> tuple[SessionState, list[Fact]]:

@@ -7,8 +7,8 @@ them. The shell around it is ``sessions/conductor.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
@@ -36,7 +36,7 @@ from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.prices import estimated
-from loki_twisted.model.spending import NOTHING, CostOrigin, Spending, booked, plus
+from loki_twisted.model.spending import NOTHING, CostOrigin, booked, plus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.inbox import (
@@ -204,40 +204,53 @@ class Conduct:
     # Each kind of output
 
     def _take(self, output: Output) -> None:
-        match output:
-            case Asked():
-                self._ask(output)
-            case Withdrawn(key, reason):
-                for input_id, known in list(self._talk.keys.items()):
-                    if key in (None, known):
-                        self._withdraw(self._inputs[input_id], reason)
-            case Write(text):
-                self.remember(outbox=self._talk.outbox.with_text(text))
-            case EndInput():
-                self.remember(input_ends=True)
-            case Conversation(name):
-                self._conversation = name
-            case Taken(message_id):
-                self._settle_named(message_id, MessageStatus.DELIVERED, None)
-            case Refused(message_id, reason):
-                self._settle_named(message_id, MessageStatus.DROPPED, reason)
-            case TurnBegan():
-                self.remember(turn=self._talk.turn + (not self._talk.turn_is_on), turn_is_on=True)
-            case TurnEnded(verdict, words):
-                self.remember(turn_is_on=False, verdict=verdict, verdict_words=words)
-            case Spent():
-                self._spend(output)
-            case Hindered(trouble, words, until_ms):
-                self.remember(trouble=trouble, trouble_words=words, trouble_until=until_ms)
-            case Freed():
-                self.remember(trouble=None, trouble_words=None, trouble_until=None)
+        taker = self._takers.get(type(output))
+        if taker is None:  # a driver may be anybody's
+            words = f"The driver said what is no output: {type(output).__name__}."
+            self._facts.append(Fact("log:error", {"level": "error", "message": words}))
+        else:
+            taker(self, output)
+
+    def _withdraw_named(self, output: Withdrawn) -> None:
+        for input_id, known in list(self._talk.keys.items()):
+            if output.key in (None, known):
+                self._withdraw(self._inputs[input_id], output.reason)
+
+    def _write(self, output: Write) -> None:
+        self.remember(outbox=self._talk.outbox.with_text(output.text))
+
+    def _name(self, output: Conversation) -> None:
+        self._conversation = output.id
+
+    def _begin_turn(self, _: TurnBegan) -> None:
+        self.remember(turn=self._talk.turn + (not self._talk.turn_is_on), turn_is_on=True)
+
+    def _end_turn(self, output: TurnEnded) -> None:
+        self.remember(turn_is_on=False, verdict=output.verdict, verdict_words=output.reason)
+
+    def _hinder(self, output: Hindered) -> None:
+        self.remember(
+            trouble=output.trouble, trouble_words=output.words, trouble_until=output.until_ms
+        )
+
+    def _free(self, _: Freed) -> None:
+        self.remember(trouble=None, trouble_words=None, trouble_until=None)
+
+    def _take_message(self, output: Taken) -> None:
+        self._settle_named(output.message_id, MessageStatus.DELIVERED, None)
+
+    def _refuse_message(self, output: Refused) -> None:
+        self._settle_named(output.message_id, MessageStatus.DROPPED, output.reason)
+
+    def _end_input(self, _: EndInput) -> None:
+        # The driver does not know of messages that wait. It says this again behind the last.
+        if self._next_message() is None:
+            self.remember(input_ends=True)
 
     def _ask(self, asked: Asked) -> None:
         if asked.key in self._talk.keys.values():
             return  # It asks again what is open.
-        made, fact = opened(
-            asked, self._mint(), self._state.session.id, self._now_ms, self._policy
-        )
+        made, fact = opened(asked, self._mint(), self._state.session.id, self._now_ms, self._policy)
         self._facts.append(fact)
         self._inputs = {**self._inputs, made.id: made}
         self.remember(keys={**self._talk.keys, made.id: asked.key})
@@ -279,9 +292,7 @@ class Conduct:
             if message.id == message_id:
                 self._settle_message(message, status, reason)
 
-    def _settle_message(
-        self, message: Message, status: MessageStatus, reason: str | None
-    ) -> None:
+    def _settle_message(self, message: Message, status: MessageStatus, reason: str | None) -> None:
         settled = msgspec.structs.replace(
             message, status=status, settled_at=iso_from_ms(self._now_ms), reason=reason
         )
@@ -311,10 +322,23 @@ class Conduct:
         self._spent.append(entry)
         self._facts.append(of_spending(total, str(origin)))
 
+    _takers: ClassVar[Mapping[type, Callable[[Conduct, Any], None]]] = {
+        Asked: _ask,
+        Withdrawn: _withdraw_named,
+        Write: _write,
+        EndInput: _end_input,
+        Conversation: _name,
+        Taken: _take_message,
+        Refused: _refuse_message,
+        TurnBegan: _begin_turn,
+        TurnEnded: _end_turn,
+        Spent: _spend,
+        Hindered: _hinder,
+        Freed: _free,
+    }
 
-def _with_standing(
-    state: SessionState, budget: Budget
-) -> tuple[SessionState, Sequence[Alarm]]:
+
+def _with_standing(state: SessionState, budget: Budget) -> tuple[SessionState, Sequence[Alarm]]:
     """See how near a session is to the limits of its budget."""
     if budget is UNLIMITED:
         return state, ()

@@ -2,9 +2,9 @@
 The talk with the agent of a session: what it says, what it is told, and when.
 
 Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
-driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a whole, and
-only then is written to the agent what the change has for it. A commit that fails leaves nothing
-behind: the driver is made again from what is on disk.
+driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a
+whole, and only then is written to the agent what the change has for it. A commit that fails leaves
+nothing behind: the driver is made again from what is on disk.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Conductor:
         self._driver: IDriver | None = None
         self._written = 0
         self._settled: dict[str, Input] = {}
-        self._marks = Marks()
+        self._marks = Marks(circumstances.reactor.seconds())
         self._next: IDelayedCall | None = None
         self._is_over = False
 
@@ -81,6 +81,7 @@ class Conductor:
                 conduct.remember(has_begun=True)
                 conduct.take(self._masked(self.driver.begin()))
 
+        self._heard()  # What it was silent before it ran is no silence.
         return self._change(act, state=state, facts=facts, cursors=cursors)
 
     def go_on(self) -> None:
@@ -218,9 +219,7 @@ class Conductor:
             last = after_end(change.state, end, said, says_done=self.driver.says_done)
             return attrs.evolve(change, state=last)
 
-        await commit_end(
-            self._with.reactor, self._with.book, self.record, decide, self._with.after
-        )
+        await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
     # Changes
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from loki_twisted.model.inputs import Answer, Input, InputPage
+from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
-from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -55,6 +56,40 @@ class GivenInput:
     session: Session
     answered: Input | None = None
     message: Message | None = None
+
+
+class OutputStream(StrEnum):
+    """The streams of an agent that are kept as they were written."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class IOutput(Interface):
+    """What the agent of a session prints, byte for byte, open for reading. Nothing is masked."""
+
+    is_over: bool = Attribute("Whether no more will come: what there is now is all.")
+
+    def size() -> int:
+        """How many bytes there are now. An agent can empty it: then there are fewer."""
+
+    def read(offset: int, count: int) -> bytes:
+        """
+        Read what stands at an offset.
+
+        :returns: Some bytes, not always as many as were asked for; none at the end and behind it.
+        :raises StorageFailed: if it cannot be read.
+        """
+
+    def more() -> Deferred[None]:
+        """
+        Wait until there may be more than was read, or it is over. Only one may wait.
+
+        :returns: Fires also when it is closed.
+        """
+
+    def close() -> None:
+        """Close it. May be repeated; nothing is read after that."""
 
 
 class ISessions(Interface):
@@ -175,6 +210,15 @@ class ISessions(Interface):
 
     def counts() -> dict[SessionStatus, int]:
         """How many sessions there are by status; statuses that none has are missing."""
+
+    def output(session_id: str, stream: OutputStream) -> IOutput:
+        """
+        Open what its agent prints, whether that runs, has ended, or is still to be started.
+
+        :raises SessionNotFound: if there is none of that id.
+        :raises NotFound: if this server did not start it, and so does not have what it prints.
+        :raises StorageFailed: if it cannot be opened.
+        """
 
     def active_session() -> str | None:
         """The session that was started last of those that run, or None."""

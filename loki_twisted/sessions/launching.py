@@ -17,6 +17,7 @@ from loki_twisted.agents.interface import (
     IProviders,
     LaunchPlan,
     LaunchRequest,
+    Limits,
 )
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.budget import Budget
@@ -37,8 +38,8 @@ from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.circumstances import Circumstances
-from loki_twisted.sessions.conduct import UNLIMITED, Change
 from loki_twisted.sessions.conditions import updated
+from loki_twisted.sessions.conduct import UNLIMITED, Change
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
@@ -71,6 +72,7 @@ class LaunchPolicy:
     :ivar loki_dir: Absolute path of the server's own project directory.
     :ivar project_roots: Resolved directories; sessions may work in these and below.
     :ivar max_sessions: How many may be at work at once.
+    :ivar limits: Of what each agent may use.
     :ivar max_per_provider: How many of a provider, by its name.
     :ivar max_per_project: How many in one project directory.
     :ivar inputs: What becomes of inputs that nobody answers, unless a session says so itself.
@@ -80,6 +82,7 @@ class LaunchPolicy:
     loki_dir: str
     project_roots: Sequence[str]
     max_sessions: int = 8
+    limits: Limits = attrs.field(factory=Limits)
     max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
     max_per_project: int = 1
     inputs: InputPolicy = InputPolicy()
@@ -134,6 +137,7 @@ class Launcher:
     @deadlines.default
     def _make_deadlines(self) -> Deadlines:
         return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
+
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
 
     @line.default
@@ -224,7 +228,8 @@ class Launcher:
         return self.book.commit(record, record.state, facts, cursors, rows)
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
-        return self.providers.plan(self._request(session, wanted, session.provider))
+        plan = self.providers.plan(self._request(session, wanted, session.provider))
+        return attrs.evolve(plan, limits=self.policy.limits)
 
     def _request(self, session: Session, wanted: StartSession, provider: str) -> LaunchRequest:
         return LaunchRequest(
@@ -359,7 +364,7 @@ class Launcher:
             wanted = _asked(cursors[f"{record.id}/{_REQUEST}"])
             self._conduct(record, wanted, cursors.get(f"{record.id}/{_DRIVER}", ""))
             conductor = cast("Conductor", record.conductor)
-        agent.follow(cursors, conductor)
+        agent.follow(cursors, conductor, conductor.driver.line_limit)
         conductor.go_on()
         if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)
@@ -456,9 +461,7 @@ class Launcher:
             self._give_turns_later()
         reason = str(obstacle)
         if record.state.session.reason != reason:
-            state = with_status(
-                record.state, record.status, reason=reason, code=ReasonCode.QUEUED
-            )
+            state = with_status(record.state, record.status, reason=reason, code=ReasonCode.QUEUED)
             told = self.book.commit(record, state, [updated(state.session)])
             told.addErrback(lambda failure: failure.trap(StorageFailed, Unavailable))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -20,9 +20,9 @@ def masked(output: Output, redactor: Redactor) -> Output:
     """
     if isinstance(output, _AS_IT_IS):
         return output
-    changed: Output = redactor.value(output)
+    changed: Any = redactor.value(output)
     if isinstance(output, Asked):
-        return attrs.evolve(changed, key=output.key, options=output.options)
+        changed = attrs.evolve(changed, key=output.key, options=output.options)
     if isinstance(output, Withdrawn):
-        return attrs.evolve(changed, key=output.key)
-    return changed
+        changed = attrs.evolve(changed, key=output.key)
+    return cast("Output", changed)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from zope.interface import implementer
 
@@ -21,11 +20,19 @@ from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, Task
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import SessionBook
-from loki_twisted.sessions.interface import GivenInput, ISessions, SessionPage, SessionQuery
+from loki_twisted.sessions.interface import (
+    GivenInput,
+    IOutput,
+    ISessions,
+    OutputStream,
+    SessionPage,
+    SessionQuery,
+)
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.overview import is_at_work
+from loki_twisted.sessions.session_output import SessionOutput
 from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.talking import Talker, no_such_input
 
@@ -174,6 +181,14 @@ class SessionService:
     def get(self, session_id: str) -> Session:
         """See :class:`ISessions`."""
         return self._book.read(session_id)
+
+    def output(self, session_id: str, stream: OutputStream) -> IOutput:
+        """See :class:`ISessions`."""
+        record = self._book.get(session_id)
+        if not record.is_ours:
+            msg = f"Session {session_id} was not started here: what it prints is not kept here."
+            raise NotFound(msg, {"sessionId": session_id})
+        return SessionOutput(record, self._launcher.runner, stream)
 
     def list(self, query: SessionQuery) -> SessionPage:
         """See :class:`ISessions`."""

@@ -21,7 +21,12 @@ from loki_twisted.model.sessions import AgentCounts, ReasonCode, Session, Sessio
 from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskStatus
 from loki_twisted.sessions.lifecycle import next_status
-from loki_twisted.sessions.outcome import outcome_of, outcome_of_talk, words_of_end
+from loki_twisted.sessions.outcome import (
+    Outcome,
+    outcome_of,
+    outcome_of_talk,
+    words_of_end,
+)
 from loki_twisted.sessions.talk import SILENCE, Talk
 from loki_twisted.state.interface import RunEnding
 
@@ -77,10 +82,7 @@ def after_end(
     :param says_done: Whether an agent of its kind says how its turns ended.
     """
     before = state.session
-    if said is None:
-        outcome = outcome_of_talk(end, state.talk, says_done)
-    else:
-        outcome = outcome_of(end, said)
+    outcome = _outcome(end, state.talk, said, says_done)
     status = next_status(before.status, outcome.step)
     reason, code = outcome.reason, outcome.code
     if status is SessionStatus.STOPPED and before.status is SessionStatus.STOPPING:
@@ -94,6 +96,12 @@ def after_end(
         changed.session, agents=msgspec.structs.replace(counts, active=0)
     )
     return attrs.evolve(changed, session=session, active_agents={}, talk=state.talk.at_rest)
+
+
+def _outcome(end: AgentEnd, talk: Talk, said: RunEnding | None, says_done: bool) -> Outcome:
+    if said is not None:
+        return outcome_of(end, said)
+    return outcome_of_talk(end, talk, says_done)
 
 
 def after_facts(state: SessionState, facts: Iterable[Fact], at: str) -> SessionState:

@@ -128,7 +128,7 @@ class WaitingLine:
         return Waiting(_taker(session), session.priority, number)
 
     def _next_number(self) -> int:
-        """One behind all that wait, whatever the clock says; those that have ended are forgotten."""
+        """One behind all that wait, whatever the clock says. Who has ended is forgotten."""
         self._numbers = {
             name: number
             for name, number in self._numbers.items()

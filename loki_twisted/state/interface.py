@@ -201,7 +201,7 @@ class IStateWatcher(Interface):
         """
 
     def unwatch(project_dir: str) -> None:
-        """Watch it no longer."""
+        """Watch it no longer. Does nothing if it is not watched."""
 
     def stop() -> Deferred[None]:
         """Watch nothing any longer, for the end of the server."""

@@ -13,12 +13,14 @@ from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.operations import operations_of
 from loki_twisted.web.repetitions import Repetitions
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
@@ -32,6 +34,7 @@ def make_api(
     log: IEventLog,
     hub: Hub,
     lists: EventLists,
+    outputs: LongAnswers,
     vitals: IVitals,
     policy: GatePolicy,
     reactor: IReactorTime,
@@ -43,7 +46,8 @@ def make_api(
     :param sessions: Does what is asked for.
     :param log: What happened.
     :param hub: Serves the streams.
-    :param lists: The long lists of events; whoever made it closes it in the end.
+    :param lists: The long lists of events; whoever made it closes it in the end, and so `outputs`,
+        what agents print on its way to clients.
     :param vitals: How the server is.
     :param policy: Who may come in.
     :param reactor: Measures time.
@@ -58,6 +62,7 @@ def make_api(
         HealthRoutes(vitals, sessions, log, hub),
         SessionRoutes(sessions, repetitions),
         InputRoutes(sessions, repetitions),
+        OutputRoutes(sessions, outputs),
         TaskRoutes(sessions),
         UsageRoutes(sessions),
         EventRoutes(log, hub, lists),

@@ -12,9 +12,9 @@ from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 from loki_twisted.model.wire import Shape
-from loki_twisted.web.event_list import EventList
-from loki_twisted.web.event_lists import EventLists
+from loki_twisted.web.event_lists import EventListBody, EventLists
 from loki_twisted.web.event_pages import EventPages, Overtaken
+from loki_twisted.web.long_answer import LongAnswer
 from loki_twisted.web.places import Place
 
 BYTES_AT_ONCE: Final = 65_536
@@ -66,7 +66,7 @@ class History:
         self._log = log
         self._lists = lists
 
-    async def answer(self, asked: Asked) -> EncodedHistory | EventList:
+    async def answer(self, asked: Asked) -> EncodedHistory | LongAnswer:
         """
         Read what is asked for, or begin to.
 
@@ -83,11 +83,11 @@ class History:
         try:
             answer = await self._attempt(asked, place)
         finally:
-            if not isinstance(answer, EventList):
+            if not isinstance(answer, LongAnswer):
                 place.leave()
         return answer
 
-    async def _attempt(self, asked: Asked, place: Place | None) -> EncodedHistory | EventList:
+    async def _attempt(self, asked: Asked, place: Place | None) -> EncodedHistory | LongAnswer:
         complete_from = 0
         for _ in range(_ATTEMPTS):
             try:
@@ -100,7 +100,7 @@ class History:
 
     async def _begin(
         self, asked: Asked, complete_from: int, place: Place | None
-    ) -> EncodedHistory | EventList:
+    ) -> EncodedHistory | LongAnswer:
         log = self._log
         complete_from = max(complete_from, log.bounds.complete_from)
         start, end = await self._positions(asked)
@@ -120,7 +120,7 @@ class History:
                 place = place or self._lists.place()
                 if place is None:
                     raise _Crowded
-                return EventList(self._lists, pages, events, place)
+                return LongAnswer(self._lists, EventListBody(pages, events), place)
             self._lists.check()
             events += await pages.some()
         return EncodedHistory(

@@ -1,155 +1,23 @@
-"""
-Events as long lists of JSON, without ever having all of one.
-
-A list is read as its client takes it, so one whose client takes nothing costs a piece of it, a
-quarter of a megabyte. There may only be some at once; others wait a while for a place. Each is cut
-when its client has taken nothing for too long, which is soon while others wait, and then there is a
-least pace too. All end before the server does.
-"""
+"""Events as long lists of JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.server import Request
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime
 
-from loki_twisted.model.errors import Unavailable
-from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE, SETTLE_SECONDS, Patience
-from loki_twisted.stream.taking import Pace, Taking
-from loki_twisted.web.answers import JSON, is_gone
+from loki_twisted.stream.patience import PATIENCE, Patience
+from loki_twisted.web.answers import JSON, Headers
 from loki_twisted.web.event_pages import EventPages, Overtaken
-from loki_twisted.web.outlets import bottom_of, on_the_way
-from loki_twisted.web.places import Place, Places
+from loki_twisted.web.long_answers import CutShort, LongAnswers
 
 MOST_LISTS: Final = 64
 """So many are sent at once."""
 
-_LAST_PATIENCE_SECONDS: Final = 1.0  # for a byte, when the server ends
-_SWEEP_SECONDS: Final = 1.0
-_STUCK_SECONDS: Final = 5.0  # without a byte, while others wait
 
-_log = Logger()
-
-
-@implementer(IPushProducer)
-class _Sending:
-    """
-    A list on its way.
-
-    :param pages: Where it comes from.
-    :param begun: Those events that were read already.
-    :ivar idle_seconds: For how long its client had taken nothing when it was last looked at.
-    """
-
-    idle_seconds = 0.0
-
-    def __init__(
-        self, request: Request, pages: EventPages, begun: Sequence[bytes], now: float
-    ) -> None:
-        self._request = request
-        self._bottom = bottom_of(request.channel)
-        self._pages = pages
-        self._events = begun
-        self._waiting: Deferred[None] | None = None
-        self._is_full = False
-        self._taking = Taking(now)
-        self._pace = Pace(now)
-        self._is_cut = False
-
-    async def run(self) -> None:
-        """
-        Send it.
-
-        :raises Overtaken: if it would have a gap.
-        :raises LokiError: if the log cannot be read.
-        """
-        request = self._request
-        request.registerProducer(self, True)
-        before = b'{"events":['
-        while not is_gone(request):
-            # What was written is not kept here while the client takes it.
-            events, self._events = self._events, ()
-            if events:
-                piece = before + b",".join(events)
-                del events
-                request.write(piece)
-                del piece
-                before = b","
-            if self._pages.is_over:
-                self._finish()
-                return
-            await self._room()
-            if not is_gone(request):
-                self._events = await self._pages.some()
-
-    def _finish(self) -> None:
-        self._request.unregisterProducer()
-        end = (self._pages.count, self._pages.complete_from)
-        self._request.write(b'],"count":%d,"completeFrom":%d}' % end)
-        self._request.finish()
-
-    async def _room(self) -> None:
-        if self._is_full:
-            self._waiting = Deferred()
-            await self._waiting
-
-    def look(self, now: float, patience: float) -> None:
-        """
-        Cut it if its client has taken nothing for too long.
-
-        :param patience: How long that is, in seconds.
-        """
-        taken = self._request.sentLength - on_the_way(self._bottom)
-        self._taking = self._taking.look(now, taken, is_stuck=self._is_full)
-        self._pace = self._pace.look(now, taken, is_stuck=self._is_full)
-        self.idle_seconds = self._taking.idle_seconds(now)
-        if self.idle_seconds >= patience:
-            _log.info("A client took nothing of its events for {seconds} s", seconds=patience)
-            self.cut()
-
-    @property
-    def is_in_the_way(self) -> bool:
-        """Whether it is to be cut if others wait."""
-        is_slow = self.idle_seconds >= _STUCK_SECONDS or self._pace.is_slow
-        return is_slow and not self._is_cut
-
-    def cut(self) -> None:
-        """Cut the connection, so that the client does not take half a list for a whole one."""
-        self._is_cut = True
-        if not is_gone(self._request):
-            self._request.transport.abortConnection()  # type: ignore[union-attr]  # every stream has it
-
-    def pauseProducing(self) -> None:  # noqa: N802  # Twisted's name
-        """Write no more."""
-        self._is_full = True
-
-    def resumeProducing(self) -> None:  # noqa: N802  # Twisted's name
-        """Go on."""
-        self._is_full = False
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
-
-    def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
-        """Let it go on, to find that the client is gone."""
-        self.resumeProducing()
-
-
-class EventLists:
-    """
-    All lists under way.
-
-    :param clock: Measures how long clients take.
-    :param most: How many there may be.
-    :param patience: How long one whose client takes nothing waits.
-    """
+class EventLists(LongAnswers):
+    """All lists under way. Parameters are those of :class:`LongAnswers`."""
 
     def __init__(
         self,
@@ -157,109 +25,53 @@ class EventLists:
         most: int = MOST_LISTS,
         patience: Patience = PATIENCE,
     ) -> None:
-        self._clock = clock
-        self._patience = patience.stall_seconds
-        self._places = Places(clock, most, "long lists of events are being sent")
-        self._sendings: set[_Sending] = set()
-        self._is_ending = False
-        self._sweeper = LoopingCall(self._sweep)
-        self._sweeper.clock = clock
+        super().__init__(clock, most, "long lists of events are being sent", patience)
 
-    def __len__(self) -> int:
-        return self._places.taken
 
-    def check(self) -> None:
+class EventListBody:
+    """
+    An ``EventHistory`` of many events, as JSON.
+
+    :param pages: Where its events come from.
+    :param begun: Those that were read already: one at least.
+    """
+
+    headers: Headers = ((b"Content-Type", JSON),)
+    is_live = False
+
+    def __init__(self, pages: EventPages, begun: Sequence[bytes]) -> None:
+        self.is_over = False
+        self._pages = pages
+        self._events = begun
+        self._before = b'{"events":['
+
+    async def some(self) -> bytes:
         """
-        See whether there is still time to read for a list.
+        Read on.
 
-        :raises Unavailable: while the server shuts down.
+        :raises CutShort: if the list would have a gap.
+        :raises LokiError: if the log cannot be read.
         """
-        if self._is_ending:
-            raise Unavailable("The server is shutting down.")
+        events, self._events = self._events, ()
+        if not events:
+            events = await self._more()
+        piece = self._before + b",".join(events) if events else b""
+        self._before = b"," if events else self._before
+        self.is_over = self._pages.is_over
+        if self.is_over:
+            piece += b'],"count":%d,"completeFrom":%d}' % (
+                self._pages.count,
+                self._pages.complete_from,
+            )
+        return piece
 
-    def place(self) -> Place | None:
-        """Take a place for one, if there is one."""
-        return self._places.take()
-
-    async def wait(self) -> Place:
-        """
-        Take a place for one, as soon as it is its turn.
-
-        :raises Unavailable: if that takes too long, or while the server shuts down.
-        """
-        self.check()
+    async def _more(self) -> Sequence[bytes]:
         try:
-            return await self._places.wait()
-        except Unavailable:
-            self.check()  # which says why, if that is so
-            raise
+            return await self._pages.some()
+        except Overtaken as overtaken:
+            msg = "the next events were dropped before it came to them"
+            raise CutShort(msg) from overtaken
 
-    def send(
-        self, request: Request, pages: EventPages, begun: Sequence[bytes], place: Place
-    ) -> None:
-        """
-        Begin to send one.
-
-        :param begun: Those events that were read already.
-        :param place: Is left when it is over.
-        :raises Unavailable: while the server shuts down; nothing was written then.
-        """
-        self.check()
-        sending = _Sending(request, pages, begun, self._clock.seconds())
-        self._sendings.add(sending)
-        if not self._sweeper.running:
-            self._sweeper.start(_SWEEP_SECONDS, now=False)
-        request.setHeader(b"Content-Type", JSON)
-        request.notifyFinish().addErrback(lambda _: sending.stopProducing())
-        sent = Deferred.fromCoroutine(sending.run())
-        sent.addErrback(self._broken, sending)
-        sent.addBoth(self._over, sending, place)
-
-    def close(self, grace_seconds: float = GRACE_SECONDS) -> Deferred[None]:
-        """
-        End all lists: those whose clients take them may come to their end, the others are cut.
-
-        :param grace_seconds: Who has not taken all by then is cut.
-        :returns: Fires when none is left. New ones are refused from now on. Cancelling it cuts all
-            at once.
-        """
-        self._is_ending = True
-        self._places.dismiss()
-        return Deferred.fromCoroutine(self._close(self._clock.seconds() + grace_seconds))
-
-    async def _close(self, deadline: float) -> None:
-        try:
-            self._look_at_all(_LAST_PATIENCE_SECONDS)
-            while self._sendings and self._clock.seconds() < deadline:
-                await deferLater(self._clock, SETTLE_SECONDS)
-                self._look_at_all(_LAST_PATIENCE_SECONDS)
-        finally:
-            for sending in tuple(self._sendings):
-                sending.cut()
-
-    def _sweep(self) -> None:
-        self._look_at_all(self._patience)
-        in_the_way = [each for each in self._sendings if each.is_in_the_way]
-        in_the_way.sort(key=lambda each: -each.idle_seconds)
-        for sending in in_the_way[: self._places.waiting]:
-            _log.info("A list of events was cut for another: its client takes too little")
-            sending.cut()
-
-    def _look_at_all(self, patience: float) -> None:
-        now = self._clock.seconds()
-        for sending in tuple(self._sendings):
-            with _log.failuresHandled("A list of events could not be looked at"):
-                sending.look(now, patience)
-
-    def _broken(self, reason: Failure, sending: _Sending) -> None:
-        if reason.check(Overtaken):
-            _log.info("A list of events was cut: the next ones were dropped before it came to them")
-        else:
-            _log.failure("A list of events broke off", reason)
-        sending.cut()
-
-    def _over(self, _: None, sending: _Sending, place: Place) -> None:
-        self._sendings.discard(sending)
-        if not self._sendings and self._sweeper.running:
-            self._sweeper.stop()
-        place.leave()
+    def close(self) -> None:
+        """Nothing is held."""
+        self._events = ()

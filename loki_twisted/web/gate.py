@@ -60,7 +60,7 @@ _PREFLIGHT: Final[Headers] = (
 )
 _EXPOSED: Final = (
     b"Access-Control-Expose-Headers",
-    b"Allow, Retry-After, X-Request-ID, X-Response-Time",
+    b"Allow, Retry-After, X-Next-Offset, X-Output-Size, X-Request-ID, X-Response-Time",
 )
 
 

@@ -18,7 +18,7 @@ import msgspec
 from loki_twisted import __version__
 from loki_twisted.model.events import Event
 from loki_twisted.model.wire import Problem
-from loki_twisted.web.operations import EVENT_STREAM, Operation
+from loki_twisted.web.operations import Operation
 from loki_twisted.web.parameters import Parameter
 from loki_twisted.web.problems import STATUS_OF_CODE, kind_of
 from loki_twisted.web.validation import NoFields
@@ -114,6 +114,7 @@ def _components(operations: Sequence[Operation]) -> tuple[Json, Mapping[Any, Jso
             if declared not in {None, NoFields}:
                 types[declared] = None
     refs, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
+    schemas = json.loads(json.dumps(schemas))  # so that defaults that are tuples become lists
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = _prose(schema["description"])
@@ -170,10 +171,11 @@ def _parameter(declared: Parameter) -> Json:
 
 def _answers(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     if declared.answer is None:
-        content = {EVENT_STREAM: {"schema": {"type": "string"}}}
+        content = {declared.media_type: {"schema": {"type": "string"}}}
     else:
         content = {_JSON: {"schema": refs[declared.answer]}}
-    usual: Json = {"description": declared.summary, "headers": _HEADER_REFS, "content": content}
+    headers = {**_HEADER_REFS, **declared.headers}
+    usual: Json = {"description": declared.summary, "headers": headers, "content": content}
     if declared.links:
         usual["links"] = {
             name: {

@@ -56,6 +56,8 @@ class Operation:
     :ivar parameters: Query parameters and headers that it reads.
     :ivar body: The shape of its body.
     :ivar answer: The type of its answer; None for a stream.
+    :ivar media_type: That of a stream.
+    :ivar headers: Those of its answer, beside the common ones, as OpenAPI describes them.
     :ivar status: The status of its answer.
     :ivar also: Types of answers with other statuses that are no errors of the client.
     :ivar errors: What the handler raises, beyond what any request can meet.
@@ -73,6 +75,8 @@ class Operation:
     parameters: Sequence[Parameter] = ()
     body: type[Request] = NoFields
     answer: Any = None
+    media_type: str = EVENT_STREAM
+    headers: Mapping[str, Any] = attrs.field(factory=dict)
     status: int = 200
     also: Mapping[int, Any] = attrs.field(factory=dict)
     errors: Sequence[type[LokiError]] = ()

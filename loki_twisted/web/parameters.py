@@ -176,6 +176,24 @@ def one_of(name: str, description: str, values: type[E], *, default: E) -> Param
     )
 
 
+def switch(name: str, description: str) -> Parameter:
+    """Declare a yes or no; it is no by default."""
+
+    def read(given: str) -> bool:
+        if given not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return given == "true"
+
+    return Parameter(
+        name=name,
+        argument=_snake_case(name),
+        description=description,
+        read=read,
+        schema={"type": "boolean", "default": False},
+        default=False,
+    )
+
+
 def moment(name: str, description: str) -> Parameter:
     """Declare a time, or a day, which stands for its beginning; its value is in milliseconds."""
     compiled = re.compile(_MOMENT, re.ASCII)

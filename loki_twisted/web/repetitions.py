@@ -1,8 +1,8 @@
 """
 Requests that may come twice: the header ``Idempotency-Key``.
 
-A client that got no answer sends its request again under the same key. What was carried out under it
-is not carried out again; the answer tells where it stands by now. Where nothing was carried out,
+A client that got no answer sends its request again under the same key. What was carried out under
+it is not carried out again; the answer tells where it stands by now. Where nothing was carried out,
 because it was refused or failed, it is tried anew. The header is that of the IETF's draft
 "The Idempotency-Key HTTP Header Field".
 """

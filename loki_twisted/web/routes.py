@@ -9,6 +9,7 @@ from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
@@ -17,6 +18,7 @@ ROUTES: Final = (
     HealthRoutes,
     SessionRoutes,
     InputRoutes,
+    OutputRoutes,
     TaskRoutes,
     UsageRoutes,
     EventRoutes,

@@ -18,9 +18,9 @@ from loki_twisted.model.identifiers import EARLIEST, ORIGIN
 from loki_twisted.model.wire import EventHistory, EventStats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.event_history import Asked, EncodedHistory, History
-from loki_twisted.web.event_list import EventList
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.event_stream import EventStream
+from loki_twisted.web.long_answer import LongAnswer
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
 
@@ -160,7 +160,7 @@ class EventRoutes:
         limit: int,
         after: str | None,
         before: str | None,
-    ) -> EncodedHistory | EventList:
+    ) -> EncodedHistory | LongAnswer:
         """
         Read what has happened, oldest first.
 

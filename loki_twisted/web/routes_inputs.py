@@ -102,9 +102,7 @@ class InputRoutes:
         answer = Answer(values=values, message=body.message)
 
         async def act(once: OnceKey | None) -> InputDetail:
-            settled = await self._sessions.answer(
-                known(session_id), input_id, answer, LOCAL, once
-            )
+            settled = await self._sessions.answer(known(session_id), input_id, answer, LOCAL, once)
             return InputDetail(input=settled)
 
         async def again(done: DoneOnce) -> InputDetail:

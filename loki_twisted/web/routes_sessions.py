@@ -18,7 +18,7 @@ from loki_twisted.model.errors import (
 from loki_twisted.model.identifiers import SESSION_ID
 from loki_twisted.model.messages import MessageStatus
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
-from loki_twisted.model.sessions import Session, SessionStatus, Steering
+from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.wire import (
     ContinueSession,
     GiveInput,

@@ -7,7 +7,7 @@ from typing import Final
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.identifiers import SESSION_ID
 from loki_twisted.model.ledger import Grouping, LedgerQuery
-from loki_twisted.model.wire import PlaceInList, UsageReport
+from loki_twisted.model.wire import Pagination, UsageReport
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import (
@@ -93,7 +93,7 @@ class UsageRoutes:
                 offset=offset,
             )
         )
-        place = PlaceInList(
+        place = Pagination(
             total=page.total,
             limit=limit,
             offset=offset,

@@ -222,7 +222,9 @@ def _faults_of(error: ValidationError) -> list[tuple[str, str]]:
 
 def _faults_of_choice(error: ValidationError, path: str) -> list[tuple[str, str]]:
     """Of a value that fits none of several schemas: what is wrong by the one it was meant for."""
-    branches = [each for each in error.context or () if each.validator != "type"]
+    branches = [
+        each for each in error.context or () if each.validator != "type" or each.relative_path
+    ]
     if branches:
         return [fault for each in branches for fault in _faults_of(each)]
     names = [_TYPES[_bound(each)] for each in error.context or ()]

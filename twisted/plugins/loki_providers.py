@@ -12,17 +12,22 @@ from loki_twisted.agents.providers.acp_programs import (
     goose_arguments,
     goose_variables,
 )
+from loki_twisted.agents.providers.aider import AiderProvider
+from loki_twisted.agents.providers.claude import ClaudeProvider
+from loki_twisted.agents.providers.cline import ClineProvider
+from loki_twisted.agents.providers.codex import CodexExecProvider, CodexProvider
 from loki_twisted.agents.providers.command import CommandProvider
-from loki_twisted.agents.providers.command_lines import ARGUMENTS
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
-from loki_twisted.agents.providers.one_shot import OneShot
+from loki_twisted.agents.providers.opencode.provider import OpencodeProvider, OpencodeRunProvider
 
-claude = OneShot("claude", ARGUMENTS["claude"])
-codex = OneShot("codex", ARGUMENTS["codex"])
-cline = OneShot("cline", ARGUMENTS["cline"])
-aider = OneShot("aider", ARGUMENTS["aider"])
-opencode = OneShot("opencode", ARGUMENTS["opencode"])
+claude = ClaudeProvider()
+codex = CodexProvider()
+codex_exec = CodexExecProvider()
+opencode = OpencodeProvider()
+opencode_run = OpencodeRunProvider()
+cline = ClineProvider()
+aider = AiderProvider()
 loki = LokiModeProvider()
 demo = DemoProvider()
 command = CommandProvider()

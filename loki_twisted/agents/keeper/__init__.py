@@ -13,8 +13,9 @@ it starts fast and stays small. What it and the server have to say to each other
 ``pid.json``   The program runs, and under which numbers.
 ``stdout``     What the agent writes, in append mode, itself; so is ``stderr``.
 ``input``      What the agent shall read. The server appends, the keeper copies.
+``input.end``  It is there when ``input`` will not grow any more.
 ``control``    A FIFO for orders, a line each: ``stop SECONDS``, ``pause``, ``resume``, and
-               ``input`` (there is more of it). SIGTERM is an order too: stop.
+               ``input`` (there is more of it, or its end). SIGTERM is an order too: stop.
 ``exit.json``  How it ended. The last thing that is written.
 ``keeper.log`` Where the keeper's own complaints go.
 ============== ===================================================================================

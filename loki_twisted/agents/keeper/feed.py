@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .layout import INPUT, INPUT_END
+
 _CHUNK = 64 * 1024
 _CHUNKS_A_TURN = 64
 
@@ -13,11 +15,20 @@ class Feed:
     Copies the input file to the agent, as fast as the agent takes it.
 
     :ivar sink: The writing end of the pipe.
+    :ivar is_over: Whether the input has ended, and the agent was given all of it.
     """
 
-    def __init__(self, source: int, sink: int) -> None:
+    def __init__(self, directory: str, sink: int) -> None:
+        """
+        Begin at the beginning.
+
+        :param directory: Where the input file is, and the mark of its end will be.
+        :raises OSError: if it is not there.
+        """
         self.sink = sink
-        self._source = source
+        self.is_over = False
+        self._source = os.open(os.path.join(directory, INPUT), os.O_RDONLY)
+        self._mark = os.path.join(directory, INPUT_END)
         self._offset = 0
         os.set_blocking(sink, False)
 
@@ -27,9 +38,12 @@ class Feed:
 
         :returns: Whether there is more, for when the pipe has room.
         """
+        # Before the last look at the file: what is written between the two would be lost.
+        has_ended = os.path.exists(self._mark)
         for _ in range(_CHUNKS_A_TURN):
             data = os.pread(self._source, _CHUNK, self._offset)
             if not data:
+                self.is_over = has_ended
                 return False
             try:
                 self._offset += os.write(self.sink, data)

@@ -16,6 +16,7 @@ STARTED = "pid.json"
 ENDED = "exit.json"
 CONTROL = "control"
 INPUT = "input"
+INPUT_END = "input.end"
 LOG = "keeper.log"
 STREAMS = ("stdout", "stderr")
 

@@ -9,7 +9,7 @@ import signal
 import time
 
 from .feed import Feed
-from .layout import CONTROL, ENDED, EXIT_LOCKED, INPUT, LOCK, SPEC, STARTED, Note
+from .layout import CONTROL, ENDED, EXIT_LOCKED, LOCK, SPEC, STARTED, Note
 from .processes import become_subreaper, process
 from .spawning import spawn
 from .watch import Watch, complain
@@ -91,14 +91,14 @@ def start(directory: str, argv: Sequence[str], spec: Mapping[str, Any]) -> tuple
     """
     if not spec["accepts_input"]:
         nothing = os.open(os.devnull, os.O_RDONLY)
-        agent = spawn(directory, argv, spec["cwd"], nothing)
+        agent = spawn(directory, argv, spec["cwd"], nothing, spec["limits"])
         os.close(nothing)
         return agent, None
-    source = os.open(os.path.join(directory, INPUT), os.O_RDONLY)
     stdin, sink = os.pipe()
-    agent = spawn(directory, argv, spec["cwd"], stdin)
+    feed = Feed(directory, sink)
+    agent = spawn(directory, argv, spec["cwd"], stdin, spec["limits"])
     os.close(stdin)
-    return agent, Feed(source, sink)
+    return agent, feed
 
 
 def announce(agent: int, started: Note) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -10,15 +11,26 @@ from .processes import read_proc
 
 TYPE_CHECKING = False  # importing typing would cost more than importing this
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+_RESOURCES = {
+    "processes": "RLIMIT_NPROC",
+    "file_bytes": "RLIMIT_FSIZE",
+    "memory_bytes": "RLIMIT_AS",  # the last, because it holds for what we do after it
+}
+"""What the limits of the server are called by the system, in the order in which they are set."""
 
 
-def spawn(directory: str, argv: Sequence[str], cwd: str, stdin: int) -> int:
+def spawn(
+    directory: str, argv: Sequence[str], cwd: str, stdin: int, limits: Mapping[str, int]
+) -> int:
     """
     Start the agent.
 
     :param directory: Where its output goes.
     :param stdin: A descriptor; stays open here.
+    :param limits: Of what it may use, by the names of the server; they are not ours.
     :returns: Its process id.
     :raises OSError: with the name of the file, if it cannot be started.
     """
@@ -29,21 +41,94 @@ def spawn(directory: str, argv: Sequence[str], cwd: str, stdin: int) -> int:
             path = os.path.join(directory, name)
             streams.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         os.chdir(cwd)
-        return os.posix_spawn(
-            argv[0],
-            list(argv),
-            own_environment(),
-            file_actions=[(os.POSIX_SPAWN_DUP2, stream, at) for at, stream in enumerate(streams)],
-            setpgroup=group,
-            setsigmask=[],
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-        )
+        return execute(argv, streams, group, limits)
     finally:
         os.chdir("/")
         os.close(key)
         os.waitpid(group, 0)
         for stream in streams[1:]:
             os.close(stream)
+
+
+def execute(
+    argv: Sequence[str], streams: Sequence[int], group: int, limits: Mapping[str, int]
+) -> int:
+    """
+    Execute a program in a child.
+
+    Not by ``posix_spawn``, which sets no limits. The child sets them itself: so they hold when the
+    program begins, and for nobody else.
+
+    :returns: Its process id, when it is the program.
+    :raises OSError: with the name of the program, if that cannot be executed.
+    """
+    environment = own_environment()
+    trouble, its_trouble = os.pipe()  # both are closed when the program is executed
+    # Our handlers are not for the child, so it is to get no signal before it is without them.
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    try:
+        child = os.fork()
+        if child == 0:
+            become(argv, environment, streams, group, limits, its_trouble)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(its_trouble)
+    told = os.read(trouble, 1)
+    os.close(trouble)
+    if told:
+        os.waitpid(child, 0)
+        raise OSError(told[0], os.strerror(told[0]), argv[0])
+    return child
+
+
+def become(
+    argv: Sequence[str],
+    environment: Mapping[bytes, bytes],
+    streams: Sequence[int],
+    group: int,
+    limits: Mapping[str, int],
+    trouble: int,
+) -> NoReturn:
+    """
+    Turn this process into a program.
+
+    :param trouble: A descriptor for the number of the error, as a byte, if it cannot be done.
+    """
+    number = errno.EINVAL
+    try:
+        os.setpgid(0, group)
+        for at, stream in enumerate(streams):
+            os.dup2(stream, at)
+        for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(each, signal.SIG_DFL)
+        set_limits(limits)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.execve(argv[0], list(argv), environment)  # noqa: S606  # no shell is what we want
+    except OSError as error:
+        number = error.errno or number
+    except MemoryError:
+        number = errno.ENOMEM
+    finally:
+        os.write(trouble, bytes([number]))
+        os._exit(127)
+
+
+def set_limits(limits: Mapping[str, int]) -> None:
+    """
+    Set limits of this process, for good. One that is lower already stays.
+
+    :raises OSError: if the system refuses.
+    """
+    if not limits:
+        return
+    import resource  # most agents have no limits, and their keepers do not need it
+
+    for name, its_name in _RESOURCES.items():
+        if name in limits:
+            number = getattr(resource, its_name)
+            most = resource.getrlimit(number)[1]
+            limit = limits[name] if most == resource.RLIM_INFINITY else min(limits[name], most)
+            resource.setrlimit(number, (limit, limit))
 
 
 def make_group() -> tuple[int, int]:

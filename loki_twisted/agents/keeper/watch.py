@@ -142,10 +142,7 @@ class Watch:
 
     def _agent_ended(self) -> None:
         self._has_ended = True
-        if self._feed is not None:
-            self._wait_for_room(self._feed, 0)
-            self._feed.close()
-            self._feed = None
+        self._end_input()
         if self._phase == "stopping":
             self._begin_rounds()  # for those that were born since the last one
         else:
@@ -180,8 +177,19 @@ class Watch:
                 found.tell(signal.SIGCONT)
 
     def _pump(self) -> None:
+        if self._feed is None:
+            return
+        has_more = self._feed.pump()
+        if self._feed.is_over:
+            self._end_input()
+        else:
+            self._wait_for_room(self._feed, select.POLLOUT if has_more else 0)
+
+    def _end_input(self) -> None:
         if self._feed is not None:
-            self._wait_for_room(self._feed, select.POLLOUT if self._feed.pump() else 0)
+            self._wait_for_room(self._feed, 0)
+            self._feed.close()
+            self._feed = None
 
     def _wait_for_room(self, feed: Feed, events: int) -> None:
         self._poll.register(feed.sink, events)

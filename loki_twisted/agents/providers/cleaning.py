@@ -24,6 +24,9 @@ MAX_NAME: Final = 256
 _MOST_BYTES: Final = 4
 """Bytes of the longest character in UTF-8."""
 
+_SPARE: Final = 8
+"""So many times the limit is cleaned at most: then little but sequences is a rare thing."""
+
 # The forms are those of ECMA-48, with ESC in front or as single (C1) characters. A string that
 # nothing ends loses its introducer only: else half a line could make the rest disappear. Nor does
 # one reach over the introducer of another, which would make many of them quadratic.
@@ -63,7 +66,24 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
     if len(text) * _MOST_BYTES <= limit:
         return text
     data = text.encode()
-    if len(data) <= limit:
-        return text
-    mark = f"… [cut, {len(data)} bytes in all]"
+    return text if len(data) <= limit else _marked(data, len(data), limit)
+
+
+def clean_and_cut(text: str, limit: int = MAX_TEXT) -> str:
+    """
+    Clean a text and shorten it, in no more time than a text of about that length takes.
+
+    Of one that is many times too long only the beginning is cleaned. Its length is then that
+    of what came.
+
+    :param limit: As of :func:`cut`.
+    """
+    if len(text) <= _SPARE * limit:
+        return cut(clean(text), limit)
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return _marked(clean(text[: _SPARE * limit]).encode(), size, limit)
+
+
+def _marked(data: bytes, size: int, limit: int) -> str:
+    mark = f"… [cut, {size} bytes in all]"
     return data[: limit - len(mark.encode())].decode(errors="ignore") + mark

@@ -33,9 +33,7 @@ class DemoProvider:
 
     name: str = DEMO
     through_loki_mode: bool = False
-    abilities: Abilities = Abilities(
-        asks=True, messaging=Messaging.NOW, cost=CostOrigin.REPORTED
-    )
+    abilities: Abilities = Abilities(asks=True, messaging=Messaging.NOW, cost=CostOrigin.REPORTED)
 
     def program(self, machine: IMachine) -> str | None:
         """See :class:`IProvider`."""

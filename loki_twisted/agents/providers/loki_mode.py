@@ -175,4 +175,4 @@ class LokiModeProvider:
         """See :class:`IProvider`."""
         if maybe_run_script(request.loki_dir) is not None:
             return PlainDriver(memory)
-        return LokiModeDriver()
+        return LokiModeDriver(memory)

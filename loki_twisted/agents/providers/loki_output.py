@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
+import msgspec
+
 from loki_twisted.agents.providers.cleaning import clean
 from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.plain import facts_of_line
@@ -37,17 +39,31 @@ class _Within(Enum):
     NOTED = "in a prompt that was noted"
 
 
+class _Memory(msgspec.Struct, frozen=True, array_like=True):
+    within: _Within = _Within.NOTHING
+    lines: int = 0
+    characters: int = 0
+
+
+_read: Final = msgspec.json.Decoder(_Memory).decode
+
+
 class LokiModeDriver(Driver):
     """
     Leaves prompts out, and is the plain driver for all else.
 
-    A server that is started while a prompt is being printed takes the rest of it for lines.
+    :param memory: What prompt it was within, and how much of that it had seen; what another
+        driver remembered says nothing.
     """
 
-    def __init__(self) -> None:
-        self._within = _Within.NOTHING
-        self._lines = 0
-        self._characters = 0
+    def __init__(self, memory: str = "") -> None:
+        try:
+            known = _read(memory)
+        except msgspec.MsgspecError:
+            known = _Memory()
+        self._within = known.within
+        self._lines = known.lines
+        self._characters = known.characters
 
     def line(self, stream: str, text: str) -> Sequence[Fact]:
         """See :class:`IDriver`."""
@@ -85,3 +101,14 @@ class LokiModeDriver(Driver):
         message = f"[A prompt of {self._characters} characters in {self._lines} lines is left out.]"
         self._within, self._lines, self._characters = _Within.NOTHING, 0, 0
         return Fact("log:info", {"level": "info", "message": message, "source": "loki"})
+
+    def ended(self) -> Sequence[Fact]:
+        """See :class:`IDriver`."""
+        return () if self._within is _Within.NOTHING else [self._left_out()]
+
+    def memory(self) -> str:
+        """See :class:`IDriver`."""
+        if self._within is _Within.NOTHING:
+            return ""
+        memory = _Memory(self._within, self._lines, self._characters)
+        return msgspec.json.encode(memory).decode()

@@ -8,8 +8,8 @@ trust: the fields that others rely on are brought into the shape that the wire
 promises, and an object that lacks what its event needs is a log line, like any other.
 Fields that we do not know stay as they are, cleaned and bounded.
 
-Only the server says ``session:*``, ``message:*`` and ``heartbeat``, and what has become of an input:
-from an agent these are log lines.
+Only the server says ``session:*``, ``message:*`` and ``heartbeat``, and what has become of an
+input: from an agent these are log lines.
 """
 
 from __future__ import annotations

@@ -150,9 +150,9 @@ class Providers:
             return loki
         return provider
 
+
 def _check_stay(request: LaunchRequest, way: IProvider) -> None:
     """Refuse to keep an agent waiting for messages that it could never take."""
     if request.stays_open and way.abilities.messaging is Messaging.NEVER:
         fault = f"{request.provider} takes no messages, so there is nothing to stay for"
         raise InvalidRequest.of([("options.stayOpen", fault)])
-

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.providers.cleaning import MAX_NAME, clean, cut
+from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut
 from loki_twisted.agents.providers.objects import maybe_tidy
 from loki_twisted.model.events import Fact
 
@@ -132,12 +132,12 @@ def text(value: Any) -> str:
     """A text as it is told: clean, of at most 64 KiB. What is no text is told as JSON."""
     if value is None:
         return ""
-    return cut(clean(value if isinstance(value, str) else _encode(value).decode()))
+    return clean_and_cut(value if isinstance(value, str) else _encode(value).decode())
 
 
 def name(value: Any) -> str:
     """A name as it is told: a clean and short text."""
-    return cut(clean(str(value)), MAX_NAME)
+    return clean_and_cut(str(value), MAX_NAME)
 
 
 def _summary(arguments: Mapping[str, Any]) -> str:

@@ -1,0 +1,149 @@
+"""Lines of Claude Code, read as JSON objects of which no field is certain."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from loki_twisted.agents.providers.cleaning import MAX_TEXT
+
+Line = Mapping[str, Any]
+"""A JSON object."""
+
+MOST_LEVELS: Final = 100
+"""Levels of objects and lists in a line; a deeper one is not read."""
+
+_MAX_NUMBER: Final = 2**53
+"""Numbers from here on are none that an agent counts."""
+
+_MAX_INTEGER: Final = 2**63
+
+_HEAD: Final = MAX_TEXT // 4 - 64
+"""Characters that are within ``MAX_TEXT`` for certain, with a few words behind them."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:/@+-]{1,100}")
+
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def maybe_line(text: str) -> Line | None:
+    """
+    Read a line.
+
+    :returns: None if it is no object, or has more than :data:`MOST_LEVELS` levels.
+    """
+    if text.lstrip()[:1] != "{":
+        return None
+    try:
+        found = _decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        found = _maybe_with_halves(text)
+    if not isinstance(found, dict):
+        return None
+    is_deep = text.count("{") + text.count("[") > MOST_LEVELS and not _is_shallow(found)
+    return None if is_deep else found
+
+
+def _maybe_with_halves(text: str) -> Any:
+    """
+    Read a line with halves of characters in it, which JavaScript writes where it cut a text.
+
+    JSON allows them, and our decoder does not.
+    """
+    if _HALF.search(text) is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return _mended(found) if _is_shallow(found) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below += each.values()
+            elif isinstance(each, list):
+                below += each
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _mended(value: Any) -> Any:
+    """Make of it what the stricter decoder could have given."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_mended(name): _mended(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if type(value) is int and not -_MAX_INTEGER < value < _MAX_INTEGER:
+        return str(value)
+    return value
+
+
+def text_of(found: Line, name: str) -> str:
+    """A field that is a text; empty if it is none."""
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def object_of(found: Line, name: str) -> dict[str, Any]:
+    """A field that is an object; empty if it is none."""
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(found: Line, name: str) -> list[dict[str, Any]]:
+    """The objects of a field that is a list."""
+    value = found.get(name)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def texts_of(found: Line, name: str) -> list[str]:
+    """The texts of a field that is a list."""
+    value = found.get(name)
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def number_of(found: Line, name: str) -> float:
+    """A field that is a number, from 0 to what all clients can hold; 0 if it is none."""
+    value = found.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return value if 0 <= value < _MAX_NUMBER else 0
+
+
+def count_of(found: Line, name: str) -> int:
+    """A field that is a whole number, as :func:`number_of`."""
+    return int(number_of(found, name))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is like the ids that Claude Code gives: short, and plain in JSON."""
+    return _NAME.fullmatch(text) is not None
+
+
+def brief(text: str) -> str:
+    """
+    Shorten a text that is far too long.
+
+    To clean it as a whole first would take as long as the text is.
+    """
+    if len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:_HEAD]}… [cut, {len(text)} characters in all]"

@@ -1,0 +1,156 @@
+"""opencode through the real server: what people see of it, and what it hears of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.opencode_support import install
+from tests.system import Server, StreamEvent
+
+
+def serve(home: Path, **variables: str) -> Server:
+    """A server that finds the stand-in, and no Loki Mode."""
+    path = f"{install(home / 'bin').parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    return Server(home, PATH=path, **variables)
+
+
+def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
+    """What agents said of a kind."""
+    return [
+        each.data["output"]
+        for each in events
+        if each.type == "agent:output" and each.data["kind"] == kind
+    ]
+
+
+def until(server: Server, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
+    """The first event that is wanted, from the beginning of the session."""
+    for event in server.stream(f"sessionId={session_id}&lastEventId=earliest"):
+        if wanted(event):
+            return event
+    raise AssertionError("the stream ended before")
+
+
+def says(words: str) -> Callable[[StreamEvent], object]:
+    """Whether an event is a text of the agent."""
+    return lambda event: event.data.get("output") == words
+
+
+@pytest.mark.parametrize("provider", ["opencode", "opencode-run"])
+def test_a_plain_run(tmp_path: Path, provider: str) -> None:
+    """From the start to the end: what it says, uses and spends, and nothing is left over."""
+    with serve(tmp_path) as server:
+        session_id = server.start(provider=provider, prompt="plain work")
+        events = server.until_end(session_id)
+        session = server.get(f"/api/sessions/{session_id}")["session"]
+        usage = server.get(f"/api/usage?sessionId={session_id}")
+    assert outputs(events) == ["I look at the files.", "Done: plain work"]
+    assert outputs(events, "tool_result") == ["a.txt\n"]
+    assert [each.type for each in events if each.type.startswith("session:")] == [
+        "session:started",
+        "session:completed",
+    ]
+    assert session["exitCode"] == 0
+    assert session["conversation"].startswith("ses_")
+    assert usage["sum"]["spending"]["cost"] == 0.5
+    assert usage["sum"]["spending"]["inputTokens"] == 200
+    assert usage["sum"]["origins"] == ["reported"]
+
+
+def test_a_permission_over_a_restart(tmp_path: Path) -> None:
+    """What it asks stays open when the server is killed, and the next one hands it the answer."""
+    with serve(tmp_path) as server:
+        session_id = server.start(provider="opencode", prompt="permission")
+        asked = server.wait_for(session_id, "input:requested")
+        server.kill()
+    with serve(tmp_path) as server:
+        (waiting,) = server.get("/api/inputs")["inputs"]
+        assert waiting["id"] == asked.data["inputId"]
+        path = f"/api/sessions/{session_id}/inputs/{waiting['id']}"
+        server.post(path, {"answer": "once"})
+        events = server.until_end(session_id)
+    assert outputs(events) == ["It was allowed: {'reply': 'once'}"]
+    assert [each.type for each in events].count("input:requested") == 1
+    assert events[-1].type == "session:completed"
+
+
+def test_messages(tmp_path: Path) -> None:
+    """One is taken while it works; one that shall wait is the next turn, and it ends behind it."""
+    with serve(tmp_path) as server:
+        session_id = server.start(provider="opencode", prompt="wait for me")
+        until(server, session_id, says("I wait."))
+        path = f"/api/sessions/{session_id}/input"
+        later = server.post(path, {"input": "plain rest", "delivery": "next"})
+        now = server.post(path, {"input": "go on", "delivery": "now"})
+        events = server.until_end(session_id)
+    assert outputs(events) == [
+        "I wait.",
+        "Heard: go on",
+        "I look at the files.",
+        "Done: plain rest",
+    ]
+    delivered = [each.data["messageId"] for each in events if each.type == "message:delivered"]
+    assert delivered == [now["messageId"], later["messageId"]]
+    assert events[-1].type == "session:completed"
+
+
+def test_a_failure(tmp_path: Path) -> None:
+    """The reason is its own, though all processes ended well."""
+    with serve(tmp_path) as server:
+        session_id = server.start(provider="opencode", prompt="error please")
+        last = server.until_end(session_id)[-1]
+        session = server.get(f"/api/sessions/{session_id}")["session"]
+    assert last.type == "session:failed"
+    assert session["reason"] == "the key is not valid"
+
+
+def test_it_cannot_be_started(tmp_path: Path) -> None:
+    """What it complained of stands with the failure."""
+    with serve(tmp_path, OPENCODE_STANDIN="broken") as server:
+        session_id = server.start(provider="opencode", prompt="plain work")
+        events = server.until_end(session_id)
+    assert events[-1].type == "session:failed"
+    logged = [each.data["message"] for each in events if each.type == "log:error"]
+    assert "Error: the configuration cannot be read" in logged
+
+
+def test_it_is_stopped(tmp_path: Path) -> None:
+    """Its server and the bridge go together."""
+    with serve(tmp_path) as server:
+        session_id = server.start(provider="opencode", prompt="wait for me")
+        until(server, session_id, says("I wait."))
+        pid = server.get(f"/api/sessions/{session_id}")["session"]["pid"]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        server.post(f"/api/sessions/{session_id}/stop")
+        last = server.until_end(session_id)[-1]
+    assert last.type == "session:stopped"
+    assert children
+    assert not any(_runs(each) for each in (str(pid), *children))
+
+
+def _runs(pid: str) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_conversation_is_continued(tmp_path: Path) -> None:
+    """By a new session, in the conversation of the first."""
+    with serve(tmp_path) as server:
+        first = server.start(provider="opencode-run", prompt="plain one")
+        server.until_end(first)
+        answer: Any = server.post(
+            f"/api/sessions/{first}/continue", {"message": "plain two"}, status=201
+        )
+        events = server.until_end(answer["sessionId"])
+        session = server.get(f"/api/sessions/{answer['sessionId']}")["session"]
+        before = server.get(f"/api/sessions/{first}")["session"]
+    assert outputs(events)[-1] == "Done: plain two"
+    assert session["conversation"] == before["conversation"]
