@@ -230,7 +230,7 @@ class Run:
             if isinstance(output, Write):
                 process.stdin.write(output.text.encode())
                 process.stdin.flush()
-            elif isinstance(output, EndInput):
+            elif isinstance(output, EndInput) and not self.messages:
                 process.stdin.close()
                 if self.kills_at_end:
                     process.kill()
@@ -239,11 +239,8 @@ class Run:
         if self.interrupts_at(self.outputs):
             self.interrupts_at = lambda _: False
             self._carry_out(process, driver, driver.interrupt())
-        elif driver.is_ready:
-            # What is wanted of it is said at once, so else it is quiet.
-            said = driver.say(self.messages.pop(0)) if self.messages else driver.quiet()
-            if said:
-                self._carry_out(process, driver, said)
+        elif driver.is_ready and self.messages:
+            self._carry_out(process, driver, driver.say(self.messages.pop(0)))
 
 
 def run_standin(

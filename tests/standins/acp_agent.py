@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 KNOWN_SESSION: Final = "sess-1"
-COST_BEFORE: Final = 0.5
+COST_BEFORE: Final = 0.03
+"""US dollars that a plain turn costs."""
+
 HUGE: Final = 30 * 1024 * 1024
 
 OPTIONS: Final = [
@@ -157,7 +159,7 @@ def plain(_: str) -> dict[str, Any]:
     call("c3", status="failed", content=[{"type": "terminal", "terminalId": "t1"}])
     update("usage_update", used=1000, size=200_000, cost={"amount": 0.02, "currency": "USD"})
     say("It is done.")
-    update("usage_update", used=1200, size=200_000, cost={"amount": 0.03, "currency": "USD"})
+    update("usage_update", used=1200, size=200_000, cost={"amount": COST_BEFORE, "currency": "USD"})
     usage = {
         "totalTokens": 150,
         "inputTokens": 100,

@@ -3,7 +3,7 @@ The driver of any agent that speaks the Agent Client Protocol on its standard st
 
 It greets the agent, opens a session or goes on with one, and says the prompt. What the agent
 reports meanwhile is read by ``acp_lines.py``, what it asks by ``acp_asking.py``. The answer to a
-prompt ends the turn. When nobody wants more of it, the agent's input ends, and with that the agent.
+prompt ends the turn. Then the agent's input ends, unless it is to stay, and with that the agent.
 
 We offer it neither our files nor terminals: it has its own. Whatever else it wants is refused, so
 that it never waits for us.
@@ -33,7 +33,6 @@ from loki_twisted.agents.providers.acp_lines import (
     US_DOLLARS,
     Told,
     behind_text,
-    read_replayed,
     read_update,
     told_of_end,
     told_of_held,
@@ -119,13 +118,7 @@ class AcpDriver(Driver):
     def quiet(self) -> Outputs:
         """See :class:`IDriver`."""
         told = self._held_told()
-        if self._state.stage is Stage.SETTLING:
-            return self._start()
-        if self._state.stage is not Stage.IDLE or self._request.stays_open:
-            return told
-        # Whoever wanted more of it has said so by now.
-        self._change(stage=Stage.LEAVING)
-        return [*told, EndInput()]
+        return self._start() if self._state.stage is Stage.SETTLING else told
 
     def say(self, message: Message) -> Outputs:
         """See :class:`IDriver`."""
@@ -237,11 +230,9 @@ class AcpDriver(Driver):
             return self._take(taken_back(self._state, params.get("requestId")))
         if method != "session/update":
             return self._unknown()
-        update = params.get("update")
         if self._state.stage in REPLAYING:
-            self._become(read_replayed(self._state, update))
             return ()
-        told = read_update(self._state, update, self._agent)
+        told = read_update(self._state, params.get("update"), self._agent)
         return self._unknown() if told is None else self._take(told)
 
     def _asked(self, wanted: Request) -> Outputs:
@@ -270,7 +261,8 @@ class AcpDriver(Driver):
         was_told = self._state.stage is Stage.CANCELLING and verdict is Verdict.INTERRUPTED
         stage = Stage.HALTED if was_told else Stage.IDLE
         self._change(stage=stage, verdict=verdict, calls={}, ended_calls=())
-        return [*told, TurnEnded(verdict, words)]
+        stays = was_told or self._request.stays_open
+        return [*told, TurnEnded(verdict, words), *(() if stays else (EndInput(),))]
 
     def _give_up(self, words: str) -> Outputs:
         """There will be no session."""

@@ -102,19 +102,6 @@ def read_update(state: State, update: Any, agent: str) -> Told | None:
     return told if told is None or kind in _BESIDE else behind_text(told, agent)
 
 
-def read_replayed(state: State, update: Any) -> State:
-    """
-    Read an update of what was said in an earlier run, which is not told again.
-
-    Only what it had cost by then is remembered, so that it is not booked twice.
-    """
-    if isinstance(update, dict) and update.get("sessionUpdate") == "usage_update":
-        amount, currency = _cost_of(update)
-        if amount is not None and currency == US_DOLLARS:
-            return with_changes(state, cost_before=amount)
-    return state
-
-
 def behind_text(told: Told, agent: str) -> Told:
     """Tell the text that is held back, if there is any, before something else that is told."""
     state, outputs = told
@@ -254,8 +241,7 @@ def _read_usage(state: State, update: Mapping[str, Any], agent: str) -> Told | N
     is_new = currency != state.currency
     state = with_changes(state, currency=currency)
     if currency == US_DOLLARS:
-        cost = amount - state.cost_before if amount >= state.cost_before else amount
-        return state, [Spent(Spending(cost=cost), CostOrigin.REPORTED, COST_COUNTER)]
+        return state, [Spent(Spending(cost=amount), CostOrigin.REPORTED, COST_COUNTER)]
     words = f"It says what it costs in {currency}, so nobody knows what that is in US dollars."
     return state, [log("info", words, agent)] if is_new else ()
 

@@ -44,13 +44,13 @@ class Stage(StrEnum):
     HALTED = "halted"
     """It stays until it is told something."""
     IDLE = "idle"
-    """It has done what it was told, and is to end unless there is more."""
+    """It has done what it was told. Its input ends, unless there is more."""
     WORKING = "working"
     """``session/prompt`` is sent."""
     CANCELLING = "cancelling"
     """So is ``session/cancel``."""
     LEAVING = "leaving"
-    """Its input has ended."""
+    """Its input has ended, because there is nothing that it could be told."""
     CLOSED = "closed"
 
 
@@ -116,7 +116,6 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar calls: By the id of the call, oldest first.
     :ivar ended_calls: Ids of calls that have ended, oldest first.
     :ivar asked: By the id of the request, as JSON text.
-    :ivar cost_before: What the conversation had cost before this run of the agent.
     :ivar currency: In which it says what it costs; empty before.
     :ivar verdict: That of the last turn.
     :ivar unknown: Messages that are counted because nothing else can be done with them.
@@ -134,7 +133,6 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_calls: tuple[str, ...] = ()
     plan: Plan = ()
     asked: Mapping[str, Question] = {}
-    cost_before: float = 0.0
     currency: str = ""
     verdict: Verdict | None = None
     unknown: int = 0
