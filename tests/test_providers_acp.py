@@ -389,6 +389,16 @@ def test_what_a_tool_gave_before_its_end(talk: Talk) -> None:
     assert len(data["output"]) <= 1024
 
 
+def test_what_a_tool_gave_is_replaced(talk: Talk) -> None:
+    """A content that is empty takes the place of the one before."""
+    content = [{"type": "content", "content": {"type": "text", "text": "May I?"}}]
+    talk.update("tool_call", toolCallId="c1", title="x", status="pending", content=content)
+    told = facts_of(
+        talk.update("tool_call_update", toolCallId="c1", status="completed", content=[])
+    )
+    assert told[-1][1]["output"] == ""
+
+
 def test_large_changes_are_cut(talk: Talk) -> None:
     """A change to a file of a megabyte is told by its beginning."""
     content = [{"type": "diff", "path": "a", "oldText": "x" * 10**6, "newText": "y" * 10**6}]
@@ -467,12 +477,30 @@ def test_what_is_no_cost(talk: Talk, amount: Any) -> None:
             {"_meta": {"quota": {"token_count": {"input_tokens": 40, "output_tokens": 2}}}},
             Spending(input_tokens=40, output_tokens=2),
         ),
+        (
+            {"_meta": {"quota": {"token_count": {"input_tokens": 40}, "model_usage": "none"}}},
+            Spending(input_tokens=40),
+        ),
     ],
 )
 def test_tokens_of_a_turn(talk: Talk, result: dict[str, Any], spending: Spending) -> None:
     """They are those of the turn; those of the cache are counted once."""
     told = talk.reply({"stopReason": "end_turn", **result})
     assert spent_in(told) == [Spent(spending)]
+
+
+def test_tokens_of_models(talk: Talk) -> None:
+    """Where it is said which model took how many, that is told."""
+    usage = [
+        {"model": name, "token_count": {"input_tokens": number, "output_tokens": 1}}
+        for name, number in (("a", 40), ("b", 2))
+    ]
+    quota = {"token_count": {"input_tokens": 42, "output_tokens": 2}, "model_usage": usage}
+    told = talk.reply({"stopReason": "end_turn", "_meta": {"quota": quota}})
+    assert spent_in(told) == [
+        Spent(Spending(input_tokens=40, output_tokens=1), model="a"),
+        Spent(Spending(input_tokens=2, output_tokens=1), model="b"),
+    ]
 
 
 def test_tokens_of_an_agent_that_says_its_cost(talk: Talk) -> None:
@@ -592,6 +620,14 @@ def test_a_permission(talk: Talk) -> None:
         {"id": number, "result": {"outcome": {"outcome": "selected", "optionId": "always"}}}
     ]
     assert not talk.driver.answer(asked.key, answer("always"))
+
+
+def test_a_permission_that_is_titled_by_its_purpose(talk: Talk) -> None:
+    """What is to be run is part of the question."""
+    call = {"toolCallId": "c1", "title": "Tidy up", "rawInput": {"command": "rm -r build"}}
+    _, told = talk.ask_permission(toolCall=call)
+    (asked,) = asked_in(told)
+    assert asked.prompt == "Tidy up: rm -r build"
 
 
 def test_a_permission_that_cannot_be_denied(talk: Talk) -> None:

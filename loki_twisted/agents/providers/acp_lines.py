@@ -201,12 +201,12 @@ def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | Non
     if status in _OVER:
         state = without_call(state, call_id)
         is_error = status == "failed"
-        given = result or call.result
+        given = call.result if result is None else result
         facts.append(returned(MAIN, agent, call.tool, call_id, given, is_error=is_error))
     return state, facts
 
 
-def _after(before: Call | None, update: Mapping[str, Any], result: str) -> Call:
+def _after(before: Call | None, update: Mapping[str, Any], result: str | None) -> Call:
     """What is known of a call after an update of it."""
     title, kind = short(update.get("title")), short(update.get("kind"))
     if before is None:
@@ -219,7 +219,7 @@ def _after(before: Call | None, update: Mapping[str, Any], result: str) -> Call:
         tool=tool,
         title=title or before.title,
         is_told=before.is_told,
-        result=cut(result, _MOST_OF_RESULT) or before.result,
+        result=before.result if result is None else cut(result, _MOST_OF_RESULT),
     )
 
 
