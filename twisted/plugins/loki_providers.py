@@ -20,6 +20,7 @@ from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.opencode.provider import OpencodeProvider, OpencodeRunProvider
+from loki_twisted.agents.providers.replay import ReplayProvider
 
 claude = ClaudeProvider()
 codex = CodexProvider()
@@ -30,6 +31,7 @@ cline = ClineProvider()
 aider = AiderProvider()
 loki = LokiModeProvider()
 demo = DemoProvider()
+replay = ReplayProvider()
 command = CommandProvider()
 gemini = AcpProgram("gemini", gemini_arguments)
 goose = AcpProgram("goose", goose_arguments, goose_variables)
