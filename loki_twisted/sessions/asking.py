@@ -10,7 +10,7 @@ from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.model.budget import Budget
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.wire import StartSession
-from loki_twisted.sessions.conduct import UNLIMITED
+from loki_twisted.sessions.allowance import UNLIMITED
 
 _REQUEST = "request"
 _DRIVER = "driver"

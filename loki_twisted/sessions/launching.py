@@ -10,11 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.agents.interface import (
-    IAgentRunner,
-    IProviders,
-    LaunchPlan,
-)
+from loki_twisted.agents.interface import IAgentRunner, IProviders, LaunchPlan, Messaging
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import (
     AgentNotStarted,
@@ -138,7 +134,7 @@ class Launcher:
         plan = self._plan(session, wanted)
         session = msgspec.structs.replace(
             session,
-            accepts_input=plan.accepts_input or plan.steered_by is Steering.FILES,
+            accepts_input=self._takes_messages(session, plan),
             steered_by=plan.steered_by,
         )
         obstacle = self.line.obstacle(session)
@@ -218,6 +214,12 @@ class Launcher:
         done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
         rows = Rows(done_once=done_once)
         return self.book.commit(record, record.state, facts, cursors, rows)
+
+    def _takes_messages(self, session: Session, plan: LaunchPlan) -> bool:
+        """Whether its agent reads what people say: not only answers to what it asks."""
+        abilities = self.providers.abilities(plan.driven_by or session.provider)
+        reads = plan.accepts_input and abilities.messaging is not Messaging.NEVER
+        return reads or plan.steered_by is Steering.FILES
 
     def _plan(self, session: Session, wanted: StartSession) -> LaunchPlan:
         request = request_of(session, wanted, self.policy.loki_dir, session.provider)

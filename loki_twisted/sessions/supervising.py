@@ -18,8 +18,8 @@ from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.asking import asked_of, budget_of, request_of
 from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
-from loki_twisted.sessions.conduct import Change
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
