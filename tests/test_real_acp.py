@@ -153,11 +153,19 @@ def test_a_permission(tmp_path: Path, model: str, name: str, effect: str) -> Non
         assert (session["exitCode"], session["usage"]["tokensUsed"]) == (0, 220)
 
 
-def test_going_on_later(tmp_path: Path, model: str) -> None:
-    """A conversation of copilot goes on, nothing of it is told again, and only new is booked."""
+@pytest.mark.parametrize("name", NAMES)
+def test_going_on_later(tmp_path: Path, model: str, name: str) -> None:
+    """A conversation goes on, nothing of it is told again, and only what is new is booked."""
+    settings = tmp_path / "user" / ".gemini" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    # It goes on only where a login was chosen.
+    settings.write_text('{"security": {"auth": {"selectedType": "gemini-api-key"}}}', "utf-8")
     with serve(tmp_path, model) as server:
-        first = start(server, "copilot", "say hello")
+        first = start(server, name, "say hello")
         assert outputs(server.until_end(first)) == ["All is done."]
+        for chat in settings.parent.glob("tmp/*/chats/session-*.jsonl"):
+            # It writes over what it is to go on with, if that was begun in this very minute.
+            chat.rename(chat.with_name(f"session-2026-01-01T00-00-{chat.stem[-8:]}.jsonl"))
         told = server.post(f"/api/sessions/{first}/continue", {"message": "and again"}, 201)
         events = server.until_end(told["sessionId"])
         used = [
