@@ -5,6 +5,7 @@ Whoever has another one puts a file like this into a ``twisted/plugins`` directo
 """
 
 from loki_twisted.agents.providers.acp_programs import (
+    GEMINI_ABILITIES,
     AcpCommand,
     AcpProgram,
     copilot_arguments,
@@ -33,7 +34,7 @@ loki = LokiModeProvider()
 demo = DemoProvider()
 replay = ReplayProvider()
 command = CommandProvider()
-gemini = AcpProgram("gemini", gemini_arguments)
+gemini = AcpProgram("gemini", gemini_arguments, abilities=GEMINI_ABILITIES)
 goose = AcpProgram("goose", goose_arguments, goose_variables)
 copilot = AcpProgram("copilot", copilot_arguments, complains=True)
 acp = AcpCommand()
