@@ -609,14 +609,29 @@ def test_the_plan_of_a_sub_agent() -> None:
     assert facts(desk.say(use("t2", "TodoWrite", todos=todos)), "task:created")
 
 
+def updates(desk: Desk, is_error: bool = False, **arguments: Any) -> list[Fact]:
+    """What the use of the tool and its result change in the plan."""
+    desk.say(use("u1", "TaskUpdate", **arguments))
+    return facts(desk.line("user", message=result_of("u1", "x", is_error=is_error)), "task:")
+
+
 def test_a_task_of_an_earlier_run() -> None:
     """It is known by its number, until it is named."""
     desk = Desk.at_work()
-    (_, started) = facts(desk.say(use("u1", "TaskUpdate", taskId=7, status="in_progress")), "task:")
+    (_, started) = updates(desk, taskId=7, status="in_progress")
     assert started.data == {"taskId": "task-7", "title": "Task 7", "status": "running"}
-    (named,) = facts(desk.say(use("u2", "TaskUpdate", taskId="7", subject="Read")), "task:")
+    (named,) = updates(desk, taskId="7", subject="Read")
     assert named.data == {"taskId": "task-7", "title": "Read", "status": "running"}
-    assert facts(desk.say(use("u3", "TaskUpdate", taskId=None)), "task:") == []
+    assert updates(desk, taskId=None) == []
+
+
+def test_a_task_that_cannot_be_changed() -> None:
+    """A tool that failed has changed nothing; it may not even be there."""
+    desk = Desk.at_work()
+    assert updates(desk, is_error=True, taskId="1", status="completed") == []
+    desk.say(use("c1", "TaskCreate", subject="Read"))
+    created = desk.line("user", message=result_of("c1", "Task #1?", is_error=True))
+    assert facts(created, "task:") == []
 
 
 # What it asks
@@ -1031,6 +1046,7 @@ VALID: list[dict[str, Any]] = [
         "type": "assistant",
         "message": {"content": [use("u1", "TaskUpdate", taskId="1", status="completed")]},
     },
+    {"type": "user", "message": result_of("u1", "Updated task #1")},
     {"type": "assistant", "parent_tool_use_id": "h1", "message": {"content": [text("Sub")]}},
     {"type": "user", "message": result_of("t1", "a.txt"), "tool_use_result": {"isAsync": True}},
     {"type": "user", "message": result_of("h1", [text("Done")]), "tool_use_result": {}},
@@ -1222,7 +1238,9 @@ def test_the_memory_is_bounded() -> None:
         say("control_request", request_id=f"{number:0100d}", request=request)
         calls = [use(f"{number:0100d}", "Task", subagent_type=long)]
         calls.append(use(f"t{number:099d}", "TaskUpdate", taskId=f"{number:099d}", subject=long))
-        calls.append(use(f"c{number:099d}", "TaskCreate", subject=long))
+        say("assistant", message={"id": f"{number:0100d}", "content": calls}, error=long)
+        say("user", message=result_of(f"t{number:099d}", "x"))
+        calls = [use(f"c{number:099d}", "TaskUpdate", taskId=f"{number:099d}", subject=long)]
         say("assistant", message={"id": f"{number:0100d}", "content": calls}, error=long)
         say("system", subtype="task_started", task_id=f"{number:0100d}", tool_use_id=long[:100])
         say(long)
