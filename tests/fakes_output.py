@@ -17,11 +17,13 @@ class FakeOutput:
 
     :ivar closed: How often it was closed.
     :ivar reads: The sizes of what was read.
+    :ivar failure: What a read fails with.
     """
 
     data: bytes = b""
     is_over: bool = False
     closed: int = 0
+    failure: Exception | None = None
     reads: list[int] = attrs.field(factory=list)
     waiting: list[Deferred[None]] = attrs.field(factory=list)
 
@@ -51,6 +53,8 @@ class FakeOutput:
 
     def read(self, offset: int, count: int) -> bytes:
         """Some of it."""
+        if self.failure is not None:
+            raise self.failure
         data = self.data[offset : offset + count]
         self.reads.append(len(data))
         return data

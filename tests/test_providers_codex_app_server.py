@@ -108,6 +108,19 @@ def test_an_account_that_is_not_needed(answer: dict[str, Any]) -> None:
     assert start["method"] == "thread/start"
 
 
+def test_an_older_codex() -> None:
+    """One that cannot leave out what was said in a thread is asked for it with all of that."""
+    driver = AppServerDriver(request(conversation="t"), "")
+    driver.begin()
+    [resume] = written(hear(driver, *OPENING[:2]))[-1:]
+    assert resume["params"]["excludeTurns"] is True
+    [again] = written(hear(driver, line(id=3, error={"code": -32600, "message": "what?"})))
+    assert (again["id"], again["method"]) == (4, "thread/resume")
+    assert "excludeTurns" not in again["params"]
+    [turn] = written(hear(driver, line(id=4, result={"thread": {"id": "t"}})))
+    assert turn["method"] == "turn/start"
+
+
 def test_a_first_turn_that_does_not_begin() -> None:
     """It has failed, and its input ends."""
     driver = AppServerDriver(request(), "")
@@ -228,10 +241,18 @@ def test_decisions_that_are_offered() -> None:
         ("applyNetworkPolicyAmendment", Effect.ALLOW),
         ("applyNetworkPolicyAmendment-3", Effect.DENY),
         ("ponder", None),
+        ("decline", Effect.DENY),
         ("cancel", Effect.DENY),
     ]
     [answer] = written(driver.answer(asked.key, choose("applyNetworkPolicyAmendment-3")))
     assert answer == {"id": 70, "result": {"decision": hosts[1]}}
+
+
+@pytest.mark.parametrize("offered", [["accept"], [{"x": 1}], ["decline"], [7]])
+def test_one_can_always_deny(offered: list[Any]) -> None:
+    """A denial with which codex goes on is among the choices, whatever it offers."""
+    [asked] = hear(working(), ask(COMMAND, command="make", availableDecisions=offered))
+    assert [name for name, _ in values(asked)].count("decline") == 1
 
 
 def test_decisions_that_are_proposed() -> None:

@@ -169,11 +169,7 @@ def test_a_disk_that_fails_on_the_way() -> None:
     """The connection is cut, and the reason logged."""
     here = Printing(LARGE)
     connection = here.begin_slowly(TARGET)
-
-    def fail(offset: int, count: int) -> bytes:
-        raise StorageFailed("The disk is gone.")
-
-    here.out.read = fail  # type: ignore[method-assign]
+    here.out.failure = StorageFailed("The disk is gone.")
     with capturedLogs() as captured:
         resume(connection)
     assert connection.is_closed

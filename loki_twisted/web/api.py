@@ -46,8 +46,8 @@ def make_api(
     :param sessions: Does what is asked for.
     :param log: What happened.
     :param hub: Serves the streams.
-    :param lists: The long lists of events; whoever made it closes it in the end.
-    :param outputs: What agents print, on its way to clients; so with it.
+    :param lists: The long lists of events; whoever made it closes it in the end, and so `outputs`,
+        what agents print on its way to clients.
     :param vitals: How the server is.
     :param policy: Who may come in.
     :param reactor: Measures time.

@@ -157,20 +157,20 @@ class AppServerDriver(Driver):
         if call is None:
             return with_seen(self._state, unknown_seen(self._state.work, "answer"))
         state = replace(self._state, calls=self._state.calls.without(message.id))
-        if call.method == "account/read":
-            return codex_talk.account_known(state, message, self._request)
-        if isinstance(message, Failure):
-            fail = codex_talk.give_up if call.method in _OPENING else codex_talk.call_failed
-            return fail(state, call, message)
-        if call.method == "initialize":
-            return codex_talk.ask_account(state)
         if call.method in _OPENING:
-            return codex_talk.thread_opened(state, message, self._request)
+            return _OPENING[call.method](state, call, message, self._request)
+        if isinstance(message, Failure):
+            return codex_talk.call_failed(state, call, message)
         return codex_talk.call_answered(state, call, message)
 
 
-_OPENING: Final = frozenset({"initialize", "thread/start", "thread/resume"})
-"""Requests without whose answer nothing goes on."""
+_OPENING: Final = {
+    "initialize": codex_talk.greeted,
+    "account/read": codex_talk.account_known,
+    "thread/start": codex_talk.thread_opened,
+    "thread/resume": codex_talk.thread_opened,
+}
+"""What comes next when a request of the opening is answered, one way or the other."""
 
 
 def _asked(state: State, request: Request) -> Step:

@@ -28,9 +28,16 @@ _NETWORK: Final = "applyNetworkPolicyAmendment"
 
 
 def choices_of_command(params: Mapping[str, Any]) -> Sequence[Choice]:
-    """What can be decided of a command: what codex offers, else what it takes."""
+    """
+    What can be decided of a command: what codex offers, else what it takes.
+
+    It takes a denial with which it goes on also where it offers only one with which it leaves off.
+    """
     offered = list_of(params, "availableDecisions") or _for_command(params)
-    return _decisions(offered) or _decisions(_USUAL)
+    if DECLINE not in offered:
+        place = offered.index("cancel") if "cancel" in offered else len(offered)
+        offered = [*offered[:place], DECLINE, *offered[place:]]
+    return _decisions(offered)
 
 
 def choices_of_files() -> Sequence[Choice]:

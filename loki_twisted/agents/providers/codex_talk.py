@@ -71,6 +71,12 @@ NO_ACCOUNT: Final = (
 GO_ON: Final = "Go on with what you were doing."
 """What a turn begins with that could not be finished because of a limit."""
 
+_BRIEF: Final = "brief"
+"""Marks a request that is made again, otherwise, if it fails."""
+
+Answered = Response | Failure
+"""The answer to a request of ours."""
+
 _MOST_KEPT: Final = 48 * 1024
 """Bytes of messages that are kept in case that they have to be said again."""
 
@@ -85,27 +91,35 @@ def greet(state: State) -> Step:
     )
 
 
-def ask_account(state: State) -> Step:
-    """Ask whether it may work at all. Without an account it would try in vain, for long."""
+def greeted(state: State, _: Call, answer: Answered, __: LaunchRequest) -> Step:
+    """
+    It has said who it is. Ask whether it may work at all: without an account it would try in
+    vain, for long.
+    """
+    if isinstance(answer, Failure):
+        return _give_up(state, answer.message)
     state = replace(state, stage=Stage.OPENING)
     state, outputs = _call(state, Call("account/read"), {"refreshToken": False})
     return state, [Write(notification_line("initialized")), *outputs]
 
 
-def account_known(state: State, answer: Response | Failure, request: LaunchRequest) -> Step:
+def account_known(state: State, _: Call, answer: Answered, request: LaunchRequest) -> Step:
     """Go on, unless it needs an account and has none. An older codex cannot be asked."""
     said = answer.result if isinstance(answer, Response) else {}
     if said.get("requiresOpenaiAuth") is True and not object_of(said, "account"):
-        return _without(state, NO_ACCOUNT)
+        return _give_up(state, NO_ACCOUNT)
     return open_thread(state, request)
 
 
-def open_thread(state: State, request: LaunchRequest) -> Step:
+def open_thread(state: State, request: LaunchRequest, *, is_brief: bool = True) -> Step:
     """
     Ask for a thread.
 
     It works in the directory that it was started in. To name that would have codex note in the
     user's own settings that it is to be trusted. A dry run may only read, and asks for no more.
+
+    :param is_brief: Whether a thread that is continued is to come back without all that was said
+        in it. An older codex refuses that.
     """
     params: dict[str, Any] = {
         "sandbox": "read-only" if request.dry_run else "workspace-write",
@@ -113,10 +127,12 @@ def open_thread(state: State, request: LaunchRequest) -> Step:
     }
     if request.model is not None:
         params["model"] = request.model
-    method = "thread/start"
-    if request.conversation is not None:
-        method, params = "thread/resume", {"threadId": request.conversation, **params}
-    return _call(state, Call(method), params)
+    if request.conversation is None:
+        return _call(state, Call("thread/start"), params)
+    params["threadId"] = request.conversation
+    if is_brief:
+        params["excludeTurns"] = True
+    return _call(state, Call("thread/resume", text=_BRIEF if is_brief else ""), params)
 
 
 def thread_known(state: State, thread: str) -> Step:
@@ -126,22 +142,21 @@ def thread_known(state: State, thread: str) -> Step:
     return replace(state, work=replace(state.work, main=thread)), [Conversation(thread)]
 
 
-def thread_opened(state: State, answer: Response, request: LaunchRequest) -> Step:
-    """There is a thread: it can begin to work."""
+def thread_opened(state: State, call: Call, answer: Answered, request: LaunchRequest) -> Step:
+    """There is a thread: it can begin to work. Or it has to be asked for otherwise, or in vain."""
+    if isinstance(answer, Failure):
+        if call.text == _BRIEF:
+            return open_thread(state, request, is_brief=False)
+        return _give_up(state, answer.message)
     thread = text_of(object_of(answer.result, "thread"), "id") or request.conversation or ""
     state, known = thread_known(state, thread)
     if not state.work.main:
-        return _without(state, "It has not said the id of its thread.")
+        return _give_up(state, "It has not said the id of its thread.")
     model = text_of(answer.result, "model") or request.model or ""
     state = replace(state, model=model if small(model) else "")
     spawned = telling.spawned(telling.MAIN, CODEX, model=model, task=prompt_of(request))
     state, asked = start_turn(state, Call("turn/start", text=prompt_of(request)))
     return state, [*known, spawned, *asked]
-
-
-def give_up(state: State, _: Call, failure: Failure) -> Step:
-    """It cannot even begin."""
-    return _without(state, words_of_error({"message": failure.message}))
 
 
 def start_turn(state: State, turn: Call) -> Step:
@@ -252,10 +267,11 @@ def settle(state: State, *, stays_open: bool) -> Step:
     return replace(state, stage=Stage.LEAVING), [EndInput()]
 
 
-def _without(state: State, words: str) -> Step:
+def _give_up(state: State, words: str) -> Step:
     """Let it end, without having had a turn."""
     ended = replace(state, stage=Stage.LEAVING, verdict=Verdict.FAILED)
-    return ended, [TurnEnded(Verdict.FAILED, words), EndInput()]
+    reason = words_of_error({"message": words})
+    return ended, [TurnEnded(Verdict.FAILED, reason), EndInput()]
 
 
 def _call(state: State, call: Call, params: Mapping[str, Any]) -> Step:
