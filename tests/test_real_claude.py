@@ -2,7 +2,8 @@
 The real Claude Code under the real server, with an empty home and a model on loopback.
 
 Its answers are written down beforehand, so what is seen here is what the program itself makes of
-our command line, of our answers to what it asks, and of our messages.
+our command line, of our answers to what it asks, and of our messages. It is looked for in
+``LOKI_TEST_AGENTS``, where that is set, on PATH, and where Node's packages for the tests are.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from tests.real_readers import node_modules
 from tests.system import Server
 from tests.test_system_claude import outputs, says, types, until
 
-PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), str(node_modules() / ".bin")])
-CLAUDE = shutil.which("claude", path=PLACES)
+PATH = os.pathsep.join(filter(None, map(os.environ.get, ("LOKI_TEST_AGENTS", "PATH"))))
+CLAUDE = shutil.which("claude", path=os.pathsep.join([PATH, str(node_modules() / ".bin")]))
 
 pytestmark = [
     pytest.mark.skipif(CLAUDE is None, reason="claude is not installed"),
