@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import Asked, EndInput, Hindered, Output, TurnEnded, Write
 from loki_twisted.agents.providers.claude import ClaudeProvider
 from loki_twisted.agents.providers.claude_driver import ClaudeDriver
 from loki_twisted.agents.providers.machine import Machine
-from loki_twisted.model.events import Fact
+from loki_twisted.model.events import EVENT_TYPES, Fact, event_as_frame, event_from_frame
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Delivery, Message
 
@@ -66,6 +67,60 @@ def words(outputs: Iterable[Output]) -> list[str]:
 def of_type(outputs: Iterable[Output], *types: type) -> list[Any]:
     """The outputs of some types."""
     return [each for each in outputs if isinstance(each, types)]
+
+
+UNTIL_MS = 1_780_000_000_000
+"""The end of a limit."""
+
+RULE = {
+    "type": "addRules",
+    "rules": [{"toolName": "Read"}],
+    "behavior": "allow",
+    "destination": "session",
+}
+"""A rule that the agent suggests."""
+
+
+def text(said: str) -> dict[str, Any]:
+    """A part of an answer that is a text."""
+    return {"type": "text", "text": said}
+
+
+def use(call: str, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A part of an answer that uses a tool."""
+    return {"type": "tool_use", "id": call, "name": tool, "input": arguments}
+
+
+def result_of(call: str, content: Any, **fields: Any) -> dict[str, Any]:
+    """The message with the result of a tool."""
+    block = {"type": "tool_result", "tool_use_id": call, "content": content}
+    return {"content": [{**block, **fields}]}
+
+
+def limit(**info: Any) -> dict[str, Any]:
+    """What a line says of a limit that is used up until ``UNTIL_MS``."""
+    return {"rate_limit_info": {"status": "rejected", "resetsAt": UNTIL_MS // 1000, **info}}
+
+
+def schema(**properties: Any) -> dict[str, Any]:
+    """What a form is to be filled in with."""
+    return {"requested_schema": {"type": "object", "properties": properties}}
+
+
+def check(output: Output) -> None:
+    """What holds for all that a driver says."""
+    if isinstance(output, Fact):
+        assert output.type in EVENT_TYPES
+        assert not output.type.startswith(("session:", "message:", "heartbeat", "input:"))
+        told = event_from_frame(event_as_frame(1, 0, "session", output))
+        assert told.data == output.data
+    elif isinstance(output, Write):
+        assert output.text.endswith("\n")
+        assert all(isinstance(json.loads(each), dict) for each in output.text.splitlines())
+    elif isinstance(output, Asked):
+        assert output.prompt
+        assert msgspec.json.encode(output.details)
+        assert len({each.value for each in output.options}) == len(output.options)
 
 
 class Desk:

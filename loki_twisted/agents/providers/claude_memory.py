@@ -85,13 +85,14 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     A use of a tool that has no result yet.
 
     :ivar agent: Who uses it.
-    :ivar title: Of the task, where it creates one.
+    :ivar entry: What it does to an entry of a plan, if it does: its number, status and title, each
+        of them where that is said.
     """
 
     id: str
     tool: str
     agent: str = MAIN
-    title: str = ""
+    entry: tuple[str, str, str] | None = None
 
 
 class Helper(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from loki_twisted.agents.providers.claude_memory import Call, Draft
+from loki_twisted.agents.providers.claude_memory import Draft
 from loki_twisted.agents.providers.claude_reading import Line, is_name, objects_of, text_of
 from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.plans import Entry, Plan, changes, entry, numbered
 
-CREATES: Final = "TaskCreate"
-"""The tool that adds an entry."""
+Change = tuple[str, str, str]
+"""What is done to an entry: its number, status and title; empty where that is not said."""
+
+_CREATES: Final = "TaskCreate"
+_UPDATES: Final = "TaskUpdate"
 
 MOST_ENTRIES: Final = 100
 """Entries of a plan that are told."""
@@ -27,6 +30,7 @@ _MOST_TITLE: Final = 160
 
 _NUMBER: Final = re.compile(r"#([A-Za-z0-9_-]{1,32})")
 _MOST_WORDS: Final = 1000
+_MOST_STATUS: Final = 16
 
 
 def title_of(text: str) -> str:
@@ -34,29 +38,40 @@ def title_of(text: str) -> str:
     return cut(clean(" ".join(text[: 4 * _MOST_TITLE].split())), _MOST_TITLE)
 
 
-def take_plan(draft: Draft, tool: str, arguments: Line) -> None:
-    """A tool is used; perhaps one that changes a plan."""
-    if tool == "TodoWrite":
-        _take_todos(draft, arguments)
-    elif tool == "TaskUpdate":
-        _take_update(draft, arguments)
+def maybe_change(tool: str, arguments: Line) -> Change | None:
+    """Say what the use of a tool does to an entry, once it has succeeded."""
+    if tool not in (_CREATES, _UPDATES):
+        return None
+    status = "pending" if tool == _CREATES else text_of(arguments, "status")
+    return _number(arguments), status[:_MOST_STATUS], title_of(text_of(arguments, "subject"))
 
 
-def take_created(draft: Draft, call: Call, task: Line, words: str) -> None:
+def take_change(draft: Draft, change: Change, task: Line, words: str) -> None:
     """
-    An entry is added.
+    An entry is added, or changed.
 
     :param task: What the result says of it, where it does.
-    :param words: The same in words.
+    :param words: The same in words. Only a result gives a new entry its number.
     """
+    number, status, title = change
     found = _NUMBER.search(words[:_MOST_WORDS])
-    number = _number(task) or (found[1] if found is not None else "")
-    if number:
-        title = title_of(text_of(task, "subject")) or call.title
-        _put(draft, entry(f"task-{number}", title, "pending"))
+    number = number or _number(task) or (found[1] if found is not None else "")
+    if not number:
+        return
+    task_id = f"task-{number}"
+    if status == "deleted":
+        _replan(draft, tuple(each for each in draft.memory.plan if each.id != task_id))
+        return
+    known = next((each for each in draft.memory.plan if each.id == task_id), None)
+    if known is not None:
+        title, status = title or known.title, status or known.status
+    _put(draft, entry(task_id, title or f"Task {number}", status))
 
 
-def _take_todos(draft: Draft, arguments: Line) -> None:
+def take_todos(draft: Draft, tool: str, arguments: Line) -> None:
+    """A tool is used; if it is the older one, the whole list is said."""
+    if tool != "TodoWrite":
+        return
     said = [
         (title_of(text_of(each, "content") or text_of(each, "activeForm")), each.get("status"))
         for each in objects_of(arguments, "todos")[:MOST_ENTRIES]
@@ -65,22 +80,6 @@ def _take_todos(draft: Draft, arguments: Line) -> None:
     after = numbered(before, said)
     draft.say(*changes(before, after))
     draft.change(todos=after)
-
-
-def _take_update(draft: Draft, arguments: Line) -> None:
-    number = _number(arguments)
-    if not number:
-        return
-    task_id = f"task-{number}"
-    status = text_of(arguments, "status")
-    if status == "deleted":
-        _replan(draft, tuple(each for each in draft.memory.plan if each.id != task_id))
-        return
-    known = next((each for each in draft.memory.plan if each.id == task_id), None)
-    title = title_of(text_of(arguments, "subject"))
-    if known is not None:
-        title, status = title or known.title, status or known.status
-    _put(draft, entry(task_id, title or f"Task {number}", status))
 
 
 def _number(task: Line) -> str:

@@ -20,7 +20,7 @@ from loki_twisted.agents.providers.claude_memory import (
     Helper,
     Memory,
 )
-from loki_twisted.agents.providers.claude_plans import CREATES, take_created, take_plan, title_of
+from loki_twisted.agents.providers.claude_plans import maybe_change, take_change, take_todos
 from loki_twisted.agents.providers.claude_reading import (
     Line,
     is_name,
@@ -68,13 +68,13 @@ def take_call(draft: Draft, speaker: Speaker, block: Line) -> None:
     arguments = object_of(block, "input")
     draft.say(called(*speaker, tool, call_id, shown(arguments)))
     if is_name(call_id) and is_name(tool):
-        title = title_of(text_of(arguments, "subject")) if tool == CREATES else ""
-        made = Call(call_id, tool, agent_id if is_name(agent_id) else MAIN, title)
+        change = maybe_change(tool, arguments) if agent_id == MAIN else None
+        made = Call(call_id, tool, agent_id if is_name(agent_id) else MAIN, change)
         draft.change(calls=(*draft.memory.calls, made)[-MOST_KNOWN:])
     if tool in _SPAWNING:
         _spawn(draft, agent_id, call_id, arguments)
     elif agent_id == MAIN:
-        take_plan(draft, tool, arguments)
+        take_todos(draft, tool, arguments)
 
 
 def take_tool_result(draft: Draft, speaker: Speaker, block: Line, line: Line) -> None:
@@ -95,8 +95,8 @@ def take_tool_result(draft: Draft, speaker: Speaker, block: Line, line: Line) ->
     helper = draft.memory.helper(call_id)
     if helper is not None:
         _take_result_of_helper(draft, helper, words, said, is_error=is_error)
-    elif call is not None and tool == CREATES and speaker[0] == MAIN and not is_error:
-        take_created(draft, call, object_of(said, "task"), words)
+    elif call is not None and call.entry is not None and not is_error:
+        take_change(draft, call.entry, object_of(said, "task"), words)
 
 
 def words_of(content: Any) -> str:
