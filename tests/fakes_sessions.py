@@ -122,17 +122,20 @@ class MemoryLog:
             for name in [n for n in self.kept if n.startswith(f"{batch.session_id}/")]:
                 del self.kept[name]
         self.events += [(batch.session_id, fact) for fact in batch.facts]
+        self._put_rows(batch)
+        for name, value in batch.cursors.items():
+            if value is None:
+                self.kept.pop(name, None)
+            else:
+                self.kept[name] = value
+
+    def _put_rows(self, batch: Batch) -> None:
         if batch.session is not None:
             self.rows[batch.session.id] = batch.session
         for task in batch.tasks:
             self.task_rows[task.session_id, task.id] = task
         for name in batch.removed_tasks:
             self.task_rows.pop((batch.session_id, name), None)
-        for name, value in batch.cursors.items():
-            if value is None:
-                self.kept.pop(name, None)
-            else:
-                self.kept[name] = value
         self.input_rows |= {(each.session_id, each.id): each for each in batch.inputs}
         self.message_rows |= {(each.session_id, each.id): each for each in batch.messages}
         self.spent += batch.spent

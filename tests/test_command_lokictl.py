@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from twisted.internet.defer import Deferred
 
 from loki_twisted.client import ServerNotTrusted, ServerUnreachable
 from loki_twisted.command import calling, verbs_sessions, verbs_watching
 from loki_twisted.command.lokictl import VERBS, complete, main, make_parser
+from loki_twisted.model.wire import StartOptions, StartSession
 from tests.client_fakes import Played, frame
 from tests.test_client_api import HEALTH, MESSAGE, ORDER, PAGE, SESSION, TASK
 
@@ -126,17 +128,19 @@ def test_start_says_all(talking: Talking) -> None:
     """What is asked of a session goes to the server."""
     words = ["start", "./prd.md", "--provider", "claude", "--prompt", "do it", "--model", "m"]
     more = ["--project-dir", "sub", "--timeout", "1.5", "--dry-run", "--verbose", "--queue"]
-    assert main([*words, *more]) == 0
+    assert main([*words, *more, "--priority", "-5", "--direct"]) == 0
 
-    assert json.loads(talking.played.server.asked[0].body) == {
-        "prdPath": "./prd.md",
-        "provider": "claude",
-        "options": {"dryRun": True, "verbose": True, "timeout": 1500},
-        "prompt": "do it",
-        "projectDir": "sub",
-        "model": "m",
-        "queue": True,
-    }
+    asked = msgspec.json.decode(talking.played.server.asked[0].body, type=StartSession)
+    assert asked == StartSession(
+        prd_path="./prd.md",
+        provider="claude",
+        options=StartOptions(dry_run=True, verbose=True, timeout=1500, direct=True),
+        prompt="do it",
+        project_dir="sub",
+        model="m",
+        queue=True,
+        priority=-5,
+    )
 
 
 def test_input_is_what_was_typed(talking: Talking) -> None:

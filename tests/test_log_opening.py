@@ -16,7 +16,7 @@ from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import connect_writer, move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageRefused
-from tests.log_support import MS, asked, facts, message, opened, put, session, task
+from tests.log_support import MS, asked, entry, facts, message, opened, put, session, task
 
 ASIDE = f"log.db.corrupt-{MS}"
 
@@ -39,6 +39,7 @@ def fill(path: Path) -> str:
                     tasks=[task("t", name)],
                     inputs=[asked("i", name)],
                     messages=[message("m", name)],
+                    spent=[entry(name), entry(name, model="m")],
                 ),
             )
         return log.log_id
@@ -330,6 +331,10 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
         "UPDATE inputs SET body = '{}'",
         "UPDATE messages SET body = '{'",
         "UPDATE task_totals SET total = total + 1",
+        "UPDATE spending_days SET turns = turns + 1",
+        "UPDATE spending_days SET session_turns = session_turns + 1",
+        "UPDATE spendings SET other_tokens = other_tokens + 1, at_ms = at_ms + 86400000",
+        "DELETE FROM spending_days WHERE session_id = 'session_2'",
         "DELETE FROM spans WHERE number = 1",
         "DELETE FROM session_spans WHERE session = 'session_2'",
     ],

@@ -16,7 +16,7 @@ from loki_twisted.log import spending_sums
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN
-from loki_twisted.log.spending_sums import ledger
+from loki_twisted.log.spending_sums import days_are_whole, ledger
 from loki_twisted.model.ledger import Grouping, LedgerEntry, LedgerLine, LedgerPage, LedgerQuery
 from loki_twisted.model.spending import (
     MOST_DOLLARS,
@@ -69,6 +69,7 @@ def test_any_query_gives_its_page(log: Opened) -> None:
             put(log, Batch(session_id="s", at_ms=MS, spent=spent))
         wanted = plain_ledger([each for spent in several for each in spent], query)
         assert ledger(log.readers[0], query) == wanted
+        assert days_are_whole(log.connection)
 
     law()
 

@@ -12,7 +12,7 @@ from loki_twisted.model.inputs import Answer, Input, InputStatus
 from loki_twisted.model.messages import Message, MessageStatus
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
-from loki_twisted.model.spending import CostOrigin, Spending
+from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, Spending
 from loki_twisted.model.wire import StartOptions
 from tests.test_sessions_service import START_MS, SessionCase
 
@@ -471,6 +471,16 @@ class SilenceTests(TalkCase):
         self.says("works again")
         assert self.session().reason_code is None
 
+    def test_trouble_and_work_at_once(self) -> None:
+        """Of lines that come together the last decides."""
+        self.says("retrying", "works again")
+        assert self.session().reason_code is None
+        self.says("retrying")
+        self.says("works again", f"limited {START_MS + 60_000}")
+        assert self.session().reason_code is ReasonCode.RATE_LIMITED
+        self.world.clock.advance(61)
+        assert self.heard().endswith("go on\n")
+
 
 class SpendingTests(TalkCase):
     """What is spent."""
@@ -483,6 +493,16 @@ class SpendingTests(TalkCase):
         usage = self.session().usage
         assert (usage.cost, usage.input_tokens) == (1.0, 200)
         assert usage.cost_origin is CostOrigin.REPORTED
+
+    def test_numbers_that_cannot_be(self) -> None:
+        """Whatever an agent makes up, its session can be read back from the disk."""
+        mad = "total inf 1000000000000000000000000000"
+        self.says(mad, "total nan -5", "total 1e308 1", "total 1e308 7")
+        session = self.session()
+        assert msgspec.json.decode(msgspec.json.encode(session), type=Session) == session
+        assert session.usage.cost == MOST_DOLLARS
+        assert session.usage.input_tokens == MOST_TOKENS
+        assert len(self.world.log.spent) == 3
 
     def test_over_a_restart(self) -> None:
         """The last total is known to the next server."""

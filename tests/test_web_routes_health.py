@@ -32,7 +32,7 @@ def test_healthy() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [{}, {"demo": True, "command": True}, {"claude": False, "demo": True}]
+    "found", [{}, {"demo": True, "command": True, "acp": True}, {"claude": False, "demo": True}]
 )
 def test_without_agents_it_is_degraded(found: dict[str, bool]) -> None:
     """If no agent but the demo is installed nothing much can be done, but the server is up."""

@@ -45,17 +45,17 @@ class BodyTable(Generic[Value]):
         """The statement that puts rows into it, as ``log/statements.py`` takes it."""
         columns = f"(session_id, id, {self.flag}, created_at, body)"
         return (
-            f"INSERT INTO {self.name}{columns} VALUES ",
+            f"INSERT INTO {self.name}{columns} VALUES ",  # noqa: S608
             "(?,?,?,?,?)",
             _REPLACING.format(flag=self.flag),
         )
 
     def flagged(self, connection: apsw.Connection) -> list[Value]:
         """All whose flag is set, oldest first."""
+        source = f"{self.name} INDEXED BY {self.name}_{self.flag} WHERE {self.flag}"
         [(bodies,)] = rows_of(
             connection,
-            f"SELECT {_BODIES} FROM (SELECT body FROM {self.name} INDEXED BY {self.name}_{self.flag}"  # noqa: S608
-            f" WHERE {self.flag} ORDER BY created_at, number)",
+            f"SELECT {_BODIES} FROM (SELECT body FROM {source} ORDER BY created_at, number)",  # noqa: S608
         )
         return decoded(self.decode, as_list(bodies))
 

@@ -25,6 +25,7 @@ from loki_twisted.log.interface import Bounds
 from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
+from loki_twisted.log.spending_sums import days_are_whole
 from loki_twisted.log.upgrading import upgrade
 from loki_twisted.model.errors import StorageRefused
 from loki_twisted.model.filters import EVERYTHING
@@ -266,6 +267,8 @@ def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
         raise Damaged(msg)
     if not records.totals_are_whole(connection):
         raise Damaged("it does not say how many tasks it has")
+    if not days_are_whole(connection):
+        raise Damaged("it does not say what was spent")
     if not holdings.spans_are_whole(connection):
         raise Damaged("its spans do not say what its blocks have")
 

@@ -20,9 +20,9 @@ Rules:
 - ``spendings`` has a row for each session, turn and model, to which amounts are added; ``at_ms`` is
   that of the first. The bits of ``origins`` are those of ``log/spending_rows.py``. What was spent
   has nothing to do with ``sessions``, and stays when one goes.
-- ``spending_days`` has the same for each session, model and day (since the Unix epoch). Triggers keep
-  it. Of its ``turns``, ``day_turns`` are those that no other row of that session and day counts, and
-  ``session_turns`` those that no other of that session counts; so each can be added up.
+- ``spending_days`` has the same for each session, model and day (since the Unix epoch). Triggers
+  keep it. Of its ``turns``, ``day_turns`` are those that no other row of that session and day
+  counts, and ``session_turns`` those that no other of that session does: so each can be added up.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
   cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a

@@ -3,6 +3,10 @@ What was spent, added up: a query on a connection.
 
 It is a single step of SQLite, for the reason that ``log/history.py`` gives, and therefore sees a
 single moment: the lines of a page, their number and the sum of all belong together.
+
+Measured over 1,000,000 lines of 100,000 sessions in a year, on one core: all of them in 0.35 to
+0.55 s, those of one of 20 projects in 0.03 to 0.1 s, of a week in 0.03 to 0.05 s, and of a session
+in 1 ms (``pytest tests/test_log_spending.py --full`` measures it).
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ _Values = Mapping[str, int | str | None]
 
 _DAY_MS: Final = 86_400_000
 
-# Without a limit of time there are far fewer rows to add up than lines. Rows are in the order of
-# their key, as far as that goes, and what is added up by that is not sorted.
+# Without a limit of time, days are added up and not lines, of which there are far more. Rows come in
+# the order of their key, and what is added up by how that begins is not sorted.
 _STATEMENT: Final = """
 WITH rows_of_whole AS NOT MATERIALIZED (SELECT * FROM {source_of_whole}),
 whole AS (
@@ -39,7 +43,7 @@ SELECT
     {total},
     CAST((SELECT {line} FROM whole) AS BLOB),
     CAST((SELECT json_group_array({line}) FROM (
-        SELECT * FROM groups ORDER BY {order} LIMIT :limit OFFSET :offset
+        SELECT * FROM groups ORDER BY {order} {limits}
     )) AS BLOB)
 """
 
@@ -53,10 +57,18 @@ _TOKENS: Final = (
 )
 _BY_COST: Final = f"cost DESC, {_TOKENS} DESC, key"
 
+_LIMITS: Final = "LIMIT :limit OFFSET :offset"
+_NEWEST_FIRST: Final = "at_ms DESC, session_id, turn DESC"
+
+# There are as many turns as lines, nearly: only those of the page are added up.
 _TURNS: Final = f"""
-    SELECT session_id || '/' || turn AS key, session_id, turn, min(at_ms) AS at_ms,
+    SELECT session_id || '/' || turn AS key, session_id, turn, page.at_ms AS at_ms,
         1 AS sessions, 1 AS turns, {_ADDED}
-    FROM lines GROUP BY session_id, turn
+    FROM (
+        SELECT session_id, turn, min(at_ms) AS at_ms FROM lines GROUP BY session_id, turn
+        ORDER BY {_NEWEST_FIRST} {_LIMITS}
+    ) AS page CROSS JOIN spendings AS line USING (session_id, turn)
+    WHERE {{in_time}} GROUP BY session_id, turn
 """  # noqa: S608
 _SESSIONS: Final = f"""
     SELECT session_id AS key, 1 AS sessions, {{turns}} AS turns, {_ADDED}
@@ -70,6 +82,7 @@ _OTHERS: Final = f"""
 """  # noqa: S608
 
 _DISTINCT: Final = "count(DISTINCT turn)"
+_OF_WHOLE: Final = "(SELECT {} FROM whole)"
 
 
 @attrs.frozen(slots=True)
@@ -83,6 +96,7 @@ class _Plan:
     :ivar turns: The column of ``spending_days`` that counts turns so that they can be added up.
     :ivar order: In which groups are listed.
     :ivar total: How many there are, where the sum of all knows it.
+    :ivar limits: What makes a page of them, if they are not only those of the page.
     """
 
     groups: str
@@ -91,17 +105,37 @@ class _Plan:
     turns: str = "session_turns"
     order: str = _BY_COST
     total: str | None = None
+    limits: str = _LIMITS
 
 
 _PLANS: Final[Mapping[Grouping, _Plan]] = {
-    Grouping.TURN: _Plan(_TURNS, order="at_ms DESC, session_id, turn DESC", total="turns"),
-    Grouping.SESSION: _Plan(_SESSIONS, total="sessions"),
+    Grouping.TURN: _Plan(_TURNS, order=_NEWEST_FIRST, total=_OF_WHOLE.format("turns"), limits=""),
+    Grouping.SESSION: _Plan(_SESSIONS, total=_OF_WHOLE.format("sessions")),
     # A session has one project and one provider.
     Grouping.PROJECT: _Plan(_OTHERS, "project_dir"),
     Grouping.PROVIDER: _Plan(_OTHERS, "provider"),
     Grouping.MODEL: _Plan(_OTHERS, "model", "session_id, model", "turns"),
     Grouping.DAY: _Plan(_OTHERS, "day", "session_id, day", "day_turns", "key DESC"),
 }
+
+
+_COUNTS: Final = ", ".join(f"sum({name})" for name in AMOUNTS if name != "cost")
+
+# Costs are not compared: they are added up in another order here.
+_ARE_WHOLE: Final = f"""
+SELECT NOT EXISTS (
+    SELECT session_id, model, at_ms / {_DAY_MS} AS day, count(*), {_BITS}, {_COUNTS}
+    FROM spendings GROUP BY session_id, model, day
+    EXCEPT
+    SELECT session_id, model, day, sum(turns), {_BITS}, {_COUNTS}
+    FROM spending_days GROUP BY session_id, model, day
+) AND (
+    SELECT (ifnull(sum(turns), 0), ifnull(sum(day_turns), 0), ifnull(sum(session_turns), 0))
+    = (SELECT count(*), count(DISTINCT session_id || '/' || turn || '/' || (at_ms / {_DAY_MS})),
+        count(DISTINCT session_id || '/' || turn) FROM spendings)
+    FROM spending_days
+)
+"""  # noqa: S608
 
 
 class _Added(msgspec.Struct, frozen=True, array_like=True):
@@ -135,12 +169,19 @@ def ledger(connection: apsw.Connection, query: LedgerQuery) -> LedgerPage:
     )
 
 
+def days_are_whole(connection: apsw.Connection) -> bool:
+    """Whether ``spending_days`` says what was spent. All of the ledger is looked at."""
+    [(are_whole,)] = rows_of(connection, _ARE_WHOLE)
+    return bool(are_whole)
+
+
 def _statement(query: LedgerQuery) -> tuple[str, _Values]:
     plan = _PLANS[query.by]
     is_of_days = query.since_ms is None and query.until_ms is None
     lines, whole = _source(query, "spendings"), _source(query, "spending_days")
     turns = f"sum({plan.turns})" if is_of_days else _DISTINCT
-    groups = plan.groups.format(key=plan.key, apart=plan.apart, turns=turns)
+    in_time = " AND ".join(f"line.{each}" for each in _in_time(query)) or "true"
+    groups = plan.groups.format(key=plan.key, apart=plan.apart, turns=turns, in_time=in_time)
     statement = _STATEMENT.format(
         source=whole if is_of_days and query.by is not Grouping.TURN else lines,
         day="" if is_of_days else f", at_ms / {_DAY_MS} AS day",
@@ -150,11 +191,10 @@ def _statement(query: LedgerQuery) -> tuple[str, _Values]:
         # What is counted by itself is made once.
         stored="MATERIALIZED" if plan.total is None else "NOT MATERIALIZED",
         groups=groups,
-        total=f"(SELECT {plan.total} FROM whole)"
-        if plan.total
-        else "(SELECT count(*) FROM groups)",
+        total=plan.total or "(SELECT count(*) FROM groups)",
         line=_LINE,
         order=plan.order,
+        limits=plan.limits,
     )
     return statement, {
         "session": query.session_id,
@@ -175,11 +215,10 @@ def _source(query: LedgerQuery, table: str) -> str:
             ("spenders.session_id = :session", query.session_id),
             ("project_dir = :project", query.project_dir),
             ("provider = :provider", query.provider),
-            ("at_ms >= :since", query.since_ms),
-            ("at_ms < :until", query.until_ms),
         )
         if value is not None
     ]
+    conditions += _in_time(query)
     joined = f"spenders CROSS JOIN {table} USING (session_id)"
     if query.session_id is not None:
         pass
@@ -188,6 +227,11 @@ def _source(query: LedgerQuery, table: str) -> str:
     elif query.project_dir is not None:
         joined = f"spenders INDEXED BY spenders_by_project {joined.removeprefix('spenders ')}"
     return f"{joined} WHERE {' AND '.join(conditions) or 'true'}"
+
+
+def _in_time(query: LedgerQuery) -> list[str]:
+    bounds = (("at_ms >= :since", query.since_ms), ("at_ms < :until", query.until_ms))
+    return [condition for condition, value in bounds if value is not None]
 
 
 def _line(added: _Added) -> LedgerLine:

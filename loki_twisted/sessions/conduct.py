@@ -36,7 +36,7 @@ from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.prices import estimated
-from loki_twisted.model.spending import NOTHING, CostOrigin, booked, plus
+from loki_twisted.model.spending import NOTHING, CostOrigin, booked, bounded, plus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.inbox import (
@@ -302,7 +302,7 @@ class Conduct:
         self._facts.append(of_message(str(status), settled))
 
     def _spend(self, spent: Spent) -> None:
-        amount, origin_of_it = spent.amount, spent.origin
+        amount, origin_of_it = bounded(spent.amount), spent.origin
         talk = self._talk
         if spent.counter is not None:
             before = talk.counters.get(spent.counter, NOTHING)
@@ -315,7 +315,7 @@ class Conduct:
             cost, origin_of_it = estimated(amount, model)
             amount = msgspec.structs.replace(amount, cost=cost)
         origin = worse_origin(talk.origin, origin_of_it)
-        total = plus(talk.spending, amount)
+        total = bounded(plus(talk.spending, amount))
         self.remember(spending=total, origin=origin)
         at_turn = attrs.evolve(self._state, talk=self._talk)
         entry = entry_of(at_turn, self._now_ms, amount, origin_of_it, model)

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
-from loki_twisted.agents.outputs import Freed, Output
+from loki_twisted.agents.outputs import Freed, Hindered, Output
 from loki_twisted.model.budget import Stage
 from loki_twisted.model.errors import Conflict, NotFound, StorageFailed, Unavailable
 from loki_twisted.model.events import Fact
@@ -105,8 +105,7 @@ class Conductor:
         if may_concern:
             outputs = self._masked(outputs)
         talk = self.record.state.talk
-        if talk.trouble is not None and any(map(_is_at_work, outputs)):
-            outputs.append(Freed())
+        outputs = _freed_by_work(outputs, is_hindered=talk.trouble is not None)
 
         def act(conduct: Conduct) -> None:
             conduct.take(outputs)
@@ -360,6 +359,21 @@ def _last_errors(known: Sequence[str], outputs: Iterable[Output]) -> tuple[str, 
     messages = (each.data.get("message") for each in outputs if type(each) is Fact)
     said = [each.strip()[:_ERROR_CHARACTERS] for each in messages if isinstance(each, str)]
     return (*known, *filter(None, said[-_ERROR_LINES:]))[-_ERROR_LINES:]
+
+
+def _freed_by_work(outputs: list[Output], *, is_hindered: bool) -> list[Output]:
+    """Say at each place where an agent that was hindered is at work that it gets on again."""
+    if not is_hindered and not any(type(each) is Hindered for each in outputs):
+        return outputs
+    said: list[Output] = []
+    for output in outputs:
+        if is_hindered and _is_at_work(output):
+            said.append(Freed())
+            is_hindered = False
+        elif isinstance(output, Hindered | Freed):
+            is_hindered = isinstance(output, Hindered)
+        said.append(output)
+    return said
 
 
 def _is_at_work(output: Output) -> bool:

@@ -18,7 +18,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import AgentCounts, ReasonCode, Session, SessionStatus, Usage
-from loki_twisted.model.spending import CostOrigin, Spending
+from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskStatus
 from loki_twisted.sessions.lifecycle import next_status
 from loki_twisted.sessions.outcome import (
@@ -256,9 +256,9 @@ def _after_metrics(usage: Usage, data: Mapping[str, Any]) -> Usage:
 
     def number(name: str, fallback: float) -> float:
         value: object = data.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             return fallback
-        return value
+        return min(value, MOST_DOLLARS if name == "cost" else MOST_TOKENS)
 
     origin = data.get("costOrigin")
     reported = CostOrigin.REPORTED if "cost" in data else usage.cost_origin

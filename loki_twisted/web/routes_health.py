@@ -21,7 +21,7 @@ from loki_twisted.web.operations import Reply, operation
 from loki_twisted.web.vitals import IVitals
 
 _TAG: Final = "health"
-_NEED_NOTHING: Final = frozenset({"demo", "command"})
+_NEED_NOTHING: Final = frozenset({"demo", "command", "acp"})
 """Providers that are there without any program of an agent."""
 _UNAVAILABLE: Final = 503
 _WAITING: Final = FINAL | {SessionStatus.QUEUED}

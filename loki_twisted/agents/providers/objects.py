@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.providers.cleaning import MAX_NAME, clean, cut
+from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut, cut
 from loki_twisted.agents.providers.words import maybe_level, maybe_status
 from loki_twisted.model.events import KIND_OF_TYPE, Fact
 from loki_twisted.model.tasks import TaskStatus
@@ -76,11 +76,13 @@ def maybe_tidy(value: Any) -> Any:
 
 def _tidy(value: Any, depth: int) -> Any:
     if isinstance(value, str):
-        return cut(clean(value))
+        return clean_and_cut(value)
     if isinstance(value, dict | list) and not depth:
         raise _TooDeep
     if isinstance(value, dict):
-        return {cut(clean(name), MAX_NAME): _tidy(part, depth - 1) for name, part in value.items()}
+        return {
+            clean_and_cut(name, MAX_NAME): _tidy(part, depth - 1) for name, part in value.items()
+        }
     if isinstance(value, list):
         return [_tidy(part, depth - 1) for part in value]
     if type(value) is int and not -_MAX_INTEGER < value < _MAX_INTEGER:
