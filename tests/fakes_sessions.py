@@ -345,8 +345,9 @@ class FakeDriver:
 
     ``<type> <phase or task>`` is that fact. ``ask <key>`` asks for a permission, ``ask <key> <ms>``
     for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``,
-    ``done`` and ``failed <words>`` are turns; it takes messages between them. ``total <cost> <tokens>`` is a
-    total of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
+    ``done`` and ``failed <words>`` are turns; it takes messages between them.
+    ``total <cost> <tokens>`` is a total
+    of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
     ``retrying`` are troubles. ``named <conversation>`` names it. ``end`` ends its input.
     """
 

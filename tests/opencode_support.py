@@ -32,11 +32,15 @@ TIMEOUT = 60
 STANDIN = Path(__file__).parent / "standins" / "opencode.py"
 
 
-def install(directory: Path) -> Path:
-    """Put the stand-in into a directory, as ``opencode``."""
+def install(directory: Path, how: str = "exec") -> Path:
+    """
+    Put the stand-in into a directory, as ``opencode``.
+
+    :param how: Stands before the call of it in a script.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     program = directory / "opencode"
-    program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, str(STANDIN)])} "$@"\n')
+    program.write_text(f'#!/bin/sh\n{how} {shlex.join([sys.executable, str(STANDIN)])} "$@"\n')
     program.chmod(0o755)
     return program
 
@@ -175,14 +179,16 @@ def play(
     prompt: str,
     environ: Mapping[str, str] | None = None,
     argv: Callable[[list[str]], list[str]] = list,
+    how: str = "exec",
     **request: Any,
 ) -> Iterator[Play]:
     """
     Start a provider with the stand-in, and make sure of its end.
 
     :param argv: Changes the command line.
+    :param how: See :func:`install`.
     """
-    path = f"{install(directory / 'bin').parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{install(directory / 'bin', how).parent}{os.pathsep}{os.environ['PATH']}"
     machine = Machine({**os.environ, "PATH": path, **(environ or {})})
     wanted = LaunchRequest(
         session_id="s1",

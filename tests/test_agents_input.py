@@ -86,7 +86,7 @@ class CrashTests(AgentCase):
         return done.returncode
 
     async def test_whenever_it_is_killed_the_agent_reads_everything_once(self) -> None:
-        """Servers that are killed one after the other, each a step later, lose and double nothing."""
+        """Servers that are killed in turn, each a step later, lose and double nothing."""
         await self.runner.start("session_1", plan("/bin/cat", accepts_input=True))
         await self.runner.detach()
         codes = {point: self.serve(point) for point in POINTS}

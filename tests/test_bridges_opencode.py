@@ -273,6 +273,15 @@ def test_the_stream_is_cut(tmp_path: Path) -> None:
     assert run.ends == [DONE]
 
 
+def test_the_turn_ends_while_it_is_read_again(tmp_path: Path) -> None:
+    """It is not taken for ended before all that it says is told."""
+    with opencode(tmp_path, "cutlate") as run:
+        assert run.finish() == 0
+    assert run.said == ["Before.", "After."]
+    assert costs(run) == [0.25]
+    assert run.ends == [DONE]
+
+
 def test_the_end_of_the_turn_is_missed(tmp_path: Path) -> None:
     """That it is idle is found out, and nothing hangs."""
     with opencode(tmp_path, "cutend") as run:
@@ -381,6 +390,22 @@ def test_what_the_user_says_is_on_no_command_line(tmp_path: Path) -> None:
     assert lines[-1].split(b"\0")[-4:] == [b"serve", b"--hostname=127.0.0.1", b"--port=0", b""]
 
 
+def test_a_script_that_starts_opencode(tmp_path: Path) -> None:
+    """Both end, and nothing is waited for in vain."""
+    with opencode(tmp_path, "plain", how="") as run:
+        assert run.finish() == 0
+    assert run.ends == [DONE]
+    assert [each for each in Path("/proc").iterdir() if lives_in(each, tmp_path)] == []
+
+
+def lives_in(process: Path, directory: Path) -> bool:
+    """Whether a process has a directory as its own."""
+    try:
+        return process.name.isdecimal() and (process / "cwd").readlink() == directory
+    except OSError:
+        return False
+
+
 def children(pid: int) -> list[str]:
     """The children of a process."""
     return (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split()
@@ -388,7 +413,8 @@ def children(pid: int) -> list[str]:
 
 def bridge(tmp_path: Path, *orders: dict[str, Any], program: str | None = None) -> list[Any]:
     """Give the bridge orders, and read what it says to its end."""
-    argv = [sys.executable, "-I", "-S", BRIDGE_PROGRAM, "60", program or install(tmp_path)]
+    argv = [sys.executable, "-I", "-S", BRIDGE_PROGRAM, "opencode", "60", "--"]
+    argv.append(program or str(install(tmp_path)))
     said = "".join(json.dumps(each) + "\n" for each in orders)
     done = subprocess.run(
         argv, input=said.encode(), capture_output=True, timeout=TIMEOUT, check=False

@@ -339,8 +339,10 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
             offset=1,
         ),
         "GET",
-        "/api/usage?by=day&sessionId=s&projectDir=/srv/p&provider=demo"
-        "&since=2026-11-01&until=2026-12-01&limit=2&offset=1",
+        (
+            "/api/usage?by=day&sessionId=s&projectDir=/srv/p&provider=demo"
+            "&since=2026-11-01&until=2026-12-01&limit=2&offset=1"
+        ),
         USAGE,
         wire.UsageReport,
     ),

@@ -14,9 +14,12 @@ from loki_twisted.agents.interface import IDriver, LaunchRequest, Messaging
 from loki_twisted.agents.outputs import (
     Asked,
     EndInput,
+    Freed,
+    Hindered,
     Output,
     Refused,
     Spent,
+    Trouble,
     TurnBegan,
     TurnEnded,
     Verdict,
@@ -175,6 +178,25 @@ def test_a_prompt_that_is_refused() -> None:
     refused, ended, _ = talk.hear(word("refused", id="m1", why="no such model", status=400))
     assert refused == Refused("m1", "no such model")
     assert ended == TurnEnded(Verdict.FAILED, "no such model")
+
+
+@pytest.mark.parametrize(
+    ("words", "trouble"),
+    [
+        ("Overloaded", Trouble.RETRYING),
+        ("Rate limit exceeded", Trouble.RATE_LIMITED),
+        ("Too Many Requests", Trouble.RATE_LIMITED),
+    ],
+)
+def test_why_it_is_held_up(words: str, trouble: Trouble) -> None:
+    """A limit has an end that is known; it goes on by itself, and that is taken back."""
+    talk = Talk(*ANSWERING)
+    assert talk.hear(status("retry", attempt=1, message=words, next=7)) == [
+        Hindered(trouble, words, 7)
+    ]
+    assert talk.hear(status("busy"), status("busy")) == [Freed()]
+    talk.hear(status("retry", attempt=2, message=words, next=9))
+    assert talk.hear(status("idle"))[0] == Freed()
 
 
 def test_an_error_before_it_begins() -> None:

@@ -28,7 +28,7 @@ _Values = Mapping[str, int | str | None]
 
 _DAY_MS: Final = 86_400_000
 
-# Without a limit of time, days are added up and not lines, of which there are far more. Rows come in
+# Without a limit of time, days are added up, not lines, of which there are far more. Rows come in
 # the order of their key, and what is added up by how that begins is not sorted.
 _STATEMENT: Final = """
 WITH rows_of_whole AS NOT MATERIALIZED (SELECT * FROM {source_of_whole}),

@@ -47,6 +47,7 @@ class World:
         self.listeners: list[queue.Queue[bytes | None]] = []
         self.may_listen = threading.Event()
         self.may_listen.set()
+        self.is_late, self.was_read = threading.Event(), threading.Event()
         self.turns: dict[str, Turn] = {}
         self._numbers = itertools.count(1)
 
@@ -357,6 +358,16 @@ class Turn:
         self.finish()
         threading.Timer(0.2, self.world.may_listen.set).start()
 
+    def cutlate(self, words: str) -> None:
+        """End while it is being read what was missed."""
+        self.say("Before.")
+        self.world.cut()
+        self.world.is_late.set()
+        self.world.may_listen.set()
+        self.world.was_read.wait(TIMEOUT)
+        self.say("After.")
+        self.finish()
+
     def large(self, words: str) -> None:
         """Have a tool give very much."""
         self.tool("bash", {"command": "cat"}, "line\n" * (LARGE // 5))
@@ -423,33 +434,49 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Read."""
-        world = self.world
         if not self.is_allowed():
             return
         match self.path.partition("?")[0].split("/")[1:]:
             case ["event"]:
                 self.stream()
             case ["session", "status"]:
-                self.answer(200, world.status)
-            case ["session", name] if name in world.sessions:
-                self.answer(200, world.sessions[name])
-            case ["session", name, "message"] if name in world.sessions:
-                self.answer(200, world.messages[name])
-            case ["session", name, "children"]:
-                kids = [each for each in world.sessions.values() if each.get("parentID") == name]
-                self.answer(200, kids)
-            case ["session", name, "todo"]:
-                self.answer(200, world.todos.get(name, []))
+                self.tell_status()
+            case ["session", name, *what]:
+                self.tell_session(name, *what)
             case [("permission" | "question") as word] if ODD != "old":
-                self.answer(
-                    200, [each for kind, each, _ in list(world.open.values()) if kind == word]
-                )
-            case ["session", name]:
-                self.answer(
-                    404, {"name": "NotFoundError", "data": {"message": f"no session {name}"}}
-                )
+                waiting = list(self.world.open.values())
+                self.answer(200, [each for kind, each, _ in waiting if kind == word])
             case _:
                 self.no_route()
+
+    def tell_status(self) -> None:
+        """Say who is at work."""
+        world = self.world
+        while world.was_read.is_set() and world.status:
+            time.sleep(0.01)
+        self.answer(200, world.status)
+
+    def tell_session(self, name: str, what: str = "") -> None:
+        """Say something of a session."""
+        world = self.world
+        if name not in world.sessions:
+            words = f"no session {name}"
+            self.answer(404, {"name": "NotFoundError", "data": {"message": words}})
+            return
+        told: dict[str, Callable[[], Any]] = {
+            "": lambda: world.sessions[name],
+            "message": lambda: world.messages[name],
+            "children": lambda: [
+                each for each in world.sessions.values() if each.get("parentID") == name
+            ],
+            "todo": lambda: world.todos.get(name, []),
+        }
+        if what not in told:
+            self.no_route()
+            return
+        self.answer(200, told[what]())
+        if what == "message" and world.is_late.is_set():
+            world.was_read.set()
 
     def do_POST(self) -> None:
         """Do."""

@@ -1,7 +1,8 @@
 """
 A server that does nothing but write to an agent, and is killed in the middle of that.
 
-``python sending_server.py ROOT POINT``: adopts the agent of ``session_1`` and sends it all messages,
+``python sending_server.py ROOT POINT``: adopts the agent of ``session_1`` and sends it all
+messages,
 each to its own place in the input, and then the end of its input. It is killed at the point, which
 is one of :data:`POINTS`, or ``never``.
 """

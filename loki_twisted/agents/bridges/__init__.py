@@ -17,6 +17,9 @@ its input      Orders: JSON objects, a line each.
 its end        Is that of the program: the same exit code, the same signal.
 =============  ==================================================================================
 
+That of opencode is another kind: it passes nothing on that a program prints, says all on its output
+itself, and speaks HTTP with the program (:mod:`.opencode`). It needs no key.
+
 The ``key`` is drawn anew in each run, and told in the first line, before the program is started:
 so nothing that a program prints, or a model has it print, is taken for a line of the bridge.
 """

@@ -34,7 +34,7 @@ class Program:
             self.pid = os.posix_spawn(
                 argv[0],
                 list(argv),
-                {**_own_environment(), **added},
+                {**own_environment(), **added},
                 file_actions=[(os.POSIX_SPAWN_DUP2, nothing, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)],
                 setsigmask=[],
                 setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
@@ -64,7 +64,7 @@ class Program:
         os.kill(self.pid, number)
 
 
-def _own_environment() -> dict[bytes, bytes]:
+def own_environment() -> dict[bytes, bytes]:
     """
     Our environment as we were given it.
 

@@ -94,19 +94,23 @@ class Voice:
                 self._write(self._waiting.pop(0))
 
     def _write(self, data: bytes | bytearray) -> None:
-        """
-        Write all of it. Where the disk is full, wait: the program waits with us.
+        write_all(self._descriptor, bytes(data))
 
-        :raises OSError: if it cannot be written for another reason.
-        """
-        rest = memoryview(bytes(data))
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                time.sleep(_FULL_SECONDS)
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """
+    Write all of it. Where the disk is full, wait: the program waits with us.
+
+    :raises OSError: if it cannot be written for another reason.
+    """
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            time.sleep(_FULL_SECONDS)
 
 
 def bounded(value: Any, most: int, depth: int) -> Any:

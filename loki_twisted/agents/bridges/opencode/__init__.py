@@ -1,10 +1,10 @@
 """
 The program before ``opencode serve``: lines on our side, HTTP and Server-Sent Events on the other.
 
-It is run as ``python -I -S opencode/__main__.py SECONDS PROGRAM ARGUMENT...`` in the place of the
-CLI, and imports the standard library alone. It starts ``PROGRAM serve`` on a port of loopback that
-only it knows the password of, and ends with it. What opencode prints goes to standard error
-unchanged. SECONDS is how long opencode may take to listen.
+It is run as ``python -I -S bridges/__main__.py opencode SECONDS -- PROGRAM ARGUMENT...`` in the
+place of the CLI, and imports the standard library alone. It starts ``PROGRAM serve`` on a port of
+loopback that only it knows the password of, and ends with it. What opencode prints goes to
+standard error unchanged. SECONDS is how long opencode may take to listen.
 
 An *order* is a JSON object on a line of standard input; ``do`` says which:
 
@@ -38,3 +38,7 @@ Each line of standard output is a JSON object; ``loki.bridge`` says which:
 The server of opencode is ours alone, so every session in it is ours or descends from it: the
 events of all of them are passed on.
 """
+
+from .program import main
+
+__all__ = ["main"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from typing import Any
+
+from ..voice import write_all
 
 
 class Mouth:
@@ -44,6 +45,4 @@ class Mouth:
                 self._put(line)
 
     def _put(self, line: str) -> None:
-        data = memoryview(line.encode("utf-8", "replace") + b"\n")
-        while data:
-            data = data[os.write(self._file, data) :]
+        write_all(self._file, line.encode("utf-8", "replace") + b"\n")

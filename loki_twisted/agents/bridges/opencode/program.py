@@ -36,14 +36,15 @@ class Over(Exception):
         self.ok = ok
 
 
-def main(ready_seconds: float, argv: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """
     Stand before one opencode.
 
-    :param ready_seconds: How long it may take to listen.
-    :param argv: The program of opencode, and what stands behind ``serve``.
+    :param arguments: How many seconds it may take to listen, ``--``, its program, and what stands
+        behind ``serve``.
     :returns: The exit code: 0 if it ended because it was to.
     """
+    seconds, _, *argv = arguments
     mouth = Mouth(1)
     notes: queue.Queue[tuple[str, Any]] = queue.Queue(_MOST_NOTES)
     try:
@@ -54,7 +55,7 @@ def main(ready_seconds: float, argv: Sequence[str]) -> int:
     threading.Thread(target=read_orders, args=(notes,), daemon=True).start()
     bridge = Bridge(mouth, notes, server)
     try:
-        over = bridge.run(ready_seconds)
+        over = bridge.run(float(seconds))
         bridge.close()
         mouth.say_last("ended", ok=over.ok, why=str(over))
     finally:

@@ -39,6 +39,8 @@ class Rereading:
 
     def read_all(self) -> None:
         """Tell where all sessions stand."""
+        # First of all: who is idle then has said all that is read after it.
+        statuses = self._read("session", "status")
         session = self._activity.session
         known = {session, *self._activity.busy}
         for name in sorted(known):
@@ -53,7 +55,7 @@ class Rereading:
         if todos:
             self._event("todo.updated", session, todos=todos)
         self._read_requests()
-        self._read_statuses(sorted(known))
+        self._tell_statuses(statuses, sorted(known))
 
     def _read_requests(self) -> None:
         """Tell what is open, and what is no longer."""
@@ -70,8 +72,7 @@ class Rereading:
                 if kind == word and name not in names:
                     self._event(f"{word}.{gone}", owner, requestID=name)
 
-    def _read_statuses(self, sessions: Sequence[str]) -> None:
-        statuses = self._read("session", "status")
+    def _tell_statuses(self, statuses: Any, sessions: Sequence[str]) -> None:
         if not isinstance(statuses, dict):
             self._mouth.say("gap", why="opencode does not say which sessions are at work")
             return

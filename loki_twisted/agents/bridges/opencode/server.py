@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ..program import own_environment
+from ..voice import write_all
 from .client import USER
 
 _GRACE_SECONDS = 5.0
@@ -38,24 +41,26 @@ class Server:
         self._process = subprocess.Popen(
             [argv[0], "serve", "--hostname=127.0.0.1", "--port=0", *argv[1:]],
             env={
-                **os.environ,
-                "OPENCODE_SERVER_USERNAME": USER,
-                "OPENCODE_SERVER_PASSWORD": self.password,
+                **own_environment(),
+                b"OPENCODE_SERVER_USERNAME": USER.encode(),
+                b"OPENCODE_SERVER_PASSWORD": self.password.encode(),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            process_group=0,  # What is installed may be a script that starts opencode.
         )
         self.has_ended = threading.Event()
         threading.Thread(target=self._forward, daemon=True).start()
         threading.Thread(target=self._wait, daemon=True).start()
 
     def end(self) -> None:
-        """End it: SIGTERM, after a grace SIGKILL."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-            if not self.has_ended.wait(_GRACE_SECONDS):
-                self._process.kill()
-                self.has_ended.wait(_GRACE_SECONDS)
+        """End it and what it is made of: SIGTERM, after a grace SIGKILL."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.has_ended.is_set():
+                return
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            self.has_ended.wait(_GRACE_SECONDS)
 
     def _wait(self) -> None:
         code = self._process.wait()
@@ -69,7 +74,7 @@ class Server:
         line = b""
         is_known = False
         while data := os.read(stdout.fileno(), _CHUNK):
-            _write_all(2, data)
+            write_all(2, data)
             if not is_known:
                 *lines, line = (line + data).split(b"\n")
                 found = next(filter(None, map(_LISTENING.search, lines)), None)
@@ -77,9 +82,3 @@ class Server:
                 if found is not None:
                     is_known = True
                     self._note("listening", int(found[1]))
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]

@@ -47,6 +47,7 @@ from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, 
 Reader = Callable[[State, Fields], Told | None]
 
 _SUB_AGENT: Final = re.compile(r"\s*\(@([\w-]{1,64}) subagent\)\s*$")
+_LIMIT: Final = re.compile(r"rate.?limit|too many requests|usage limit|quota", re.IGNORECASE)
 _NUMBERED: Final = re.compile(r"todo-[0-9]{1,9}")
 _MOST_TITLE: Final = 300
 _MOST_TODOS: Final = min(MOST_ENTRIES, 200)
@@ -117,7 +118,8 @@ def _read_status(state: State, properties: Fields) -> Told:
     if status.get("type") == "retry":
         words = text(status.get("message")) or "It tries again."
         until_ms = int(number_of(status.get("next"))) or None
-        hindered = Hindered(Trouble.RETRYING, words, until_ms)
+        trouble = Trouble.RATE_LIMITED if _LIMIT.search(words) else Trouble.RETRYING
+        hindered = Hindered(trouble, words, until_ms)
         return replaced(state, is_hindered=True), [*told, hindered]
     if state.is_hindered:
         return replaced(state, is_hindered=False), [*told, Freed()]

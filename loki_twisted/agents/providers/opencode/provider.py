@@ -35,9 +35,7 @@ from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
 
-BRIDGE_PROGRAM: Final = str(
-    Path(__file__).parents[2].joinpath("bridges", "opencode", "__main__.py")
-)
+BRIDGE_PROGRAM: Final = str(Path(__file__).parents[2].joinpath("bridges", "__main__.py"))
 
 READY_SECONDS: Final = 60
 """How long opencode may take to listen."""
@@ -73,7 +71,7 @@ class OpencodeProvider:
         program = self.program(machine)
         if program is None:
             raise not_installed(OPENCODE)
-        bridge = [machine.python, "-I", "-S", BRIDGE_PROGRAM, str(READY_SECONDS)]
+        bridge = [machine.python, "-I", "-S", BRIDGE_PROGRAM, OPENCODE, str(READY_SECONDS), "--"]
         return LaunchPlan(
             argv=[*bridge, program, *(["--print-logs"] if request.verbose else [])],
             env=machine.environment(request.session_id, _VARIABLES),
