@@ -39,10 +39,11 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
-from loki_twisted.sessions.launching import Launcher, LaunchPolicy
+from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.sessions.steering import Steerer
@@ -288,7 +289,7 @@ class Service(BaseService):
         await self.launcher.adopt_all()
         self._heartbeats.start()
         # What the state directory says at first may be much, and is told while we serve.
-        watched = [*self.launcher.policy.watched, *self.launcher.observed_at_work()]
+        watched = [*self.launcher.policy.watched, *self.launcher.supervisor.observed_at_work()]
         self._watch_projects(dict.fromkeys(watched))
         self._check.start(_CHECK_SECONDS, now=False)
 

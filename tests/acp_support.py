@@ -144,6 +144,10 @@ class Talk:
         """Give the driver a message of people."""
         return self._take(self.driver.say(message(text, number)))
 
+    def quiet(self) -> list[Output]:
+        """Let nothing come for a second."""
+        return self._take(self.driver.quiet())
+
     def ask(self, method: str, **params: Any) -> tuple[int, list[Output]]:
         """Ask for something; the id and what the driver made of it."""
         number = next(self._ids)
@@ -174,6 +178,7 @@ class Run:
     :ivar messages: Said whenever the driver is ready.
     :ivar interrupts_at: Whether to interrupt, seeing what was said so far; once.
     :ivar kills_at_end: Kill it once its input has ended, because it does not end by itself.
+    :ivar complains: See :class:`AcpDriver`.
     :ivar outputs: All that the driver said.
     :ivar code: Its exit code; below 0 where we killed it.
     """
@@ -184,6 +189,7 @@ class Run:
     messages: list[Message]
     interrupts_at: Callable[[Sequence[Output]], bool]
     kills_at_end: bool
+    complains: bool
     outputs: list[Output] = attrs.field(factory=list)
     code: int | None = None
 
@@ -191,7 +197,7 @@ class Run:
         """Let it run to its end."""
         argv = [sys.executable, "-I", str(STANDIN), self.manner]
         pipe = subprocess.PIPE
-        driver = AcpDriver(AGENT, self.request)
+        driver = self._driver("")
         with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -200,13 +206,19 @@ class Run:
             self._carry_out(process, driver, driver.begin())
             while line := process.stdout.readline():
                 (text,), _ = cut_lines(Cursor(), line, is_last=True, limit=driver.line_limit)
-                driver = AcpDriver(AGENT, self.request, driver.memory())
+                driver = self._driver(driver.memory())
                 self._carry_out(process, driver, driver.line("stdout", text))
+                if "available_commands_update" in text:
+                    # After that the stand-in says nothing by itself, when it was loaded.
+                    self._carry_out(process, driver, driver.quiet())
             for error in process.stderr.read().decode().splitlines():
                 self.outputs += driver.line("stderr", error)
             self.code = process.wait()
             guard.cancel()
         self.outputs += driver.ended()
+
+    def _driver(self, memory: str) -> AcpDriver:
+        return AcpDriver(AGENT, self.request, memory, complains=self.complains)
 
     def _carry_out(
         self, process: subprocess.Popen[bytes], driver: AcpDriver, outputs: Iterable[Output]
@@ -218,7 +230,7 @@ class Run:
             if isinstance(output, Write):
                 process.stdin.write(output.text.encode())
                 process.stdin.flush()
-            elif isinstance(output, EndInput):
+            elif isinstance(output, EndInput) and not self.messages:
                 process.stdin.close()
                 if self.kills_at_end:
                     process.kill()
@@ -227,11 +239,8 @@ class Run:
         if self.interrupts_at(self.outputs):
             self.interrupts_at = lambda _: False
             self._carry_out(process, driver, driver.interrupt())
-        elif driver.is_ready:
-            # What is wanted of it is said at once, so else it is quiet.
-            said = driver.say(self.messages.pop(0)) if self.messages else driver.quiet()
-            if said:
-                self._carry_out(process, driver, said)
+        elif driver.is_ready and self.messages:
+            self._carry_out(process, driver, driver.say(self.messages.pop(0)))
 
 
 def run_standin(
@@ -242,8 +251,9 @@ def run_standin(
     *,
     interrupts_at: Callable[[Sequence[Output]], bool] = lambda _: False,
     kills_at_end: bool = False,
+    complains: bool = False,
 ) -> Run:
     """Let the stand-in run to its end; see :class:`Run`."""
-    run = Run(manner, wanted, answers, list(messages), interrupts_at, kills_at_end)
+    run = Run(manner, wanted, answers, list(messages), interrupts_at, kills_at_end, complains)
     run.run()
     return run

@@ -104,6 +104,10 @@ class Desk:
         line = {"subtype": "success", "is_error": False, "result": "Done", "num_turns": 1}
         return self.line("result", **{**line, **fields})
 
+    def over(self, **fields: Any) -> list[Output]:
+        """Let it read the end of a turn, and nothing for a second."""
+        return self.result(**fields) + self.step("quiet")
+
     def asks(self, tool: str, request_id: str = "p1", **fields: Any) -> list[Output]:
         """Let it read a request for a permission."""
         request = {"subtype": "can_use_tool", "tool_name": tool, **fields}
@@ -136,7 +140,8 @@ def install(directory: Path) -> Machine:
 
 class Play:
     """
-    The stand-in and a driver, joined by pipes; both are real but for the time that passes.
+    The stand-in and a driver, joined by pipes; both are real but for the time that passes: behind a
+    turn a second of silence, or what it is to be waited for, takes none.
 
     :param directory: Where the stand-in runs.
     :param answers: What people answer; None is nothing.
@@ -197,8 +202,8 @@ class Play:
         self.outputs += outputs
         for output in outputs:
             self._take(output)
-        if of_type(outputs, TurnEnded) and of_type(outputs, Hindered):
-            self._do("wake")
+        if of_type(outputs, TurnEnded):
+            self._do("wake" if of_type(outputs, Hindered) else "quiet")
 
     def _take(self, output: Output) -> None:
         stdin = self._process.stdin

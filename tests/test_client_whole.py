@@ -82,7 +82,8 @@ async def test_orders_and_refusals(server: Server) -> None:
         assert refused.value.code == "SESSION_ALREADY_RUNNING"
         assert refused.value.details == {"sessionId": session_id}
 
-        wanted = EventFilter.of(session_id, ["session:*", "input:requested"])
+        steps = [f"session:{word}" for word in ("paused", "resumed", "stopped")]
+        wanted = EventFilter.of(session_id, [*steps, "input:requested"])
         async with client.events(wanted, after="earliest") as events:
             while (await events.__anext__()).type != "input:requested":
                 pass

@@ -118,6 +118,37 @@ def test_a_prompt_is_said_as_it_is(prompt: str) -> None:
     assert talk.last_request["params"]["prompt"] == [{"type": "text", "text": prompt}]
 
 
+def test_a_dry_run() -> None:
+    """The mode in which it only looks is chosen, before it is told anything."""
+    talk = Talk(dry_run=True)
+    modes = [{"id": "default"}, {"id": "plan"}]
+    talk.reply({})
+    told = talk.reply({"sessionId": SESSION, "modes": {"availableModes": modes}})
+    (choice,) = written_in(told)
+    assert choice["method"] == "session/set_mode"
+    assert choice["params"] == {"sessionId": SESSION, "modeId": "plan"}
+    assert talk.reply({})[0] == TurnBegan()
+
+
+@pytest.mark.parametrize("modes", [None, [], [{"id": "code"}, "plan"], {"id": "plan"}])
+def test_a_dry_run_of_an_agent_that_cannot_only_look(modes: Any) -> None:
+    """It is told nothing, and has failed."""
+    talk = Talk(dry_run=True)
+    talk.reply({})
+    told = talk.reply({"sessionId": SESSION, "modes": {"availableModes": modes}})
+    assert [each.verdict for each in turns_of(told)] == [Verdict.FAILED]
+    assert told[-1] == EndInput()
+
+
+def test_a_mode_that_is_refused() -> None:
+    """Then nothing is told to the agent either."""
+    talk = Talk(dry_run=True)
+    talk.reply({})
+    talk.reply({"sessionId": SESSION, "modes": {"availableModes": [{"id": "plan"}]}})
+    assert talk.fail(-32603, "no") == [TurnEnded(Verdict.FAILED, "no"), EndInput()]
+    assert [kind for kind, _ in facts_of(talk.driver.ended())] == ["agent:failed"]
+
+
 def test_a_document() -> None:
     """A PRD is named in the prompt."""
     talk = Talk(prompt="Do it", prd_path="/p/prd.md")
@@ -183,7 +214,7 @@ def test_one_that_resumes() -> None:
 
 
 def test_one_that_loads() -> None:
-    """What was said before is not told again, and what it had cost is not booked again."""
+    """What was said before is not told again, whether it comes before the answer or behind it."""
     talk = Talk(conversation=SESSION)
     (opening,) = written_in(talk.reply({"agentCapabilities": {"loadSession": True}}))
     assert opening["method"] == "session/load"
@@ -197,12 +228,13 @@ def test_one_that_loads() -> None:
         assert not outputs
     told = talk.reply({})
     assert [kind for kind, _ in facts_of(told)] == ["agent:spawned"]
+    # Some tell it only now, so the prompt waits until it is quiet.
+    assert not talk.say("Older")
+    assert not talk.driver.is_ready
+    assert talk.quiet()[0] == TurnBegan()
+    assert talk.last_request["method"] == "session/prompt"
     talk.say("New")
-    assert texts_of(talk.driver.quiet()) == ["New"]
-    (spent,) = spent_in(talk.update("usage_update", cost={"amount": 0.75, "currency": "USD"}))
-    assert spent == Spent(Spending(cost=0.25), CostOrigin.REPORTED, "cost")
-    (spent,) = spent_in(talk.update("usage_update", cost={"amount": 0.25, "currency": "USD"}))
-    assert spent.amount.cost == 0.25
+    assert texts_of(talk.quiet()) == ["New"]
 
 
 @pytest.mark.parametrize(
@@ -357,6 +389,16 @@ def test_what_a_tool_gave_before_its_end(talk: Talk) -> None:
     assert len(data["output"]) <= 1024
 
 
+def test_what_a_tool_gave_is_replaced(talk: Talk) -> None:
+    """A content that is empty takes the place of the one before."""
+    content = [{"type": "content", "content": {"type": "text", "text": "May I?"}}]
+    talk.update("tool_call", toolCallId="c1", title="x", status="pending", content=content)
+    told = facts_of(
+        talk.update("tool_call_update", toolCallId="c1", status="completed", content=[])
+    )
+    assert told[-1][1]["output"] == ""
+
+
 def test_large_changes_are_cut(talk: Talk) -> None:
     """A change to a file of a megabyte is told by its beginning."""
     content = [{"type": "diff", "path": "a", "oldText": "x" * 10**6, "newText": "y" * 10**6}]
@@ -435,12 +477,30 @@ def test_what_is_no_cost(talk: Talk, amount: Any) -> None:
             {"_meta": {"quota": {"token_count": {"input_tokens": 40, "output_tokens": 2}}}},
             Spending(input_tokens=40, output_tokens=2),
         ),
+        (
+            {"_meta": {"quota": {"token_count": {"input_tokens": 40}, "model_usage": "none"}}},
+            Spending(input_tokens=40),
+        ),
     ],
 )
 def test_tokens_of_a_turn(talk: Talk, result: dict[str, Any], spending: Spending) -> None:
     """They are those of the turn; those of the cache are counted once."""
     told = talk.reply({"stopReason": "end_turn", **result})
     assert spent_in(told) == [Spent(spending)]
+
+
+def test_tokens_of_models(talk: Talk) -> None:
+    """Where it is said which model took how many, that is told."""
+    usage = [
+        {"model": name, "token_count": {"input_tokens": number, "output_tokens": 1}}
+        for name, number in (("a", 40), ("b", 2))
+    ]
+    quota = {"token_count": {"input_tokens": 42, "output_tokens": 2}, "model_usage": usage}
+    told = talk.reply({"stopReason": "end_turn", "_meta": {"quota": quota}})
+    assert spent_in(told) == [
+        Spent(Spending(input_tokens=40, output_tokens=1), model="a"),
+        Spent(Spending(input_tokens=2, output_tokens=1), model="b"),
+    ]
 
 
 def test_tokens_of_an_agent_that_says_its_cost(talk: Talk) -> None:
@@ -466,12 +526,11 @@ def test_tokens_of_an_agent_that_says_its_cost(talk: Talk) -> None:
     ],
 )
 def test_the_end_of_a_turn(talk: Talk, stopped: Any, verdict: Verdict, words: str | None) -> None:
-    """Each reason has its verdict, and when nothing more is wanted the agent is told to end."""
+    """Each reason has its verdict, and then the agent is told to end."""
     talk.say("Last words")
     told = talk.reply({"stopReason": stopped})
     assert texts_of(told) == ["Last words"]
-    assert told[1:] == [TurnEnded(verdict, words)]
-    assert talk.driver.quiet() == [EndInput()]
+    assert told[1:] == [TurnEnded(verdict, words), EndInput()]
     word = "completed" if verdict is Verdict.DONE else "failed"
     assert [kind for kind, _ in facts_of(talk.driver.ended())] == [f"agent:{word}"]
     assert not talk.driver.ended()
@@ -480,7 +539,7 @@ def test_the_end_of_a_turn(talk: Talk, stopped: Any, verdict: Verdict, words: st
 def test_a_turn_that_went_wrong(talk: Talk) -> None:
     """What the agent says of it is the reason."""
     told = talk.fail(-32603, "Internal error", {"details": "overloaded"})
-    assert told == [TurnEnded(Verdict.FAILED, "Internal error: overloaded")]
+    assert told == [TurnEnded(Verdict.FAILED, "Internal error: overloaded"), EndInput()]
 
 
 def test_an_agent_that_ends_in_the_middle(talk: Talk) -> None:
@@ -510,17 +569,13 @@ def test_one_that_stays_takes_messages() -> None:
 
 
 def test_a_message_that_waits_is_still_taken() -> None:
-    """After the turn the agent is told to end, unless somebody wants more of it by then."""
+    """An agent that is told to end takes one all the same, and is told so again behind it."""
     talk = Talk()
     talk.open()
-    talk.reply({"stopReason": "end_turn"})
+    assert talk.reply({"stopReason": "end_turn"})[-1] == EndInput()
     assert talk.driver.is_ready
     assert talk.tell("More")[-1] == Taken("message_1")
-    assert not talk.driver.quiet()
-    talk.reply({"stopReason": "end_turn"})
-    assert talk.driver.quiet() == [EndInput()]
-    assert not talk.driver.is_ready
-    assert not talk.driver.quiet()
+    assert talk.reply({"stopReason": "end_turn"})[-1] == EndInput()
 
 
 # What it asks
@@ -565,6 +620,14 @@ def test_a_permission(talk: Talk) -> None:
         {"id": number, "result": {"outcome": {"outcome": "selected", "optionId": "always"}}}
     ]
     assert not talk.driver.answer(asked.key, answer("always"))
+
+
+def test_a_permission_that_is_titled_by_its_purpose(talk: Talk) -> None:
+    """What is to be run is part of the question."""
+    call = {"toolCallId": "c1", "title": "Tidy up", "rawInput": {"command": "rm -r build"}}
+    _, told = talk.ask_permission(toolCall=call)
+    (asked,) = asked_in(told)
+    assert asked.prompt == "Tidy up: rm -r build"
 
 
 def test_a_permission_that_cannot_be_denied(talk: Talk) -> None:
@@ -613,7 +676,6 @@ def test_an_interrupted_turn(talk: Talk) -> None:
     told = talk.reply({"stopReason": "cancelled"})
     # It is to stay, for what people want of it instead.
     assert told == [TurnEnded(Verdict.INTERRUPTED, "The turn was cancelled.")]
-    assert not talk.driver.quiet()
     assert talk.driver.is_ready
 
 

@@ -81,7 +81,7 @@ def test_what_they_are(name: str) -> None:
     [
         ("gemini", {}, ["--acp"]),
         ("gemini", {"model": "m"}, ["--acp", "--model=m"]),
-        ("gemini", {"dry_run": True}, ["--acp", "--approval-mode=plan"]),
+        ("gemini", {"dry_run": True}, ["--acp"]),
         ("goose", {"model": "m"}, ["acp"]),
         ("copilot", {"model": "m"}, ["--acp", "--model=m"]),
     ],

@@ -242,6 +242,17 @@ def test_an_answer_that_was_of_no_use(line: str) -> None:
     assert run.end() == TurnEnded(Verdict.FAILED, line)
 
 
+def test_a_login_that_nobody_can_do() -> None:
+    """It is not waited for, and the session has failed for that."""
+    run = Run()
+    log, write = run.report("oauth_flow_initiated", provider="openrouter")
+    assert log.type == "log:error"
+    assert order(write) == {"interrupt": True}
+    assert run.report("oauth_flow_initiated") == []
+    ended = run.end(1, interrupted=True)
+    assert ended == TurnEnded(Verdict.FAILED, log.data["message"])
+
+
 def test_a_process_that_ends_badly() -> None:
     """Whatever was answered before."""
     for fields, reason in (
@@ -345,6 +356,7 @@ OBJECTS = [
             ("message_send_starting", {}),
             ("message_send", ANSWERED),
             ("message_send_exception", {"exception": "x"}),
+            ("oauth_flow_initiated", {}),
             ("exit", {"reason": "x"}),
         )
     ),
@@ -399,6 +411,7 @@ def test_the_plan(tmp_path: Path) -> None:
     assert plan.argv[4:] == ["aider", place, "--", str(tmp_path / "aider"), *FIXED]
     assert plan.accepts_input
     assert plan.env["COLUMNS"] == "1000"
+    assert plan.env["BROWSER"] == "true"
     state = installed(tmp_path, XDG_STATE_HOME=str(tmp_path / "state"))
     argv = AiderProvider().plan(REQUEST, state).argv
     assert argv[5] == str(tmp_path / "state" / "loki_twisted" / "aider" / "s1")

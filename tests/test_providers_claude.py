@@ -151,10 +151,10 @@ def test_a_conversation_that_is_begun_anew() -> None:
 def test_the_input_ends_with_the_work() -> None:
     """Unless more is to come: then the agent is ready for it."""
     desk = Desk.at_work()
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE, EndInput()]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE, EndInput()]
     assert not desk.driver.is_ready
     desk = Desk.at_work(stays_open=True)
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE]
     assert desk.driver.is_ready
     assert desk.step("quiet") == []
 
@@ -164,18 +164,18 @@ def test_a_result_that_is_none_of_ours() -> None:
     desk = Desk(conversation="c1")
     desk.step("begin")
     desk.line("system", subtype="task_notification", task_id="b0", status="stopped")
-    assert of_type(desk.result(num_turns=0, result=""), TurnEnded, EndInput) == []
+    assert of_type(desk.over(num_turns=0, result=""), TurnEnded, EndInput) == []
     desk.line("system", subtype="init", session_id="c1")
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE, EndInput()]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE, EndInput()]
 
 
 def test_turns_that_are_queued() -> None:
     """The input stays open for them."""
     desk = Desk.at_work()
-    assert of_type(desk.result(queued_turn_count=1), EndInput) == []
+    assert of_type(desk.over(queued_turn_count=1), EndInput) == []
     assert not desk.driver.is_ready
     desk.line("system", subtype="init")
-    assert of_type(desk.result(), EndInput) == [EndInput()]
+    assert of_type(desk.over(), EndInput) == [EndInput()]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_turns_that_are_queued() -> None:
 )
 def test_reasons(fields: dict[str, Any], reason: str) -> None:
     """The first words that there are for it."""
-    outputs = Desk.at_work().result(**fields)
+    outputs = Desk.at_work().over(**fields)
     assert of_type(outputs, TurnEnded, EndInput) == [
         TurnEnded(Verdict.FAILED, reason),
         EndInput(),
@@ -257,10 +257,10 @@ def test_a_message_under_way() -> None:
     desk = Desk.at_work()
     assert desk.driver.takes_now
     desk.step("say", message("More", delivery=Delivery.NOW))
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE]
     assert desk.step("quiet") == []
     desk.line("user", isReplay=True, uuid=uuid_of("message_1"))
-    assert of_type(desk.result(), EndInput) == [EndInput()]
+    assert of_type(desk.over(), EndInput) == [EndInput()]
 
 
 def test_too_many_messages_under_way() -> None:
@@ -281,7 +281,7 @@ def test_the_input_waits_for_the_background() -> None:
     """Ending it would break that off; when it has ended without a turn, a second is enough."""
     desk = Desk.at_work()
     desk.line("system", subtype="task_started", task_id="b1", is_backgrounded=True)
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE]
     assert desk.step("quiet") == []
     desk.line("system", subtype="background_tasks_changed", tasks=[])
     assert desk.step("quiet") == [EndInput()]
@@ -301,7 +301,7 @@ def test_what_is_no_background_work(line: dict[str, Any]) -> None:
     """Parts of a turn, and what the agent does for itself, keep nothing open."""
     desk = Desk.at_work()
     desk.line("system", **line)
-    assert of_type(desk.result(), EndInput) == [EndInput()]
+    assert of_type(desk.over(), EndInput) == [EndInput()]
 
 
 @pytest.mark.parametrize(
@@ -314,25 +314,30 @@ def test_what_is_no_background_work(line: dict[str, Any]) -> None:
     ],
 )
 def test_ends_of_background_work(line: dict[str, Any]) -> None:
-    """Whichever line says it. A turn may begin by itself then, in which it may ask something."""
+    """Whichever line says it."""
     desk = Desk.at_work()
     desk.line("system", subtype="task_started", task_id="b1", is_backgrounded=True)
-    assert desk.step("quiet") == []
+    assert of_type(desk.over(), EndInput) == []
     desk.line("system", **line)
-    assert desk.step("quiet") == []
+    assert desk.step("quiet") == [EndInput()]
+
+
+def test_a_turn_that_begins_by_itself() -> None:
+    """Its input is not ended before it, because it may ask something."""
+    desk = Desk.at_work()
     assert of_type(desk.result(), EndInput) == []
-    other = Desk.at_work()
-    other.memory = desk.memory
-    assert other.step("quiet") == [EndInput()]
     assert of_type(desk.line("system", subtype="init"), TurnBegan) == [TurnBegan()]
-    assert of_type(desk.result(), EndInput) == [EndInput()]
+    assert desk.step("quiet") == []
+    desk.asks("Bash")
+    assert written(desk.step("answer", "p1#0", answer("allow")))
+    assert of_type(desk.over(), EndInput) == [EndInput()]
 
 
 def test_an_open_question_keeps_the_input_open() -> None:
     """Also where the turn is over: somebody may still answer."""
     desk = Desk.at_work()
     desk.asks("Bash")
-    assert of_type(desk.result(), EndInput) == []
+    assert of_type(desk.over(), EndInput) == []
     desk.step("answer", "p1#0", answer("deny"))
     assert desk.step("quiet") == [EndInput()]
 
@@ -359,7 +364,7 @@ def test_an_interruption_that_came_too_late() -> None:
     """The turn was done."""
     desk = Desk.at_work()
     desk.step("interrupt")
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE, EndInput()]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE, EndInput()]
 
 
 def limit(**info: Any) -> dict[str, Any]:
@@ -385,7 +390,17 @@ def test_a_limit() -> None:
     assert outputs[0] == Freed()
     assert written(outputs)[0]["type"] == "user"
     assert of_type(desk.say(text("On")), TurnBegan) == [TurnBegan()]
-    assert of_type(desk.result(), TurnEnded, EndInput) == [DONE, EndInput()]
+    assert of_type(desk.over(), TurnEnded, EndInput) == [DONE, EndInput()]
+
+
+def test_a_limit_that_ends_within_the_turn() -> None:
+    """The turn may fail all the same, and is taken up again then."""
+    desk = Desk.at_work()
+    desk.line("rate_limit_event", **limit())
+    assert desk.step("wake") == [Freed()]
+    outputs = desk.result(is_error=True)
+    assert of_type(outputs, Hindered, EndInput)[0].until_ms == UNTIL_MS
+    assert written(desk.step("wake"))[0]["type"] == "user"
 
 
 def test_a_limit_that_its_end_does_not_end() -> None:
@@ -396,7 +411,7 @@ def test_a_limit_that_its_end_does_not_end() -> None:
     desk.step("wake")
     (hindered,) = of_type(desk.line("rate_limit_event", **limit()), Hindered)
     assert hindered.until_ms is None
-    assert of_type(desk.result(is_error=True), EndInput) == [EndInput()]
+    assert of_type(desk.over(is_error=True), EndInput) == [EndInput()]
 
 
 @pytest.mark.parametrize("end", [None, "soon", -1, 0, True, 1e300, [1]])
@@ -405,7 +420,7 @@ def test_a_limit_without_an_end(end: Any) -> None:
     desk = Desk.at_work()
     (hindered,) = of_type(desk.line("rate_limit_event", **limit(resetsAt=end)), Hindered)
     assert hindered.until_ms is None
-    assert of_type(desk.result(is_error=True), EndInput) == [EndInput()]
+    assert of_type(desk.over(is_error=True), EndInput) == [EndInput()]
 
 
 @pytest.mark.parametrize(

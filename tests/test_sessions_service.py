@@ -36,8 +36,9 @@ from loki_twisted.model.tasks import Task, TaskQuery, TaskStatus
 from loki_twisted.model.wire import StartOptions, StartSession
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.interface import ISessions, SessionQuery
-from loki_twisted.sessions.launching import Launcher, LaunchPolicy
+from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.service import SessionService

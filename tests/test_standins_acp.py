@@ -214,14 +214,13 @@ def test_several_turns() -> None:
     assert taken == ["message_1", "message_2", "message_3"]
 
 
-@pytest.mark.parametrize("manner", ["plain", "resuming"])
+@pytest.mark.parametrize("manner", ["plain", "late", "resuming"])
 def test_a_conversation_that_is_continued(manner: str) -> None:
-    """Nothing of what was said before is told again, nor booked again where it is told."""
+    """Nothing of what was said before is told again; totals are those of the conversation."""
     run = run_standin(manner, request(prompt="spend", conversation=SESSION))
     assert Conversation(SESSION) in run.outputs
     assert [kind for kind, _ in facts_of(run.outputs)] == ["agent:spawned", "agent:completed"]
-    costs = [0.25, 1.0] if manner == "plain" else [0.75, 1.5]
-    assert [each.amount.cost for each in spent_in(run.outputs)] == [*costs, 0.0]
+    assert [each.amount.cost for each in spent_in(run.outputs)] == [0.28, 1.03, 0.0]
     assert spent_in(run.outputs)[-1].amount.tokens == 42
 
 
@@ -267,6 +266,21 @@ def test_a_line_of_30_mb() -> None:
     assert verdict_of(run.outputs) is Verdict.DONE
     (result,) = texts_of(run.outputs, "tool_result")
     assert MAX_TEXT - 64 < len(result) <= MAX_TEXT
+
+
+def test_a_dry_run() -> None:
+    """The agent is in a mode in which it only looks, before it is told anything."""
+    run = run_standin("plain", request(prompt="mode", dry_run=True))
+    assert texts_of(run.outputs) == ["mode plan"]
+
+
+@pytest.mark.parametrize("complains", [True, False])
+def test_an_agent_that_says_its_errors_in_words(complains: bool) -> None:
+    """Its turn has failed, where it is known to do that."""
+    run = run_standin("plain", request(prompt="complain"), complains=complains)
+    (ended,) = turns_of(run.outputs)
+    wanted = TurnEnded(Verdict.FAILED, "no route to model") if complains else None
+    assert ended == (wanted or TurnEnded(Verdict.DONE))
 
 
 def test_what_is_not_offered() -> None:

@@ -296,7 +296,7 @@ def test_a_line_of_30_mb(tmp_path: Path) -> None:
         for each in facts(run.outputs, "agent:output")
         if each.data["kind"] == "tool_result"
     )
-    assert told["output"].endswith("[cut, 31457280 characters in all]")
+    assert told["output"].endswith("[cut, 31457280 bytes in all]")
     assert len(told["output"]) < 65_536
     assert of_type(run.outputs, TurnEnded) == [DONE]
 

@@ -47,18 +47,18 @@ def test_kill_9_again_and_again(tmp_path: Path, is_full: bool) -> None:
     stop.touch()
     with Server(tmp_path) as server:
         events = server.until_end(ids[0])
-        _check_lines(events)
+        check_lines(events)
         assert events[-1].data["exitCode"] == 128 + signal.SIGKILL
         for session_id in ids[1:]:
             events = server.until_end(session_id)
-            last = _check_lines(events)
+            last = check_lines(events)
             assert events[-1].type == "session:failed"
             assert events[-1].data["exitCode"] == 7
             assert last > 2 * wanted
-        _check_history(server)
+        check_history(server)
 
 
-def _check_lines(events: list[StreamEvent]) -> int:
+def check_lines(events: list[StreamEvent]) -> int:
     """Each stream's lines are there once, in order, between one start and one end."""
     counted = [e.data["message"] for e in events if e.type == "log:info"]
     assert counted == [f"count {n}" for n in range(1, len(counted) + 1)]
@@ -72,7 +72,7 @@ def _check_lines(events: list[StreamEvent]) -> int:
     return len(counted)
 
 
-def _check_history(server: Server) -> None:
+def check_history(server: Server) -> None:
     """The numbers of all events are consecutive, from 1."""
     numbers = [told.number for told in history(server)]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -21,24 +21,19 @@ from loki_twisted.agents.interface import IAgent
 from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords
 from loki_twisted.model.errors import SessionNotFound
 from loki_twisted.model.events import Fact
-from loki_twisted.model.inputs import Input
-from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
-from loki_twisted.model.tasks import Task, TaskQuery
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.overview import Overview, overview_of
-from loki_twisted.sessions.rows import NO_ROWS, Rows, entries_between
+from loki_twisted.sessions.rows import NO_ROWS, Rows
 from loki_twisted.sessions.state import SessionState, with_status
-from loki_twisted.sessions.talk import SILENCE, TALK_CURSOR, Talk, talk_from_text
+from loki_twisted.sessions.stored import batch_of, stored_states
+from loki_twisted.sessions.talk import SILENCE, Talk
 
 if TYPE_CHECKING:
     from loki_twisted.sessions.conductor import Conductor
 
-_AGENTS_CURSOR = "agents"
 _DELETED_CURSOR = "deleted:"
-_TASKS_AT_ONCE = 2_000
-"""How many rows of tasks are read at once: decoding them holds up every thread."""
 
 
 @attrs.define(eq=False)
@@ -126,37 +121,14 @@ class SessionBook:
 
     async def load(self) -> None:
         """Read every session from disk."""
-        tasks: dict[str, dict[str, Task]] = {}
-        count, total = 0, 1
-        while count < total:
-            page = await self._rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE, offset=count))
-            count, total = count + len(page.tasks), page.total
-            for task in page.tasks:
-                tasks.setdefault(task.session_id, {})[task.id] = task
         cursors = await self._rows.cursors("")
         self._deleted = {
             name.removeprefix(_DELETED_CURSOR)
             for name in cursors
             if name.startswith(_DELETED_CURSOR)
         }
-        inputs: dict[str, dict[str, Input]] = {}
-        for each in await self._rows.open_inputs():
-            inputs.setdefault(each.session_id, {})[each.id] = each
-        messages: dict[str, list[Message]] = {}
-        for message in await self._rows.queued_messages():
-            messages.setdefault(message.session_id, []).append(message)
-        for session in await self._rows.sessions():
-            agents = cursors.get(f"{session.id}/{_AGENTS_CURSOR}")
-            talk = cursors.get(f"{session.id}/{TALK_CURSOR}")
-            state = SessionState(
-                session,
-                tasks.get(session.id, {}),
-                msgspec.json.decode(agents, type=dict[str, str]) if agents else {},
-                inputs.get(session.id, {}),
-                tuple(messages.get(session.id, ())),
-                talk_from_text(talk) if talk else SILENCE,
-            )
-            self._records[session.id] = Record(state, committed=state)
+        for state in await stored_states(self._rows, cursors):
+            self._records[state.session.id] = Record(state, committed=state)
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:
@@ -234,27 +206,7 @@ class SessionBook:
         if state.session != before.session or is_new:
             session = msgspec.structs.replace(state.session, updated_at=iso_from_ms(now_ms))
             state = attrs.evolve(state, session=session)
-        stored = dict(cursors or {})
-        if state.active_agents != before.active_agents:
-            stored[f"{record.id}/{_AGENTS_CURSOR}"] = msgspec.json.encode(
-                state.active_agents
-            ).decode()
-        if state.talk != before.talk:
-            stored[f"{record.id}/{TALK_CURSOR}"] = state.talk.as_text()
-        changed, gone = _task_rows(before.tasks, state.tasks)
-        batch = Batch(
-            session_id=record.id,
-            at_ms=now_ms,
-            facts=facts,
-            session=state.session if is_new or state.session != before.session else None,
-            tasks=changed,
-            removed_tasks=gone,
-            cursors=stored,
-            inputs=rows.inputs,
-            messages=rows.messages,
-            spent=rows.spent or entries_between(before, state, now_ms),
-            done_once=rows.done_once,
-        )
+        batch = batch_of(before, state, now_ms, facts, cursors or {}, rows, is_new=is_new)
         record.state = state
         record.in_flight += 1
         done: Deferred[Bounds] = self._log.append(batch)
@@ -321,16 +273,3 @@ class SessionBook:
         return self._log.append(
             Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
         )
-
-
-def _task_rows(
-    before: Mapping[str, Task], after: Mapping[str, Task]
-) -> tuple[list[Task], list[str]]:
-    if before is after:
-        return [], []
-    changed = [
-        task
-        for name, task in after.items()
-        if (known := before.get(name)) is not task and known != task
-    ]
-    return changed, [name for name in before if name not in after]

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from loki_twisted.agents.interface import IDriver
 from loki_twisted.model.budget import Budget
 from loki_twisted.model.redaction import Redactor
+from loki_twisted.sessions.allowance import UNLIMITED
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import UNLIMITED
 from loki_twisted.sessions.inbox import InputPolicy
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.state.interface import RunEnding

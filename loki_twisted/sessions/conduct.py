@@ -7,7 +7,7 @@ them. The shell around it is ``sessions/conductor.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -30,7 +30,7 @@ from loki_twisted.agents.outputs import (
     Withdrawn,
     Write,
 )
-from loki_twisted.model.budget import Alarm, Budget, Stage, judged
+from loki_twisted.model.budget import Budget, Stage
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
@@ -38,6 +38,8 @@ from loki_twisted.model.messages import Delivery, Message, MessageStatus
 from loki_twisted.model.prices import estimated
 from loki_twisted.model.spending import NOTHING, CostOrigin, booked, bounded, plus
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.allowance import UNLIMITED, with_standing
+from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.inbox import (
     POLICY,
@@ -49,12 +51,10 @@ from loki_twisted.sessions.inbox import (
     opened,
     withdrawn,
 )
-from loki_twisted.sessions.rows import NO_ROWS, Rows, entry_of
-from loki_twisted.sessions.state import SessionState, after_facts, spending_of
+from loki_twisted.sessions.rows import Rows, entry_of
+from loki_twisted.sessions.state import SessionState, after_facts
 from loki_twisted.sessions.talk import worse_origin
 from loki_twisted.sessions.words import of_alarm, of_message, of_spending
-
-UNLIMITED: Final = Budget()
 
 MOST_OPEN: Final = 200
 """So many inputs of a session may be open; when there are more, the oldest is denied."""
@@ -62,21 +62,6 @@ MOST_OPEN: Final = 200
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
 
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
-
-
-@attrs.frozen(slots=True)
-class Change:
-    """
-    A change of a session, to be committed as a whole.
-
-    :ivar facts: The events, in order.
-    :ivar over: Which limit of its budget it has reached by that, in words.
-    """
-
-    state: SessionState
-    facts: Sequence[Fact]
-    rows: Rows = NO_ROWS
-    over: str | None = None
 
 
 class Conduct:
@@ -190,7 +175,7 @@ class Conduct:
         state = attrs.evolve(
             state, session=session, inputs=self._inputs, messages=self._messages, talk=self._talk
         )
-        state, alarms = _with_standing(state, self._budget)
+        state, alarms = with_standing(state, self._budget)
         state, told = with_condition(state)
         opened_now = [each for name, each in self._inputs.items() if name not in before.inputs]
         rows = Rows(
@@ -336,12 +321,3 @@ class Conduct:
         Hindered: _hinder,
         Freed: _free,
     }
-
-
-def _with_standing(state: SessionState, budget: Budget) -> tuple[SessionState, Sequence[Alarm]]:
-    """See how near a session is to the limits of its budget."""
-    if budget is UNLIMITED:
-        return state, ()
-    standing, alarms = judged(budget, spending_of(state.session.usage), state.talk.standing)
-    talk = msgspec.structs.replace(state.talk, standing=standing)
-    return attrs.evolve(state, talk=talk), alarms

@@ -20,18 +20,21 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
-from loki_twisted.agents.outputs import Freed, Hindered, Output
+from loki_twisted.agents.outputs import Freed, Output
 from loki_twisted.model.budget import Stage
-from loki_twisted.model.errors import Conflict, NotFound, StorageFailed, Unavailable
+from loki_twisted.model.errors import Conflict, NotFound
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
 from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
-from loki_twisted.sessions.conduct import Change, Conduct
+from loki_twisted.sessions.conduct import Conduct
+from loki_twisted.sessions.dictation import Dictation
 from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.hearing import freed_by_work, last_errors
 from loki_twisted.sessions.inbox import check_answer, check_repeated
 from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Marks, Moment, due, waits
@@ -40,8 +43,6 @@ from loki_twisted.sessions.state import SessionState, after_end
 _log = Logger()
 
 _RETRY_SECONDS: Final = 1.0
-_ERROR_LINES: Final = 5
-_ERROR_CHARACTERS: Final = 300
 
 
 @implementer(IAgentListener)
@@ -52,7 +53,7 @@ class Conductor:
         self.record = record
         self._with = circumstances
         self._driver: IDriver | None = None
-        self._written = 0
+        self._dictation = Dictation(record, circumstances.reactor)
         self._settled: dict[str, Input] = {}
         self._marks = Marks(circumstances.reactor.seconds())
         self._next: IDelayedCall | None = None
@@ -87,7 +88,7 @@ class Conductor:
     def go_on(self) -> None:
         """Go on with an agent: write what is still to be written, and see what is due."""
         self._heard()
-        self._flush()
+        self._dictation.write()
         self._arrange()
         standing = self.record.state.talk.standing
         if Stage.OVER in (standing.cost, standing.tokens):
@@ -105,13 +106,13 @@ class Conductor:
         if may_concern:
             outputs = self._masked(outputs)
         talk = self.record.state.talk
-        outputs = _freed_by_work(outputs, is_hindered=talk.trouble is not None)
+        outputs = freed_by_work(outputs, is_hindered=talk.trouble is not None)
 
         def act(conduct: Conduct) -> None:
             conduct.take(outputs)
             conduct.remember(is_stalled=False)
             if stream == "stderr":
-                conduct.remember(errors=_last_errors(talk.errors, outputs))
+                conduct.remember(errors=last_errors(talk.errors, outputs))
 
         self._heard()
         return self._change(act, cursors=cursors)
@@ -231,7 +232,7 @@ class Conductor:
             self.driver,
             self._with.budget,
         )
-        conduct.remember(outbox=state.talk.outbox.behind(self._written))
+        conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
         return conduct
 
     def _change(
@@ -262,32 +263,13 @@ class Conductor:
         return done
 
     def _stored(self, session: Session) -> Session:
-        self._flush()
+        self._dictation.write()
         self._arrange()
         return session
 
     def _not_stored(self, failure: Failure) -> Failure:
         self._driver = None
         return failure
-
-    def _flush(self) -> None:
-        """Write to the agent what is on disk for it."""
-        agent, committed = self.record.agent, self.record.committed
-        if agent is None or committed is None:
-            return
-        talk = committed.talk
-        outbox = talk.outbox
-        try:
-            if outbox.text and outbox.offset + len(outbox.data) > self._written:
-                self._written = agent.send(outbox.data, outbox.offset)
-            if talk.input_ends:
-                agent.end_input()
-        except (Unavailable, Conflict) as error:
-            # It has ended, or is about to: that is told in its own time.
-            _log.info("{id} takes nothing: {error}", id=self.record.id, error=str(error))
-        except StorageFailed as error:
-            _log.warn("{id} is told later: {error}", id=self.record.id, error=str(error))
-            self._with.reactor.callLater(_RETRY_SECONDS, self._flush)
 
     # Moments
 
@@ -352,29 +334,3 @@ class Conductor:
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]
-
-
-def _last_errors(known: Sequence[str], outputs: Iterable[Output]) -> tuple[str, ...]:
-    """The last lines of standard error that say something, as they were told."""
-    messages = (each.data.get("message") for each in outputs if type(each) is Fact)
-    said = [each.strip()[:_ERROR_CHARACTERS] for each in messages if isinstance(each, str)]
-    return (*known, *filter(None, said[-_ERROR_LINES:]))[-_ERROR_LINES:]
-
-
-def _freed_by_work(outputs: list[Output], *, is_hindered: bool) -> list[Output]:
-    """Say at each place where an agent that was hindered is at work that it gets on again."""
-    if not is_hindered and not any(type(each) is Hindered for each in outputs):
-        return outputs
-    said: list[Output] = []
-    for output in outputs:
-        if is_hindered and _is_at_work(output):
-            said.append(Freed())
-            is_hindered = False
-        elif isinstance(output, Hindered | Freed):
-            is_hindered = isinstance(output, Hindered)
-        said.append(output)
-    return said
-
-
-def _is_at_work(output: Output) -> bool:
-    return type(output) is Fact and output.type == "agent:output"

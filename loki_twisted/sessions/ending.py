@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.conduct import Change
+from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState
 

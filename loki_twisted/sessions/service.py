@@ -108,7 +108,7 @@ class SessionService:
     async def _stop(self, session_id: str) -> Session:
         record = self._book.get(session_id)
         if record.is_ours:
-            return await self._launcher.stop(record)
+            return await self._launcher.supervisor.stop(record)
         return await self._launcher.steerer.stop(record)
 
     def pause(self, session_id: str) -> Deferred[Session]:

@@ -1,7 +1,8 @@
 """
 An agent that speaks the Agent Client Protocol: ``python acp_agent.py MANNER [ARGUMENT ...]``.
 
-The manner says how it begins: ``plain`` can load sessions, ``resuming`` can resume them too,
+The manner says how it begins: ``plain`` can load sessions, ``late`` tells what was said before only
+when it has answered, ``resuming`` can resume them too,
 ``forgetful`` neither; ``locked`` wants a login, ``future`` speaks another version, ``mute`` ends
 without an answer. What it does in a turn is the first word of the prompt, a function of that name
 below. It ends with the end of its input.
@@ -18,7 +19,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
 KNOWN_SESSION: Final = "sess-1"
-COST_BEFORE: Final = 0.5
+COST_BEFORE: Final = 0.03
+"""US dollars that a plain turn costs."""
+
 HUGE: Final = 30 * 1024 * 1024
 
 OPTIONS: Final = [
@@ -29,6 +32,9 @@ OPTIONS: Final = [
 ]
 
 _numbers = itertools.count(100)
+
+modes = ["default"]
+"""All modes that it was in, the newest last."""
 
 stays = threading.Event()
 """Whether it stays when its input has ended."""
@@ -153,7 +159,7 @@ def plain(_: str) -> dict[str, Any]:
     call("c3", status="failed", content=[{"type": "terminal", "terminalId": "t1"}])
     update("usage_update", used=1000, size=200_000, cost={"amount": 0.02, "currency": "USD"})
     say("It is done.")
-    update("usage_update", used=1200, size=200_000, cost={"amount": 0.03, "currency": "USD"})
+    update("usage_update", used=1200, size=200_000, cost={"amount": COST_BEFORE, "currency": "USD"})
     usage = {
         "totalTokens": 150,
         "inputTokens": 100,
@@ -286,6 +292,17 @@ def broken(_: str) -> dict[str, Any]:
     raise ConnectionError("the model is overloaded")
 
 
+def mode(_: str) -> dict[str, Any]:
+    say(f"mode {modes[-1]}")
+    return {"stopReason": "end_turn"}
+
+
+def complain(_: str) -> dict[str, Any]:
+    update("agent_message_chunk", content={"type": "text", "text": "Error: no route to model"})
+    update("usage_update", used=1, size=2)
+    return {"stopReason": "end_turn"}
+
+
 def euros(_: str) -> dict[str, Any]:
     for amount in (1, 2):
         update("usage_update", used=1, size=2, cost={"amount": amount, "currency": "EUR"})
@@ -303,7 +320,7 @@ TURNS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     each.__name__: each
     for each in (
         *(plain, permit, two, form, withdraw, wait, ask_two_and_wait, refuse, tokens, requests),
-        *(crash, stay, noise, huge, files, broken, euros, spend),
+        *(crash, stay, noise, huge, files, broken, euros, spend, mode, complain),
     )
 }
 
@@ -322,14 +339,19 @@ def prompted(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(params: dict[str, Any]) -> dict[str, Any]:
-    """Tell all that was said, and go on from there."""
-    resume(params)
+    """Go on from what was said, and tell all of it."""
+    if sys.argv[1] != "late":
+        tell_history()
+    return resume(params)
+
+
+def tell_history() -> None:
+    """Tell what was said."""
     update("user_message_chunk", content={"type": "text", "text": "What I said before"})
     say("What I answered before.\n\n")
     update("tool_call", toolCallId="c1", title="Old", kind="read", status="completed")
     update("plan", entries=[{"content": "Old", "priority": "low", "status": "completed"}])
     update("usage_update", used=1, size=2, cost={"amount": COST_BEFORE, "currency": "USD"})
-    return {}
 
 
 def resume(params: dict[str, Any]) -> dict[str, Any]:
@@ -361,7 +383,18 @@ def opened(params: dict[str, Any]) -> dict[str, Any]:
     """Begin a session."""
     assert params["mcpServers"] == []
     assert params["cwd"].startswith("/")
-    return {"sessionId": KNOWN_SESSION, "models": {"currentModelId": "model-1"}}
+    modes = [{"id": "default", "name": "Default"}, {"id": "plan", "name": "Plan"}]
+    return {
+        "sessionId": KNOWN_SESSION,
+        "models": {"currentModelId": "model-1"},
+        "modes": {"currentModeId": "default", "availableModes": modes},
+    }
+
+
+def change_mode(params: dict[str, Any]) -> dict[str, Any]:
+    """Take on another mode."""
+    modes.append(params["modeId"])
+    return {}
 
 
 def main() -> int:
@@ -373,6 +406,7 @@ def main() -> int:
         "session/load": load,
         "session/resume": resume,
         "session/prompt": prompted,
+        "session/set_mode": change_mode,
     }
     while True:
         message = receive()
@@ -389,6 +423,10 @@ def main() -> int:
             send(id=message["id"], error=error)
         else:
             send(id=message["id"], result=result)
+            if message["method"] == "session/load":
+                if manner == "late":
+                    tell_history()
+                update("available_commands_update", availableCommands=[])
 
 
 if __name__ == "__main__":

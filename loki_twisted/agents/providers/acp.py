@@ -3,7 +3,7 @@ The driver of any agent that speaks the Agent Client Protocol on its standard st
 
 It greets the agent, opens a session or goes on with one, and says the prompt. What the agent
 reports meanwhile is read by ``acp_lines.py``, what it asks by ``acp_asking.py``. The answer to a
-prompt ends the turn. When nobody wants more of it, the agent's input ends, and with that the agent.
+prompt ends the turn. Then the agent's input ends, unless it is to stay, and with that the agent.
 
 We offer it neither our files nor terminals: it has its own. Whatever else it wants is refused, so
 that it never waits for us.
@@ -20,6 +20,7 @@ from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,
+    Output,
     Outputs,
     Taken,
     TurnBegan,
@@ -32,12 +33,14 @@ from loki_twisted.agents.providers.acp_lines import (
     US_DOLLARS,
     Told,
     behind_text,
-    read_replayed,
     read_update,
+    told_of_end,
     told_of_held,
+    told_of_unknown,
 )
 from loki_twisted.agents.providers.acp_opening import (
     GREETING,
+    ONLY_LOOKING,
     Refusal,
     opened_as,
     opening_of,
@@ -45,36 +48,24 @@ from loki_twisted.agents.providers.acp_opening import (
     words_of,
 )
 from loki_twisted.agents.providers.acp_state import (
-    AT_WORK,
     NO_STATE,
     READY,
+    REPLAYING,
     Stage,
     State,
     with_changes,
 )
 from loki_twisted.agents.providers.acp_turns import spent_in, verdict_of
-from loki_twisted.agents.providers.acp_wire import details_of, message_of
+from loki_twisted.agents.providers.acp_wire import details_of, message_of, notification, request
 from loki_twisted.agents.providers.driver import Driver
-from loki_twisted.agents.providers.jsonrpc import (
-    METHOD_NOT_FOUND,
-    Failure,
-    Notification,
-    Request,
-    Response,
-    failure_line,
-    notification_line,
-    request_line,
-)
-from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, spawned
+from loki_twisted.agents.providers.jsonrpc import Failure, Notification, Request, Response
+from loki_twisted.agents.providers.telling import MAIN, log, spawned
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 from loki_twisted.model.spending import CostOrigin
 
 ACP_LINE_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of a line. What a longer one says is lost, and who asks by one waits for ever."""
-
-_EACH_UNKNOWN: Final = 1000
-"""So many messages that are only counted are told of at once."""
 
 _LEAVING_OFF: Final = "The agent was told to leave off."
 _TURN_OVER: Final = "The agent ended its turn without waiting for it."
@@ -89,15 +80,19 @@ class AcpDriver(Driver):
     :param agent: The type by which the agent goes in events: the name of its provider.
     :param request: What the session wants; its prompt is taken from it when it is said.
     :param memory: Of the driver before.
+    :param complains: Whether it says its errors in words, as if all was well.
     """
 
     line_limit = ACP_LINE_LIMIT
     says_done = True
 
-    def __init__(self, agent: str, request: LaunchRequest, memory: str = "") -> None:
+    def __init__(
+        self, agent: str, request: LaunchRequest, memory: str = "", *, complains: bool = False
+    ) -> None:
         self._agent = agent
         self._request = request
         self._memory = memory
+        self._complains = complains
         self._state = msgspec.json.decode(memory, type=State) if memory else NO_STATE
         self.is_ready = self._state.stage in READY
 
@@ -112,8 +107,8 @@ class AcpDriver(Driver):
         match message_of(text):
             case Notification(method, params):
                 return self._notified(method, params)
-            case Request() as request:
-                return self._asked(request)
+            case Request() as wanted:
+                return self._asked(wanted)
             case Response(number, result):
                 return self._replied(number, result)
             case Failure() as failure:
@@ -123,11 +118,7 @@ class AcpDriver(Driver):
     def quiet(self) -> Outputs:
         """See :class:`IDriver`."""
         told = self._held_told()
-        if self._state.stage is not Stage.IDLE or self._request.stays_open:
-            return told
-        # Whoever wanted more of it has said so by now.
-        self._change(stage=Stage.LEAVING)
-        return [*told, EndInput()]
+        return self._start() if self._state.stage is Stage.SETTLING else told
 
     def say(self, message: Message) -> Outputs:
         """See :class:`IDriver`."""
@@ -147,20 +138,17 @@ class AcpDriver(Driver):
         session = {"sessionId": self._state.conversation}
         # Behind it, the protocol wants an answer to all that is open.
         return [
-            Write(notification_line("session/cancel", session, named=True)),
+            notification("session/cancel", session),
             *self._take(all_settled(self._state, _LEAVING_OFF)),
         ]
 
     def ended(self) -> Outputs:
         """See :class:`IDriver`."""
-        outputs = [*self._held_told(), *self._unknown_told()]
-        stage, verdict = self._state.stage, self._state.verdict
-        self._change(stage=Stage.CLOSED, awaited=None)
-        if stage is Stage.CLOSED or self._state.conversation is None:
-            return outputs
-        if verdict is Verdict.DONE and stage not in AT_WORK:
-            return [*outputs, completed(MAIN, self._agent)]
-        return [*outputs, failed(MAIN, self._agent)]
+        return [
+            *self._held_told(),
+            *self._take(told_of_unknown(self._state, self._agent)),
+            *self._take(told_of_end(self._state, self._agent)),
+        ]
 
     def memory(self) -> str:
         """See :class:`IDriver`."""
@@ -179,6 +167,8 @@ class AcpDriver(Driver):
                 return self._greeted(result)
             case Stage.OPENING | Stage.LOADING:
                 return self._opened(result)
+            case Stage.CHOOSING:
+                return self._settle()
         return self._turn_over(result)
 
     def _greeted(self, result: Mapping[str, Any]) -> Outputs:
@@ -192,19 +182,34 @@ class AcpDriver(Driver):
         session = opened_as(self._request, result)
         if isinstance(session, Refusal):
             return self._give_up(session.words)
-        self._change(conversation=session.id, stage=Stage.HALTED)
-        prompt = prompt_text(self._request)
-        return [
+        is_new = self._state.stage is Stage.OPENING
+        self._change(conversation=session.id)
+        task = prompt_text(self._request)
+        told: list[Output] = [
             Conversation(session.id),
-            spawned(MAIN, self._agent, model=session.model, task=prompt),
-            *(() if prompt is None else self._prompt(prompt)),
+            spawned(MAIN, self._agent, model=session.model, task=task),
         ]
+        if self._request.dry_run:
+            params = {"sessionId": session.id, "modeId": ONLY_LOOKING}
+            return [*told, self._call("session/set_mode", params, Stage.CHOOSING)]
+        return [*told, *(self._start() if is_new else self._settle())]
+
+    def _settle(self) -> Outputs:
+        """What was loaded is told by some only now: begin when that is over."""
+        if self._request.conversation is None:
+            return self._start()
+        self._change(stage=Stage.SETTLING)
+        return ()
+
+    def _start(self) -> Outputs:
+        self._change(stage=Stage.HALTED)
+        prompt = prompt_text(self._request)
+        return () if prompt is None else self._prompt(prompt)
 
     def _turn_over(self, result: Mapping[str, Any]) -> Outputs:
-        origin = CostOrigin.UNKNOWN
-        if self._state.currency == US_DOLLARS:
-            origin = CostOrigin.REPORTED
-        verdict, words = verdict_of(result)
+        is_priced = self._state.currency == US_DOLLARS
+        origin = CostOrigin.REPORTED if is_priced else CostOrigin.UNKNOWN
+        verdict, words = verdict_of(result, self._state.last_piece if self._complains else "")
         return self._end_turn(verdict, words, spent_in(result, origin))
 
     def _refused(self, failure: Failure, details: str) -> Outputs:
@@ -225,34 +230,21 @@ class AcpDriver(Driver):
             return self._take(taken_back(self._state, params.get("requestId")))
         if method != "session/update":
             return self._unknown()
-        update = params.get("update")
-        if self._state.stage is Stage.LOADING:
-            self._become(read_replayed(self._state, update))
+        if self._state.stage in REPLAYING:
             return ()
-        told = read_update(self._state, update, self._agent)
+        told = read_update(self._state, params.get("update"), self._agent)
         return self._unknown() if told is None else self._take(told)
 
-    def _asked(self, request: Request) -> Outputs:
-        told = asked(self._state, request, self._agent)
-        if told is not None:
-            return self._take(behind_text(told, self._agent))
-        refusal = failure_line(request.id, METHOD_NOT_FOUND, "It is not offered.", named=True)
-        return [*self._unknown(), Write(refusal)]
+    def _asked(self, wanted: Request) -> Outputs:
+        told = asked(self._state, wanted, self._agent)
+        return self._take(behind_text(told, self._agent))
 
     def _printed(self, text: str) -> Outputs:
         """What is no message: what the agent prints for people, and what others print beside it."""
         return [log("info", text, self._agent)] if text.strip() else ()
 
     def _unknown(self) -> Outputs:
-        self._change(unknown=self._state.unknown + 1)
-        return self._unknown_told() if self._state.unknown >= _EACH_UNKNOWN else ()
-
-    def _unknown_told(self) -> Outputs:
-        count = self._state.unknown
-        if not count:
-            return ()
-        self._change(unknown=0)
-        return [log("debug", f"{count} messages of unknown kinds were passed over.", self._agent)]
+        return self._take(told_of_unknown(self._state, self._agent, 1))
 
     # Turns
 
@@ -269,19 +261,20 @@ class AcpDriver(Driver):
         was_told = self._state.stage is Stage.CANCELLING and verdict is Verdict.INTERRUPTED
         stage = Stage.HALTED if was_told else Stage.IDLE
         self._change(stage=stage, verdict=verdict, calls={}, ended_calls=())
-        return [*told, TurnEnded(verdict, words)]
+        stays = was_told or self._request.stays_open
+        return [*told, TurnEnded(verdict, words), *(() if stays else (EndInput(),))]
 
     def _give_up(self, words: str) -> Outputs:
         """There will be no session."""
         if self._request.conversation is not None:
             words = f"The conversation cannot be continued: {words}"
-        self._change(stage=Stage.CLOSED, verdict=Verdict.FAILED)
+        self._change(stage=Stage.LEAVING, verdict=Verdict.FAILED)
         return [*self.quiet(), TurnEnded(Verdict.FAILED, words), EndInput()]
 
     def _call(self, method: str, params: Mapping[str, Any], stage: Stage) -> Write:
         number = self._state.sent + 1
         self._change(sent=number, awaited=number, stage=stage)
-        return Write(request_line(number, method, params, named=True))
+        return request(number, method, params)
 
     def _held_told(self) -> Outputs:
         return self._take(told_of_held(self._state, self._agent))

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.outputs import Output, Withdrawn, Write
+from loki_twisted.agents.outputs import Output, Withdrawn
 from loki_twisted.agents.providers.acp_content import short
-from loki_twisted.agents.providers.acp_lines import Told, read_call, told_of_call
+from loki_twisted.agents.providers.acp_lines import Told, read_call, told_of_call, told_of_unknown
 from loki_twisted.agents.providers.acp_questions import (
     CANCELLED,
     DECLINE,
@@ -37,7 +37,8 @@ from loki_twisted.agents.providers.acp_state import (
     with_question,
     without_question,
 )
-from loki_twisted.agents.providers.jsonrpc import Request, RequestId, failure_line, result_line
+from loki_twisted.agents.providers.acp_wire import refusal, result
+from loki_twisted.agents.providers.jsonrpc import METHOD_NOT_FOUND, Request, RequestId
 from loki_twisted.agents.providers.telling import log
 from loki_twisted.model.inputs import Answer
 
@@ -53,18 +54,18 @@ _MOST_GIVEN: Final = 48 * 1024
 _WITHDRAWN: Final = "The agent no longer wants to know."
 
 
-def asked(state: State, request: Request, agent: str) -> Told | None:
+def asked(state: State, request: Request, agent: str) -> Told:
     """
     Take a request.
 
     :param agent: The type of the agent, for what is told.
-    :returns: None for one that is none of these.
     """
     if request.method == "session/request_permission":
         return _asked_for_permission(state, request, agent)
     if request.method == "elicitation/create":
         return _asked_for_form(state, request, agent)
-    return None
+    state, told = told_of_unknown(state, agent, 1)
+    return state, [*told, refusal(request.id, METHOD_NOT_FOUND, "It is not offered.")]
 
 
 def _asked_for_permission(state: State, request: Request, agent: str) -> Told:
@@ -90,7 +91,7 @@ def _asked_for_form(state: State, request: Request, agent: str) -> Told:
     read = form(key, request.params)
     if read is None:
         line = log("warn", "It asked with a form that nobody can be shown; declined.", agent)
-        return state, [line, _result(request.id, DECLINED)]
+        return state, [line, result(request.id, DECLINED)]
     question, questions = read
     return with_question(state, key, question), questions
 
@@ -101,7 +102,7 @@ def answered(state: State, key: str, answer: Answer, agent: str) -> Told:
     if question is not None:
         is_form = question.form is not None
         value = confirmation_result(answer) if is_form else permission_result(answer)
-        return without_question(state, key), [_result(_id_of(key), value)]
+        return without_question(state, key), [result(_id_of(key), value)]
     request_id, _, number = key.rpartition("/")
     question = state.asked.get(request_id)
     if question is None or key not in form_keys(request_id, question):
@@ -114,8 +115,8 @@ def taken_back(state: State, request_id: Any) -> Told:
     key = _key_of(request_id)
     if key is None or key not in state.asked:
         return state, ()
-    line = failure_line(request_id, REQUEST_CANCELLED, "Cancelled.", named=True)
-    return without_question(state, key), [*_withdrawn(state, key, _WITHDRAWN), Write(line)]
+    answer = refusal(request_id, REQUEST_CANCELLED, "Cancelled.")
+    return without_question(state, key), [*_withdrawn(state, key, _WITHDRAWN), answer]
 
 
 def all_settled(state: State, reason: str) -> Told:
@@ -127,7 +128,7 @@ def all_settled(state: State, reason: str) -> Told:
     outputs: list[Output] = []
     for key, question in state.asked.items():
         value = CANCELLED if question.form is None else NOT_ANSWERED
-        outputs += [*_withdrawn(state, key, reason), _result(_id_of(key), value)]
+        outputs += [*_withdrawn(state, key, reason), result(_id_of(key), value)]
         state = without_question(state, key)
     return state, outputs
 
@@ -141,7 +142,7 @@ def _filled_in(state: State, request_id: str, number: str, answer: Answer, agent
         return _declined(state, request_id, number, answer, agent)
     if len(given.given) < len(fields):
         return with_question(state, request_id, given), ()
-    return without_question(state, request_id), [_result(_id_of(request_id), form_result(given))]
+    return without_question(state, request_id), [result(_id_of(request_id), form_result(given))]
 
 
 def _declined(state: State, request_id: str, number: str, answer: Answer, agent: str) -> Told:
@@ -150,7 +151,7 @@ def _declined(state: State, request_id: str, number: str, answer: Answer, agent:
         outputs.append(log("warn", "An answer that does not fit declines the form.", agent))
     return without_question(state, request_id), [
         *outputs,
-        _result(_id_of(request_id), DECLINED),
+        result(_id_of(request_id), DECLINED),
     ]
 
 
@@ -169,20 +170,16 @@ def _not_asked(
     state: State, request: Request, value: Mapping[str, Any], agent: str
 ) -> list[Output]:
     """Refuse what nobody is asked, and say so, unless the turn is being cancelled anyway."""
-    refusal: list[Output] = [_result(request.id, value)]
+    answer: list[Output] = [result(request.id, value)]
     if state.stage is Stage.CANCELLING:
-        return refusal
-    return [log("warn", "It asked for more at once than people are asked.", agent), *refusal]
+        return answer
+    return [log("warn", "It asked for more at once than people are asked.", agent), *answer]
 
 
 def _has_room(state: State) -> bool:
     """Whether the answers to forms that are not complete are few enough to be remembered."""
     given = [each.given for each in state.asked.values() if each.given]
     return len(msgspec.json.encode(given)) <= _MOST_GIVEN
-
-
-def _result(request_id: RequestId, value: Mapping[str, Any]) -> Write:
-    return Write(result_line(request_id, value, named=True))
 
 
 def _key_of(request_id: Any) -> str | None:

@@ -27,15 +27,21 @@ def text_of_block(block: Any) -> str | None:
     return None if read is None else read(block)
 
 
-def text_of_call(update: Mapping[str, Any]) -> str:
-    """Say what a tool has given: its content, or else its output as it was; empty for nothing."""
-    parts = update.get("content")
+def text_of_call(update: Mapping[str, Any]) -> str | None:
+    """
+    Say what a tool has given: its content, or else its output as it was.
+
+    :returns: Empty for nothing; None where nothing is said of it, so that what was said before
+        stands.
+    """
+    parts, output = update.get("content"), update.get("rawOutput")
     told = [_text_of_part(each) for each in parts[:_MOST_PARTS]] if isinstance(parts, list) else []
     content = "\n".join(filter(None, told))
     if content:
         return text(content)
-    output = update.get("rawOutput")
-    return text(output) if output else ""
+    if output:
+        return text(output)
+    return "" if isinstance(parts, list) else None
 
 
 def _text_of_part(part: Any) -> str:

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from loki_twisted.agents.outputs import Output, Outputs, Spent
+from loki_twisted.agents.outputs import Output, Outputs, Spent, Verdict
 from loki_twisted.agents.providers.acp_content import short, text_of_block, text_of_call
 from loki_twisted.agents.providers.acp_state import (
+    AT_WORK,
     Call,
+    Stage,
     State,
     with_call,
     with_changes,
@@ -27,7 +29,16 @@ from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.joining import NONE_HELD, Held, add
 from loki_twisted.agents.providers.objects import MAX_NUMBER
 from loki_twisted.agents.providers.plans import changes, numbered
-from loki_twisted.agents.providers.telling import MAIN, called, log, returned, said, thought
+from loki_twisted.agents.providers.telling import (
+    MAIN,
+    called,
+    completed,
+    failed,
+    log,
+    returned,
+    said,
+    thought,
+)
 from loki_twisted.model.spending import CostOrigin, Spending
 
 Told = tuple[State, Outputs]
@@ -45,6 +56,12 @@ MOST_OF_STEP: Final = 400
 
 _MOST_OF_RESULT: Final = 1024
 """Bytes of what a call has given so far that are remembered."""
+
+_MOST_OF_PIECE: Final = 500
+"""Characters of the last piece that are remembered."""
+
+_EACH_UNKNOWN: Final = 1000
+"""So many messages that are only counted are told of at once."""
 
 _TEXT: Final = "text"
 _THINKING: Final = "thinking"
@@ -85,19 +102,6 @@ def read_update(state: State, update: Any, agent: str) -> Told | None:
     return told if told is None or kind in _BESIDE else behind_text(told, agent)
 
 
-def read_replayed(state: State, update: Any) -> State:
-    """
-    Read an update of what was said in an earlier run, which is not told again.
-
-    Only what it had cost by then is remembered, so that it is not booked twice.
-    """
-    if isinstance(update, dict) and update.get("sessionUpdate") == "usage_update":
-        amount, currency = _cost_of(update)
-        if amount is not None and currency == US_DOLLARS:
-            return with_changes(state, cost_before=amount)
-    return state
-
-
 def behind_text(told: Told, agent: str) -> Told:
     """Tell the text that is held back, if there is any, before something else that is told."""
     state, outputs = told
@@ -117,6 +121,28 @@ def told_of_held(state: State, agent: str) -> Told:
             state, more = told_of_call(state, call_id, agent)
             facts += more
     return state, facts
+
+
+def told_of_unknown(state: State, agent: str, count: int = 0) -> Told:
+    """
+    Count messages that nothing else can be done with, and tell the count when there are many.
+
+    :param count: How many came; 0 to tell the rest.
+    """
+    unknown = state.unknown + count
+    if not unknown or (count and unknown < _EACH_UNKNOWN):
+        return with_changes(state, unknown=unknown) if count else state, ()
+    words = f"{unknown} messages of unknown kinds were passed over."
+    return with_changes(state, unknown=0), [log("debug", words, agent)]
+
+
+def told_of_end(state: State, agent: str) -> Told:
+    """Tell that the agent itself has ended, if it was told that it began; once."""
+    ended = with_changes(state, stage=Stage.CLOSED, awaited=None)
+    if state.stage is Stage.CLOSED or state.conversation is None:
+        return ended, ()
+    is_done = state.verdict is Verdict.DONE and state.stage not in AT_WORK
+    return ended, [(completed if is_done else failed)(MAIN, agent)]
 
 
 def told_of_call(state: State, call_id: str, agent: str, arguments: Any = None) -> Told:
@@ -152,7 +178,8 @@ def _read_text(state: State, update: Mapping[str, Any], agent: str, kind: str) -
         held = Held(kind)
     held, text = add(held, piece)
     facts += _told_text(Held(kind, text), agent)
-    return with_changes(state, held=held, message=message), facts
+    last_piece = clean(piece[:_MOST_OF_PIECE]) if kind == _TEXT else ""
+    return with_changes(state, held=held, message=message, last_piece=last_piece), facts
 
 
 def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | None:
@@ -165,7 +192,7 @@ def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | Non
     before = state.calls.get(call_id)
     result = text_of_call(update)
     call = _after(before, update, result)
-    state = with_call(state, call_id, call)
+    state = with_call(with_changes(state, last_piece=""), call_id, call)
     status, arguments = short(update.get("status")), update.get("rawInput")
     facts: list[Output] = []
     if arguments or status == _AT_WORK or status in _OVER:
@@ -174,12 +201,12 @@ def read_call(state: State, update: Mapping[str, Any], agent: str) -> Told | Non
     if status in _OVER:
         state = without_call(state, call_id)
         is_error = status == "failed"
-        given = result or call.result
+        given = call.result if result is None else result
         facts.append(returned(MAIN, agent, call.tool, call_id, given, is_error=is_error))
     return state, facts
 
 
-def _after(before: Call | None, update: Mapping[str, Any], result: str) -> Call:
+def _after(before: Call | None, update: Mapping[str, Any], result: str | None) -> Call:
     """What is known of a call after an update of it."""
     title, kind = short(update.get("title")), short(update.get("kind"))
     if before is None:
@@ -192,7 +219,7 @@ def _after(before: Call | None, update: Mapping[str, Any], result: str) -> Call:
         tool=tool,
         title=title or before.title,
         is_told=before.is_told,
-        result=cut(result, _MOST_OF_RESULT) or before.result,
+        result=before.result if result is None else cut(result, _MOST_OF_RESULT),
     )
 
 
@@ -214,8 +241,7 @@ def _read_usage(state: State, update: Mapping[str, Any], agent: str) -> Told | N
     is_new = currency != state.currency
     state = with_changes(state, currency=currency)
     if currency == US_DOLLARS:
-        cost = amount - state.cost_before if amount >= state.cost_before else amount
-        return state, [Spent(Spending(cost=cost), CostOrigin.REPORTED, COST_COUNTER)]
+        return state, [Spent(Spending(cost=amount), CostOrigin.REPORTED, COST_COUNTER)]
     words = f"It says what it costs in {currency}, so nobody knows what that is in US dollars."
     return state, [log("info", words, agent)] if is_new else ()
 

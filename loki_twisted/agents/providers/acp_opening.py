@@ -34,6 +34,9 @@ GREETING: Final[Mapping[str, Any]] = {
 }
 """What we say of ourselves: people can be asked by forms, and nothing else is offered."""
 
+ONLY_LOOKING: Final = "plan"
+"""The id of the mode in which an agent changes nothing, for a dry run."""
+
 AUTH_REQUIRED: Final = -32000
 """The code of the error for who has not logged in."""
 
@@ -108,6 +111,13 @@ def opened_as(request: LaunchRequest, result: Mapping[str, Any]) -> OpenSession 
     session_id = request.conversation or _name(result.get("sessionId"))
     if not session_id:
         return Refusal("It gave the session no name.")
+    modes = _object(result.get("modes")).get("availableModes")
+    can_only_look = any(
+        _object(each).get("id") == ONLY_LOOKING
+        for each in (modes if isinstance(modes, list) else [])
+    )
+    if request.dry_run and not can_only_look:
+        return Refusal("It has no mode in which it only looks, and it was to do no more.")
     return OpenSession(session_id, _model_of(result) or request.model)
 
 

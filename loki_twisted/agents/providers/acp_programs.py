@@ -42,12 +42,13 @@ def no_variables(_request: LaunchRequest) -> Mapping[str, str]:
 
 
 def gemini_arguments(request: LaunchRequest) -> Sequence[str]:
-    """``gemini --acp``. In its mode ``plan`` it may not change files."""
-    return [
-        "--acp",
-        *_model(request),
-        *(["--approval-mode=plan"] if request.dry_run else []),
-    ]
+    """
+    ``gemini --acp``.
+
+    For a dry run its mode is chosen in the session: it leaves out ``--approval-mode`` without a
+    word where it does not trust the directory.
+    """
+    return ["--acp", *_model(request)]
 
 
 def goose_arguments(request: LaunchRequest) -> Sequence[str]:
@@ -84,6 +85,7 @@ class AcpProgram:
     :ivar name: Of the provider, and of its program.
     :ivar arguments: Makes the arguments for a request.
     :ivar variables: Makes the variables that it gets beside those of every agent.
+    :ivar complains: Whether it says its errors in words, as if all was well.
     """
 
     name: str
@@ -91,6 +93,7 @@ class AcpProgram:
     variables: Callable[[LaunchRequest], Mapping[str, str]] = no_variables
     through_loki_mode: bool = False
     abilities: Abilities = ACP_ABILITIES
+    complains: bool = False
 
     def program(self, machine: IMachine) -> str | None:
         """See :class:`IProvider`."""
@@ -106,7 +109,7 @@ class AcpProgram:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
-        return AcpDriver(self.name, request, memory)
+        return AcpDriver(self.name, request, memory, complains=self.complains)
 
 
 @implementer(IProvider)

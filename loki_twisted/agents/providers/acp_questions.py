@@ -67,8 +67,9 @@ def permission(key: str, params: Mapping[str, Any], call: Call, call_id: str) ->
     about = params.get("toolCall")
     about = about if isinstance(about, dict) else {}
     details: dict[str, Any] = {"tool": call.tool, "callId": call_id}
-    if about.get("rawInput"):
-        told = arguments_of(about["rawInput"])
+    arguments = about.get("rawInput")
+    if arguments:
+        told = arguments_of(arguments)
         details["arguments"] = told.get("input", told["output"])
     content = text_of_call({"content": about.get("content")})
     if content:
@@ -76,10 +77,17 @@ def permission(key: str, params: Mapping[str, Any], call: Call, call_id: str) ->
     return Asked(
         key=key,
         kind=InputKind.PLAN if about.get("kind") == "switch_mode" else InputKind.PERMISSION,
-        prompt=call.title or call.tool,
+        prompt=_prompt_of(call, arguments),
         details=details,
         options=_permission_options(params.get("options")),
     )
+
+
+def _prompt_of(call: Call, arguments: Any) -> str:
+    """The title of a call, and the command that it runs, where some are titled by their purpose."""
+    title = call.title or call.tool
+    command = short(arguments.get("command")) if isinstance(arguments, dict) else ""
+    return title if command in title else f"{title}: {command}"
 
 
 def _permission_options(given: Any) -> Sequence[Option]:

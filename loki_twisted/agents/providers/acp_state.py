@@ -37,18 +37,25 @@ class Stage(StrEnum):
     """``session/new`` or ``session/resume`` is sent."""
     LOADING = "loading"
     """``session/load`` is sent: what comes is what was said before."""
+    CHOOSING = "choosing"
+    """``session/set_mode`` is sent."""
+    SETTLING = "settling"
+    """It was loaded. Some agents say only then what was said before: that ends when it is quiet."""
     HALTED = "halted"
     """It stays until it is told something."""
     IDLE = "idle"
-    """It has done what it was told, and is to end unless there is more."""
+    """It has done what it was told. Its input ends, unless there is more."""
     WORKING = "working"
     """``session/prompt`` is sent."""
     CANCELLING = "cancelling"
     """So is ``session/cancel``."""
     LEAVING = "leaving"
-    """Its input has ended."""
+    """Its input has ended, because there is nothing that it could be told."""
     CLOSED = "closed"
 
+
+REPLAYING: Final = frozenset({Stage.LOADING, Stage.SETTLING})
+"""Where what is reported was said before."""
 
 AT_WORK: Final = frozenset({Stage.WORKING, Stage.CANCELLING})
 """Where a turn is on."""
@@ -105,10 +112,10 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar conversation: The agent's id of the session.
     :ivar logins: The ways to log in that it has, in words.
     :ivar message: The id of the message whose text is held back.
+    :ivar last_piece: The beginning of the last piece of text, if nothing came behind it.
     :ivar calls: By the id of the call, oldest first.
     :ivar ended_calls: Ids of calls that have ended, oldest first.
     :ivar asked: By the id of the request, as JSON text.
-    :ivar cost_before: What the conversation had cost before this run of the agent.
     :ivar currency: In which it says what it costs; empty before.
     :ivar verdict: That of the last turn.
     :ivar unknown: Messages that are counted because nothing else can be done with them.
@@ -121,11 +128,11 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     logins: str = ""
     held: Held = NONE_HELD
     message: str = ""
+    last_piece: str = ""
     calls: Mapping[str, Call] = {}
     ended_calls: tuple[str, ...] = ()
     plan: Plan = ()
     asked: Mapping[str, Question] = {}
-    cost_before: float = 0.0
     currency: str = ""
     verdict: Verdict | None = None
     unknown: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from loki_twisted.agents.outputs import Outputs, Spent, Verdict
@@ -19,9 +19,22 @@ _VERDICTS: Final[Mapping[str, tuple[Verdict, str | None]]] = {
 }
 
 
-def verdict_of(result: Mapping[str, Any]) -> tuple[Verdict, str | None]:
-    """Say how it ended, and why, unless it is done."""
+_COMPLAINT: Final = "Error: "
+
+_MOST_MODELS: Final = 16
+"""Models of one turn."""
+
+
+def verdict_of(result: Mapping[str, Any], last_piece: str) -> tuple[Verdict, str | None]:
+    """
+    Say how it ended, and why, unless it is done.
+
+    :param last_piece: What was said last, of an agent that says its errors in words, as if all was
+        well; else empty.
+    """
     stopped = short(result.get("stopReason"))
+    if stopped == "end_turn" and last_piece.startswith(_COMPLAINT):
+        return Verdict.FAILED, last_piece.removeprefix(_COMPLAINT)
     unknown = f"It stopped: {stopped or 'it did not say why'}."
     return _VERDICTS.get(stopped, (Verdict.FAILED, unknown))
 
@@ -31,13 +44,17 @@ def spent_in(result: Mapping[str, Any], origin: CostOrigin) -> Outputs:
     Say how many tokens it took.
 
     The protocol has a draft for that, which agents take to be what the turn took, and not the
-    whole session; gemini has a field of its own.
+    whole session; gemini has a field of its own, which says it for each model.
 
     :param origin: Where the cost comes from, which is not among these.
     """
     usage = result.get("usage")
-    amount = _drafted(usage) if isinstance(usage, dict) else _of_gemini(result)
-    return [Spent(amount, origin)] if amount.tokens else ()
+    if isinstance(usage, dict):
+        amount = _drafted(usage)
+        return [Spent(amount, origin)] if amount.tokens else ()
+    return [
+        Spent(amount, origin, model=model) for model, amount in _of_gemini(result) if amount.tokens
+    ]
 
 
 def _drafted(usage: Mapping[str, Any]) -> Spending:
@@ -56,16 +73,21 @@ def _drafted(usage: Mapping[str, Any]) -> Spending:
     )
 
 
-def _of_gemini(result: Mapping[str, Any]) -> Spending:
-    counted: Any = result
-    for name in ("_meta", "quota", "token_count"):
-        counted = counted.get(name) if isinstance(counted, dict) else None
-    if not isinstance(counted, dict):
-        return Spending()
-    return Spending(
-        input_tokens=_count(counted, "input_tokens"),
-        output_tokens=_count(counted, "output_tokens"),
-    )
+def _of_gemini(result: Mapping[str, Any]) -> Iterator[tuple[str | None, Spending]]:
+    quota = _object(_object(result.get("_meta")).get("quota"))
+    models = quota.get("model_usage")
+    known = models[:_MOST_MODELS] if isinstance(models, list) else []
+    for each in known or [quota]:
+        counted = _object(_object(each).get("token_count"))
+        amount = Spending(
+            input_tokens=_count(counted, "input_tokens"),
+            output_tokens=_count(counted, "output_tokens"),
+        )
+        yield short(_object(each).get("model")) or None, amount
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _count(counted: Mapping[str, Any], name: str) -> int:

@@ -1,13 +1,23 @@
-"""Lines of the Agent Client Protocol, as far as they need more than ``jsonrpc.py``."""
+"""Lines of the Agent Client Protocol: those of ``jsonrpc.py``, with what more they need."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.providers.jsonrpc import Incoming, maybe_message
+from loki_twisted.agents.outputs import Write
+from loki_twisted.agents.providers.jsonrpc import (
+    Incoming,
+    RequestId,
+    failure_line,
+    maybe_message,
+    notification_line,
+    request_line,
+    result_line,
+)
 
 _ESCAPE: Final = re.compile(
     r"""
@@ -46,6 +56,26 @@ def details_of(text: str) -> str:
         told = (data.get(name) for name in ("details", "message", "error"))
         data = next((each for each in told if isinstance(each, str)), None)
     return data if isinstance(data, str) else ""
+
+
+def request(number: int, method: str, params: Mapping[str, Any]) -> Write:
+    """Ask for something."""
+    return Write(request_line(number, method, params, named=True))
+
+
+def notification(method: str, params: Mapping[str, Any]) -> Write:
+    """Say something."""
+    return Write(notification_line(method, params, named=True))
+
+
+def result(request_id: RequestId, value: Mapping[str, Any]) -> Write:
+    """Answer a request of the agent."""
+    return Write(result_line(request_id, value, named=True))
+
+
+def refusal(request_id: RequestId, code: int, words: str) -> Write:
+    """Refuse a request of the agent."""
+    return Write(failure_line(request_id, code, words, named=True))
 
 
 class _Error(msgspec.Struct):

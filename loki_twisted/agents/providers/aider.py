@@ -8,6 +8,8 @@ The provider of ``aider``: one process for each message, behind a bridge that st
 - It cannot look for files itself, so a PRD is handed to it.
 - Reports go into a file of the bridge, and nowhere else.
 - Its lines are wide: it breaks those of its own, as if somebody sat before it.
+- It says yes to itself, so it must not have what that would do: open pages in a browser of this
+  machine, and install one to read what an address in a message names.
 """
 
 from __future__ import annotations
@@ -37,7 +39,11 @@ from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
 
-_COLUMNS: Final = "1000"
+AIDER_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "COLUMNS": "1000",
+    "BROWSER": "true",
+    "AIDER_DISABLE_PLAYWRIGHT": "true",
+}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -102,7 +108,7 @@ class AiderProvider:
         program = self.program(machine)
         if program is None:
             raise not_installed(AIDER)
-        env = machine.environment(request.session_id, {"COLUMNS": _COLUMNS})
+        env = machine.environment(request.session_id, AIDER_ENVIRONMENT)
         place = conversation_place(request, env)
         return LaunchPlan(
             argv=bridged(machine, AIDER, place, argv=[program, *aider_arguments(request)]),

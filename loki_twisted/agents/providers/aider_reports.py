@@ -28,6 +28,7 @@ from loki_twisted.agents.providers.aider_state import (
     Step,
     flushed,
 )
+from loki_twisted.agents.providers.bridges import order
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.typed_fields import (
     Fields,
@@ -37,6 +38,8 @@ from loki_twisted.agents.providers.typed_fields import (
     maybe_text,
 )
 from loki_twisted.model.spending import CostOrigin, Spending
+
+NO_KEY: Final = "aider has no key for a model, and nobody can log in for it."
 
 
 def _begin(state: AiderState, found: Fields) -> Step:
@@ -90,6 +93,13 @@ def _exception(state: AiderState, properties: Fields) -> Step:
     return state.but(exception=words), [telling.log("error", words, AIDER)]
 
 
+def _login(state: AiderState, _: Fields) -> Step:
+    """It has no key, and waits for somebody to log in with a browser, which nobody does here."""
+    if state.given_up:
+        return state, []
+    return state.but(given_up=NO_KEY), [telling.log("error", NO_KEY, AIDER), order(interrupt=True)]
+
+
 def _ended(state: AiderState, found: Fields) -> Step:
     state, told = flushed(state)
     verdict = _verdict_of(state, found)
@@ -97,7 +107,7 @@ def _ended(state: AiderState, found: Fields) -> Step:
 
 
 def _verdict_of(state: AiderState, found: Fields) -> TurnEnded:
-    if found.get("interrupted") is True:
+    if found.get("interrupted") is True and not state.given_up:
         return TurnEnded(Verdict.INTERRUPTED, "Its work was broken off.")
     reason = _failure_of(state, found)
     return TurnEnded(Verdict.DONE) if reason is None else TurnEnded(Verdict.FAILED, reason)
@@ -109,9 +119,9 @@ def _failure_of(state: AiderState, found: Fields) -> str | None:
     is_answered = 0 < state.answered >= state.sent
     reasons = (
         telling.text(maybe_text(found, "problem")),
+        state.given_up,
         f"Signal {number} ended aider." if number else "",
         state.exception,
-        state.given_up,
         (state.problem or f"aider ended with exit code {code}.") if code else "",
         "" if is_answered else f"The model did not answer. {state.problem}".rstrip(),
     )
@@ -129,6 +139,7 @@ _REPORTS: Final[Mapping[str, _Reader]] = {
     "message_send_starting": _sending,
     "message_send": _answered,
     "message_send_exception": _exception,
+    "oauth_flow_initiated": _login,
 }
 BRIDGE_LINES: Final[Mapping[str, _Reader]] = {
     "begin": _begin,

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from loki_twisted.agents.interface import LaunchRequest
+from loki_twisted.agents.lines import MOST_LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs, Verdict
 from loki_twisted.agents.providers.claude_lines import take_line, tell_unread
 from loki_twisted.agents.providers.claude_memory import (
@@ -21,9 +22,9 @@ from loki_twisted.agents.providers.claude_memory import (
     Memory,
     Standing,
 )
-from loki_twisted.agents.providers.claude_reading import brief, maybe_line
+from loki_twisted.agents.providers.claude_reading import maybe_line
 from loki_twisted.agents.providers.claude_requests import take_answer
-from loki_twisted.agents.providers.claude_turns import be_quiet, go_on
+from loki_twisted.agents.providers.claude_turns import end_if_done, go_on
 from loki_twisted.agents.providers.claude_work import end_helpers
 from loki_twisted.agents.providers.claude_writing import message_line, prompt_line, request_line
 from loki_twisted.agents.providers.driver import Driver
@@ -32,9 +33,6 @@ from loki_twisted.agents.providers.telling import MAIN, completed, failed, log
 from loki_twisted.agents.providers.words import DEFAULT_LEVEL
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
-
-_LINE_LIMIT: Final = 32 * 1024 * 1024
-"""Pictures and results of tools come in one line."""
 
 _MOST_OF_BROKEN: Final = 500
 """Characters of a line that is told though it cannot be read."""
@@ -52,7 +50,7 @@ class ClaudeDriver(Driver):
     :param memory: Of the driver before, or empty.
     """
 
-    line_limit = _LINE_LIMIT
+    line_limit = MOST_LINE_LIMIT  # pictures and results of tools come in one line
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str = "") -> None:
@@ -95,9 +93,9 @@ class ClaudeDriver(Driver):
         return self._finish(draft)
 
     def quiet(self) -> Outputs:
-        """See :class:`IDriver`. What went on in the background may end without a turn."""
+        """See :class:`IDriver`. Whoever wanted more of it has said so by now."""
         draft = self._draft()
-        be_quiet(draft)
+        end_if_done(draft)
         return self._finish(draft)
 
     def say(self, message: Message) -> Outputs:
@@ -163,4 +161,4 @@ def _tell_other(draft: Draft, stream: str, text: str) -> None:
     if text.lstrip().startswith("{") and len(text) > _MOST_OF_BROKEN:
         level = "warn"
         text = f"{text[:_MOST_OF_BROKEN]}… [no JSON that can be read, {len(text)} characters]"
-    draft.say(log(level, brief(text), CLAUDE))
+    draft.say(log(level, text, CLAUDE))

@@ -14,7 +14,6 @@ from loki_twisted.agents.outputs import Asked
 from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Purpose
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     object_of,
     objects_of,
     text_of,
@@ -42,9 +41,9 @@ def ask_form(
 
     :returns: None if there are too many.
     """
-    message = text(brief(text_of(request, "message"))) or "An MCP server asks for something."
+    message = text(text_of(request, "message")) or "An MCP server asks for something."
     details = {
-        field: text(brief(text_of(request, said)))
+        field: text(text_of(request, said))
         for field, said in (("server", "mcp_server_name"), ("url", "url"))
         if text_of(request, said)
     }
@@ -77,7 +76,7 @@ def _whole(request_id: str, message: str, details: dict[str, Any]) -> Asked:
 
 def _field(key: str, message: str, details: dict[str, Any], field: str, schema: Line) -> Asked:
     title = name(text_of(schema, "title") or field)
-    description = text(brief(text_of(schema, "description")))
+    description = text(text_of(schema, "description"))
     choices = _choices(schema)
     return Asked(
         key=key,

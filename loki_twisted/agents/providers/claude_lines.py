@@ -16,7 +16,6 @@ from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft
 from loki_twisted.agents.providers.claude_notices import NOTICES, QUIET, SYSTEM
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     is_name,
     object_of,
     objects_of,
@@ -117,7 +116,7 @@ def _take_block(draft: Draft, speaker: Speaker, block: Line, line: Line) -> None
     if kind == "text":
         _say(draft, speaker, text_of(block, "text"))
     elif kind == "thinking":
-        if words := brief(text_of(block, "thinking")):
+        if words := text_of(block, "thinking"):
             draft.say(thought(*speaker, words))
     elif kind.endswith("tool_use"):
         take_call(draft, speaker, block)
@@ -129,7 +128,7 @@ def _take_block(draft: Draft, speaker: Speaker, block: Line, line: Line) -> None
 
 def _say(draft: Draft, speaker: Speaker, words: str) -> None:
     if words.strip():
-        draft.say(said(*speaker, brief(words)))
+        draft.say(said(*speaker, words))
 
 
 def _take_user(draft: Draft, line: Line) -> None:
@@ -148,7 +147,7 @@ def _take_user(draft: Draft, line: Line) -> None:
     content = message.get("content")
     words = content if isinstance(content, str) else words_of(texts)
     if words.strip():
-        draft.say(log("debug", brief(words), CLAUDE))
+        draft.say(log("debug", words, CLAUDE))
 
 
 def _take_lifecycle(draft: Draft, line: Line) -> None:
@@ -168,7 +167,7 @@ def _take_response(draft: Draft, line: Line) -> None:
         return
     take_pending(draft, response)
     if response.get("subtype") == "error":
-        words = brief(text_of(response, "error"))
+        words = text_of(response, "error")
         draft.say(log("warn", f"It did not do what it was asked: {words}", CLAUDE))
 
 

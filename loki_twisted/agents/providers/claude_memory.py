@@ -142,8 +142,6 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar error: What it says went wrong in this turn, one of its words for it.
     :ivar replies: Ids of the last answers of its model; one answer comes in several lines.
     :ivar calls_made: Answers of its model since the last turn's end.
-    :ivar may_wake: Whether something in the background has ended since the last turn began, so
-        that it may begin another by itself.
     :ivar todos: The plan that is said as a whole each time.
     :ivar plan: The plan that is said entry by entry.
     :ivar limit: The limit that it has run into.
@@ -168,7 +166,6 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     calls: tuple[Call, ...] = ()
     helpers: tuple[Helper, ...] = ()
     tasks: tuple[BackgroundTask, ...] = ()
-    may_wake: bool = False
     todos: Plan = ()
     plan: Plan = ()
     limit: Limit | None = None

@@ -13,7 +13,6 @@ from typing import Final
 from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     count_of,
     object_of,
     objects_of,
@@ -67,7 +66,7 @@ def _take_informational(draft: Draft, line: Line) -> None:
 
 
 def _take_local_output(draft: Draft, line: Line) -> None:
-    if words := brief(text_of(line, "content")):
+    if words := text_of(line, "content"):
         draft.say(said(MAIN, CLAUDE, words))
 
 
@@ -98,7 +97,7 @@ def _in_words(level: str, field: str, before: str = "") -> Reader:
 
 
 def _log(draft: Draft, level: str, message: str) -> None:
-    words = brief(message).strip()
+    words = message.strip()
     if words:
         draft.say(log(level, words, CLAUDE))
 

@@ -15,7 +15,6 @@ from loki_twisted.agents.outputs import Asked
 from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Purpose
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     object_of,
     objects_of,
     text_of,
@@ -71,7 +70,7 @@ def ask_plan(memory: Memory, request_id: str, request: Line) -> tuple[OpenReques
     """Ask whether it may go on with a plan. A text instead of that is what it is to change."""
     updates = _updates_of(memory, request)
     session = [_option(ALLOW_SESSION, f"Go on, and for this session: {_words_of(updates)}")]
-    plan = text(brief(text_of(object_of(request, "input"), "plan")))
+    plan = text(text_of(object_of(request, "input"), "plan"))
     asked = Asked(
         key=f"{request_id}#0",
         kind=InputKind.PLAN,
@@ -115,12 +114,12 @@ def details_of(request: Line) -> dict[str, Any]:
     return {
         "tool": name(text_of(request, "tool_name")),
         "arguments": arguments.get("input", arguments["output"]),
-        **{field: text(brief(words)) for field, words in said.items() if words},
+        **{field: text(words) for field, words in said.items() if words},
     }
 
 
 def _prompt_of(request: Line) -> str:
-    title = text(brief(text_of(request, "title"))).strip()
+    title = text(text_of(request, "title")).strip()
     if title:
         return title
     tool = name(text_of(request, "display_name") or text_of(request, "tool_name") or "a tool")

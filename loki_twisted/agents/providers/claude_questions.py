@@ -9,7 +9,6 @@ from loki_twisted.agents.outputs import Asked
 from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Purpose
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     object_of,
     objects_of,
     text_of,
@@ -48,11 +47,11 @@ def _questions_of(arguments: Line) -> list[dict[str, Any]]:
 
 
 def _asked(key: str, question: Line) -> Asked:
-    header = text(brief(text_of(question, "header")))
+    header = text(text_of(question, "header"))
     return Asked(
         key=key,
         kind=InputKind.QUESTION,
-        prompt=text(brief(text_of(question, "question"))),
+        prompt=text(text_of(question, "question")),
         details={"tool": QUESTIONS, **({"header": header} if header else {})},
         options=list(_options(question).values()),
         multiple=question.get("multiSelect") is True,
@@ -66,7 +65,7 @@ def _options(question: Line) -> dict[str, Option]:
     for each in objects_of(question, "options"):
         value = name(text_of(each, "label")).strip()
         if value:
-            description = text(brief(text_of(each, "description"))) or None
+            description = text(text_of(each, "description")) or None
             options.setdefault(value, Option(value=value, label=value, description=description))
     return options
 

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.providers.cleaning import MAX_TEXT
-
 Line = Mapping[str, Any]
 """A JSON object."""
 
@@ -22,9 +20,6 @@ _MAX_NUMBER: Final = 2**53
 """Numbers from here on are none that an agent counts."""
 
 _MAX_INTEGER: Final = 2**63
-
-_HEAD: Final = MAX_TEXT // 4 - 64
-"""Characters that are within ``MAX_TEXT`` for certain, with a few words behind them."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
@@ -136,14 +131,3 @@ def count_of(found: Line, name: str) -> int:
 def is_name(text: str) -> bool:
     """Whether a text is like the ids that Claude Code gives: short, and plain in JSON."""
     return _NAME.fullmatch(text) is not None
-
-
-def brief(text: str) -> str:
-    """
-    Shorten a text that is far too long.
-
-    To clean it as a whole first would take as long as the text is.
-    """
-    if len(text) <= MAX_TEXT:
-        return text
-    return f"{text[:_HEAD]}… [cut, {len(text)} characters in all]"

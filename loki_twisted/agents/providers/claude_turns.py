@@ -26,7 +26,6 @@ from loki_twisted.agents.outputs import (
 from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft, Limit, Standing
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     count_of,
     is_name,
     number_of,
@@ -67,7 +66,7 @@ def be_at_work(draft: Draft) -> None:
     """It does something that no agent without a turn does."""
     be_told(draft)
     if draft.memory.standing is not Standing.WORKING:
-        draft.change(standing=Standing.WORKING, error="", may_wake=False)
+        draft.change(standing=Standing.WORKING, error="")
         draft.say(TurnBegan())
 
 
@@ -119,7 +118,6 @@ def take_result(draft: Draft, line: Line) -> None:
         is_queued = count_of(line, "queued_turn_count") > 0
         if draft.memory.sent or is_queued:
             draft.change(standing=Standing.STARTING)
-    end_if_done(draft)
 
 
 def _is_starting(draft: Draft) -> bool:
@@ -127,19 +125,17 @@ def _is_starting(draft: Draft) -> bool:
 
 
 def end_if_done(draft: Draft) -> None:
-    """End its input, if there is nothing more to do."""
+    """
+    End its input, if there is nothing more to do.
+
+    To be called when nothing has come for a while. Directly behind a turn people may have more
+    for it, and it may begin one by itself, in which it may ask something.
+    """
     memory = draft.memory
-    is_busy = memory.tasks or memory.may_wake or memory.requests or memory.sent
+    is_busy = memory.tasks or memory.requests or memory.sent
     if memory.standing is Standing.IDLE and not (memory.input_ended or draft.stays_open or is_busy):
         draft.change(input_ended=True)
         draft.say(EndInput())
-
-
-def be_quiet(draft: Draft) -> None:
-    """No turn has begun by itself."""
-    if draft.memory.may_wake and draft.memory.standing is Standing.IDLE:
-        draft.change(may_wake=False)
-    end_if_done(draft)
 
 
 def _end_badly(draft: Draft, line: Line, subtype: str) -> None:
@@ -172,7 +168,7 @@ def _words_of_failure(draft: Draft, line: Line, subtype: str) -> str:
     words = next((each for each in said if each.strip()), "")
     words = words or _FAILURES.get(subtype, "It says that it failed, and not why.")
     error = draft.memory.error
-    return cut(text(brief(words.strip())) + (f" ({error})" if error else ""), _MOST_REASON)
+    return cut(text(words.strip()) + (f" ({error})" if error else ""), _MOST_REASON)
 
 
 def _tell_denials(draft: Draft, line: Line) -> None:
@@ -281,12 +277,16 @@ def take_retry(draft: Draft, line: Line) -> None:
 
 
 def go_on(draft: Draft) -> None:
-    """The end of a limit has come."""
+    """
+    The end of a limit has come.
+
+    In the middle of a turn it is not told: it may still say that it has run into the limit, and is
+    told then.
+    """
     limit = draft.memory.limit
     if limit is None:
         return
-    draft.change(limit=None, waited_until=limit.until_ms)
     draft.say(Freed())
     if draft.memory.standing is Standing.LIMITED:
-        draft.change(standing=Standing.STARTING)
+        draft.change(standing=Standing.STARTING, limit=None, waited_until=limit.until_ms)
         draft.say(prompt_line(_GO_ON))

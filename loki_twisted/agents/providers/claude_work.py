@@ -23,7 +23,6 @@ from loki_twisted.agents.providers.claude_memory import (
 from loki_twisted.agents.providers.claude_plans import CREATES, take_created, take_plan, title_of
 from loki_twisted.agents.providers.claude_reading import (
     Line,
-    brief,
     is_name,
     object_of,
     objects_of,
@@ -86,7 +85,7 @@ def take_tool_result(draft: Draft, speaker: Speaker, block: Line, line: Line) ->
     """
     call_id = text_of(block, "tool_use_id")
     call = draft.memory.call(call_id)
-    words = brief(words_of(block.get("content")))
+    words = words_of(block.get("content"))
     is_error = block.get("is_error") is True
     tool = None if call is None else call.tool
     draft.say(returned(*speaker, tool, call_id, words, is_error=is_error))
@@ -112,11 +111,8 @@ def words_of(content: Any) -> str:
 
 def shown(arguments: Line) -> Any:
     """What a tool is called with, as it can be told: an object of bounded depth, or a text."""
-    short = {
-        name: brief(value) if isinstance(value, str) else value for name, value in arguments.items()
-    }
-    tidy = maybe_tidy(short)
-    return brief(json.dumps(short, ensure_ascii=False)) if tidy is None else tidy
+    tidy = maybe_tidy(arguments)
+    return json.dumps(arguments, ensure_ascii=False) if tidy is None else tidy
 
 
 # Sub-agents
@@ -129,7 +125,7 @@ def _spawn(draft: Draft, parent: str, call_id: str, arguments: Line) -> None:
         return
     kind = cut(clean(text_of(arguments, "subagent_type")[:_MOST_KIND]), _MOST_KIND)
     kind = kind or "general-purpose"
-    task = text_of(arguments, "description") or brief(text_of(arguments, "prompt"))
+    task = text_of(arguments, "description") or text_of(arguments, "prompt")
     model = text_of(arguments, "model") or None
     draft.say(spawned(call_id, kind, model=model, task=task, parent=parent))
     draft.change(helpers=(*helpers, Helper(call_id, kind)))
@@ -197,7 +193,7 @@ def take_task_notification(draft: Draft, line: Line) -> None:
         (each.call for each in draft.memory.tasks if each.id == task_id), ""
     )
     _drop_task(draft, task_id)
-    words = brief(text_of(line, "summary"))
+    words = text_of(line, "summary")
     helper = draft.memory.helper(call_id)
     if helper is not None:
         _end(draft, helper, words, is_error=status != "completed")
@@ -215,8 +211,7 @@ def take_tasks_changed(draft: Draft, line: Line) -> None:
         if each.get("ambient") is not True
     ]
     tasks = [BackgroundTask(each, calls.get(each, "")) for each in ids if is_name(each)]
-    has_ended = not calls.keys() <= set(ids)
-    draft.change(tasks=tuple(tasks[:MOST_KNOWN]), may_wake=draft.memory.may_wake or has_ended)
+    draft.change(tasks=tuple(tasks[:MOST_KNOWN]))
 
 
 def _add_task(draft: Draft, task_id: str, call_id: str) -> None:
@@ -227,6 +222,4 @@ def _add_task(draft: Draft, task_id: str, call_id: str) -> None:
 
 
 def _drop_task(draft: Draft, task_id: str) -> None:
-    tasks = tuple(each for each in draft.memory.tasks if each.id != task_id)
-    if len(tasks) < len(draft.memory.tasks):
-        draft.change(tasks=tasks, may_wake=True)
+    draft.change(tasks=tuple(each for each in draft.memory.tasks if each.id != task_id))

@@ -148,7 +148,8 @@ def _texts(parts: Sequence[Any]) -> str:
 
 def _collaboration(item: _Members) -> tuple[str, Any]:
     others = [each for each in list_of(item, "receiverThreadIds") if isinstance(each, str)]
-    return text_of(item, "tool"), {"prompt": text_of(item, "prompt"), "agents": others}
+    told = {"prompt": text_of(item, "prompt"), "agents": others}
+    return text_of(item, "tool"), {name: each for name, each in told.items() if each}
 
 
 def _collaboration_result(item: _Members) -> tuple[str, bool]:

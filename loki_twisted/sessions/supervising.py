@@ -1,0 +1,289 @@
+"""Agents of sessions that are on record: taken in charge, followed, stopped, and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from loki_twisted.agents.interface import IAgent, IAgentRunner, IProviders, LaunchPlan
+from loki_twisted.log.interface import IRecords
+from loki_twisted.model.errors import AgentNotStarted, StorageFailed, Unavailable
+from loki_twisted.model.events import Fact
+from loki_twisted.model.redaction import Redactor
+from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
+from loki_twisted.model.wire import StartSession
+from loki_twisted.sessions.asking import asked_of, budget_of, request_of
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.changes import Change
+from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conductor import Conductor
+from loki_twisted.sessions.deadlines import Deadlines
+from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
+from loki_twisted.sessions.overview import is_at_work
+from loki_twisted.sessions.policy import LaunchPolicy
+from loki_twisted.sessions.run_observer import RunObserver
+from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.steering import Steerer
+from loki_twisted.state.interface import IStateWatcher
+
+_log = Logger()
+
+_RETRY_SECONDS = 1.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Supervisor:
+    """
+    Has the agents of sessions in charge.
+
+    A session is on record before its agent is spawned. So after a crash between
+    the two the next server knows what was meant, and nothing runs unknown.
+
+    :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
+    :ivar mint: Makes a new id of a kind, ``input`` for example.
+    :ivar runs: Knows what runs of Loki Mode write.
+    :ivar redactor: Takes secrets out of what agents say.
+    :ivar after_end: Called when a session has ended, or makes room for others.
+    """
+
+    reactor: IReactorTime
+    book: SessionBook
+    records: IRecords
+    providers: IProviders
+    runner: IAgentRunner
+    watcher: IStateWatcher
+    steerer: Steerer
+    policy: LaunchPolicy
+    now_ms: Callable[[], int]
+    mint: Callable[[str], str]
+    runs: RunObserver
+    redactor: Redactor
+    after_end: Callable[[], None]
+    deadlines: Deadlines = attrs.field(init=False)
+    _is_closed: bool = attrs.field(default=False, init=False)
+
+    @deadlines.default
+    def _make_deadlines(self) -> Deadlines:
+        return Deadlines(self.reactor, self.book, self.now_ms, self._expire)
+
+    async def launch(self, record: Record, plan: LaunchPlan, wanted: StartSession) -> Session:
+        """
+        Start the agent of a session.
+
+        :raises AgentNotStarted: if it could not be started; the session has failed then.
+        :raises StorageFailed: if it could not be put on record that it runs; it is stopped then.
+        """
+        self._watch(record)
+        try:
+            agent = await self.runner.start(record.id, plan)
+        except AgentNotStarted as error:
+            await self.fail(record, str(error))
+            raise
+        except Exception as error:
+            # Whatever went wrong, it may run. Nobody was told so, so it must not.
+            record.note_stop()
+            self._take_over_later(record)
+            msg = f"The agent could not be taken in charge: {error}"
+            raise AgentNotStarted(msg) from error
+        record.agent = agent
+        self._conduct(record, wanted, plan.driven_by)
+        try:
+            return await self._launched(record, agent, wanted.options.timeout)
+        except (StorageFailed, Unavailable):
+            # Nobody was told that it runs, so it must not.
+            record.note_stop()
+            raise
+        finally:
+            await self._follow(record, agent)
+
+    async def adopt_all(self) -> None:
+        """Find the agents of an earlier server again, running or ended, and follow them."""
+        for record in self.at_work():
+            await self._take_over(record)
+
+    async def stop(
+        self, record: Record, reason: str | None = None, code: ReasonCode | None = None
+    ) -> Session:
+        """
+        Order a session of ours to stop, and say so even if it cannot be put on record.
+
+        :param reason: Why, unless somebody asked for it.
+        :raises Conflict: if it does not run.
+        """
+        before = record.status
+        status = next_status(before, Step.STOP)
+        if before is not SessionStatus.QUEUED:
+            record.stop_ordered = True
+        if self.steerer.steers(record):
+            self.steerer.note_script(record)
+        if record.agent is not None:
+            record.agent.stop()
+        if status is before:
+            return record.state.session
+        facts = facts_between(before, status) if status.is_final else []
+        try:
+            session = await self.book.commit(
+                record, with_status(record.state, status, reason=reason, code=code), facts
+            )
+        except (StorageFailed, Unavailable) as error:
+            if status.is_final:
+                raise
+            _log.warn("The stop of {id} is not on record: {error}", id=record.id, error=str(error))
+            return record.state.session
+        if status.is_final:
+            self.after_end()  # it may have kept its project directory from others
+        return session
+
+    async def fail(self, record: Record, reason: str) -> None:
+        """Put it on record that the agent of a session could not be started."""
+
+        def failed(state: SessionState) -> Change:
+            status = next_status(state.session.status, Step.FAIL)
+            return Change(
+                with_status(state, status, reason=reason, code=ReasonCode.NOT_STARTED), ()
+            )
+
+        await commit_end(self.reactor, self.book, record, failed, self._after_end)
+
+    def at_work(self) -> list[Record]:
+        """The sessions of ours that have an agent, or are about to."""
+        return [
+            record for record in self.book if record.is_ours and is_at_work(record.state.session)
+        ]
+
+    def observed_at_work(self) -> list[str]:
+        """The project directories in which somebody else's sessions have not ended."""
+        return [
+            record.state.session.project_dir
+            for record in self.book
+            if not record.is_ours and not record.status.is_final
+        ]
+
+    def close(self) -> None:
+        """Take nobody in charge any more, and forget the deadlines: the next server keeps them."""
+        self._is_closed = True
+        self.steerer.close()
+        self.deadlines.close()
+        for record in self.book:
+            if record.conductor is not None:
+                record.conductor.close()
+
+    def _conduct(self, record: Record, wanted: StartSession, provider: str) -> Conductor:
+        """Have a conductor for a session."""
+        session = record.state.session
+        request = request_of(session, wanted, self.policy.loki_dir, provider)
+        conductor = record.conductor = Conductor(
+            record,
+            Circumstances(
+                reactor=self.reactor,
+                book=self.book,
+                redactor=self.redactor,
+                make_driver=lambda memory: self.providers.driver(request, memory),
+                mint=self.mint,
+                now_ms=self.now_ms,
+                settle=lambda: self._settle(session.project_dir),
+                ending=lambda: self.steerer.ending(record),
+                after=self._after_end,
+                stop=self._over_budget,
+                policy=self.policy.inputs_of(wanted),
+                budget=budget_of(wanted),
+                patience=self.policy.patience,
+            ),
+        )
+        return conductor
+
+    def _launched(
+        self, record: Record, agent: IAgent, timeout_ms: int | None = None
+    ) -> Deferred[Session]:
+        status = next_status(record.status, Step.LAUNCH)
+        state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
+        message = f"Started with provider {state.session.provider}."
+        fact = Fact("session:started", {"status": str(status), "message": message})
+        limit = self.deadlines.cursors(record, timeout_ms)
+        conductor = record.conductor
+        if conductor is None or self.steerer.steers(record):
+            return self.book.commit(record, state, [fact], limit)
+        return conductor.begin(state, [fact], limit)
+
+    async def _follow(self, record: Record, agent: IAgent) -> None:
+        """Read what an agent prints, and bring it in line with what the record says."""
+        if record.stop_ordered or record.status is SessionStatus.STOPPING:
+            record.stop_ordered = True
+            agent.stop()
+        elif record.status is SessionStatus.PAUSED and not self.steerer.steers(record):
+            agent.pause()
+        else:
+            agent.resume()
+        cursors = await self.records.cursors(f"{record.id}/")
+        conductor = record.conductor
+        if conductor is None:
+            conductor = self._conduct(record, *asked_of(record.id, cursors))
+        agent.follow(cursors, conductor, conductor.driver.line_limit)
+        conductor.go_on()
+        if self.steerer.steers(record):
+            self.steerer.look_after(record, cursors)
+        self.deadlines.watch(record, cursors)
+
+    async def _take_over(self, record: Record) -> None:
+        """Find the agent of a session that is on record. One that makes trouble is tried again."""
+        try:
+            agent = self.runner.adopt(record.id)
+            if agent is None:
+                await self.fail(record, "The server ended before its agent was started.")
+                return
+            record.agent = agent
+            self._watch(record)
+            if record.status is SessionStatus.STARTING:
+                cursors = await self.records.cursors(f"{record.id}/")
+                wanted, provider = asked_of(record.id, cursors)
+                self._conduct(record, wanted, provider)
+                await self._launched(record, agent, wanted.options.timeout)
+            await self._follow(record, agent)
+        except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
+            _log.failure("The agent of {id} could not be found again.", id=record.id)
+            self._take_over_later(record)
+
+    def _take_over_later(self, record: Record) -> None:
+        def again() -> None:
+            if not self._is_closed:
+                ensureDeferred(self._take_over(record))
+
+        self.reactor.callLater(_RETRY_SECONDS, again)
+
+    def _expire(self, record: Record) -> None:
+        self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
+
+    def _over_budget(self, record: Record, reason: str) -> None:
+        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
+
+    def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
+        done = ensureDeferred(self.stop(record, reason, code))
+        done.addErrback(lambda failure: _log.failure("Stopping {id}", failure, id=record.id))
+
+    def _after_end(self, record: Record) -> None:
+        self.deadlines.forget(record)
+        directory = record.state.session.project_dir
+        in_use = any(other.state.session.project_dir == directory for other in self.at_work())
+        if directory not in {*self.policy.watched, *self.observed_at_work()} and not in_use:
+            self.watcher.unwatch(directory)
+        self.after_end()
+
+    async def _settle(self, project_dir: str) -> None:
+        """Have everything told that an agent has left in its state directory."""
+        await self.watcher.settle(project_dir)
+        judged = self.runs.judge(project_dir)
+        if judged is not None:
+            await judged
+
+    def _watch(self, record: Record) -> None:
+        directory = record.state.session.project_dir
+        done = ensureDeferred(self._watch_directory(directory))
+        done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))
+
+    async def _watch_directory(self, directory: str) -> None:
+        await self.watcher.watch(directory, await self.records.cursors(""))
