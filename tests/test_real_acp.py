@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,18 +11,14 @@ from typing import Any, Final
 
 import pytest
 
-from tests.real_readers import node_modules
+from tests.real_agents import PATH, find
 from tests.system import Server
 from tests.test_system_acp import outputs
 
-BESIDE: Final = node_modules() / ".bin"
 NAMES: Final = ["gemini", "copilot"]
-PATH: Final = f"{os.environ.get('PATH', '')}{os.pathsep}{BESIDE}"
-MISSING: Final = [name for name in NAMES if shutil.which(name, path=PATH) is None]
+MISSING: Final = [name for name in NAMES if find(name) is None]
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"needs {' and '.join(MISSING)} on PATH or in {BESIDE}"
-)
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 
 COMMAND: Final = "touch made"
 REFUSAL: Final = "I will not have it"

@@ -1,15 +1,13 @@
 """
 The real opencode, with an empty home, nobody's keys, and a model of ours on loopback.
 
-It is looked for in ``LOKI_TEST_AGENTS``, where that is set, and on PATH, and skipped where it is
-not there: it is not needed to work on this project.
+It is not needed to work on this project.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.real_agents import find
 from tests.system import Server, StreamEvent
 
-PATH = os.pathsep.join(filter(None, map(os.environ.get, ("LOKI_TEST_AGENTS", "PATH"))))
-OPENCODE = shutil.which("opencode", path=PATH)
+OPENCODE = find("opencode")
 
 pytestmark = pytest.mark.skipif(OPENCODE is None, reason="needs opencode on PATH")
 
