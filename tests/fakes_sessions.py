@@ -10,18 +10,15 @@ import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from loki_twisted.agents.driving import Abilities, IDriver, IProviders, Messaging
 from loki_twisted.agents.interface import (
     LOKI_MODE,
-    Abilities,
     IAgent,
     IAgentListener,
     IAgentOutput,
     IAgentRunner,
-    IDriver,
-    IProviders,
     LaunchPlan,
     LaunchRequest,
-    Messaging,
 )
 from loki_twisted.agents.outputs import (
     Asked,

@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "model",
         "kernel",
         "log.interface",
+        "agents.driving",
         "agents.interface",
         "agents.outputs",
         "state.interface",

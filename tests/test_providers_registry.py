@@ -14,15 +14,8 @@ from twisted.logger import capturedLogs
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    IProviders,
-    LaunchPlan,
-    LaunchRequest,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, IProviders
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.demonstration import DEMO_PROGRAM, DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.loki_output import LokiModeDriver

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import msgspec
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import (
     Asked,
     Conversation,

@@ -19,7 +19,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
+from loki_twisted.agents.driving import IDriver
+from loki_twisted.agents.interface import AgentEnd, IAgentListener
 from loki_twisted.agents.outputs import Freed, Output
 from loki_twisted.model.budget import Stage
 from loki_twisted.model.errors import Conflict, NotFound

@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.agents.interface import IAgentRunner, IProviders, LaunchPlan, Messaging
+from loki_twisted.agents.driving import IProviders, Messaging
+from loki_twisted.agents.interface import IAgentRunner, LaunchPlan
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import (
     AgentNotStarted,
