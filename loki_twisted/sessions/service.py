@@ -20,6 +20,7 @@ from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.continuing import continuation_of
+from loki_twisted.sessions.inbox import no_such_input
 from loki_twisted.sessions.interface import (
     LOCAL,
     GivenInput,
@@ -35,7 +36,7 @@ from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.session_output import SessionOutput
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.talking import Talker, no_such_input
+from loki_twisted.sessions.talking import Talker
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
 _QUEUED = frozenset({SessionStatus.QUEUED})

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from loki_twisted.log.interface import IRecords
-from loki_twisted.model.errors import Conflict, NotFound
+from loki_twisted.model.errors import Conflict
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Delivery, Message
 from loki_twisted.model.repetitions import OnceKey
@@ -16,7 +16,7 @@ from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.conductor import Conductor
-from loki_twisted.sessions.inbox import check_repeated
+from loki_twisted.sessions.inbox import check_repeated, no_such_input
 from loki_twisted.sessions.interface import GivenInput
 from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.steering import Steerer
@@ -106,12 +106,6 @@ def answer_in_words(asked: Input, text: str) -> Answer:
         if words.casefold() in (option.value.casefold(), option.label.casefold()):
             return Answer(values=(option.value,))
     return Answer(values=(text,))
-
-
-def no_such_input(session_id: str, input_id: str) -> NotFound:
-    """The error for an input that is not there."""
-    msg = f"Session {session_id} has no input {input_id!r}."
-    return NotFound(msg, {"sessionId": session_id, "inputId": input_id})
 
 
 def _conductor_of(record: Record) -> Conductor:
