@@ -59,7 +59,6 @@ MOST_OPEN: Final = 200
 """So many inputs of a session may be open; when there are more, the oldest is denied."""
 
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
-
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
 
 
@@ -72,6 +71,7 @@ class Conduct:
     :param mint: Makes a new id of an input.
     :param policy: What becomes of inputs that nobody answers.
     :param driver: The session's driver, with the memory that is in the state.
+    :param mask: Takes the secrets out of what the driver says when it is given something here.
     :param budget: What the session may spend.
     """
 
@@ -82,6 +82,7 @@ class Conduct:
         mint: Callable[[], str],
         policy: InputPolicy,
         driver: IDriver,
+        mask: Callable[[Outputs], Outputs],
         budget: Budget = UNLIMITED,
     ) -> None:
         self._state = state
@@ -90,6 +91,7 @@ class Conduct:
         self._mint = mint
         self._policy = policy
         self._driver = driver
+        self._mask = mask
         self._budget = budget
         self._facts: list[Fact] = []
         self._inputs = state.inputs
@@ -124,7 +126,7 @@ class Conduct:
         settled, fact = answered(asked, answer, by, iso_from_ms(self._now_ms), reason)
         key = self._settle(settled)
         self._facts.append(fact)
-        self.take(self._driver.answer(key, answer))
+        self.take(self._mask(self._driver.answer(key, answer)))
         return settled
 
     def expire(self) -> None:
@@ -149,7 +151,7 @@ class Conduct:
         """Give the driver messages, in order, as long as it takes them."""
         while (message := next_message(self._messages, self._talk, self._driver)) is not None:
             self.remember(given=(*self._talk.given, message.id))
-            self.take(self._driver.say(message))
+            self.take(self._mask(self._driver.say(message)))
 
     def end(self, reason: str) -> None:
         """Settle all that the agent will not see any more."""

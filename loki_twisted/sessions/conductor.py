@@ -38,6 +38,7 @@ from loki_twisted.sessions.hearing import freed_by_work, last_errors, outputs_of
 from loki_twisted.sessions.inbox import check_answer, check_repeated, no_such_input
 from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Marks, Moment, due, waits
+from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
 from loki_twisted.sessions.timer import Timer
 
@@ -99,11 +100,11 @@ class Conductor:
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
     ) -> Deferred[Any]:
         """See :class:`IAgentListener`."""
-        may_concern = self._with.redactor.may_concern(lines)
         outputs = outputs_of(self.driver, stream, lines, self.record.id)
-        if may_concern:
-            outputs = self._masked(outputs)
         talk = self.record.state.talk
+        # Who remembers something may tell by these lines what stood in others.
+        if talk.memory or self.driver.memory() or self._with.redactor.may_concern(lines):
+            outputs = self._masked(outputs)
         outputs = freed_by_work(outputs, is_hindered=talk.trouble is not None)
 
         def act(conduct: Conduct) -> None:
@@ -175,7 +176,7 @@ class Conductor:
         if not outputs:
             msg = "The agent cannot be interrupted: it can only be stopped."
             raise Conflict(msg, {"status": str(self.record.status)})
-        return self._change(lambda conduct: conduct.take(outputs))
+        return self._change(lambda conduct: conduct.take(self._masked(outputs)))
 
     def ended(self, end: AgentEnd) -> None:
         """See :class:`IAgentListener`."""
@@ -183,9 +184,7 @@ class Conductor:
         self.close()
         ensureDeferred(self._end(end)).addErrback(
             lambda failure: _log.failure(
-                "The end of session {session} could not be told.",
-                failure,
-                session=self.record.id,
+                "The end of {id} was not told.", failure, id=self.record.id
             )
         )
 
@@ -217,6 +216,7 @@ class Conductor:
             lambda: self._with.mint("input"),
             self._with.policy,
             self.driver,
+            self._masked,
             self._with.budget,
         )
         conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
@@ -239,9 +239,7 @@ class Conductor:
         conduct.deliver()
         change = conduct.finish()
         told(change)
-        now_ms = self._with.now_ms()
-        done_once = None if once is None else once.done(self.record.id, target, now_ms)
-        rows = attrs.evolve(change.rows, done_once=done_once)
+        rows = with_key(change.rows, once, self.record.id, target, self._with.now_ms())
         done = self._with.book.commit(self.record, change.state, change.facts, cursors, rows)
         done.addCallbacks(self._stored, self._not_stored)
         if change.over is not None:

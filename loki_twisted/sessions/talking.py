@@ -18,7 +18,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.inbox import check_repeated, no_such_input
 from loki_twisted.sessions.interface import GivenInput
-from loki_twisted.sessions.rows import Rows
+from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.steering import Steerer
 
 _HAS_AGENT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
@@ -51,8 +51,7 @@ class Talker:
         """See :meth:`ISessions.give_input`."""
         record = self.book.get(session_id)
         if self.steerer.steers(record):
-            done_once = None if once is None else once.done(session_id, "", self.now_ms())
-            rows = Rows(done_once=done_once)
+            rows = with_key(NO_ROWS, once, session_id, "", self.now_ms())
             return GivenInput(await self.steerer.give_input(record, text, context, rows))
         conductor = _conductor_of(record)
         if len(record.state.inputs) == 1:
