@@ -20,7 +20,6 @@ from loki_twisted.agents.providers.demonstration import DEMO_PROGRAM, DemoProvid
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.machine import Machine
-from loki_twisted.agents.providers.one_shot import OneShot
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.plugins import by_name
 from loki_twisted.agents.providers.prompts import prompt_of
@@ -28,6 +27,7 @@ from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.wire import ProviderAbilities
+from tests.one_shot import OneShot
 
 CLIS = ["claude", "codex", "cline", "aider", "opencode"]
 OURS = [*CLIS, "loki", "demo"]

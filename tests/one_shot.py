@@ -1,4 +1,4 @@
-"""CLIs that are started for one prompt, print plain text, and end."""
+"""Providers of CLIs that are started for one prompt, print plain text, and end."""
 
 from __future__ import annotations
 
