@@ -31,12 +31,13 @@ from loki_twisted import __version__
 from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
+from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.wire import ProviderDetail, System
+from loki_twisted.model.wire import ProviderDetail, StartOptions, StartSession, System
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher
@@ -210,7 +211,7 @@ class Service(BaseService):
             steerer=Steerer(reactor=reactor, book=self.book, control=RunControl()),
             policy=LaunchPolicy(
                 loki_dir=os.path.realpath(settings.loki_dir),
-                project_roots=[os.path.realpath(root) for root in settings.project_roots],
+                project_roots=_roots_of(settings),
                 max_sessions=settings.max_sessions,
                 limits=_limits_of(settings),
                 max_per_provider=dict(settings.max_per_provider),
@@ -267,6 +268,7 @@ class Service(BaseService):
             self.ready.errback(error)
         else:
             self.phase = "serving"
+            self._replay()
             for port in self._ports:
                 _accept(port, True)
             self.ready.callback(
@@ -292,6 +294,21 @@ class Service(BaseService):
         watched = [*self.launcher.policy.watched, *self.launcher.supervisor.observed_at_work()]
         self._watch_projects(dict.fromkeys(watched))
         self._check.start(_CHECK_SECONDS, now=False)
+
+    def _replay(self) -> None:
+        """Play the recording that is to be played."""
+        if self.settings.replay is None:
+            return
+        wanted = StartSession(
+            provider=REPLAY,
+            prd_path=os.path.realpath(self.settings.replay),
+            options=StartOptions(speed=self.settings.replay_speed),
+        )
+        self.sessions.start(wanted).addErrback(
+            lambda failure: _log.error(
+                "The recording is not played: {error}", error=failure.getErrorMessage()
+            )
+        )
 
     async def _watch(self, directory: str) -> None:
         """Watch a project for as long as we run. While that cannot be begun, try again."""
@@ -384,6 +401,14 @@ def _limits_of(settings: Settings) -> Limits:
         processes=settings.limit_processes or None,
         file_bytes=file * _MEGABYTE if file else None,
     )
+
+
+def _roots_of(settings: Settings) -> list[str]:
+    """The directories in and under which agents may work; a recording lies in one of them."""
+    roots = [os.path.realpath(root) for root in settings.project_roots]
+    if settings.replay is not None:
+        roots.append(os.path.dirname(os.path.realpath(settings.replay)))
+    return roots
 
 
 def _input_policy_of(settings: Settings) -> InputPolicy:

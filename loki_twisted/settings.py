@@ -67,6 +67,9 @@ class Settings:
     :ivar max_per_project: How many of them in one project directory.
     :ivar allow_commands: Whether requests may name any program to be run.
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
+    :ivar replay: Absolute path of a recording that is played when the server begins, in a session
+        of its own.
+    :ivar replay_speed: How many times as fast; 0 is without any wait.
     :ivar debug: Whether errors and logs tell everything.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
     :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of
@@ -99,6 +102,8 @@ class Settings:
     max_per_project: int = 1
     allow_commands: bool = False
     project_roots: tuple[str, ...] = attrs.field()
+    replay: str | None = None
+    replay_speed: float = 1.0
     debug: bool = False
     grace_seconds: float = 5.0
     limit_memory_mb: int | None = None

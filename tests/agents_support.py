@@ -137,6 +137,11 @@ class AgentCase(TestCase):
         agent.follow({}, recorder)
         return agent, recorder
 
+    def be_patient(self) -> None:
+        """Give agents that are to end in their own way as long as a busy machine may need."""
+        self.runner = KeeperRunner(reactor, self.root, grace_seconds=30)
+        self.runners.append(self.runner)
+
     def note(self, name: str, session_id: str = "session_1") -> dict[str, Any]:
         """Read one of the files of an agent that are JSON."""
         return json.loads(Path(self.root, session_id, name).read_text("ascii"))

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import pytest_twisted
 from hypothesis import settings
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
+
+# With the real programs of agents tests are run only where they are said to be: whoever has one
+# of them installed for himself does not want it started by the suite of somebody else.
+REAL_AGENTS = ("acp", "bridged", "claude", "codex", "opencode")
+collect_ignore = (
+    [] if os.environ.get("LOKI_TEST_AGENTS") else [f"test_real_{name}.py" for name in REAL_AGENTS]
+)
 
 # The same examples in every run: a test that fails by chance says nothing to whoever sees it.
 settings.register_profile("suite", derandomize=True, deadline=None)

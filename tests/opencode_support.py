@@ -213,9 +213,8 @@ def play(
             yield run
         finally:
             process.terminate()
-            for pipe in (process.stdin,):
-                if pipe is not None and not pipe.closed:
-                    pipe.close()
+            if process.stdin is not None and not process.stdin.closed:
+                process.stdin.close()
 
 
 def costs(run: Play) -> list[float]:

@@ -15,8 +15,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from loki_twisted.agents import process as process_module
 from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent
+from loki_twisted.agents.lines import CUT_MARK
 from loki_twisted.agents.orphans import GRACE_SECONDS
 from loki_twisted.agents.process import AgentFacts, KeptAgent
 from loki_twisted.kernel.procfs import boot_id
@@ -147,6 +149,16 @@ class AgentTests(SynchronousTestCase):
         self.bell.ring()
         assert self.recorder.lines == {"stdout": ["two"], "stderr": ["three", "four", "five"]}
         assert self.recorder.cursors == {"session_1/stdout": "8", "session_1/stderr": "16"}
+
+    def test_lines_are_as_long_as_who_follows_wants_them(self) -> None:
+        """A line beyond the limit is cut, whatever that is; and it cannot be any number."""
+        for limit, most in ((5, 100), (100, 5)):
+            self.patch(process_module, "MOST_LINE_LIMIT", most)
+            recorder = Recorder()
+            self.make_agent(KeeperAtHand()).follow({}, recorder, limit)
+            self.write(b"12345\n123456\n")
+            self.bell.ring()
+            assert recorder.stdout[:2] == ["12345", "12345" + CUT_MARK]
 
     def test_a_slow_stream_does_not_hold_up_the_other(self) -> None:
         """The answer to lines of one stream is waited for in that stream alone."""

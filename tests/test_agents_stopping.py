@@ -12,7 +12,6 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from loki_twisted.agents.keeper.processes import children, process
-from loki_twisted.agents.runner import KeeperRunner
 from tests.agents_support import AgentCase, carriers, eventually, python, shell
 
 TREES = {
@@ -74,6 +73,7 @@ class StoppingTests(AgentCase):
 
     async def test_an_agent_may_end_in_its_own_way(self) -> None:
         """Within the grace a program can put things in order, with the help of others."""
+        self.be_patient()
         script = "trap 'sleep 0.05; echo in order; exit 5' TERM; echo ready; sleep 1000 & wait"
         agent, recorder = await self.start(shell(script))
         await eventually(lambda: recorder.stdout, "it runs")
@@ -83,6 +83,7 @@ class StoppingTests(AgentCase):
 
     async def test_its_helpers_are_not_disturbed_in_that(self) -> None:
         """What a shell runs to put things in order runs to its end, one after the other."""
+        self.be_patient()
         script = (
             "trap 'for i in 1 2 3 4 5; do sleep 0.01 || echo disturbed; done; exit 5' TERM; "
             "echo ready; setsid -w sleep 1000 | cat"
@@ -96,8 +97,7 @@ class StoppingTests(AgentCase):
     async def test_helpers_that_stay_are_asked_to_end(self) -> None:
         """After a second a helper is nobody's any more: the agent need not wait for the end."""
         script = "trap 'sleep 1000; echo on; exit 5' TERM; echo ready; sleep 1000 & wait"
-        self.runners.append(KeeperRunner(reactor, self.root, grace_seconds=30))
-        self.runner = self.runners[-1]
+        self.be_patient()
         agent, recorder = await self.start(shell(script))
         await eventually(lambda: recorder.stdout, "it runs")
         agent.stop()
@@ -106,6 +106,7 @@ class StoppingTests(AgentCase):
 
     async def test_helpers_of_the_last_moment_are_asked_to_end_too(self) -> None:
         """What an agent starts while it ends, and leaves behind, is not just killed."""
+        self.be_patient()
         script = (
             "import os, signal, time\n"
             "def leave(*_):\n"
@@ -230,6 +231,7 @@ class PausingTests(AgentCase):
 
     async def test_a_halted_tree_can_be_stopped(self) -> None:
         """A program that was halted still ends by its own SIGTERM handler."""
+        self.be_patient()
         script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
         agent, recorder = await self.started(script)
         agent.pause()

@@ -398,6 +398,15 @@ def test_a_script_that_starts_opencode(tmp_path: Path) -> None:
     assert [each for each in Path("/proc").iterdir() if lives_in(each, tmp_path)] == []
 
 
+def test_it_is_ended_by_a_signal(tmp_path: Path) -> None:
+    """It takes opencode along, also where no keeper does that."""
+    with opencode(tmp_path, "wait for me") as run:
+        run.until(said("I wait."))
+        run.process.terminate()
+        assert run.finish() == 143
+    assert [each for each in Path("/proc").iterdir() if lives_in(each, tmp_path)] == []
+
+
 def lives_in(process: Path, directory: Path) -> bool:
     """Whether a process has a directory as its own."""
     try:
@@ -435,14 +444,8 @@ def test_it_is_told_to_end(tmp_path: Path) -> None:
 
 def test_nothing_is_asked_of_it(tmp_path: Path) -> None:
     """It ends, and does not wait for ever."""
-    assert bridge(tmp_path) == [
-        {
-            "loki.bridge": "ended",
-            "ok": True,
-            "why": "Its input has ended before anything was asked for.",
-        },
-        0,
-    ]
+    last, code = bridge(tmp_path)
+    assert (last["loki.bridge"], last["ok"], code) == ("ended", True, 0)
 
 
 def test_there_is_no_opencode(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         *("--project-root", ".", "--project-root", "/", "--grace", "2.5"),
         *("--limit-memory-mb", "4000", "--limit-processes", "500", "--limit-file-mb", "100"),
         *("--retain-events", "5000", "--retain-days", "0.5", "--retain-mb", "64"),
+        *("--replay", "session.jsonl", "--replay-speed", "2"),
     ]
     monkeypatch.chdir(tmp_path)
     settings = by_serve(arguments, {}, str(tmp_path))
@@ -81,6 +82,8 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         retain_events=5000,
         retain_days=0.5,
         retain_mb=64,
+        replay=str(tmp_path / "session.jsonl"),
+        replay_speed=2.0,
     )
     assert by_twistd(arguments, {}, str(tmp_path), monkeypatch) == settings
     given = {word.removeprefix("--") for word in arguments if word.startswith("--")} | {"port"}

@@ -19,16 +19,17 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from loki_twisted.log import history
+from loki_twisted.log import history, store
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.log.lanes import Lane
+from loki_twisted.log.spending_sums import ledger
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.inputs import InputPage
-from loki_twisted.model.ledger import Grouping, LedgerQuery
+from loki_twisted.model.ledger import Grouping, LedgerPage, LedgerQuery
 from loki_twisted.model.messages import MessagePage
 from loki_twisted.model.tasks import TaskCounts, TaskPage, TaskQuery
 from tests.log_support import (
@@ -278,6 +279,27 @@ def test_a_count_lets_others_have_their_turn(desk: Desk, monkeypatch: pytest.Mon
 
     assert [desk.clock.result(each) for each in (*counts, time)] == [10, 10, MS]
     assert order == ["time", "count", "count"]
+
+
+def test_sums_leave_a_thread_to_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask for sums of the whole ledger, what is short is answered meanwhile."""
+    gate = threading.Event()
+    began: list[LedgerQuery] = []
+
+    def slow(connection: apsw.Connection, query: LedgerQuery) -> LedgerPage:
+        began.append(query)
+        gate.wait(TIMEOUT)
+        return ledger(connection, query)
+
+    monkeypatch.setattr(store, "ledger", slow)
+    query = LedgerQuery(by=Grouping.DAY)
+    sums = [desk.log.ledger(query) for _ in range(5)]
+
+    assert desk.clock.result(desk.log.done_once("k")) is None
+    assert len(began) <= 1
+    gate.set()
+    assert [desk.clock.result(each) for each in sums] == [plain_ledger([], query)] * 5
+    assert len(began) == 5
 
 
 class RealReactorTests(TestCase):

@@ -410,27 +410,40 @@ def test_limits_that_are_far() -> None:
     ]
 
 
+def remade(driver: AppServerDriver) -> AppServerDriver:
+    """The driver that the next server makes."""
+    return AppServerDriver(request(), driver.memory())
+
+
 def limited(driver: AppServerDriver, turn: str, until: int) -> list[Any]:
     """Let a turn end at a limit."""
-    limits = {"primary": {"usedPercent": 100, "resetsAt": until}}
     error = {"message": "Enough", "codexErrorInfo": "usageLimitExceeded"}
-    updated = line(method="account/rateLimits/updated", params={"rateLimits": limits})
-    return hear(driver, updated, over("failed", turn, error))
+    tell_limit(driver, until)
+    return hear(driver, over("failed", turn, error))
+
+
+def tell_limit(driver: AppServerDriver, until: int) -> None:
+    """Tell that the account may do no more until a time."""
+    limits = {"primary": {"usedPercent": 100, "resetsAt": until}}
+    hear(driver, line(method="account/rateLimits/updated", params={"rateLimits": limits}))
 
 
 def test_it_does_not_wait_twice_for_the_same_time() -> None:
     """A limit that is there when its time has come is a failure, a later one is waited for."""
     driver = working()
-    assert of(Hindered, limited(driver, "u1", 100)) == [
+    tell_limit(driver, 100)
+    driver = remade(driver)
+    error = {"message": "Enough", "codexErrorInfo": "usageLimitExceeded"}
+    assert of(Hindered, hear(driver, over("failed", "u1", error))) == [
         Hindered(Trouble.RATE_LIMITED, "Enough", 100_000)
     ]
     assert not driver.is_ready
-    [turn] = written(driver.wake())
-    hear(driver, line(id=turn["id"], result={"turn": {"id": "u2"}}))
-    assert of(Hindered, limited(driver, "u2", 200))
-    [turn] = written(driver.wake())
-    hear(driver, line(id=turn["id"], result={"turn": {"id": "u3"}}))
-    assert limited(driver, "u3", 200) == [TurnEnded(Verdict.FAILED, "Enough"), EndInput()]
+    for turn, until in (("u2", 200), ("u3", 200)):
+        driver = remade(driver)
+        [asked] = written(driver.wake())
+        hear(driver, line(id=asked["id"], result={"turn": {"id": turn}}))
+        outputs = limited(driver, turn, until)
+    assert outputs == [TurnEnded(Verdict.FAILED, "Enough"), EndInput()]
 
 
 def test_an_interruption_at_a_limit() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loki_twisted.agents.interface import IDriver
@@ -19,6 +18,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.messages import Delivery
 from tests.codex_support import (
     OPENING,
+    WORKING,
     ask,
     begun,
     choose,
@@ -97,11 +97,10 @@ JSON = st.recursive(
 
 @st.composite
 def lines_of(draw: Callable[[Any], Any], known: Sequence[str]) -> str:
-    """One of the lines that are known, perhaps with something else in one place of it."""
+    """One of the lines that are known, now and then with something else in one place of it."""
     found = json.loads(draw(st.sampled_from(known)))
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)):
         return json.dumps(found)
-    found = copy.deepcopy(found)
     place: Any = found
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
@@ -117,15 +116,16 @@ def lines_of(draw: Callable[[Any], Any], known: Sequence[str]) -> str:
 
 
 def occasions(known: Sequence[str]) -> st.SearchStrategy[Any]:
-    """What may come to a driver, in any order."""
-    kinds = st.sampled_from(["answer", "interrupt", "wake", "quiet"])
+    """What may come to a driver, in any order: lines most of the time."""
+    line_ = st.tuples(st.just("stdout"), lines_of(known))
+    say = st.tuples(st.just("say"), st.sampled_from(Delivery))
+    answer = st.tuples(st.just("answer"), st.sampled_from(["accept", "decline", "x", "7"]))
+    noise = st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=20))
+    others = st.tuples(st.sampled_from(["interrupt", "wake", "quiet"]), st.none())
     return st.lists(
-        st.tuples(st.just("stdout"), lines_of(known))
-        | st.tuples(st.just("stderr"), st.text(max_size=20))
-        | st.tuples(st.just("stdout"), st.text(max_size=20))
-        | st.tuples(st.just("say"), st.sampled_from(Delivery))
-        | st.tuples(kinds, st.sampled_from(["accept", "decline", "x", "7"])),
-        max_size=30,
+        st.one_of(line_, line_, line_, line_, answer, say, others, noise),
+        min_size=10,
+        max_size=60,
     )
 
 
@@ -180,12 +180,14 @@ def check(make: Callable[[str], IDriver], met: Sequence[tuple[str, Any]]) -> Non
                 assert output.text.endswith("\n") or kind == "begin"
 
 
-@given(occasions(SERVER_LINES))
-def test_the_app_server(met: Sequence[tuple[str, Any]]) -> None:
+@given(occasions(SERVER_LINES), st.sampled_from(["new", "opened", "working"]), st.booleans())
+@settings(max_examples=400)
+def test_the_app_server(met: Sequence[tuple[str, Any]], stage: str, stays_open: bool) -> None:
     """Whatever it prints, in whatever order, a driver bears, remembers and goes on from."""
-    opening = [("stdout", each) for each in OPENING]
-    check(lambda memory: AppServerDriver(request(), memory), met)
-    check(lambda memory: AppServerDriver(request(stays_open=True), memory), [*opening, *met])
+    before = {"new": (), "opened": OPENING, "working": WORKING}[stage]
+    opening = [("stdout", each) for each in before]
+    wanted = request(stays_open=stays_open)
+    check(lambda memory: AppServerDriver(wanted, memory), [*opening, *met])
 
 
 @given(occasions(EXEC_LINES))

@@ -71,7 +71,8 @@ def test_what_it_may_not_do(tmp_path: Path) -> None:
     run, code = finished(tmp_path, "permission")
     assert code == 0
     assert "warn: ! permission requested: bash; auto-rejecting" in run.logged
-    assert run.ends[-1].verdict is Verdict.FAILED
+    why = "It has left off, because it was not allowed to go on."
+    assert run.ends == [TurnEnded(Verdict.FAILED, why)]
 
 
 def test_an_error(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """
 The real ``cline`` and ``aider``, once each, behind their bridges, with nobody's keys.
 
-They are looked for in ``LOKI_TEST_AGENTS``, where that is set, and on PATH. A test is skipped where
-its program is not there: neither is needed to work on this project.
+A test is skipped where its program is not there: neither is needed to work on this project.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,11 +18,10 @@ from typing import Any, ClassVar
 import pytest
 
 from loki_twisted.agents.providers.cline_lines import MUTE
+from tests.real_agents import PATH, find
 from tests.system import Server
 
-PATH = os.pathsep.join(filter(None, map(os.environ.get, ("LOKI_TEST_AGENTS", "PATH"))))
-CLINE = shutil.which("cline", path=PATH)
-AIDER = shutil.which("aider", path=PATH)
+CLINE, AIDER = find("cline"), find("aider")
 PROMPT = "Make a file with the tool that you have."
 
 

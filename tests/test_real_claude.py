@@ -2,14 +2,12 @@
 The real Claude Code under the real server, with an empty home and a model on loopback.
 
 Its answers are written down beforehand, so what is seen here is what the program itself makes of
-our command line, of our answers to what it asks, and of our messages. It is looked for in
-``LOKI_TEST_AGENTS``, where that is set, on PATH, and where Node's packages for the tests are.
+our command line, of our answers to what it asks, and of our messages.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ from typing import Any
 import pytest
 
 from tests.messages_api import MessagesApi, Reply, text, use
-from tests.real_readers import node_modules
+from tests.real_agents import find
 from tests.system import Server
 from tests.test_system_claude import outputs, says, types, until
 
-PATH = os.pathsep.join(filter(None, map(os.environ.get, ("LOKI_TEST_AGENTS", "PATH"))))
-CLAUDE = shutil.which("claude", path=os.pathsep.join([PATH, str(node_modules() / ".bin")]))
+CLAUDE = find("claude")
 
 pytestmark = [
     pytest.mark.skipif(CLAUDE is None, reason="claude is not installed"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.real_readers import node_modules
+from tests.real_agents import find
 from tests.system import Server
 from tests.test_system_codex import outputs, until
 
-BESIDE = node_modules() / ".bin"
-CODEX = shutil.which("codex", path=f"{os.environ.get('PATH', '')}{os.pathsep}{BESIDE}")
+CODEX = find("codex")
 
-pytestmark = pytest.mark.skipif(CODEX is None, reason=f"needs codex on PATH or in {BESIDE}")
+pytestmark = pytest.mark.skipif(CODEX is None, reason="needs codex")
 
 SETTINGS = """
 model = "ours"

@@ -8,6 +8,7 @@ import attrs
 
 from loki_twisted.agents.interface import Limits
 from loki_twisted.model.wire import StartSession
+from tests.fakes_sessions import FakeDriver
 from tests.test_sessions_service import World
 
 
@@ -19,3 +20,12 @@ def test_each_plan_has_the_limits_of_the_policy() -> None:
         world.launcher.policy = attrs.evolve(world.launcher.policy, limits=limits)
         world.sessions.start(StartSession(provider="claude"))
         assert [plan.limits for plan in world.runner.plans] == [limits]
+
+
+def test_lines_are_as_long_as_the_driver_wants_them() -> None:
+    """An agent is followed with the limit of the driver of its provider."""
+    with tempfile.TemporaryDirectory() as home:
+        world = World(home)
+        world.sessions.start(StartSession(provider="claude"))
+        (agent,) = world.runner.agents.values()
+        assert agent.line_limit == FakeDriver.line_limit > 0

@@ -45,6 +45,7 @@ class LaunchRequest:
     :ivar stays_open: Whether it waits for more messages when it has done its work.
     :ivar direct: Whether the provider's own CLI is meant, even where Loki Mode could run it.
     :ivar command: For a provider that runs any program: the program and its arguments.
+    :ivar speed: For one that plays a recording: how many times as fast; 0 is without any wait.
     """
 
     session_id: str
@@ -60,6 +61,7 @@ class LaunchRequest:
     stays_open: bool = False
     direct: bool = False
     command: Sequence[str] | None = None
+    speed: float = 1.0
 
 
 @attrs.frozen(slots=True, kw_only=True)

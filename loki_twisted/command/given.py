@@ -46,6 +46,8 @@ def settings_from(given: Given, environ: Mapping[str, str], current: str) -> Set
     values["loki_dir"] = find_loki_dir(values.get("loki_dir"), current, holds_state_of_ours)
     if "data_dir" in values:
         values["data_dir"] = _absolute(current, values["data_dir"])
+    if "replay" in values:
+        values["replay"] = _absolute(current, values["replay"])
     if "project_roots" in values:
         values["project_roots"] = tuple(_absolute(current, r) for r in values["project_roots"])
     settings = Settings(**values)

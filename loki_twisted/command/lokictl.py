@@ -172,6 +172,11 @@ def _tail(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", metavar="EVENT", help="begin after an event id, or: earliest")
 
 
+def _record(parser: argparse.ArgumentParser) -> None:
+    _one_session(parser)
+    parser.add_argument("file", metavar="FILE", help="where to write; - for the standard output")
+
+
 def _tasks(parser: argparse.ArgumentParser) -> None:
     _remote(parser).add_argument("session_id", metavar="ID", nargs="?", help="only this session")
     parser.add_argument("--status", help="only tasks of this status")
@@ -179,6 +184,7 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
 
 
 _SESSIONS: Final = "loki_twisted.command.verbs_sessions"
+_RECORDING: Final = "loki_twisted.command.verbs_recording"
 _WATCHING: Final = "loki_twisted.command.verbs_watching"
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -194,6 +200,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "answer": Verb("Answer an agent's question; as input.", f"{_SESSIONS}:give_input", _input),
     "rm": Verb("Remove the record of a session.", f"{_SESSIONS}:remove", _one_session),
     "tail": Verb("Show events as they happen.", f"{_WATCHING}:tail", _tail),
+    "record": Verb("Keep what an agent prints.", f"{_RECORDING}:record", _record),
     "tasks": Verb("List tasks.", f"{_WATCHING}:tasks", _tasks),
     "health": Verb("Say how the server is.", f"{_WATCHING}:health", _remote),
 }

@@ -30,6 +30,7 @@ from loki_twisted.command.readers import (
     read_provider_count,
     read_retained_days,
     read_retained_events,
+    read_speed,
     read_switch,
     read_token_file,
     read_unanswered,
@@ -265,6 +266,20 @@ OPTIONS: Final = (
         metavar="MB",
         read=read_mb,
         help="How many megabytes the log may have; 0 for any number, as by default.",
+    ),
+    Option(
+        name="replay",
+        field="replay",
+        metavar="FILE",
+        read=read_path,
+        help="Play a recording (lokictl record) in a session, when the server begins.",
+    ),
+    Option(
+        name="replay-speed",
+        field="replay_speed",
+        metavar="N",
+        read=read_speed,
+        help="How many times as fast it is played; 1 by default, 0 without any wait.",
     ),
     Option(
         name="debug",

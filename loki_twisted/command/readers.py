@@ -126,6 +126,13 @@ def read_patience(text: str) -> float | None:
     return float(text) or None
 
 
+def read_speed(text: str) -> float:
+    """Read how many times as fast something goes; 0 is without any wait."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text, re.ASCII):
+        raise ValueError("is no speed; give a number from 0 to 999999")
+    return float(text)
+
+
 def read_retained_events(text: str) -> int | None:
     """Read how many events the log keeps; 0 is no limit."""
     if not re.fullmatch(r"[0-9]{1,13}", text, re.ASCII) or int(text) > _MOST_EVENTS:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 import apsw
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -86,6 +86,7 @@ class SQLiteEventLog:
             now_ms=now_ms,
         )
         self._readers = Readers(reactor, path)
+        self._sums = DeferredLock()
         self._looks = LoopingCall(self._intake.look)
         self._looks.clock = reactor
         self._look_seconds = seconds_between_looks(retention)
@@ -233,8 +234,11 @@ class SQLiteEventLog:
 
     def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
         """What was spent."""
-        lane = Lane.SCANS if query.session_id is None else Lane.PAGES
-        return self._readers.ask(partial(ledger, query=query), lane)
+        ask = partial(ledger, query=query)
+        if query.session_id is not None:
+            return self._readers.ask(ask, Lane.PAGES)
+        # One at a time, so that a thread is left for all others: it cannot be cut into stretches.
+        return self._sums.run(self._readers.ask, ask, Lane.SCANS)
 
     def done_once(self, key: str) -> Deferred[DoneOnce | None]:
         """What was done under a key."""

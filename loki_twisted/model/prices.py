@@ -2,11 +2,10 @@
 What models cost, for agents that only say how many tokens they used.
 
 The prices are those that the makers list for everybody, in US dollars for 1,000,000 tokens, as they
-stood in October 2026 on:
+stood in October 2026 on these pages, or were repeated from them elsewhere:
 
 - https://platform.claude.com/docs/en/about-claude/pricing (cache writes that last five minutes)
 - https://developers.openai.com/api/docs/pricing (requests of up to 272,000 tokens)
-- https://ai.google.dev/gemini-api/docs/pricing (requests of up to 200,000 tokens)
 
 Left out is what has no one price: models that agents use with short and with long requests for
 different prices, and prices that end at a date. A model that is not here costs nobody knows what;
@@ -85,10 +84,6 @@ PRICES: Final[Mapping[str, Price]] = {
     "gpt-6-sol": Price(2, 10, 0.20, 2.50),
     "gpt-6-luna": Price(0.10, 0.50, 0.01, 0.125),
     "gpt-6.1-sol": Price(2, 10, 0.10, 2.50),
-    "gemini-2.5-pro": Price(1.25, 10, 0.125),
-    "gemini-2.5-flash": Price(0.30, 2.50, 0.03),
-    "gemini-3.1-pro": Price(2, 12, 0.20),
-    "gemini-3.5-flash": Price(1.50, 9, 0.15),
 }
 """By the name of the model, as its maker writes it."""
 

@@ -119,6 +119,7 @@ class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     :ivar reason: Why it stands where it stands, in words, where that is not obvious.
     :ivar reason_code: The same for programs, where there is a code for it.
     :ivar reason_until: Until when, where that is known.
+    :ivar driven_by: The provider whose language its agent speaks; ``loki`` for what Loki Mode runs.
     :ivar conversation: The provider's own name for what was said, by which it can be continued.
     :ivar continues: The id of the session whose conversation it goes on with.
     :ivar priority: Which of those that wait comes first: the higher one.
@@ -152,6 +153,7 @@ class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     accepts_input: bool = False
     agents: AgentCounts = AgentCounts()
     steered_by: Steering | None = None
+    driven_by: str | None = None
     conversation: str | None = None
     continues: str | None = None
     priority: int = 0

@@ -44,6 +44,7 @@ class StartOptions(Request, frozen=True, kw_only=True):
     the agent for more messages when it has done its work. ``onUnanswered`` says what becomes of a
     question that nobody answers within ``inputTimeout`` milliseconds: ``deny``, ``allow`` or
     ``wait``. ``direct`` means the provider's own CLI, even where Loki Mode could run it.
+    ``speed`` is for a recording that is played: how many times as fast, 0 without any wait.
     """
 
     dry_run: bool = False
@@ -53,6 +54,7 @@ class StartOptions(Request, frozen=True, kw_only=True):
     on_unanswered: Literal["deny", "allow", "wait"] | None = None
     input_timeout: Annotated[int, Meta(ge=1_000, le=2_592_000_000)] | None = None
     direct: bool = False
+    speed: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
     budget_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
 

@@ -54,6 +54,7 @@ def request_of(
         stays_open=wanted.options.stay_open,
         direct=wanted.options.direct,
         command=wanted.command,
+        speed=wanted.options.speed,
     )
 
 

@@ -136,6 +136,7 @@ class Launcher:
             session,
             accepts_input=self._takes_messages(session, plan),
             steered_by=plan.steered_by,
+            driven_by=plan.driven_by,
         )
         obstacle = self.line.obstacle(session)
         if obstacle is not None:

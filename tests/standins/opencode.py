@@ -615,7 +615,8 @@ class Printing(World):
 
     def ask(self, word: str, request: Body) -> Body:
         """Refuse."""
-        print(f"! permission requested: {request['permission']}; auto-rejecting", file=sys.stderr)
+        words = f"permission requested: {request['permission']}; auto-rejecting"
+        print(f"\033[93m\033[1m! \033[0m{words}", file=sys.stderr)
         return {"reply": "reject"}
 
 

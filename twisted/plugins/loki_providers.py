@@ -5,6 +5,7 @@ Whoever has another one puts a file like this into a ``twisted/plugins`` directo
 """
 
 from loki_twisted.agents.providers.acp_programs import (
+    GEMINI_ABILITIES,
     AcpCommand,
     AcpProgram,
     copilot_arguments,
@@ -20,6 +21,7 @@ from loki_twisted.agents.providers.command import CommandProvider
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.opencode.provider import OpencodeProvider, OpencodeRunProvider
+from loki_twisted.agents.providers.replay import ReplayProvider
 
 claude = ClaudeProvider()
 codex = CodexProvider()
@@ -30,8 +32,9 @@ cline = ClineProvider()
 aider = AiderProvider()
 loki = LokiModeProvider()
 demo = DemoProvider()
+replay = ReplayProvider()
 command = CommandProvider()
-gemini = AcpProgram("gemini", gemini_arguments)
+gemini = AcpProgram("gemini", gemini_arguments, abilities=GEMINI_ABILITIES)
 goose = AcpProgram("goose", goose_arguments, goose_variables)
 copilot = AcpProgram("copilot", copilot_arguments, complains=True)
 acp = AcpCommand()

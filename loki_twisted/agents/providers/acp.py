@@ -183,7 +183,7 @@ class AcpDriver(Driver):
         if isinstance(session, Refusal):
             return self._give_up(session.words)
         is_new = self._state.stage is Stage.OPENING
-        self._change(conversation=session.id)
+        self._change(conversation=session.id, model=session.model)
         task = prompt_text(self._request)
         told: list[Output] = [
             Conversation(session.id),
@@ -210,7 +210,7 @@ class AcpDriver(Driver):
         is_priced = self._state.currency == US_DOLLARS
         origin = CostOrigin.REPORTED if is_priced else CostOrigin.UNKNOWN
         verdict, words = verdict_of(result, self._state.last_piece if self._complains else "")
-        return self._end_turn(verdict, words, spent_in(result, origin))
+        return self._end_turn(verdict, words, spent_in(result, origin, self._state.model))
 
     def _refused(self, failure: Failure, details: str) -> Outputs:
         if failure.id != self._state.awaited:

@@ -241,7 +241,7 @@ def _read_usage(state: State, update: Mapping[str, Any], agent: str) -> Told | N
     is_new = currency != state.currency
     state = with_changes(state, currency=currency)
     if currency == US_DOLLARS:
-        return state, [Spent(Spending(cost=amount), CostOrigin.REPORTED, COST_COUNTER)]
+        return state, [Spent(Spending(cost=amount), CostOrigin.REPORTED, COST_COUNTER, state.model)]
     words = f"It says what it costs in {currency}, so nobody knows what that is in US dollars."
     return state, [log("info", words, agent)] if is_new else ()
 

@@ -33,6 +33,9 @@ ACP_ABILITIES: Final = Abilities(asks=True, messaging=Messaging.NEXT, continues=
 """Those of every such agent. Whether it ``continues`` is up to its version; it says so itself."""
 
 
+GEMINI_ABILITIES: Final = attrs.evolve(ACP_ABILITIES, cost=CostOrigin.ESTIMATED)
+"""It names its models."""
+
 _ANY_ABILITIES: Final = attrs.evolve(ACP_ABILITIES, cost=CostOrigin.REPORTED)
 
 

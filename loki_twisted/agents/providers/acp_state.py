@@ -110,6 +110,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar sent: The number of the last request of ours.
     :ivar awaited: That of the one whose answer we wait for.
     :ivar conversation: The agent's id of the session.
+    :ivar model: That it works with, where it said so.
     :ivar logins: The ways to log in that it has, in words.
     :ivar message: The id of the message whose text is held back.
     :ivar last_piece: The beginning of the last piece of text, if nothing came behind it.
@@ -125,6 +126,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: int = 0
     awaited: int | None = None
     conversation: str | None = None
+    model: str | None = None
     logins: str = ""
     held: Held = NONE_HELD
     message: str = ""

@@ -39,7 +39,7 @@ def verdict_of(result: Mapping[str, Any], last_piece: str) -> tuple[Verdict, str
     return _VERDICTS.get(stopped, (Verdict.FAILED, unknown))
 
 
-def spent_in(result: Mapping[str, Any], origin: CostOrigin) -> Outputs:
+def spent_in(result: Mapping[str, Any], origin: CostOrigin, model: str | None) -> Outputs:
     """
     Say how many tokens it took.
 
@@ -47,14 +47,14 @@ def spent_in(result: Mapping[str, Any], origin: CostOrigin) -> Outputs:
     whole session; gemini has a field of its own, which says it for each model.
 
     :param origin: Where the cost comes from, which is not among these.
+    :param model: That of the session, where the answer names none.
     """
     usage = result.get("usage")
     if isinstance(usage, dict):
         amount = _drafted(usage)
-        return [Spent(amount, origin)] if amount.tokens else ()
-    return [
-        Spent(amount, origin, model=model) for model, amount in _of_gemini(result) if amount.tokens
-    ]
+        return [Spent(amount, origin, model=model)] if amount.tokens else ()
+    counted = _of_gemini(result)
+    return [Spent(each, origin, model=named or model) for named, each in counted if each.tokens]
 
 
 def _drafted(usage: Mapping[str, Any]) -> Spending:

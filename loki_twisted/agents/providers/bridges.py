@@ -34,9 +34,10 @@ def bridged(machine: IMachine, name: str, *arguments: str, argv: Sequence[str]) 
 
     :param name: Of the bridge.
     :param arguments: Of the bridge.
-    :param argv: The absolute path of the program, and its arguments.
+    :param argv: The absolute path of the program, and its arguments; empty if it runs none.
     """
-    return [machine.python, "-I", "-S", _PROGRAM, name, *arguments, "--", *argv]
+    program = ["--", *argv] if argv else []
+    return [machine.python, "-I", "-S", _PROGRAM, name, *arguments, *program]
 
 
 def maybe_fields(text: str) -> Fields | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         mouth.say_last("ended", ok=False, why=f"opencode cannot be started: {error}")
         return 1
+    signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=read_orders, args=(notes,), daemon=True).start()
     bridge = Bridge(mouth, notes, server)
     try:
@@ -61,6 +63,12 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         server.end()
     return 0 if over.ok else 1
+
+
+def leave(number: int, _: object) -> NoReturn:
+    """End because of a signal, and take opencode along."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def read_orders(notes: queue.Queue[tuple[str, Any]]) -> None:

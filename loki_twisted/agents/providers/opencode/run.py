@@ -32,7 +32,9 @@ from loki_twisted.agents.providers.opencode.state import (
     words_of,
 )
 from loki_twisted.agents.providers.opencode.words import (
+    REFUSED,
     facts_of_stderr,
+    says_refused,
     uncounted,
     verdict_of_step,
 )
@@ -61,11 +63,13 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     What this driver remembers.
 
     :ivar step: Why the last step ended.
+    :ivar refused: Whether it has refused itself a permission.
     """
 
     session: str = ""
     step: str = ""
     problem: Problem | None = None
+    refused: bool = False
     plan: Plan = ()
     unknown: dict[str, int] = {}
     uncounted: int = 0
@@ -92,6 +96,8 @@ class OpencodeRunDriver(Driver):
     def line(self, stream: str, text: str) -> Outputs:
         """See :class:`IDriver`."""
         if stream == "stderr":
+            if says_refused(text):
+                self._change(refused=True)
             return facts_of_stderr(text)
         if not text.startswith("{"):
             return facts_of_line(stream, text)
@@ -105,6 +111,8 @@ class OpencodeRunDriver(Driver):
         """See :class:`IDriver`. Only now it is known that no further step comes."""
         state = self._state
         verdict = verdict_of_step(state.step)
+        if verdict.verdict is Verdict.FAILED and state.refused:
+            verdict = TurnEnded(Verdict.FAILED, REFUSED)
         if state.problem is not None:
             verdict = TurnEnded(Verdict.FAILED, state.problem.words)
         tell = completed if verdict.verdict is Verdict.DONE else failed

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from loki_twisted.agents.outputs import TurnEnded, Verdict
+from loki_twisted.agents.providers.cleaning import clean
 from loki_twisted.agents.providers.opencode.state import OPENCODE, State
 from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.agents.providers.telling import log
@@ -14,8 +15,11 @@ from loki_twisted.agents.providers.words import maybe_level
 from loki_twisted.model.events import Fact
 
 _LOG_LINE: Final = re.compile(r"(DEBUG|INFO|WARN|ERROR)\s+(\S.*)", re.DOTALL)
+_REFUSED: Final = re.compile(r"\W*permission requested:")
 _WARNING: Final = re.compile(r"\W*(?:permission requested:|agent \"|Warning:)")
 _CHATTER: Final = re.compile(r"opencode server listening |Performing one time ")
+
+REFUSED: Final = "It has left off, because it was not allowed to go on."
 
 _BAD_STEPS: Final[Mapping[str, str]] = {
     "length": "Its answer was cut, because it had become too long.",
@@ -34,8 +38,13 @@ def verdict_of(state: State) -> TurnEnded:
         verdict = Verdict.INTERRUPTED if problem.is_abort else Verdict.FAILED
         return TurnEnded(verdict, problem.words)
     if state.refused and state.step in ("tool-calls", ""):
-        return TurnEnded(Verdict.FAILED, "It has left off, because it was not allowed to go on.")
+        return TurnEnded(Verdict.FAILED, REFUSED)
     return verdict_of_step(state.step)
+
+
+def says_refused(line: str) -> bool:
+    """Whether a line says that ``opencode run`` has refused a permission by itself."""
+    return _REFUSED.match(clean(line)) is not None
 
 
 def verdict_of_step(reason: str) -> TurnEnded:
@@ -50,6 +59,7 @@ def verdict_of_step(reason: str) -> TurnEnded:
 
 def facts_of_stderr(line: str) -> Sequence[Fact]:
     """Say what a line is that opencode writes for people."""
+    line = clean(line)
     if _CHATTER.match(line):
         return [log("debug", line, OPENCODE)]
     found = _LOG_LINE.match(line)
