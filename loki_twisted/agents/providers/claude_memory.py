@@ -100,11 +100,13 @@ class Helper(msgspec.Struct, frozen=True, omit_defaults=True):
     A sub-agent that is at work.
 
     :ivar call: The use of a tool that spawned it; its id.
+    :ivar task: The beginning of what it is to do.
     """
 
     call: str
     kind: str
     in_background: bool = False
+    task: str = ""
 
 
 class BackgroundTask(msgspec.Struct, frozen=True, omit_defaults=True):
