@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.interfaces import IReactorTime
 
 from loki_twisted.kernel.peer import is_our_user
@@ -57,8 +59,26 @@ def make_api(
         Limits on connections, headers and slow clients are the site's: see
         :class:`loki_twisted.web.site.Site`.
     """
+    routes = _routes(sessions, log, hub, lists, outputs, vitals)
+    executions = [
+        Execution(bound, debug=policy.debug) for each in routes for bound in operations_of(each)
+    ]
+    router = Router(executions, klein_app(executions, debug=policy.debug))
+    gate = Gate(policy, FailedAttempts(reactor))
+    return Entrance(gate, router, Neighbours(peer_check), reactor, vitals.not_serving)
+
+
+def _routes(
+    sessions: ISessions,
+    log: IEventLog,
+    hub: Hub,
+    lists: EventLists,
+    outputs: LongAnswers,
+    vitals: IVitals,
+) -> Sequence[object]:
+    """All classes of routes, as they answer here."""
     repetitions = Repetitions(sessions)
-    routes = (
+    return (
         HealthRoutes(vitals, sessions, log, hub),
         SessionRoutes(sessions, repetitions),
         InputRoutes(sessions, repetitions),
@@ -68,9 +88,3 @@ def make_api(
         EventRoutes(log, hub, lists),
         DocumentRoutes(),
     )
-    executions = [
-        Execution(bound, debug=policy.debug) for each in routes for bound in operations_of(each)
-    ]
-    router = Router(executions, klein_app(executions, debug=policy.debug))
-    gate = Gate(policy, FailedAttempts(reactor))
-    return Entrance(gate, router, Neighbours(peer_check), reactor, vitals.not_serving)
