@@ -10,7 +10,7 @@ import attrs
 import pytest
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider
+from loki_twisted.agents.driving import IDriver, IProvider
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from loki_twisted.agents.outputs import Asked
-from loki_twisted.model.errors import Conflict, InvalidRequest
+from loki_twisted.model.errors import Conflict, InvalidRequest, NotFound
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Effect, Input, InputKind, InputStatus, Option
 from loki_twisted.model.timestamps import iso_from_ms, ms_from_iso
@@ -208,3 +208,9 @@ def answer_of_policy(asked: Input, policy: OnUnanswered) -> Answer | None:
 def _first_of(options: Sequence[Option], effect: Effect) -> Option | None:
     """The first option of an effect: by custom the one that goes least far."""
     return next((each for each in options if each.effect is effect), None)
+
+
+def no_such_input(session_id: str, input_id: str) -> NotFound:
+    """The error for an input that is not there."""
+    msg = f"Session {session_id} has no input {input_id!r}."
+    return NotFound(msg, {"sessionId": session_id, "inputId": input_id})

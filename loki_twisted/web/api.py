@@ -22,8 +22,10 @@ from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_messages import MessageRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
+from loki_twisted.web.routes_starting import StartRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
@@ -80,8 +82,10 @@ def _routes(
     repetitions = Repetitions(sessions)
     return (
         HealthRoutes(vitals, sessions, log, hub),
-        SessionRoutes(sessions, repetitions),
+        StartRoutes(sessions, repetitions),
+        SessionRoutes(sessions),
         InputRoutes(sessions, repetitions),
+        MessageRoutes(sessions, repetitions),
         OutputRoutes(sessions, outputs),
         TaskRoutes(sessions),
         UsageRoutes(sessions),
