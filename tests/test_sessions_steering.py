@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from loki_twisted.model.errors import Conflict, SessionAlreadyRunning, StorageFailed
-from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.sessions.requests import PAUSE_REQUESTED, RESUME_REQUESTED
 from loki_twisted.sessions.steering import LOOK_SECONDS
 from loki_twisted.state.interface import (
@@ -85,6 +85,30 @@ class OwnTests(RunCase):
             "session:paused",
             "session:resumed",
         ]
+
+    def test_a_pause_is_no_silence(self) -> None:
+        """A run has stalled ten minutes after it went on, and not at once."""
+        session = self.begin(status="running")
+        self.says("paused")
+        self.look()
+        for _ in range(9):
+            self.world.clock.advance(100)
+        self.says("running")
+        self.look()
+        self.world.clock.advance(500)
+        assert "session:stalled" not in self.world.log.types(session.id)
+        self.world.clock.advance(101)
+        assert "session:stalled" in self.world.log.types(session.id)
+
+    def test_a_pause_that_is_asked_for_elsewhere_of_a_stalled_run(self) -> None:
+        """Its reason says so, as of any other run."""
+        session = self.begin(status="running")
+        self.world.clock.advance(601)
+        assert self.world.sessions.get(session.id).reason_code is ReasonCode.STALLED
+        self.orders(pause=True)
+        self.look()
+        told = self.world.sessions.get(session.id)
+        assert (told.reason, told.reason_code) == (PAUSE_REQUESTED, None)
 
     def test_a_run_that_is_not_found_is_asked_nothing(self) -> None:
         """Every order is a conflict that says why, and no file is written."""

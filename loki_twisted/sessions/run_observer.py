@@ -277,6 +277,8 @@ class RunObserver:
         done: Deferred[Any] = self.book.commit(
             record, step.state, [self.redactor.fact(fact) for fact in step.facts], stored
         )
+        if step.facts:
+            record.stirred()
         return done.addErrback(failed)
 
 

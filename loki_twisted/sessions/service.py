@@ -140,6 +140,7 @@ class SessionService:
         if record.agent is not None and record.status is status:
             order = record.agent.pause if step is Step.PAUSE else record.agent.resume
             order()
+            record.stirred()
         return session
 
     def give_input(

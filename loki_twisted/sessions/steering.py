@@ -167,9 +167,12 @@ class Steerer:
         place = record.state.session.project_dir
         run = self._find_run(record)
         orders = self.control.orders(place)
+        was_paused = record.status is SessionStatus.PAUSED
         state, facts = after_look(record.state, run, orders, is_ours=record.is_ours)
         if state is not record.state:
             self.book.commit(record, state, facts).addErrback(_not_stored, record.id)
+            if was_paused:
+                record.stirred()
         fact = self._news_of_input(record)
         if fact is not None:
             self._settle_input(record, fact)
