@@ -208,7 +208,9 @@ class Service(BaseService):
             providers=self.providers,
             runner=self.runner,
             watcher=self.watcher,
-            steerer=Steerer(reactor=reactor, book=self.book, control=RunControl()),
+            steerer=Steerer(
+                reactor=reactor, book=self.book, control=RunControl(), is_told=self.runs.tells
+            ),
             policy=LaunchPolicy(
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=_roots_of(settings),

@@ -50,7 +50,7 @@ def taken(place: Place, session_id: str) -> list[str]:
     """What a session was told about inputs that were taken."""
     page = place.server.get(f"/api/events/history?sessionId={session_id}&types=log:info")
     messages = [event["data"]["message"] for event in page["events"]]
-    return [each for each in messages if "has taken the input" in each]
+    return [each for each in messages if "taken" in each and "input" in each.casefold()]
 
 
 def test_from_start_to_stop(place: Place) -> None:
@@ -81,6 +81,7 @@ def test_from_start_to_stop(place: Place) -> None:
         "session:resumed",
         "session:stopped",
     ]
+    assert len(taken(place, name)) == 1
     assert not any("PAUSE_AT_CHECKPOINT" in path for _, path, _ in project.log)
 
 

@@ -79,6 +79,10 @@ class RunObserver:
         current = project.current if project else None
         return current if current is not None and self.book.find(current) else None
 
+    def tells(self, record: Record) -> bool:
+        """Whether what lies in the state directory of a session's project is told of it."""
+        return self.session_of(record.state.session.project_dir) == record.id
+
     def seen(self, directory: str, news: Sequence[RunNews]) -> Deferred[Any] | None:
         """
         Take what files say now.
