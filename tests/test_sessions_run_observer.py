@@ -352,6 +352,20 @@ class OurRuns(RunCase):
         assert self.types("ours") == []
         assert self.book.read(OBSERVED).pid == 99
 
+    def test_one_that_was_killed_in_the_second_in_which_ours_was_started(self) -> None:
+        """What it has left is told of its own session, though both began at the same time."""
+        began = iso_from_ms(START_MS)
+        foreign = {"pid": RunPid(99), "wrapper": RunWrapper(99, began)}
+        self.find(**{**AT_WORK, **foreign, "progress": progress("running", 99)})
+        self.our_session(steered_by=Steering.FILES)
+        self.change(pid=None)
+        self.clock.advance(HOLD)
+        assert self.types("ours") == []
+        assert self.book.read(OBSERVED).status is S.STOPPED
+        self.change(**AT_WORK, task=tasks_of(Shelf.PENDING, [{"id": "a"}])[0])
+        assert "task:created" in self.types("ours")
+        assert self.book.read(OBSERVED).status is S.STOPPED
+
     def test_a_named_run_of_ours(self) -> None:
         """A run with the LOKI_SESSION_ID of a session of ours is that session's."""
         self.our_session()
