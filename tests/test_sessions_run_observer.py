@@ -33,7 +33,14 @@ from loki_twisted.sessions.run_files import Run
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_projects import END_QUIET, HOLD
 from loki_twisted.sessions.run_status import DEAD_FOR, Liveness
-from loki_twisted.state.interface import RunsBegin, RunSighting, RunsTold, Sighting, Unreadable
+from loki_twisted.state.interface import (
+    LiveRun,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
+    Sighting,
+    Unreadable,
+)
 from loki_twisted.state.loki_queue import tasks_of
 from tests.fakes_sessions import FakeAgent, MemoryLog
 
@@ -128,6 +135,31 @@ class ObservedRuns(RunCase):
         assert self.book.read(OBSERVED).status is S.COMPLETED
         assert self.types()[2:] == ["session:completed"]
         assert self.book.read(OBSERVED).pid is None
+
+    def test_it_says_whether_it_takes_input(self) -> None:
+        """A run that was started so takes input as long as it lives; any other one never does."""
+        found: dict[str, LiveRun | None] = {"run": None}
+        asked: list[object] = []
+
+        def find(*what: object) -> LiveRun | None:
+            asked.append(what)
+            return found["run"]
+
+        self.runs.hearing.find_run = find
+        for takes_input in (False, True):
+            pid = PID + takes_input
+            found["run"] = None
+            began = {"pid": RunPid(pid), "wrapper": RunWrapper(pid, BEGAN)}
+            self.find(**{**AT_WORK, **began, "progress": progress("running", pid)})
+            assert not self.book.read(OBSERVED).accepts_input
+            found["run"] = LiveRun(pid=pid, takes_input=takes_input)
+            self.change(progress=progress("exited", pid))
+            self.change(progress=progress("running", pid))
+            assert self.book.read(OBSERVED).accepts_input is takes_input
+        assert len(asked) == 4
+        self.change(pid=None, progress=progress("council_approved", pid))
+        self.clock.advance(END_QUIET)
+        assert not self.book.read(OBSERVED).accepts_input
 
     def test_nothing_is_told_before_all_is_known(self) -> None:
         """While what there is at first is being read, half of it is not judged."""

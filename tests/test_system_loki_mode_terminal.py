@@ -57,6 +57,7 @@ def test_from_start_to_stop(place: Place) -> None:
     project, run = terminal(place, 0, call="gated", iterations=3)
     name = session_in(place, project)["id"]
     until(lambda: place.session(name)["status"] == "running", "it runs")
+    until(lambda: place.session(name)["acceptsInput"], "it takes input")
     body = {"projectDir": str(project.path), "prdPath": "prd.md", "provider": "claude"}
     refused = place.server.request("POST", "/api/sessions", body)
     assert (refused.status, refused.json["code"]) == (409, "SESSION_ALREADY_RUNNING")
