@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +16,7 @@ from loki_twisted.kernel import procfs
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.runs import (
     Note,
+    RunCost,
     RunFact,
     RunNotes,
     RunPhase,
@@ -25,6 +27,7 @@ from loki_twisted.model.runs import (
     Shelf,
 )
 from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.liveness import liveness_of
@@ -280,6 +283,18 @@ class ObservedRuns(RunCase):
         self.find(**AT_WORK, notes=news("1"))
         self.change(notes=news("2"))
         assert self.types().count("log:warn") == 2
+
+    def test_what_is_used_is_told_when_it_changes(self) -> None:
+        """Tokens and cost are told once each time that they change; a cost if it is known."""
+        unknown = RunCost(iteration=1, is_exact=True, tokens=5, cost=None)
+        self.find(**AT_WORK, cost=unknown)
+        for known in (unknown, attrs.evolve(unknown, cost=0.25)):
+            for _ in range(2):
+                self.change(cost=known)
+                self.change(progress=progress("exited"))
+        told = [fact.data for _, fact in self.log.events if fact.type == "metrics:update"]
+        assert told == [{"tokensUsed": 5}, {"tokensUsed": 5, "cost": 0.25}]
+        assert self.book.read(OBSERVED).usage.cost_origin is CostOrigin.REPORTED
 
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """While the log cannot be written nothing is taken for told."""
