@@ -51,6 +51,7 @@ from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.policy import LaunchPolicy
+from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.sessions.steering import Steerer
@@ -185,7 +186,10 @@ class Service(BaseService):
         self.outputs = LongAnswers(reactor, MOST_OUTPUTS, OUTPUTS)
         self.book = SessionBook(self.log, self.log, _now_ms)
         redactor = Redactor(os.environ)
-        self.runs = RunObserver(reactor, self.book, liveness_of, redactor)
+        control = RunControl()
+        self.runs = RunObserver(
+            reactor, self.book, liveness_of, redactor, RunHearing(control.live_run)
+        )
         observer = StateObserver(self.book, self.runs, redactor)
         self.watcher = StateWatcher(
             reactor,
@@ -208,7 +212,9 @@ class Service(BaseService):
             providers=self.providers,
             runner=self.runner,
             watcher=self.watcher,
-            steerer=Steerer(reactor=reactor, book=self.book, control=RunControl()),
+            steerer=Steerer(
+                reactor=reactor, book=self.book, control=control, is_told=self.runs.tells
+            ),
             policy=LaunchPolicy(
                 loki_dir=os.path.realpath(settings.loki_dir),
                 project_roots=_roots_of(settings),

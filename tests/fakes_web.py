@@ -22,7 +22,15 @@ from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import (
+    EncodedTasks,
+    OpenTasks,
+    Task,
+    TaskCounts,
+    TaskPage,
+    TaskQuery,
+    TaskStatus,
+)
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import ProviderAbilities, ProviderDetail, StartSession, System
 from loki_twisted.sessions.interface import (
@@ -311,11 +319,12 @@ class FakeSessions:
         place = TaskPlace(page[-1].created_at or "", 1 + self.all_tasks.index(page[-1]))
         return succeed(TaskPage(page, len(found), place))
 
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> TaskPage:
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> EncodedTasks:
         """Those that are wanted."""
         self.queries.append((wanted, limit))
-        found = tuple(each for each in self.all_tasks if each.status in wanted.value)
-        return TaskPage(found[:limit], len(found))
+        found = [each for each in self.all_tasks if each.status in wanted.value]
+        encoded = [msgspec.Raw(msgspec.json.encode(each)) for each in found[:limit]]
+        return EncodedTasks(encoded, len(found))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task]:
         """One task."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import attrs
 import hypothesis.strategies as st
 import msgspec
@@ -9,7 +11,7 @@ from hypothesis import given
 
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.task_ranks import priority_rank
-from loki_twisted.model.tasks import OpenTasks, Task, TaskPage, TaskStatus
+from loki_twisted.model.tasks import OpenTasks, Task, TaskStatus
 from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.state import SessionState
 
@@ -68,17 +70,77 @@ def expected(known: dict[str, SessionState], wanted: OpenTasks) -> list[Task]:
     return found
 
 
-@given(st.lists(states(), max_size=8), st.sampled_from(OpenTasks), st.none() | st.integers(1, 8))
+def given_out(board: OpenTasksOfAll, known: list[SessionState], *what: object) -> list[bytes]:
+    """What a board gives, and the total as the last of it."""
+    page = board.first(known, *what)  # type: ignore[arg-type]  # as they were drawn
+    return [*map(bytes, page.tasks), b"%d" % page.total]
+
+
+@given(
+    st.lists(st.lists(states(), min_size=1, max_size=3), max_size=8),
+    st.sampled_from(OpenTasks),
+    st.none() | st.integers(1, 8),
+    st.sampled_from([0, 300, 1_000_000]),
+)
 def test_whatever_becomes_of_sessions(
-    steps: list[SessionState], wanted: OpenTasks, limit: int | None
+    steps: list[list[SessionState]], wanted: OpenTasks, limit: int | None, kept_bytes: int
 ) -> None:
-    """Each time, they are what filtering and sorting all tasks gives."""
-    board, known = OpenTasksOfAll(), {}
-    for state in steps:
-        known[state.session.id] = state
+    """Each time, they are what filtering, sorting and encoding all tasks gives."""
+    board, known = OpenTasksOfAll(kept_bytes), {}
+    for changed in steps:
+        known |= {state.session.id: state for state in changed}
         right = expected(known, wanted)
-        page = board.first(known.values(), wanted, limit)
-        assert page == TaskPage(tuple(right[:limit]), len(right))
+        encoded = [msgspec.json.encode(each) for each in right[:limit]]
+        for _ in range(2):
+            found = given_out(board, list(known.values()), wanted, limit)
+            assert found == [*encoded, b"%d" % len(right)]
+
+
+def test_many_sessions_that_come_and_go_at_once() -> None:
+    """However many change between two answers, the next one is what sorting all gives."""
+    board, chance = OpenTasksOfAll(), random.Random(7)
+    known: dict[str, SessionState] = {}
+    for count in (200, 3, 120, 1, 40, 0, 200):
+        for number in chance.sample(range(200), count):
+            name, status = f"s{number}", chance.choice([*TaskStatus][:3])
+            at, urgent = f"2026-0{chance.randint(1, 9)}", chance.choice([None, "high", 7])
+            values = {"status": status, "created_at": at, "priority": urgent}
+            known[name] = SessionState(session(name), {"t": task("t", name, **values)})
+        for name in chance.sample(sorted(known), count // 4):
+            del known[name]
+        for kind in OpenTasks:
+            right = [msgspec.json.encode(each) for each in expected(known, kind)]
+            found = given_out(board, list(known.values()), kind, None)
+            assert found == [*right, b"%d" % len(right)]
+
+
+def test_a_task_that_stays_is_encoded_once() -> None:
+    """What is asked for again is given as it was kept; only a task that is another is encoded."""
+    one, other = task("t", "a"), task("u", "a")
+    board = OpenTasksOfAll()
+    state = SessionState(session("a"), {"t": one, "u": other})
+    first = board.first([state], OpenTasks.WAITING, None).tasks
+    changed = attrs.evolve(state, tasks={"t": one, "u": task("u", "a", title="new")})
+    again = board.first([changed], OpenTasks.WAITING, None).tasks
+    assert again[0] is first[0]
+    assert msgspec.json.decode(again[1])["title"] == "new"
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    """What there is no room for is encoded each time; what goes makes room."""
+    small, large = task("t", "b"), task("u", "a", title="x" * 1000)
+    board = OpenTasksOfAll(kept_bytes=len(msgspec.json.encode(large)))
+    here = [SessionState(session(each.session_id), {each.id: each}) for each in (small, large)]
+
+    def kept() -> list[bool]:
+        once, twice = (board.first(here, OpenTasks.WAITING, None).tasks for _ in range(2))
+        return [a is b for a, b in zip(once, twice, strict=True)]
+
+    assert kept() == [True, False]
+    del here[1:]
+    assert kept() == [True]
+    here[:] = [SessionState(session("a"), {"u": large})]
+    assert kept() == [True]
 
 
 def test_what_has_not_changed_is_not_sorted_again() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +16,7 @@ from loki_twisted.kernel import procfs
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.runs import (
     Note,
+    RunCost,
     RunFact,
     RunNotes,
     RunPhase,
@@ -25,6 +27,7 @@ from loki_twisted.model.runs import (
     Shelf,
 )
 from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.liveness import liveness_of
@@ -33,7 +36,14 @@ from loki_twisted.sessions.run_files import Run
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_projects import END_QUIET, HOLD
 from loki_twisted.sessions.run_status import DEAD_FOR, Liveness
-from loki_twisted.state.interface import RunsBegin, RunSighting, RunsTold, Sighting, Unreadable
+from loki_twisted.state.interface import (
+    LiveRun,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
+    Sighting,
+    Unreadable,
+)
 from loki_twisted.state.loki_queue import tasks_of
 from tests.fakes_sessions import FakeAgent, MemoryLog
 
@@ -128,6 +138,31 @@ class ObservedRuns(RunCase):
         assert self.book.read(OBSERVED).status is S.COMPLETED
         assert self.types()[2:] == ["session:completed"]
         assert self.book.read(OBSERVED).pid is None
+
+    def test_it_says_whether_it_takes_input(self) -> None:
+        """A run that was started so takes input as long as it lives; any other one never does."""
+        found: dict[str, LiveRun | None] = {"run": None}
+        asked: list[object] = []
+
+        def find(*what: object) -> LiveRun | None:
+            asked.append(what)
+            return found["run"]
+
+        self.runs.hearing.find_run = find
+        for takes_input in (False, True):
+            pid = PID + takes_input
+            found["run"] = None
+            began = {"pid": RunPid(pid), "wrapper": RunWrapper(pid, BEGAN)}
+            self.find(**{**AT_WORK, **began, "progress": progress("running", pid)})
+            assert not self.book.read(OBSERVED).accepts_input
+            found["run"] = LiveRun(pid=pid, takes_input=takes_input)
+            self.change(progress=progress("exited", pid))
+            self.change(progress=progress("running", pid))
+            assert self.book.read(OBSERVED).accepts_input is takes_input
+        assert len(asked) == 4
+        self.change(pid=None, progress=progress("council_approved", pid))
+        self.clock.advance(END_QUIET)
+        assert not self.book.read(OBSERVED).accepts_input
 
     def test_nothing_is_told_before_all_is_known(self) -> None:
         """While what there is at first is being read, half of it is not judged."""
@@ -249,6 +284,18 @@ class ObservedRuns(RunCase):
         self.change(notes=news("2"))
         assert self.types().count("log:warn") == 2
 
+    def test_what_is_used_is_told_when_it_changes(self) -> None:
+        """Tokens and cost are told once each time that they change; a cost if it is known."""
+        unknown = RunCost(iteration=1, is_exact=True, tokens=5, cost=None)
+        self.find(**AT_WORK, cost=unknown)
+        for known in (unknown, attrs.evolve(unknown, cost=0.25)):
+            for _ in range(2):
+                self.change(cost=known)
+                self.change(progress=progress("exited"))
+        told = [fact.data for _, fact in self.log.events if fact.type == "metrics:update"]
+        assert told == [{"tokensUsed": 5}, {"tokensUsed": 5, "cost": 0.25}]
+        assert self.book.read(OBSERVED).usage.cost_origin is CostOrigin.REPORTED
+
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """While the log cannot be written nothing is taken for told."""
         self.log.broken = True
@@ -351,6 +398,20 @@ class OurRuns(RunCase):
         self.change(progress=progress("exited", 99))
         assert self.types("ours") == []
         assert self.book.read(OBSERVED).pid == 99
+
+    def test_one_that_was_killed_in_the_second_in_which_ours_was_started(self) -> None:
+        """What it has left is told of its own session, though both began at the same time."""
+        began = iso_from_ms(START_MS)
+        foreign = {"pid": RunPid(99), "wrapper": RunWrapper(99, began)}
+        self.find(**{**AT_WORK, **foreign, "progress": progress("running", 99)})
+        self.our_session(steered_by=Steering.FILES)
+        self.change(pid=None)
+        self.clock.advance(HOLD)
+        assert self.types("ours") == []
+        assert self.book.read(OBSERVED).status is S.STOPPED
+        self.change(**AT_WORK, task=tasks_of(Shelf.PENDING, [{"id": "a"}])[0])
+        assert "task:created" in self.types("ours")
+        assert self.book.read(OBSERVED).status is S.STOPPED
 
     def test_a_named_run_of_ours(self) -> None:
         """A run with the LOKI_SESSION_ID of a session of ours is that session's."""

@@ -21,6 +21,7 @@ from loki_twisted.model.runs import (
     Shelf,
 )
 from loki_twisted.model.sessions import SessionStatus, Usage
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import TaskStatus
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import RunFiles
@@ -213,7 +214,7 @@ def test_usage_is_of_this_run() -> None:
         RunCost(iteration=3, is_exact=True, tokens=7, cost=0.7),
     ]
     said = judged(HERE, progress("running", iteration=2), *facts)
-    assert said.usage == Usage(tokens_used=5, cost=0.3)
+    assert said.usage == Usage(tokens_used=5, cost=0.3, cost_origin=CostOrigin.REPORTED)
     assert judged(HERE, *facts).usage == Usage()
 
 

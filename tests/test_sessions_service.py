@@ -83,7 +83,9 @@ class World:
         self.book = SessionBook(self.log, self.log, now_ms)
         runs = RunObserver(self.clock, self.book, lambda run: Liveness.UNKNOWN)
         self.observer = StateObserver(self.book, runs)
-        self.steerer = Steerer(reactor=self.clock, book=self.book, control=self.control)
+        self.steerer = Steerer(
+            reactor=self.clock, book=self.book, control=self.control, is_told=runs.tells
+        )
         entropy = iter(range(1, 1000))
         self.launcher = Launcher(
             reactor=self.clock,

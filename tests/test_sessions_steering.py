@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from loki_twisted.model.errors import Conflict, SessionAlreadyRunning, StorageFailed
-from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.runs import Note, RunNotes, RunPid
+from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.sessions.requests import PAUSE_REQUESTED, RESUME_REQUESTED
 from loki_twisted.sessions.steering import LOOK_SECONDS
 from loki_twisted.state.interface import (
@@ -16,6 +17,9 @@ from loki_twisted.state.interface import (
     LogLines,
     Orders,
     RunEnding,
+    RunsBegin,
+    RunSighting,
+    RunsTold,
     SessionSighting,
 )
 from tests.test_sessions_service import SessionCase
@@ -86,6 +90,30 @@ class OwnTests(RunCase):
             "session:resumed",
         ]
 
+    def test_a_pause_is_no_silence(self) -> None:
+        """A run has stalled ten minutes after it went on, and not at once."""
+        session = self.begin(status="running")
+        self.says("paused")
+        self.look()
+        for _ in range(9):
+            self.world.clock.advance(100)
+        self.says("running")
+        self.look()
+        self.world.clock.advance(500)
+        assert "session:stalled" not in self.world.log.types(session.id)
+        self.world.clock.advance(101)
+        assert "session:stalled" in self.world.log.types(session.id)
+
+    def test_a_pause_that_is_asked_for_elsewhere_of_a_stalled_run(self) -> None:
+        """Its reason says so, as of any other run."""
+        session = self.begin(status="running")
+        self.world.clock.advance(601)
+        assert self.world.sessions.get(session.id).reason_code is ReasonCode.STALLED
+        self.orders(pause=True)
+        self.look()
+        told = self.world.sessions.get(session.id)
+        assert (told.reason, told.reason_code) == (PAUSE_REQUESTED, None)
+
     def test_a_run_that_is_not_found_is_asked_nothing(self) -> None:
         """Every order is a conflict that says why, and no file is written."""
         session = self.start(provider="loki")
@@ -109,6 +137,23 @@ class OwnTests(RunCase):
         (told,) = self.messages("log:info")
         assert "logs/human-input-1.md" in told
         assert f"{session.id}/input" not in self.world.log.kept
+
+    def test_an_input_that_its_file_tells_is_told_once(self) -> None:
+        """Where the state directory is told, the file to which the run moved it says so."""
+        session = self.begin()
+        path = "logs/human-input-1.md"
+        found = {"loki.pid": RunPid(4711), path: RunNotes([Note("i", "", "log:info", {})])}
+        for fate in ((InputFate.TAKEN, path), (InputFate.GONE, None)):
+            self.successResultOf(self.world.sessions.give_input(session.id, "Do it.", None))
+            news = [RunSighting(None, name, fact) for name, fact in found.items()]
+            told = self.world.observer.seen(self.home, [RunsBegin(), *news, RunsTold()])
+            self.successResultOf(told)
+            self.world.control.fate = fate
+            self.look()
+            assert f"{session.id}/input" not in self.world.log.kept
+            self.world.control.fate = (InputFate.WAITING, None)
+        logs = [kind for kind in self.world.log.types(session.id) if kind.startswith("log:")]
+        assert logs == ["log:info", "log:warn"]
 
     def test_what_became_of_it_is_told_when_it_can_be_stored(self) -> None:
         """While the log cannot be written it waits."""

@@ -14,6 +14,7 @@ from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, Spending
 from loki_twisted.model.wire import StartOptions
+from loki_twisted.state.interface import LogLines
 from tests.test_sessions_service import START_MS, SessionCase
 
 ALLOW = Answer(values=("allow",))
@@ -447,6 +448,38 @@ class SilenceTests(TalkCase):
         self.id = self.start("one", prompt="it").id
         self.world.clock.advance(1)
         assert "session:stalled" not in self.types()
+
+    def test_files_are_signs_of_life(self) -> None:
+        """An agent that prints nothing and writes to its log file has not stalled, or no more."""
+        lines = LogLines(session_id=None, source="a", lines=["at work"], cursors={})
+        for seconds in (599, 599, 2000):
+            self.world.clock.advance(seconds)
+            assert self.types().count("session:stalled") == (seconds == 2000)
+            told = self.world.observer.seen(self.session().project_dir, [lines])
+            self.successResultOf(told)
+        assert self.session().reason_code is None
+        assert self.types().count("session:stalled") == 1
+
+    def test_files_do_not_keep_anything_back(self) -> None:
+        """What a driver holds back of what is printed is said in time, whatever files say."""
+        self.says("hold half a sentence")
+        for number in range(4):
+            lines = LogLines(session_id=None, source="a", lines=[f"{number}"], cursors={})
+            self.successResultOf(self.world.observer.seen(self.session().project_dir, [lines]))
+            self.world.clock.advance(0.4)
+        assert "half a sentence" in str(self.world.log.events)
+
+    def test_a_pause_is_no_silence(self) -> None:
+        """Ten minutes after it was resumed a silent agent has stalled, and not before."""
+        sessions = self.world.sessions
+        self.world.clock.advance(300)
+        self.successResultOf(sessions.pause(self.id))
+        self.world.clock.advance(5000)
+        self.successResultOf(sessions.resume(self.id))
+        self.world.clock.advance(599)
+        assert "session:stalled" not in self.types()
+        self.world.clock.advance(2)
+        assert "session:stalled" in self.types()
 
     def test_no_stall_while_people_are_asked(self) -> None:
         """Who waits for people is not stalled."""

@@ -273,7 +273,7 @@ def test_agents() -> None:
         ("HUMAN_INPUT.md", b"", ["log:info"]),
         ("logs/human-input-20261123-224637.md", b"", ["log:info"]),
         ("logs/human-input-REJECTED-20261123-224637.md", b"", ["log:warn"]),
-        ("logs/human-input-TOOLARGE-20261123-224637.md", b"", ["log:warn"]),
+        ("logs/human-input-REJECTED-TOOLARGE-20261123-224637.md", b"", ["log:warn"]),
     ],
 )
 def test_news_for_people(path: str, value: Any, types: list[str]) -> None:
@@ -281,6 +281,20 @@ def test_news_for_people(path: str, value: Any, types: list[str]) -> None:
     notes = notes_of(path, value)
     assert [note.type for note in notes] == types
     assert len({note.key for note in notes}) == len(notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("human-input-1.md", "has taken the input"),
+        ("human-input-REJECTED-1.md", "has rejected the input"),
+        ("human-input-REJECTED-TOOLARGE-1.md", "finds the input too large"),
+    ],
+)
+def test_what_became_of_an_input(name: str, words: str) -> None:
+    """The name of its file says it, and the news where it is now."""
+    [note] = notes_of(f"logs/{name}", b"")
+    assert note.data["message"] == f"Loki Mode {words}: it is in .loki/logs/{name}."
 
 
 def test_the_same_news_has_the_same_mark() -> None:

@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from loki_twisted.model.events import Event
 from loki_twisted.model.sessions import Usage
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.sessions.judging import judge
 from loki_twisted.sessions.run_files import RunFiles
 from loki_twisted.sessions.run_status import Liveness
@@ -234,7 +235,7 @@ async def test_what_made_up_runs_say(tmp_path: Path) -> None:
     [seen] = (await read_cold(unmeasured(), tmp_path / "unmeasured")).values()
     assert (seen["usage"], seen["provider"]) == (Usage(), "codex")
     [seen] = (await read_cold(two_runs(), tmp_path / "two")).values()
-    assert seen["usage"] == Usage(tokens_used=5, cost=0.25)
+    assert seen["usage"] == Usage(tokens_used=5, cost=0.25, cost_origin=CostOrigin.REPORTED)
 
 
 @pytest_twisted.ensureDeferred

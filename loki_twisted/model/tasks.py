@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -88,6 +89,19 @@ class TaskPage:
     tasks: tuple[Task, ...]
     total: int
     end: TaskPlace | None = None
+
+
+@attrs.frozen(slots=True)
+class EncodedTasks:
+    """
+    The first of some tasks, as they are on the wire.
+
+    :ivar tasks: JSON of each :class:`Task`.
+    :ivar total: How many there are in all.
+    """
+
+    tasks: Sequence[msgspec.Raw]
+    total: int
 
 
 @attrs.frozen(slots=True, kw_only=True)

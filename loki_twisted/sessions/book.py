@@ -63,6 +63,11 @@ class Record:
         if not self.status.is_final:
             self.state = with_status(self.state, SessionStatus.STOPPING)
 
+    def stirred(self) -> None:
+        """Take note of a sign of its agent that is not in what it prints."""
+        if self.conductor is not None:
+            self.conductor.stirred()
+
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """
         Be told whenever it stands elsewhere on disk.

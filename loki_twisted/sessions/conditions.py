@@ -32,7 +32,7 @@ _TROUBLES: Final = {
     Trouble.RETRYING: ReasonCode.RETRYING,
 }
 
-_FLEETING: Final = frozenset(
+FLEETING: Final = frozenset(
     {
         ReasonCode.WAITING_FOR_INPUT,
         ReasonCode.WAITING_FOR_MESSAGE,
@@ -95,7 +95,7 @@ def with_condition(state: SessionState) -> tuple[SessionState, list[Fact]]:
     session = state.session
     is_ours = session.reason_code is None and session.reason is None
     if session.status is not SessionStatus.RUNNING or not (
-        is_ours or session.reason_code in _FLEETING
+        is_ours or session.reason_code in FLEETING
     ):
         return state, []
     now = condition_of(state)

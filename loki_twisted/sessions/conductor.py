@@ -96,6 +96,22 @@ class Conductor:
             # The server before ended between the alarm and the stop.
             self._with.stop(self.record, "It has spent what it may.")
 
+    def stirred(self) -> None:
+        """
+        Take note of a sign of its agent that is not in what it prints.
+
+        That is what its files say, which a run of Loki Mode writes when it prints nothing, and the
+        end of a pause: what it was silent before is no silence.
+        """
+        if self._is_over:
+            return
+        self._marks = attrs.evolve(self._marks, stirred_at=self._with.reactor.seconds())
+        if self.record.state.talk.is_stalled:
+            done = self._change(lambda conduct: conduct.remember(is_stalled=False))
+            done.addErrback(lambda failure: _log.warn("{error}", error=failure.getErrorMessage()))
+        elif self._next is None:
+            self._arrange()
+
     def lines_received(
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
     ) -> Deferred[Any]:

@@ -15,7 +15,7 @@ from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
+from loki_twisted.model.tasks import EncodedTasks, OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
 
 LOCAL: Final = "local"
@@ -234,7 +234,7 @@ class ISessions(Interface):
         :raises SessionNotFound: (through the Deferred) if the query names one that is not there.
         """
 
-    def open_tasks(wanted: OpenTasks, limit: int | None) -> TaskPage:
+    def open_tasks(wanted: OpenTasks, limit: int | None) -> EncodedTasks:
         """
         Tasks of a kind, of the sessions that have not ended.
 

@@ -29,6 +29,7 @@ import attrs
 
 from loki_twisted.model.runs import Note, RunAgents, RunCost, RunNotes, RunPhase
 from loki_twisted.model.sessions import SessionStatus, Usage
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
 from loki_twisted.sessions.run_files import Run, RunFiles, provider_of
 from loki_twisted.sessions.run_status import Liveness, Standing, is_ending, standing_of
@@ -140,9 +141,11 @@ def _usage(files: RunFiles, run: Run) -> Usage:
         if 0 < cost.iteration <= count and (known is None or not known.is_exact):
             by_iteration[cost.iteration] = cost
     costs = by_iteration.values()
+    is_known = any(cost.cost is not None for cost in costs)
     return Usage(
         tokens_used=sum(cost.tokens or 0 for cost in costs),
         cost=round(sum(cost.cost or 0.0 for cost in costs), 6),
+        cost_origin=CostOrigin.REPORTED if is_known else CostOrigin.UNKNOWN,
     )
 
 

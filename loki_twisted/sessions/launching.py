@@ -151,6 +151,7 @@ class Launcher:
             await self._put_on_record(record, wanted, plan, once)
         except LokiError:
             self.book.remove(record)
+            self.give_turns()  # its slots may have been in somebody's way meanwhile
             raise
         if obstacle is not None:
             if _is_foreign(obstacle):

@@ -51,15 +51,24 @@ class Marks:
     What the clock has to do with a session.
 
     :ivar heard_at: When its agent was heard last, in seconds of the reactor.
-    :ivar past: What was done since.
+    :ivar stirred_at: When there was another sign of it last: something that it wrote to a file, or
+        the end of a pause.
+    :ivar past: What was done since it was heard.
     """
 
     heard_at: float = 0.0
+    stirred_at: float = 0.0
     past: frozenset[Moment] = frozenset()
 
     def done(self, moments: frozenset[Moment]) -> Marks:
         """Something was done that is done once in a silence."""
-        return Marks(self.heard_at, self.past | (moments & _ONCE))
+        return attrs.evolve(self, past=self.past | (moments & _ONCE))
+
+    def silence(self, moment: Moment, now: float) -> float:
+        """How many seconds of silence count for a moment."""
+        if moment is Moment.STALL:
+            return now - max(self.heard_at, self.stirred_at)
+        return now - self.heard_at
 
 
 _ONCE: Final = frozenset({Moment.QUIET, Moment.FINISH})
@@ -69,9 +78,11 @@ def waits(
     marks: Marks, state: SessionState, patience: Patience, now: float, now_ms: int
 ) -> Mapping[Moment, float]:
     """Say how many seconds it is until each moment that lies ahead; 0 or less is now."""
-    silence = now - marks.heard_at
     found = {
-        **{moment: limit - silence for moment, limit in _of_silence(state, patience)},
+        **{
+            moment: limit - marks.silence(moment, now)
+            for moment, limit in _of_silence(state, patience)
+        },
         **{moment: (at_ms - now_ms) / 1000 for moment, at_ms in _of_the_clock(state)},
     }
     return {moment: seconds for moment, seconds in found.items() if moment not in marks.past}

@@ -125,6 +125,8 @@ class StateObserver:
             state, facts, size, rest = changes(record, sighting, self.book.now(), rest)
             if is_new or facts or state != record.state:
                 yield self.book.commit(record, state, facts), size
+            if facts:
+                record.stirred()
 
     def _gone(self, sighting: SessionGone) -> Deferred[Any] | None:
         if self.book.is_deleted(sighting.session_id):
@@ -155,6 +157,9 @@ class StateObserver:
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
+        record = self.book.find(session_id)
+        if record is not None and facts:
+            record.stirred()
         return told.addCallback(lambda _: stored.append(lines))
 
     def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.sessions.conditions import FLEETING
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.state.interface import InputFate, LiveRun, Orders
@@ -97,7 +98,8 @@ def after_look(
             left = PAUSE_REQUESTED if orders.pause else None
             return _moved(state, SessionStatus.RUNNING, left)
     if before.status is SessionStatus.RUNNING:
-        if orders.pause and before.reason is None:
+        is_free = before.reason is None or before.reason_code in FLEETING
+        if orders.pause and is_free:
             return with_status(state, before.status, reason=PAUSE_REQUESTED), []
         if not orders.pause and before.reason == PAUSE_REQUESTED:
             return with_status(state, before.status), [told("warn", PAUSE_GONE)]

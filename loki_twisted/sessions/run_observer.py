@@ -17,6 +17,7 @@ from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
+from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_owners import RunOwners
 from loki_twisted.sessions.run_projects import Project
 from loki_twisted.sessions.run_status import Liveness
@@ -45,12 +46,14 @@ class RunObserver:
 
     :ivar liveness: Looks at the process of a run.
     :ivar redactor: Takes secrets out of what runs say.
+    :ivar hearing: Knows which runs read what people tell them.
     """
 
     reactor: IReactorTime
     book: SessionBook
     liveness: Callable[[Run], Liveness]
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
+    hearing: RunHearing = attrs.field(factory=RunHearing)
     owners: RunOwners = attrs.field(init=False)
     _projects: dict[str, Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
@@ -78,6 +81,10 @@ class RunObserver:
         project = self._projects.get(directory)
         current = project.current if project else None
         return current if current is not None and self.book.find(current) else None
+
+    def tells(self, record: Record) -> bool:
+        """Whether what lies in the state directory of a session's project is told of it."""
+        return self.session_of(record.state.session.project_dir) == record.id
 
     def seen(self, directory: str, news: Sequence[RunNews]) -> Deferred[Any] | None:
         """
@@ -211,8 +218,7 @@ class RunObserver:
             judged = attrs.evolve(judged, usage=state.session.usage)
         if judged.phase is None:
             judged = attrs.evolve(judged, phase=state.session.current_phase)
-        told = self._told.get(record.id, {})
-        step = step_inside(state, judged, told, (), self.book.now())
+        step = step_inside(state, judged, self._told.get(record.id, {}), (), self.book.now())
         claim = self.owners.claim(project.directory, record.id, judged.run)
         return self._commit(record, step, claim)
 
@@ -236,6 +242,7 @@ class RunObserver:
         rechecks += more
         told = self._told.get(session_id, {})
         step = step_of_observed(record.state, judged, told, missing, self.book.now(), is_new=is_new)
+        step = attrs.evolve(step, state=self.hearing.after(step.state, judged))
         return self._commit(record, self._without_doubles(record, step), {}, is_new=is_new)
 
     def _without_doubles(self, record: Record, step: RunStep) -> RunStep:
@@ -277,6 +284,8 @@ class RunObserver:
         done: Deferred[Any] = self.book.commit(
             record, step.state, [self.redactor.fact(fact) for fact in step.facts], stored
         )
+        if step.facts:
+            record.stirred()
         return done.addErrback(failed)
 
 

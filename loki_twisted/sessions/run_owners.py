@@ -66,8 +66,9 @@ class RunOwners:
             record = self.book.find(run.scope)
             if record is not None and record.is_ours:
                 return record.id
+        is_known = self._is_known(directory, run)
         for record in self.book:
-            if record.is_ours and _may_run(record, directory) and _is_of(record, run):
+            if record.is_ours and _may_run(record, directory) and _is_of(record, run, is_known):
                 return record.id
         claim = self._claims.get(directory)
         if claim is not None and claim.identity == run.identity:
@@ -81,19 +82,23 @@ class RunOwners:
         It is the only run there can be: so what has come up since is it, whatever it says of its
         process and its time. What was there before is known as somebody else's.
         """
-        if not run.has_pid_file:
+        if not run.has_pid_file or self._is_known(directory, run):
             return None
-        for record in self.book:
-            session = record.state.session
-            if not record.is_ours and session.project_dir == directory:
-                is_known = session.pid == run.pid and not session.status.is_final
-                if is_known or session.started_at == run.started_at:
-                    return None
         for record in self.book:
             is_run = record.state.session.steered_by is Steering.FILES
             if record.is_ours and is_run and _may_run(record, directory):
                 return record.id
         return None
+
+    def _is_known(self, directory: str, run: Run) -> bool:
+        """Whether a run is known as somebody else's."""
+        for record in self.book:
+            session = record.state.session
+            if not record.is_ours and session.project_dir == directory:
+                is_at_work = session.pid == run.pid and not session.status.is_final
+                if is_at_work or session.started_at == run.started_at:
+                    return True
+        return False
 
     def claim(self, directory: str, session_id: str, run: Run) -> dict[str, str | None]:
         """
@@ -168,12 +173,16 @@ def _may_run(record: Record, directory: str) -> bool:
     )
 
 
-def _is_of(record: Record, run: Run) -> bool:
+def _is_of(record: Record, run: Run, is_known: bool) -> bool:
     session = record.state.session
     if session.pid is not None and session.pid == run.pid:
         return True
-    # Loki Mode says seconds.
-    return run.began_at is not None and run.began_at >= f"{session.started_at[:19]}.000Z"
+    # Loki Mode says seconds: one that was killed to make room may have begun in the same.
+    return (
+        not is_known
+        and run.began_at is not None
+        and run.began_at >= f"{session.started_at[:19]}.000Z"
+    )
 
 
 def _digest(text: str) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import SessionStatus, Usage
+from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.judging import Judgement
@@ -206,9 +207,13 @@ def _phase_facts(known: str | None, phase: str | None) -> list[Fact]:
 
 
 def _usage_facts(known: Usage, now: Usage) -> list[Fact]:
-    if known == now:
-        return []
-    return [Fact("metrics:update", {"tokensUsed": now.tokens_used, "cost": now.cost})]
+    # Of other numbers a run says nothing, so they stay what they are.
+    said: dict[str, Any] = {"tokensUsed": now.tokens_used}
+    before: dict[str, Any] = {"tokensUsed": known.tokens_used}
+    if now.cost_origin is CostOrigin.REPORTED:
+        said["cost"] = now.cost
+        before["cost"] = known.cost if known.cost_origin is CostOrigin.REPORTED else None
+    return [] if said == before else [Fact("metrics:update", said)]
 
 
 def missing_tasks(state: SessionState, tasks: Sequence[Task]) -> set[str]:

@@ -15,7 +15,15 @@ from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, MessagePage
 from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import OpenTasks, Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import (
+    EncodedTasks,
+    OpenTasks,
+    Task,
+    TaskCounts,
+    TaskPage,
+    TaskQuery,
+    TaskStatus,
+)
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import SessionBook
@@ -114,6 +122,7 @@ class SessionService:
         if record.agent is not None and record.status is status:
             order = record.agent.pause if step is Step.PAUSE else record.agent.resume
             order()
+            record.stirred()
         return session
 
     def give_input(
@@ -248,7 +257,7 @@ class SessionService:
         """See :class:`ISessions`."""
         return self._after_check(query.session_id, self._records.tasks, query)
 
-    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> TaskPage:
+    def open_tasks(self, wanted: OpenTasks, limit: int | None) -> EncodedTasks:
         """See :class:`ISessions`."""
         states = (record.committed for record in self._book)
         return self._open_tasks.first((each for each in states if each), wanted, limit)

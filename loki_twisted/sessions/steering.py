@@ -53,11 +53,15 @@ class Steerer:
 
     What waits is on record, as cursors of the session: ``<id>/input``, the receipt of an
     input that waits, and ``<id>/script``, what is to be removed if the run is killed.
+
+    :ivar is_told: Whether what lies in the state directory is told of a session: then so is the
+        file to which its run moves an input, and not once more here.
     """
 
     reactor: IReactorTime
     book: SessionBook
     control: IRunControl
+    is_told: Callable[[Record], bool] = lambda _: False
     _looked_after: set[str] = attrs.field(factory=set, init=False)
     _inputs: dict[str, str] = attrs.field(factory=dict, init=False)
     _scripts: dict[str, str] = attrs.field(factory=dict, init=False)
@@ -167,12 +171,15 @@ class Steerer:
         place = record.state.session.project_dir
         run = self._find_run(record)
         orders = self.control.orders(place)
+        was_paused = record.status is SessionStatus.PAUSED
         state, facts = after_look(record.state, run, orders, is_ours=record.is_ours)
         if state is not record.state:
             self.book.commit(record, state, facts).addErrback(_not_stored, record.id)
-        fact = self._news_of_input(record)
-        if fact is not None:
-            self._settle_input(record, fact)
+            if was_paused:
+                record.stirred()
+        news = self._news_of_input(record)
+        if news is not None:
+            self._settle_input(record, news)
 
     def foreign_run(self, project_dir: str) -> LiveRun | None:
         """Find a run in a project that none of our sessions at work is."""
@@ -262,27 +269,32 @@ class Steerer:
             if record.is_ours and record.state.session.project_dir == project_dir
         }
 
-    def _news_of_input(self, record: Record) -> Fact | None:
-        """Say what has become of an input; None if it waits, or if there is none."""
+    def _news_of_input(self, record: Record) -> Sequence[Fact] | None:
+        """Say what is to be told of an input; None if it waits, or if there is none."""
         receipt = self._inputs.get(record.id)
         if receipt is None:
             return None
         place = record.state.session.project_dir
-        return told_of_input(*self.control.fate_of_input(place, receipt))
+        fate, path = self.control.fate_of_input(place, receipt)
+        fact = told_of_input(fate, path)
+        if fact is None:
+            return None
+        return [] if path is not None and self.is_told(record) else [fact]
 
     def _end_input(self, record: Record) -> None:
         """Say what became of an input now that its run has ended."""
         if record.id in self._inputs:
+            news = self._news_of_input(record)
             unread = told("warn", "It ended before it read the input.")
-            self._settle_input(record, self._news_of_input(record) or unread)
+            self._settle_input(record, [unread] if news is None else news)
 
-    def _settle_input(self, record: Record, fact: Fact) -> None:
+    def _settle_input(self, record: Record, news: Sequence[Fact]) -> None:
         receipt = self._inputs.pop(record.id)
 
         def again(_: Failure) -> None:
             self._inputs.setdefault(record.id, receipt)
 
-        self._store(record, [fact], {_cursor(record, _INPUT): None}, again)
+        self._store(record, news, {_cursor(record, _INPUT): None}, again)
 
     def _store(
         self,

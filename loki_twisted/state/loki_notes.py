@@ -18,8 +18,8 @@ file                                news, by its key       event
 ``PAUSE_AT_CHECKPOINT``,            being there            ``log:info``: what it asks for (so do
 ``HUMAN_INPUT.md``                                         ``PAUSE`` and ``STOP``)
 ``logs/human-input-DATE.md``        being there            ``log:info``: input was taken
-``logs/human-input-REJECTED-*``,    being there            ``log:warn``: input was rejected
-``...-TOOLARGE-*``
+``logs/human-input-REJECTED-*``,    being there            ``log:warn``: input was rejected, or is
+``...-TOOLARGE-*``                                         too large
 ==================================  =====================  =======================================
 """
 
@@ -177,15 +177,15 @@ def _request(matched: Match[str], content: bytes) -> RunFact:
 
 def _taken(matched: Match[str], content: bytes) -> RunFact:
     del content
-    if matched[2] is None:
-        note = _log(
-            f"input {matched[1]}", "", "info", "Human input was taken into the next prompt."
-        )
+    path = matched[1]
+    if "TOOLARGE" in path:
+        level, what = "warn", "finds the input too large"
+    elif "REJECTED" in path:
+        level, what = "warn", "has rejected the input"
     else:
-        why = "it is too large" if matched[2].startswith("TOO") else "the run does not allow it"
-        words = f"Human input was rejected: {why}."
-        note = _log(f"input {matched[1]}", "", "warn", words)
-    return RunNotes([note])
+        level, what = "info", "has taken the input"
+    words = f"Loki Mode {what}: it is in .loki/{path}."
+    return RunNotes([_log(f"input {path}", "", level, words)])
 
 
 def _digest(text: str) -> str:
@@ -205,6 +205,6 @@ NOTE_FILES: Final[Sequence[tuple[Pattern[str], Callable[[Match[str], Any], RunFa
 NOTE_MARKERS: Final[Sequence[tuple[Pattern[str], Callable[[Match[str], bytes], RunFact]]]] = [
     (re.compile(rf"signals/({'|'.join([*_INFO_SIGNALS, *_WARN_SIGNALS])})"), _signal),
     (re.compile("PAUSE_AT_CHECKPOINT|HUMAN_INPUT.md"), _request),
-    (re.compile(r"(logs/human-input-(?:(REJECTED|TOOLARGE)-)?[0-9A-Za-z_-]{1,64}\.md)"), _taken),
+    (re.compile(r"(logs/human-input-[0-9A-Za-z_-]{1,64}\.md)"), _taken),
 ]
 """What says something by being there, whatever it holds."""

@@ -78,6 +78,7 @@ def _routes(
     outputs: LongAnswers,
     vitals: IVitals,
 ) -> Sequence[object]:
+    """All classes of routes, as they answer here."""
     repetitions = Repetitions(sessions)
     return (
         HealthRoutes(vitals, sessions, log, hub),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
 
 from loki_twisted.model.errors import InvalidRequest, NotFound, SessionNotFound
 from loki_twisted.model.task_places import PLACE_TEXT, TaskPlace
-from loki_twisted.model.tasks import OpenTasks, TaskPage, TaskQuery, TaskStatus
+from loki_twisted.model.tasks import EncodedTasks, OpenTasks, TaskPage, TaskQuery, TaskStatus
 from loki_twisted.model.wire import (
     Pagination,
     SessionTasks,
@@ -37,6 +40,18 @@ _PAGE: Final = (
 _FIRST: Final = integer(
     "limit", "Only the first so many; all by default.", least=1, most=MOST_PER_PAGE
 )
+
+
+class EncodedSelection(msgspec.Struct, frozen=True):
+    """A :class:`TaskSelection` of tasks that are encoded already: the same on the wire."""
+
+    tasks: Sequence[msgspec.Raw]
+    count: int
+
+    @classmethod
+    def of(cls, found: EncodedTasks) -> Self:
+        """Answer with some tasks."""
+        return cls(tasks=found.tasks, count=found.total)
 
 
 class TaskRoutes:
@@ -100,14 +115,14 @@ class TaskRoutes:
         return TaskList(tasks=list(page.tasks), pagination=_pagination(page, query))
 
     @operation("GET", "/api/tasks/active", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
-    async def list_active_tasks(self, limit: int | None) -> TaskSelection:
+    async def list_active_tasks(self, limit: int | None) -> EncodedSelection:
         """List the running tasks of the sessions that run."""
-        return _selection(self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
+        return EncodedSelection.of(self._sessions.open_tasks(OpenTasks.ACTIVE, limit))
 
     @operation("GET", "/api/tasks/queue", tag=_TAG, answer=TaskSelection, parameters=(_FIRST,))
-    async def list_queued_tasks(self, limit: int | None) -> TaskSelection:
+    async def list_queued_tasks(self, limit: int | None) -> EncodedSelection:
         """List the waiting tasks of the sessions that run, most urgent first."""
-        return _selection(self._sessions.open_tasks(OpenTasks.WAITING, limit))
+        return EncodedSelection.of(self._sessions.open_tasks(OpenTasks.WAITING, limit))
 
 
 def _query(
@@ -132,7 +147,3 @@ def _pagination(page: TaskPage, query: TaskQuery) -> Pagination:
         has_more=page.end is not None,
         next_cursor=None if page.end is None else page.end.text,
     )
-
-
-def _selection(page: TaskPage) -> TaskSelection:
-    return TaskSelection(tasks=list(page.tasks), count=page.total)
