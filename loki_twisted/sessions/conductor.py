@@ -2,9 +2,8 @@
 The talk with the agent of a session: what it says, what it is told, and when.
 
 Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
-driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a
-whole, and only then is written to the agent what the change has for it. A commit that fails leaves
-nothing behind: the driver is made again from what is on disk.
+driver, what that says becomes a change (``sessions/conduct.py``), that is committed as a whole,
+and only then the agent is written to. Of a commit that fails nothing is left but what is on disk.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
 from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
+from loki_twisted.sessions.agenda import Agenda
 from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
@@ -37,10 +37,9 @@ from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.hearing import freed_by_work, last_errors, outputs_of
 from loki_twisted.sessions.inbox import check_answer, check_repeated, no_such_input
 from loki_twisted.sessions.masking import masked
-from loki_twisted.sessions.moments import Marks, Moment, due, waits
+from loki_twisted.sessions.moments import Moment
 from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
-from loki_twisted.sessions.timer import Timer
 
 _log = Logger()
 
@@ -57,8 +56,7 @@ class Conductor:
         self._driver: IDriver | None = None
         self._dictation = Dictation(record, circumstances.reactor)
         self._settled: dict[str, Input] = {}
-        self._marks = Marks(circumstances.reactor.seconds())
-        self._timer = Timer(circumstances.reactor, self._come_back)
+        self._agenda = Agenda(record, circumstances, self._come_back)
 
     @property
     def driver(self) -> IDriver:
@@ -83,14 +81,14 @@ class Conductor:
                 conduct.remember(has_begun=True)
                 conduct.take(self._masked(self.driver.begin()))
 
-        self._heard()  # What it was silent before it ran is no silence.
+        self._agenda.heard()  # What it was silent before it ran is no silence.
         return self._change(act, state=state, facts=facts, cursors=cursors)
 
     def go_on(self) -> None:
         """Go on with an agent: write what is still to be written, and see what is due."""
-        self._heard()
+        self._agenda.heard()
         self._dictation.write()
-        self._arrange()
+        self._agenda.arrange()
         standing = self.record.state.talk.standing
         if Stage.OVER in (standing.cost, standing.tokens):
             # The server before ended between the alarm and the stop.
@@ -103,14 +101,14 @@ class Conductor:
         That is what its files say, which a run of Loki Mode writes when it prints nothing, and the
         end of a pause: what it was silent before is no silence.
         """
-        if self._is_over:
+        if self._agenda.is_closed:
             return
-        self._marks = attrs.evolve(self._marks, stirred_at=self._with.reactor.seconds())
+        self._agenda.stirred()
         if self.record.state.talk.is_stalled:
             done = self._change(lambda conduct: conduct.remember(is_stalled=False))
-            done.addErrback(lambda failure: _log.warn("{error}", error=failure.getErrorMessage()))
-        elif self._next is None:
-            self._arrange()
+            done.addErrback(self._missed)
+        elif not self._agenda.is_arranged:
+            self._agenda.arrange()
 
     def lines_received(
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
@@ -129,7 +127,7 @@ class Conductor:
             if stream == "stderr":
                 conduct.remember(errors=last_errors(talk.errors, outputs))
 
-        self._heard()
+        self._agenda.heard()
         return self._change(act, cursors=cursors)
 
     async def answer(
@@ -173,13 +171,12 @@ class Conductor:
         """
         box: list[Message] = [message]
 
-        def act(conduct: Conduct) -> None:
-            conduct.queue(message)
-
         def told(change: Change) -> None:
             box.extend(each for each in change.rows.messages if each.id == message.id)
 
-        done = self._change(act, once=once, target=message.id, told=told)
+        done = self._change(
+            lambda conduct: conduct.queue(message), once=once, target=message.id, told=told
+        )
         return done.addCallback(lambda _: box[-1])
 
     def interrupt(self) -> Deferred[Session]:
@@ -206,7 +203,7 @@ class Conductor:
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        self._timer.close()
+        self._agenda.close()
 
     async def _end(self, end: AgentEnd) -> None:
         await self._with.settle()
@@ -265,7 +262,7 @@ class Conductor:
 
     def _stored(self, session: Session) -> Session:
         self._dictation.write()
-        self._arrange()
+        self._agenda.arrange()
         return session
 
     def _not_stored(self, failure: Failure) -> Failure:
@@ -274,26 +271,13 @@ class Conductor:
 
     # Moments
 
-    def _heard(self) -> None:
-        self._marks = Marks(self._with.reactor.seconds())
-
-    def _arrange(self) -> None:
-        """Come back at the next moment at which there is something to do."""
-        self._timer.set(min(self._waits().values(), default=None))
-
-    def _waits(self) -> Mapping[Moment, float]:
-        now, now_ms = self._with.reactor.seconds(), self._with.now_ms()
-        return waits(self._marks, self.record.state, self._with.patience, now, now_ms)
-
-    def _come_back(self) -> None:
-        moments = due(self._waits())
-        self._marks = self._marks.done(moments)
+    def _come_back(self, moments: frozenset[Moment]) -> None:
         if Moment.FINISH in moments and self.record.agent is not None:
             _log.info("{id} has done its work and does not end: it is ended", id=self.record.id)
             self.record.agent.stop()
         held_back = self.driver.quiet() if Moment.QUIET in moments else ()
         if not held_back and moments <= {Moment.QUIET, Moment.FINISH}:
-            self._arrange()
+            self._agenda.arrange()
             return
 
         def act(conduct: Conduct) -> None:
@@ -310,7 +294,7 @@ class Conductor:
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""
         _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
-        self._timer.set(_RETRY_SECONDS)
+        self._agenda.retry(_RETRY_SECONDS)
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]

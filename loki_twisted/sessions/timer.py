@@ -19,7 +19,12 @@ class Timer:
     _reactor: IReactorTime
     _fire: Callable[[], None]
     _call: IDelayedCall | None = attrs.field(default=None, init=False)
-    _is_closed: bool = attrs.field(default=False, init=False)
+    is_closed: bool = attrs.field(default=False, init=False)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it will fire."""
+        return self._call is not None
 
     def set(self, seconds: float | None) -> None:
         """
@@ -28,12 +33,12 @@ class Timer:
         :param seconds: From now on; None for never.
         """
         self._clear()
-        if seconds is not None and not self._is_closed:
+        if seconds is not None and not self.is_closed:
             self._call = self._reactor.callLater(max(0.0, seconds), self._fires)
 
     def close(self) -> None:
         """Never fire again."""
-        self._is_closed = True
+        self.is_closed = True
         self._clear()
 
     def _clear(self) -> None:
