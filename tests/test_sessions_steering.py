@@ -79,6 +79,7 @@ class OwnTests(RunCase):
         assert self.status(session.id) == SessionStatus.PAUSED
         asked = self.resume(session.id)
         assert (asked.status, asked.reason) == (SessionStatus.PAUSED, RESUME_REQUESTED)
+        assert asked.reason_code is ReasonCode.REQUESTED
         assert not self.world.control.orders(self.home).pause
         self.says("running")
         self.look()
@@ -112,7 +113,7 @@ class OwnTests(RunCase):
         self.orders(pause=True)
         self.look()
         told = self.world.sessions.get(session.id)
-        assert (told.reason, told.reason_code) == (PAUSE_REQUESTED, None)
+        assert (told.reason, told.reason_code) == (PAUSE_REQUESTED, ReasonCode.REQUESTED)
 
     def test_a_run_that_is_not_found_is_asked_nothing(self) -> None:
         """Every order is a conflict that says why, and no file is written."""
@@ -254,7 +255,8 @@ class ObservedRunTests(RunCase):
         self.observe()
         assert self.pause(ELSEWHERE).reason == PAUSE_REQUESTED
         assert self.world.control.orders(self.home).pause
-        assert self.resume(ELSEWHERE).reason is None
+        resumed = self.resume(ELSEWHERE)
+        assert (resumed.reason, resumed.reason_code) == (None, None)
         stopped = self.successResultOf(self.world.sessions.stop(ELSEWHERE))
         assert stopped.status == SessionStatus.RUNNING
         assert "requested" in str(stopped.reason)

@@ -256,6 +256,7 @@ def _session_changes(
         before,
         status=status,
         reason=before.reason if status is before.status else None,
+        reason_code=before.reason_code if status is before.status else None,
         **{name: value for name, value in said.items() if value is not None},
     )
     facts = facts_between(before.status, status, exit_code=session.exit_code)

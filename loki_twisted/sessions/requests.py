@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from loki_twisted.model.events import Fact
-from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.sessions import ReasonCode, SessionStatus
 from loki_twisted.sessions.conditions import FLEETING
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState, with_status
@@ -96,14 +96,21 @@ def after_look(
             return _moved(state, SessionStatus.PAUSED, reason)
         if before.status is SessionStatus.PAUSED and not says_paused:
             left = PAUSE_REQUESTED if orders.pause else None
-            return _moved(state, SessionStatus.RUNNING, left)
+            moved, facts = _moved(state, SessionStatus.RUNNING, left)
+            return requested(moved, left), facts
     if before.status is SessionStatus.RUNNING:
         is_free = before.reason is None or before.reason_code in FLEETING
         if orders.pause and is_free:
-            return with_status(state, before.status, reason=PAUSE_REQUESTED), []
+            return requested(state, PAUSE_REQUESTED), []
         if not orders.pause and before.reason == PAUSE_REQUESTED:
             return with_status(state, before.status), [told("warn", PAUSE_GONE)]
     return state, []
+
+
+def requested(state: SessionState, reason: str | None) -> SessionState:
+    """Note what was asked of a run and has not happened; None for nothing."""
+    code = None if reason is None else ReasonCode.REQUESTED
+    return with_status(state, state.session.status, reason=reason, code=code)
 
 
 def told_of_input(fate: InputFate, path: str | None) -> Fact | None:

@@ -162,6 +162,8 @@ def _fresh(state: SessionState) -> SessionState:
         status=SessionStatus.STARTING,
         exit_code=None,
         reason=None,
+        reason_code=None,
+        reason_until=None,
         usage=Usage(),
         current_phase=None,
     )
@@ -190,10 +192,11 @@ def _ended(
     state: SessionState, judged: Judgement, before: SessionStatus, status: SessionStatus
 ) -> SessionState:
     standing = judged.standing
-    reason = standing.reason
+    reason, code = standing.reason, None
     if reason is None and status is before:
-        reason = state.session.reason  # what was asked of it, and has not come about
-    return with_status(state, status, reason=reason, exit_code=standing.exit_code)
+        # What was asked of it, and has not come about.
+        reason, code = state.session.reason, state.session.reason_code
+    return with_status(state, status, reason=reason, code=code, exit_code=standing.exit_code)
 
 
 def _phase_facts(known: str | None, phase: str | None) -> list[Fact]:

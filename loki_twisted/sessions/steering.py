@@ -31,11 +31,11 @@ from loki_twisted.sessions.requests import (
     obstacle_to_pause,
     obstacle_to_resume,
     obstacle_to_stop,
+    requested,
     told,
     told_of_input,
 )
 from loki_twisted.sessions.rows import NO_ROWS, Rows
-from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import IRunControl, LiveRun, RunEnding
 
 _log = Logger()
@@ -137,9 +137,7 @@ class Steerer:
 
     async def _note(self, record: Record, reason: str | None) -> Session:
         self.look_after(record)
-        return await self.book.commit(
-            record, with_status(record.state, record.status, reason=reason)
-        )
+        return await self.book.commit(record, requested(record.state, reason))
 
     # Looking after runs
 
