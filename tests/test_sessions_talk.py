@@ -241,6 +241,13 @@ class PolicyTests(TalkCase):
         self.world.clock.advance(0)
         assert self.heard().endswith("answer dig deny\n")
 
+    def test_what_no_policy_can_answer(self) -> None:
+        """A question in words stays open: its agent would wait for ever if it were dropped."""
+        self.says("question colour")
+        self.world.clock.advance(3600)
+        [asked] = self.open()
+        assert asked.expires_at is None
+
     def test_before_the_agent_gives_up(self) -> None:
         """Where the agent waits less long than the policy, the policy is a second earlier."""
         self.says("ask dig 5000")

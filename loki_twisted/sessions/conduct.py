@@ -56,7 +56,7 @@ from loki_twisted.sessions.state import SessionState, after_facts
 from loki_twisted.sessions.words import of_alarm, of_message
 
 MOST_OPEN: Final = 200
-"""So many inputs of a session may be open; when there are more, the oldest is denied."""
+"""So many inputs of a session may be open; beyond that the oldest is denied, if it can be."""
 
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
@@ -245,9 +245,7 @@ class Conduct:
 
     def _make_room(self, oldest: Input) -> None:
         answer = answer_of_policy(oldest, OnUnanswered.DENY)
-        if answer is None:
-            self._withdraw(oldest, _TOO_MANY)
-        else:
+        if answer is not None:
             self.answer(oldest, answer, POLICY, _TOO_MANY)
 
     def _withdraw(self, asked: Input, reason: str) -> None:
