@@ -26,12 +26,13 @@ from loki_twisted.model.runs import (
     RunWrapper,
     Shelf,
 )
-from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
+from loki_twisted.model.sessions import Origin, ReasonCode, Session, SessionStatus, Steering
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.liveness import liveness_of
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.requests import requested
 from loki_twisted.sessions.run_files import Run
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_projects import END_QUIET, HOLD
@@ -295,6 +296,20 @@ class ObservedRuns(RunCase):
         told = [fact.data for _, fact in self.log.events if fact.type == "metrics:update"]
         assert told == [{"tokensUsed": 5}, {"tokensUsed": 5, "cost": 0.25}]
         assert self.book.read(OBSERVED).usage.cost_origin is CostOrigin.REPORTED
+
+    def test_what_was_asked_of_it_stays(self) -> None:
+        """A request that has not come about is still the reason after more is known of the run."""
+        self.find(**AT_WORK)
+        record = self.book.get(OBSERVED)
+        self.successResultOf(self.book.commit(record, requested(record.state, "Asked to pause.")))
+        self.change(cost=RunCost(iteration=1, is_exact=True, tokens=5, cost=None))
+        session = self.book.read(OBSERVED)
+        assert session.usage.tokens_used == 5
+        assert (session.reason, session.reason_code) == ("Asked to pause.", ReasonCode.REQUESTED)
+        self.change(pid=None, progress=progress("council_approved"))
+        self.clock.advance(END_QUIET)
+        session = self.book.read(OBSERVED)
+        assert (session.status, session.reason, session.reason_code) == (S.COMPLETED, None, None)
 
     def test_what_could_not_be_stored_is_told_again(self) -> None:
         """While the log cannot be written nothing is taken for told."""
