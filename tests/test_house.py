@@ -32,7 +32,6 @@ LONG_FILES = {
 
 LONG_FUNCTIONS = {
     "service.py _build",
-    "sessions/launching.py start",
     "state/trails.py rename",
 }
 """Likewise, by file and name."""

@@ -18,7 +18,7 @@ class DoneOnce:
     It is stored with what it did, in one transaction: so what comes again finds either both or
     neither.
 
-    :ivar key: Of the client's choice, with who the client is.
+    :ivar key: Of the client's choice.
     :ivar operation: The name of the operation that it was for.
     :ivar fingerprint: A hash of the request; the same key with another one is an error.
     :ivar session_id: Whose it is.

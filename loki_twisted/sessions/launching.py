@@ -111,31 +111,7 @@ class Launcher:
         """
         if self.refusal is not None:
             raise Unavailable(self.refusal)
-        policy = self.policy
-        place = find_place(
-            wanted.project_dir, wanted.prd_path, policy.loki_dir, policy.project_roots
-        )
-        now_ms = self.now_ms()
-        session = Session(
-            id=session_id(now_ms, self.entropy(4)),
-            status=SessionStatus.STARTING,
-            provider=wanted.provider or DEFAULT_PROVIDER,
-            project_dir=place.project_dir,
-            started_at=iso_from_ms(now_ms),
-            updated_at=iso_from_ms(now_ms),
-            prd_path=place.prd_path,
-            model=wanted.model,
-            priority=wanted.priority,
-            continues=None if before is None else before.id,
-            conversation=None if before is None else before.conversation,
-        )
-        plan = self._plan(session, wanted)
-        session = msgspec.structs.replace(
-            session,
-            accepts_input=self._takes_messages(session, plan),
-            steered_by=plan.steered_by,
-            driven_by=plan.driven_by,
-        )
+        session, plan = self._planned(self._session_of(wanted, before), wanted)
         obstacle = self.line.obstacle(session)
         if obstacle is not None:
             if not wanted.queue:
@@ -193,6 +169,38 @@ class Launcher:
     def mint(self, kind: str) -> str:
         """Make a new id of a kind, ``input`` for example."""
         return f"{kind}_{self.now_ms()}_{self.entropy(4).hex()}"
+
+    def _session_of(self, wanted: StartSession, before: Session | None) -> Session:
+        """Make a new session of what is asked for."""
+        policy = self.policy
+        place = find_place(
+            wanted.project_dir, wanted.prd_path, policy.loki_dir, policy.project_roots
+        )
+        now_ms = self.now_ms()
+        return Session(
+            id=session_id(now_ms, self.entropy(4)),
+            status=SessionStatus.STARTING,
+            provider=wanted.provider or DEFAULT_PROVIDER,
+            project_dir=place.project_dir,
+            started_at=iso_from_ms(now_ms),
+            updated_at=iso_from_ms(now_ms),
+            prd_path=place.prd_path,
+            model=wanted.model,
+            priority=wanted.priority,
+            continues=None if before is None else before.id,
+            conversation=None if before is None else before.conversation,
+        )
+
+    def _planned(self, session: Session, wanted: StartSession) -> tuple[Session, LaunchPlan]:
+        """Plan how a new session is started, and say in it what that makes of it."""
+        plan = self._plan(session, wanted)
+        planned = msgspec.structs.replace(
+            session,
+            accepts_input=self._takes_messages(session, plan),
+            steered_by=plan.steered_by,
+            driven_by=plan.driven_by,
+        )
+        return planned, plan
 
     def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
         """What was counted in a conversation before: its totals go on from there."""
