@@ -15,6 +15,7 @@ from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, Spending
 from loki_twisted.model.wire import StartOptions
 from loki_twisted.state.interface import LogLines
+from tests.fakes_sessions import FakeDriver
 from tests.test_sessions_service import START_MS, SessionCase
 
 ALLOW = Answer(values=("allow",))
@@ -580,6 +581,53 @@ class ContinuingTests(TalkCase):
         done = self.world.sessions.continue_session(self.id, self.wanted(prompt="more"))
         error = self.refused(done, Conflict)
         assert "never named" in str(error)
+
+
+class BrokenDriverTests(TalkCase):
+    """A driver that raises whatever it is asked: its programmer made a mistake."""
+
+    def broken(self, *names: str) -> None:
+        def fail(*args: object) -> None:
+            raise OverflowError(str(args))
+
+        for name in names:
+            self.patch(FakeDriver, name, property(fail) if name == "is_ready" else fail)
+        self.addCleanup(self.flushLoggedErrors, OverflowError)
+
+    def test_the_end(self) -> None:
+        """The session ends all the same, and the error is told."""
+        self.broken("ended", "memory")
+        self.world.ends(self.id, 0)
+        assert self.session().status.is_final
+        assert "failed" in self.last("log:error")["message"]
+
+    def test_a_message(self) -> None:
+        """It is dropped, with the reason."""
+        self.says("done")
+        self.broken("say")
+        told = self.give("more").message
+        assert (told.status, told.reason) == (MessageStatus.DROPPED, "Its driver failed on it.")
+
+    def test_an_answer(self) -> None:
+        """It stands, and that the agent may not have it is told."""
+        self.says("ask dig")
+        self.broken("answer")
+        settled = self.successResultOf(self.answer(DENY))
+        assert settled.status is InputStatus.ANSWERED
+        assert "failed" in self.last("log:error")["message"]
+
+    def test_an_interruption(self) -> None:
+        """It is refused."""
+        self.broken("interrupt")
+        self.refused(self.world.sessions.interrupt(self.id), Conflict)
+
+    def test_a_silence(self) -> None:
+        """What is due later still comes."""
+        self.says("ask dig 60000")
+        self.broken("quiet", "is_ready")
+        self.world.clock.advance(1)
+        self.world.clock.advance(60)
+        assert self.open() == []
 
 
 class SecretTests(TalkCase):

@@ -114,7 +114,7 @@ class Conductor:
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
     ) -> Deferred[Any]:
         """See :class:`IAgentListener`."""
-        outputs = outputs_of(self.driver, stream, lines, self.record.id)
+        outputs = outputs_of(self.driver, stream, lines)
         talk = self.record.state.talk
         # Who remembers something may tell by these lines what stood in others.
         if talk.memory or self.driver.memory() or self._with.redactor.may_concern(lines):

@@ -24,6 +24,7 @@ from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.guarded import GuardedDriver
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.policy import LaunchPolicy
@@ -184,7 +185,9 @@ class Supervisor:
                 reactor=self.reactor,
                 book=self.book,
                 redactor=self.redactor,
-                make_driver=lambda memory: self.providers.driver(request, memory),
+                make_driver=lambda memory: GuardedDriver(
+                    self.providers.driver(request, memory), record.id, memory
+                ),
                 mint=self.mint,
                 now_ms=self.now_ms,
                 settle=lambda: self._settle(session.project_dir),
