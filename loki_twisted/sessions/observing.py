@@ -13,7 +13,7 @@ from zope.interface import implementer
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
@@ -36,6 +36,8 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
+_OF_PROVIDER = "agent"
+"""``logs/agent.log`` of Loki Mode: what its provider prints, as it prints it."""
 _AT_ONCE = 250
 """How many rows or events are made in one turn of the reactor: well under 10 ms of work."""
 
@@ -150,8 +152,9 @@ class StateObserver:
         if lines.facts is not None:
             facts = list(lines.facts)
         else:
+            level = "debug" if self._is_printed_too(session_id, lines) else "info"
             facts = [
-                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+                Fact(f"log:{level}", {"level": level, "message": line, "source": lines.source})
                 for line in lines.lines
             ]
         if self.redactor.may_concern(lines.lines):
@@ -161,6 +164,13 @@ class StateObserver:
         if record is not None and facts:
             record.stirred()
         return told.addCallback(lambda _: stored.append(lines))
+
+    def _is_printed_too(self, session_id: str, lines: LogLines) -> bool:
+        """Whether lines are what the provider of a run of ours prints, which the run prints too."""
+        record = self.book.find(session_id)
+        if record is None or not record.is_ours or lines.session_id is not None:
+            return False
+        return record.state.session.steered_by is Steering.FILES and lines.source == _OF_PROVIDER
 
     def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:
         if sighting.session_id is not None and self.book.is_deleted(sighting.session_id):
