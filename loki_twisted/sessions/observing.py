@@ -36,8 +36,6 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
-_OF_PROVIDER = "agent"
-"""``logs/agent.log`` of Loki Mode: what its provider prints, as it prints it."""
 _AT_ONCE = 250
 """How many rows or events are made in one turn of the reactor: well under 10 ms of work."""
 
@@ -62,6 +60,8 @@ class StateObserver:
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
+    _gone_unseen: set[str] = attrs.field(factory=set, init=False)
+    """Sessions whose directory went before anything was told of them: their logs may still be."""
 
     def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """See :class:`ISightingListener`."""
@@ -75,6 +75,7 @@ class StateObserver:
         for sighting in sightings:
             if isinstance(sighting, SessionSighting):
                 self.runs.is_documented(sighting.session_id)
+                self._gone_unseen.discard(sighting.session_id)
         news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
         if news and (judged := self.runs.seen(project_dir, news)) is not None:
             waiting.append(judged)
@@ -134,7 +135,10 @@ class StateObserver:
         if self.book.is_deleted(sighting.session_id):
             return self.book.bury(sighting.session_id)
         record = self.book.find(sighting.session_id)
-        if record is None or record.is_ours or record.status.is_final:
+        if record is None:
+            self._gone_unseen.add(sighting.session_id)
+            return None
+        if record.is_ours or record.status.is_final:
             return None
         reason = "Its state directory is gone."
         state = with_status(record.state, SessionStatus.STOPPED, reason=reason)
@@ -160,17 +164,21 @@ class StateObserver:
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
-        record = self.book.find(session_id)
-        if record is not None and facts:
+        if facts and (record := self.book.find(session_id)) is not None:
             record.stirred()
-        return told.addCallback(lambda _: stored.append(lines))
+        told.addCallback(lambda _: stored.append(lines))
+        if lines.session_id is None or lines.session_id not in self._gone_unseen:
+            return told
+        self._gone_unseen.discard(lines.session_id)
+        ended = self._gone(SessionGone(lines.session_id))
+        return told if ended is None else all_of([told, ended])
 
     def _is_printed_too(self, session_id: str, lines: LogLines) -> bool:
-        """Whether lines are what the provider of a run of ours prints, which the run prints too."""
+        """Whether lines are of a log that has what a run of ours prints too: ``logs/agent.log``."""
         record = self.book.find(session_id)
         if record is None or not record.is_ours or lines.session_id is not None:
             return False
-        return record.state.session.steered_by is Steering.FILES and lines.source == _OF_PROVIDER
+        return record.state.session.steered_by is Steering.FILES and lines.source == "agent"
 
     def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:
         if sighting.session_id is not None and self.book.is_deleted(sighting.session_id):
