@@ -88,6 +88,12 @@ def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | 
     )
 
 
+def is_of_last_run(root: str, path: str) -> bool:
+    """Whether a file was written since the last run that is there wrote its number, or none is."""
+    starts = [_written(root, path_of(name, PID)) for name in (None, *_with_pid(root))]
+    return _written(root, path) >= max(starts)
+
+
 def path_of(name: str | None, file: str) -> str:
     """Say where a file of a run is, relative to the state directory."""
     return file if name is None else f"{SESSIONS}/{name}/{file}"
