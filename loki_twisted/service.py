@@ -33,6 +33,12 @@ from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.agents.runner import KeeperRunner
+from loki_twisted.endpoints import (
+    endpoint_descriptions,
+    has_ipv6_loopback,
+    is_local_endpoint,
+    refuse_open_listeners,
+)
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
@@ -49,13 +55,7 @@ from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.service import SessionService
 from loki_twisted.sessions.steering import Steerer
-from loki_twisted.settings import (
-    Settings,
-    endpoint_descriptions,
-    has_ipv6_loopback,
-    is_local_endpoint,
-    refuse_open_listeners,
-)
+from loki_twisted.settings import Settings
 from loki_twisted.state.orders import RunControl
 from loki_twisted.state.redacted import RedactedLayout
 from loki_twisted.state.watcher import LAYOUTS, StateWatcher

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loki_twisted.agents.interface import IDriver, LaunchRequest
+from loki_twisted.agents.driving import IDriver
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import Asked, EndInput, Output, TurnEnded, Write
 from loki_twisted.agents.providers.codex_app_server import AppServerDriver
 from loki_twisted.model.events import Fact

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import Outputs
 
 Lines = Sequence[tuple[str, str]]

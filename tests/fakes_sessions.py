@@ -10,18 +10,15 @@ import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from loki_twisted.agents.driving import Abilities, IDriver, IProviders, Messaging
 from loki_twisted.agents.interface import (
     LOKI_MODE,
-    Abilities,
     IAgent,
     IAgentListener,
     IAgentOutput,
     IAgentRunner,
-    IDriver,
-    IProviders,
     LaunchPlan,
     LaunchRequest,
-    Messaging,
 )
 from loki_twisted.agents.outputs import (
     Asked,
@@ -346,9 +343,9 @@ class FakeDriver:
     ``<type> <phase or task>`` is that fact. ``ask <key>`` asks for a permission, ``ask <key> <ms>``
     for so long; ``question <key>`` puts a question; ``withdraw <key>`` takes it back. ``turn``,
     ``done`` and ``failed <words>`` are turns; it takes messages between them.
-    ``total <cost> <tokens>`` is a total
-    of what was spent. ``hold <text>`` is said when it is quiet. ``limited <ms>`` and
-    ``retrying`` are troubles. ``named <conversation>`` names it. ``end`` ends its input.
+    ``total <cost> <tokens>`` is a total of what was spent. ``hold <text>`` is said when it is
+    quiet, at ``tell``, or when it is told something. ``limited <ms>`` and ``retrying`` are
+    troubles. ``named <conversation>`` names it. ``end`` ends its input.
     """
 
     line_limit = 65536
@@ -391,6 +388,7 @@ class FakeDriver:
             "failed": lambda: [TurnEnded(Verdict.FAILED, rest)],
             "total": lambda: [_spent(*rest.split(" "))],
             "hold": list,
+            "tell": self.quiet,
             "limited": lambda: [Hindered(Trouble.RATE_LIMITED, "Too much.", int(rest))],
             "retrying": lambda: [Hindered(Trouble.RETRYING, "Once more.")],
             "works": lambda: [Fact("agent:output", {"agentId": "main", "output": rest})],
@@ -430,11 +428,12 @@ class FakeDriver:
         return [Fact("log:info", {"level": "info", "message": held})] if held else ()
 
     def say(self, message: Message) -> Outputs:
+        held = self.quiet()
         self._be(is_busy=True)
-        return [TurnBegan(), Write(f"say {message.text}\n"), Taken(message.id)]
+        return [*held, TurnBegan(), Write(f"say {message.text}\n"), Taken(message.id)]
 
     def answer(self, key: str, answer: Answer) -> Outputs:
-        return [Write(f"answer {key} {','.join(answer.values)}\n")]
+        return [*self.quiet(), Write(f"answer {key} {','.join(answer.values)}\n")]
 
     def interrupt(self) -> Outputs:
         return [Write("interrupt\n")] if self._is.is_busy else ()

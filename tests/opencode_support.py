@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from loki_twisted.agents.interface import IDriver, IProvider, LaunchRequest
+from loki_twisted.agents.driving import IDriver, IProvider
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Asked,
     EndInput,

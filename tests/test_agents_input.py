@@ -90,7 +90,9 @@ class CrashTests(AgentCase):
         await self.runner.start("session_1", plan("/bin/cat", accepts_input=True))
         await self.runner.detach()
         codes = {point: self.serve(point) for point in POINTS}
-        assert codes == dict.fromkeys(POINTS, -signal.SIGKILL)
+        # A keeper that has been slow may have seen the mark of the end before the last.
+        assert codes.pop(POINTS[-1]) in (-signal.SIGKILL, 0)
+        assert set(codes.values()) == {-signal.SIGKILL}
         assert self.serve("never") == 0
         recorder = Recorder()
         agent = self.new_runner().adopt("session_1")

@@ -6,7 +6,7 @@ import os
 import socket
 
 from loki_twisted.command.port_owner import listening_inodes, maybe_port_owner
-from loki_twisted.settings import has_ipv6_loopback
+from loki_twisted.endpoints import has_ipv6_loopback
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

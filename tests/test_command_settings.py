@@ -11,17 +11,14 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import TCP6ServerEndpoint, serverFromString
 from twisted.internet.testing import MemoryReactor
 
-from loki_twisted.settings import (
-    InvalidSettings,
-    Settings,
+from loki_twisted.endpoints import (
     endpoint_descriptions,
-    find_loki_dir,
     has_ipv6_loopback,
-    holds_state_of_ours,
     is_local_endpoint,
     is_loopback,
     refuse_open_listeners,
 )
+from loki_twisted.settings import InvalidSettings, Settings, find_loki_dir, holds_state_of_ours
 
 
 def never(_: Path) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loki_twisted.agents.interface import Abilities
+from loki_twisted.agents.driving import Abilities
 from loki_twisted.agents.providers.plugins import installed_providers
 
 PAGE = Path(__file__).parent.parent / "docs" / "agents.rst"

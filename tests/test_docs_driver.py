@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider, LaunchRequest
+from loki_twisted.agents.driving import IDriver, IProvider
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import Asked, EndInput, Taken, TurnBegan, TurnEnded, Verdict, Write
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer

@@ -21,7 +21,6 @@ LONG_FILES = {
     "agents/providers/demo.py",
     "client/api.py",
     "service.py",
-    "sessions/launching.py",
     "sessions/run_observer.py",
     "sessions/steering.py",
     "state/directory.py",

@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "model",
         "kernel",
         "log.interface",
+        "agents.driving",
         "agents.interface",
         "agents.outputs",
         "state.interface",
@@ -31,7 +32,7 @@ MAY_IMPORT = {
 }
 """By room, which others it may import, or which module of another."""
 
-TOP = {"", "__main__", "service", "settings", "tap", "command"}
+TOP = {"", "__main__", "service", "settings", "endpoints", "tap", "command"}
 """Where everything may be imported."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,

@@ -9,7 +9,8 @@ import pytest
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IProvider, LaunchPlan, LaunchRequest, Messaging
+from loki_twisted.agents.driving import IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.acp import AcpDriver
 from loki_twisted.agents.providers.acp_programs import AcpCommand, AcpProgram
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider, LaunchRequest
+from loki_twisted.agents.driving import IDriver, IProvider
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,

@@ -10,7 +10,7 @@ import attrs
 import pytest
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider
+from loki_twisted.agents.driving import IDriver, IProvider
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,
@@ -421,10 +421,11 @@ def test_totals_by_model() -> None:
     used = {"inputTokens": 1, "outputTokens": 2, "cacheReadInputTokens": 3}
     used |= {"cacheCreationInputTokens": 4, "thinkingTokens": 1, "costUSD": 0.5}
     desk = Desk.at_work()
-    desk.say(text("a"))
-    desk.say(text("b"))
-    calls, spent = of_type(desk.result(modelUsage={"m": used, "n": {}}), Spent)
-    assert calls == Spent(Spending(api_calls=1), CostOrigin.REPORTED)
+    for part in ("a", "b"):
+        reply = {"id": "msg_1", "model": "m", "content": [text(part)]}
+        desk.line("assistant", message=reply)
+    calls, spent = of_type(desk.result(modelUsage={"m[1m]": used, "n": {}}), Spent)
+    assert calls == Spent(Spending(api_calls=1), CostOrigin.REPORTED, model="m[1m]")
     amount = Spending(
         input_tokens=1,
         output_tokens=2,
@@ -433,7 +434,16 @@ def test_totals_by_model() -> None:
         reasoning_tokens=1,
         cost=0.5,
     )
-    assert spent == Spent(amount, CostOrigin.REPORTED, "claude:c1:m", "m")
+    assert spent == Spent(amount, CostOrigin.REPORTED, "claude:c1:m[1m]", "m[1m]")
+
+
+def test_calls_of_a_model_without_totals() -> None:
+    """They are of the model that answered."""
+    desk = Desk.at_work()
+    desk.line("assistant", message={"id": "msg_1", "model": "m", "content": [text("a")]})
+    assert of_type(desk.result(), Spent) == [
+        Spent(Spending(api_calls=1), CostOrigin.REPORTED, model="m")
+    ]
 
 
 def test_totals_without_models() -> None:

@@ -111,6 +111,18 @@ def test_a_sub_agent_that_goes_into_the_background() -> None:
     assert (ended.type, ended.data["output"]) == ("agent:failed", "broke")
 
 
+@pytest.mark.parametrize(("summary", "words"), [("Look", "Nothing there."), ("None.", "None.")])
+def test_the_last_words_of_a_sub_agent(summary: str, words: str) -> None:
+    """Those of the notification, unless it only repeats the task; then those of the result."""
+    desk = Desk.at_work()
+    desk.say(use("h1", "Task", description="Look"))
+    ended = {"subtype": "task_notification", "tool_use_id": "h1", "status": "completed"}
+    outputs = desk.line("system", **ended, task_id="a1", summary=summary)
+    outputs += desk.line("user", message=result_of("h1", "Nothing there."))
+    (completed,) = facts(outputs, "agent:completed")
+    assert completed.data["output"] == words
+
+
 def test_the_plan_of_a_sub_agent() -> None:
     """It is no plan of the session's."""
     desk = Desk.at_work()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider, LaunchRequest, Messaging
+from loki_twisted.agents.driving import IDriver, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
     EndInput,

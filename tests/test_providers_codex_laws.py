@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import Asked, Output, Write
 from loki_twisted.agents.providers.codex_app_server import AppServerDriver
 from loki_twisted.agents.providers.codex_exec import ExecDriver

@@ -9,7 +9,8 @@ import pytest
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver, IProvider, LaunchRequest
+from loki_twisted.agents.driving import IDriver, IProvider
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import Asked, Taken, Write
 from loki_twisted.agents.providers.command import CommandDriver, CommandProvider
 from loki_twisted.agents.providers.demonstration import DemoProvider

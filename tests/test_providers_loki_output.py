@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.plain import facts_of_line
 

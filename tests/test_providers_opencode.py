@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.agents.interface import IDriver, LaunchRequest, Messaging
+from loki_twisted.agents.driving import IDriver, Messaging
+from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Asked,
     EndInput,

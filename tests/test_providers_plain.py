@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.providers.cleaning import MAX_TEXT
 from loki_twisted.agents.providers.plain import PlainDriver, facts_of_line
 from loki_twisted.model.events import EVENT_TYPES, Fact, event_as_frame, event_from_frame

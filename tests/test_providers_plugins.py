@@ -13,16 +13,16 @@ from twisted.logger import capturedLogs
 from zope.interface import directlyProvides
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import Abilities, IProvider
-from loki_twisted.agents.providers.one_shot import OneShot
+from loki_twisted.agents.driving import Abilities, IProvider
 from loki_twisted.agents.providers.plugins import by_name, installed_providers
+from tests.one_shot import OneShot
 
 CHECKOUT = Path(__file__).parent.parent
 OURS = {"claude", "codex", "codex-exec", "cline", "aider", "opencode", "loki", "demo", "command"}
 TIMEOUT = 60
 
 GOOD = """
-from loki_twisted.agents.providers.one_shot import OneShot
+from tests.one_shot import OneShot
 
 mine = OneShot("mine", lambda request: [])
 claude = OneShot("claude", lambda request: ["mine"])
@@ -31,7 +31,7 @@ BROKEN = "raise RuntimeError('broken on import')"
 LIAR = """
 from zope.interface import implementer
 from twisted.plugin import IPlugin
-from loki_twisted.agents.interface import IProvider
+from loki_twisted.agents.driving import IProvider
 
 @implementer(IProvider)
 class Liar:

@@ -14,20 +14,12 @@ from twisted.logger import capturedLogs
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    IProviders,
-    LaunchPlan,
-    LaunchRequest,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, IProviders
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.demonstration import DEMO_PROGRAM, DemoProvider
 from loki_twisted.agents.providers.loki_mode import LokiModeProvider
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.machine import Machine
-from loki_twisted.agents.providers.one_shot import OneShot
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.plugins import by_name
 from loki_twisted.agents.providers.prompts import prompt_of
@@ -35,6 +27,7 @@ from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.wire import ProviderAbilities
+from tests.one_shot import OneShot
 
 CLIS = ["claude", "codex", "cline", "aider", "opencode"]
 OURS = [*CLIS, "loki", "demo"]

@@ -171,7 +171,8 @@ def test_what_it_does(desk: Desk) -> None:
     assert told == [("task:created", "Read"), ("task:completed", "Read")]
     helper = [each for each in events if each.data.get("agentId") == "toolu_3"]
     assert [each.type for each in helper] == ["agent:spawned", "agent:output", "agent:completed"]
-    assert helper[1].data["output"] == helper[2].data["output"] == "I look."
+    assert helper[1].data["output"] == "I look."
+    assert "I look." in helper[2].data["output"]
     assert (desk.project / "late").is_dir()
     assert outputs(events) == ["I look.", "I wait.", "It has ended."]
     assert events[-1].type == "session:completed"

@@ -11,14 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import (
-    AgentEnd,
-    IAgent,
-    IAgentListener,
-    IAgentRunner,
-    IDriver,
-    IProviders,
-)
+from loki_twisted.agents.driving import IDriver, IProviders
+from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, IAgentRunner
 from loki_twisted.log.interface import IEventLog, IRecords
 from loki_twisted.model.errors import (
     AgentNotStarted,

@@ -241,6 +241,13 @@ class PolicyTests(TalkCase):
         self.world.clock.advance(0)
         assert self.heard().endswith("answer dig deny\n")
 
+    def test_what_no_policy_can_answer(self) -> None:
+        """A question in words stays open: its agent would wait for ever if it were dropped."""
+        self.says("question colour")
+        self.world.clock.advance(3600)
+        [asked] = self.open()
+        assert asked.expires_at is None
+
     def test_before_the_agent_gives_up(self) -> None:
         """Where the agent waits less long than the policy, the policy is a second earlier."""
         self.says("ask dig 5000")
@@ -586,6 +593,35 @@ class SecretTests(TalkCase):
         assert secret not in str(list(self.world.log.input_rows.values()))
         self.successResultOf(self.answer(DENY))
         assert self.heard().endswith(f"answer {secret} deny\n")
+
+    def told(self) -> str:
+        assert self.last("log:info")["message"] == "***"
+        return str(self.world.log.events)
+
+    def test_a_key_that_comes_in_parts(self) -> None:
+        """It is masked when the driver tells the parts as one, by whatever line that is."""
+        self.says("hold s")
+        self.says("hold k-ant-aaaaaaaa")
+        self.says("hold aaaaaaaaaaaaaaaa")
+        self.says("tell")
+        assert "aaaaaaaa" not in self.told()
+
+    def test_a_key_in_parts_that_come_at_once(self) -> None:
+        """Nor is it told if no line between shows it."""
+        self.says("hold s", "hold k-ant-aaaaaaaa", "hold aaaaaaaaaaaaaaaa", "tell")
+        assert "aaaaaaaa" not in self.told()
+
+    def test_a_key_that_is_told_with_an_answer(self) -> None:
+        """What a driver held back until it is given an answer is masked too."""
+        self.says("ask dig", "hold sk-ant-aaaaaaaaaaaaaaaaaaaaaaaa")
+        self.successResultOf(self.answer(DENY))
+        assert "aaaaaaaa" not in self.told()
+
+    def test_a_key_that_is_told_with_a_message(self) -> None:
+        """And so is what it held back until it is given a message."""
+        self.says("done", "hold sk-ant-aaaaaaaaaaaaaaaaaaaaaaaa")
+        self.give("more")
+        assert "aaaaaaaa" not in self.told()
 
 
 class BudgetTests(TalkCase):

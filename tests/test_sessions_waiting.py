@@ -8,6 +8,7 @@ from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.model.errors import (
     ProviderNotAvailable,
     SessionAlreadyRunning,
+    StorageFailed,
     TooManySessions,
 )
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
@@ -193,6 +194,22 @@ class TroubleTests(WaitingCase):
         self.world.log.broken, self.world.log.automatic = False, True
         self.world.clock.advance(2)
         assert self.status(waiting.id) is SessionStatus.RUNNING
+
+    def test_a_start_that_cannot_be_put_on_record_keeps_no_slot(self) -> None:
+        """Who came to wait for it in the meantime has its turn."""
+        log = self.world.log
+        log.automatic = False
+        starting = self.world.sessions.start(StartSession(project_dir="one"))
+        refused, log._waiting = log._waiting, []
+        waiting = self.world.sessions.start(StartSession(project_dir="one", queue=True))
+        log.commit()
+        session = self.successResultOf(waiting)
+        assert session.status is SessionStatus.QUEUED
+        log.automatic = True
+        for _, done in refused:
+            done.errback(StorageFailed("The disk is full."))
+        self.refused(starting, StorageFailed)
+        assert self.status(session.id) is SessionStatus.RUNNING
 
     def test_a_program_that_is_gone_when_the_turn_comes(self) -> None:
         """The session has failed, and the next one has its turn."""

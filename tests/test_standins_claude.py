@@ -95,8 +95,8 @@ def test_a_conversation_that_is_not_there(tmp_path: Path) -> None:
                 f"Rules: {json.dumps([RULE])}",
             ],
         ),
-        (answer("deny", words="Not now"), ["Not now", "Was not allowed: Bash (1 times)"]),
-        (answer("deny"), ["The user does not want that.", "Was not allowed: Bash (1 times)"]),
+        (answer("deny", words="Not now"), ["Not now", "Was not allowed: Bash"]),
+        (answer("deny"), ["The user does not want that.", "Was not allowed: Bash"]),
     ],
 )
 def test_a_permission(tmp_path: Path, given: Answer, said: list[str]) -> None:

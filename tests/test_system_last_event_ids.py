@@ -17,7 +17,8 @@ from tests.succession import Succession
 from tests.wanted import FILTERS
 
 LINES = 20
-EVENTS = 1 + LINES  # the first one tells the session's start
+ORDER = 2  # events that tell of an order: it waits, and is delivered
+EVENTS = 1 + ORDER + LINES  # the first one tells the session's start
 
 
 def bytes_from(first: int, last: int, count: int) -> bytes:
@@ -51,7 +52,7 @@ def test_every_last_event_id(tmp_path: Path) -> None:
         place.order("say the same to all")
         place.end()
         log = place.log()
-        assert len(log) == EVENTS + 2
+        assert len(log) == EVENTS + 2 * (ORDER + 1)
         assert place.server.stop() == 0
         for wanted, told, reader in readers:
             with closing(reader):

@@ -4,7 +4,8 @@ import json
 
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import Abilities, IProvider, LaunchPlan, Messaging
+from loki_twisted.agents.driving import Abilities, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan
 from loki_twisted.agents.outputs import Asked, EndInput, Taken, TurnBegan, TurnEnded, Verdict, Write
 from loki_twisted.agents.providers.cleaning import clean
 from loki_twisted.agents.providers.driver import Driver

@@ -1,7 +1,7 @@
 """
 What a plugin provides that is a kind of agent.
 
-Apart from the rest of the contract (``interface.py``), and importing next to nothing: whenever
+Apart from the rest of the contract (``driving.py``), and importing next to nothing: whenever
 Twisted looks for plugins of any kind, for ``twistd --help`` too, it loads this interface.
 """
 
@@ -13,13 +13,8 @@ from twisted.plugin import IPlugin
 from zope.interface import Attribute
 
 if TYPE_CHECKING:
-    from loki_twisted.agents.interface import (
-        Abilities,
-        IDriver,
-        IMachine,
-        LaunchPlan,
-        LaunchRequest,
-    )
+    from loki_twisted.agents.driving import Abilities, IDriver, IMachine
+    from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 
 
 class IProvider(IPlugin):

@@ -14,13 +14,8 @@ from typing import Any
 
 from loki_twisted.command.options import OPTIONS, Option
 from loki_twisted.command.readers import read_token
-from loki_twisted.settings import (
-    InvalidSettings,
-    Settings,
-    find_loki_dir,
-    holds_state_of_ours,
-    refuse_open_listeners,
-)
+from loki_twisted.endpoints import refuse_open_listeners
+from loki_twisted.settings import InvalidSettings, Settings, find_loki_dir, holds_state_of_ours
 
 Given = Mapping[str, Any]
 """What a command line gave: by an option's name its text, its texts, or something true."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.model.budget import Budget
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.sessions.allowance import UNLIMITED

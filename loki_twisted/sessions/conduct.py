@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import msgspec
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import (
     Asked,
     Conversation,
@@ -34,13 +34,13 @@ from loki_twisted.model.budget import Budget, Stage
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
-from loki_twisted.model.messages import Delivery, Message, MessageStatus
-from loki_twisted.model.prices import estimated
-from loki_twisted.model.spending import NOTHING, CostOrigin, booked, bounded, plus
+from loki_twisted.model.messages import Message, MessageStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.allowance import UNLIMITED, with_standing
+from loki_twisted.sessions.booking import booking_of
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.conditions import with_condition
+from loki_twisted.sessions.delivering import next_message
 from loki_twisted.sessions.inbox import (
     POLICY,
     InputPolicy,
@@ -51,16 +51,14 @@ from loki_twisted.sessions.inbox import (
     opened,
     withdrawn,
 )
-from loki_twisted.sessions.rows import Rows, entry_of
+from loki_twisted.sessions.rows import Rows
 from loki_twisted.sessions.state import SessionState, after_facts
-from loki_twisted.sessions.talk import worse_origin
-from loki_twisted.sessions.words import of_alarm, of_message, of_spending
+from loki_twisted.sessions.words import of_alarm, of_message
 
 MOST_OPEN: Final = 200
-"""So many inputs of a session may be open; when there are more, the oldest is denied."""
+"""So many inputs of a session may be open; beyond that the oldest is denied, if it can be."""
 
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
-
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
 
 
@@ -73,6 +71,7 @@ class Conduct:
     :param mint: Makes a new id of an input.
     :param policy: What becomes of inputs that nobody answers.
     :param driver: The session's driver, with the memory that is in the state.
+    :param mask: Takes the secrets out of what the driver says when it is given something here.
     :param budget: What the session may spend.
     """
 
@@ -83,6 +82,7 @@ class Conduct:
         mint: Callable[[], str],
         policy: InputPolicy,
         driver: IDriver,
+        mask: Callable[[Outputs], Outputs],
         budget: Budget = UNLIMITED,
     ) -> None:
         self._state = state
@@ -91,6 +91,7 @@ class Conduct:
         self._mint = mint
         self._policy = policy
         self._driver = driver
+        self._mask = mask
         self._budget = budget
         self._facts: list[Fact] = []
         self._inputs = state.inputs
@@ -125,7 +126,7 @@ class Conduct:
         settled, fact = answered(asked, answer, by, iso_from_ms(self._now_ms), reason)
         key = self._settle(settled)
         self._facts.append(fact)
-        self.take(self._driver.answer(key, answer))
+        self.take(self._mask(self._driver.answer(key, answer)))
         return settled
 
     def expire(self) -> None:
@@ -148,9 +149,9 @@ class Conduct:
 
     def deliver(self) -> None:
         """Give the driver messages, in order, as long as it takes them."""
-        while (message := self._next_message()) is not None:
+        while (message := next_message(self._messages, self._talk, self._driver)) is not None:
             self.remember(given=(*self._talk.given, message.id))
-            self.take(self._driver.say(message))
+            self.take(self._mask(self._driver.say(message)))
 
     def end(self, reason: str) -> None:
         """Settle all that the agent will not see any more."""
@@ -229,7 +230,7 @@ class Conduct:
 
     def _end_input(self, _: EndInput) -> None:
         # The driver does not know of messages that wait. It says this again behind the last.
-        if self._next_message() is None:
+        if next_message(self._messages, self._talk, self._driver) is None:
             self.remember(input_ends=True)
 
     def _ask(self, asked: Asked) -> None:
@@ -244,9 +245,7 @@ class Conduct:
 
     def _make_room(self, oldest: Input) -> None:
         answer = answer_of_policy(oldest, OnUnanswered.DENY)
-        if answer is None:
-            self._withdraw(oldest, _TOO_MANY)
-        else:
+        if answer is not None:
             self.answer(oldest, answer, POLICY, _TOO_MANY)
 
     def _withdraw(self, asked: Input, reason: str) -> None:
@@ -261,16 +260,6 @@ class Conduct:
         self._inputs = {name: each for name, each in self._inputs.items() if name != settled.id}
         self._settled.append(settled)
         return key
-
-    def _next_message(self) -> Message | None:
-        """The first message that the agent takes now: those that are wanted now first."""
-        waiting = [each for each in self._messages if each.id not in self._talk.given]
-        if not waiting or self._talk.input_ends:
-            return None
-        urgent = next((each for each in waiting if each.delivery is Delivery.NOW), None)
-        if self._driver.is_ready:
-            return urgent or waiting[0]
-        return urgent if self._driver.takes_now else None
 
     def _settle_named(self, message_id: str, status: MessageStatus, reason: str | None) -> None:
         for message in self._messages:
@@ -287,25 +276,11 @@ class Conduct:
         self._facts.append(of_message(str(status), settled))
 
     def _spend(self, spent: Spent) -> None:
-        amount, origin_of_it = bounded(spent.amount), spent.origin
-        talk = self._talk
-        if spent.counter is not None:
-            before = talk.counters.get(spent.counter, NOTHING)
-            self.remember(counters={**talk.counters, spent.counter: amount})
-            amount = booked(before, amount)
-        if amount == NOTHING:
-            return
-        model = spent.model or self._state.session.model or ""
-        if origin_of_it is CostOrigin.UNKNOWN:
-            cost, origin_of_it = estimated(amount, model)
-            amount = msgspec.structs.replace(amount, cost=cost)
-        origin = worse_origin(talk.origin, origin_of_it)
-        total = bounded(plus(talk.spending, amount))
-        self.remember(spending=total, origin=origin)
         at_turn = attrs.evolve(self._state, talk=self._talk)
-        entry = entry_of(at_turn, self._now_ms, amount, origin_of_it, model)
-        self._spent.append(entry)
-        self._facts.append(of_spending(total, str(origin)))
+        booked = booking_of(spent, at_turn, self._now_ms)
+        self._talk = booked.talk
+        self._spent += booked.entries
+        self._facts += booked.facts
 
     _takers: ClassVar[Mapping[type, Callable[[Conduct, Any], None]]] = {
         Asked: _ask,

@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import AgentEnd, IAgentListener, IDriver
+from loki_twisted.agents.driving import IDriver
+from loki_twisted.agents.interface import AgentEnd, IAgentListener
 from loki_twisted.agents.outputs import Freed, Output
 from loki_twisted.model.budget import Stage
-from loki_twisted.model.errors import Conflict, NotFound
+from loki_twisted.model.errors import Conflict
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
@@ -34,11 +34,13 @@ from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.dictation import Dictation
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.hearing import freed_by_work, last_errors
-from loki_twisted.sessions.inbox import check_answer, check_repeated
+from loki_twisted.sessions.hearing import freed_by_work, last_errors, outputs_of
+from loki_twisted.sessions.inbox import check_answer, check_repeated, no_such_input
 from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Marks, Moment, due, waits
+from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
+from loki_twisted.sessions.timer import Timer
 
 _log = Logger()
 
@@ -56,8 +58,7 @@ class Conductor:
         self._dictation = Dictation(record, circumstances.reactor)
         self._settled: dict[str, Input] = {}
         self._marks = Marks(circumstances.reactor.seconds())
-        self._next: IDelayedCall | None = None
-        self._is_over = False
+        self._timer = Timer(circumstances.reactor, self._come_back)
 
     @property
     def driver(self) -> IDriver:
@@ -115,13 +116,11 @@ class Conductor:
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
     ) -> Deferred[Any]:
         """See :class:`IAgentListener`."""
-        may_concern = self._with.redactor.may_concern(lines)
-        outputs: list[Output] = []
-        for line in lines:
-            outputs += self._outputs_of(stream, line)
-        if may_concern:
-            outputs = self._masked(outputs)
+        outputs = outputs_of(self.driver, stream, lines, self.record.id)
         talk = self.record.state.talk
+        # Who remembers something may tell by these lines what stood in others.
+        if talk.memory or self.driver.memory() or self._with.redactor.may_concern(lines):
+            outputs = self._masked(outputs)
         outputs = freed_by_work(outputs, is_hindered=talk.trouble is not None)
 
         def act(conduct: Conduct) -> None:
@@ -133,46 +132,38 @@ class Conductor:
         self._heard()
         return self._change(act, cursors=cursors)
 
-    def answer(
+    async def answer(
         self, input_id: str, answer: Answer, by: str, once: OnceKey | None = None
-    ) -> Deferred[Input]:
+    ) -> Input:
         """
         Answer an input.
 
         :returns: The input as it is then.
         :raises InvalidRequest: for an answer that is none.
-        :raises Conflict: if another answer came first, or it was withdrawn.
-        :raises NotFound: if this session has none of that id that is open or was so lately.
+        :raises Conflict: if another answer is on its way to the disk.
+        :raises NotFound: if none of that id is open, or on its way.
+        :raises StorageFailed: if it could not be stored; the input stays open then.
         """
         asked = self.record.state.inputs.get(input_id)
         if asked is None:
-            return self._repeated(input_id, answer)
+            if input_id not in self._settled:
+                raise no_such_input(self.record.id, input_id)
+            check_repeated(self._settled[input_id], answer)
+            return self._settled[input_id]
         check_answer(asked, answer)
 
         def act(conduct: Conduct) -> None:
             self._settled[input_id] = conduct.answer(asked, answer, by)
 
-        def not_stored(failure: Failure) -> Failure:
+        try:
+            await self._change(act, once=once, target=input_id)
+            return self._settled[input_id]
+        finally:
             self._settled.pop(input_id, None)
-            return failure
-
-        done = self._change(act, once=once, target=input_id)
-        return done.addCallbacks(lambda _: self._settled[input_id], not_stored)
 
     def knows(self, input_id: str) -> bool:
-        """Whether an input is open, or was settled lately."""
+        """Whether an input is open, or its answer is on its way to the disk."""
         return input_id in self.record.state.inputs or input_id in self._settled
-
-    async def _repeat(self, settled: Input, answer: Answer) -> Input:
-        check_repeated(settled, answer)
-        return settled
-
-    def _repeated(self, input_id: str, answer: Answer) -> Deferred[Input]:
-        settled = self._settled.get(input_id)
-        if settled is None:
-            msg = f"Session {self.record.id} has no open input {input_id!r}."
-            raise NotFound(msg, {"sessionId": self.record.id, "inputId": input_id})
-        return ensureDeferred(self._repeat(settled, answer))
 
     def say(self, message: Message, once: OnceKey | None = None) -> Deferred[Message]:
         """
@@ -201,7 +192,7 @@ class Conductor:
         if not outputs:
             msg = "The agent cannot be interrupted: it can only be stopped."
             raise Conflict(msg, {"status": str(self.record.status)})
-        return self._change(lambda conduct: conduct.take(outputs))
+        return self._change(lambda conduct: conduct.take(self._masked(outputs)))
 
     def ended(self, end: AgentEnd) -> None:
         """See :class:`IAgentListener`."""
@@ -209,18 +200,13 @@ class Conductor:
         self.close()
         ensureDeferred(self._end(end)).addErrback(
             lambda failure: _log.failure(
-                "The end of session {session} could not be told.",
-                failure,
-                session=self.record.id,
+                "The end of {id} was not told.", failure, id=self.record.id
             )
         )
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        self._is_over = True
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._timer.close()
 
     async def _end(self, end: AgentEnd) -> None:
         await self._with.settle()
@@ -246,6 +232,7 @@ class Conductor:
             lambda: self._with.mint("input"),
             self._with.policy,
             self.driver,
+            self._masked,
             self._with.budget,
         )
         conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
@@ -268,9 +255,7 @@ class Conductor:
         conduct.deliver()
         change = conduct.finish()
         told(change)
-        now_ms = self._with.now_ms()
-        done_once = None if once is None else once.done(self.record.id, target, now_ms)
-        rows = attrs.evolve(change.rows, done_once=done_once)
+        rows = with_key(change.rows, once, self.record.id, target, self._with.now_ms())
         done = self._with.book.commit(self.record, change.state, change.facts, cursors, rows)
         done.addCallbacks(self._stored, self._not_stored)
         if change.over is not None:
@@ -294,22 +279,13 @@ class Conductor:
 
     def _arrange(self) -> None:
         """Come back at the next moment at which there is something to do."""
-        if self._is_over:
-            return
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
-        ahead = self._waits()
-        if ahead:
-            seconds = max(0.0, min(ahead.values()))
-            self._next = self._with.reactor.callLater(seconds, self._come_back)
+        self._timer.set(min(self._waits().values(), default=None))
 
     def _waits(self) -> Mapping[Moment, float]:
         now, now_ms = self._with.reactor.seconds(), self._with.now_ms()
         return waits(self._marks, self.record.state, self._with.patience, now, now_ms)
 
     def _come_back(self) -> None:
-        self._next = None
         moments = due(self._waits())
         self._marks = self._marks.done(moments)
         if Moment.FINISH in moments and self.record.agent is not None:
@@ -334,19 +310,7 @@ class Conductor:
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""
         _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
-        if not self._is_over:
-            self._next = self._with.reactor.callLater(_RETRY_SECONDS, self._come_back)
-
-    # Lines
-
-    def _outputs_of(self, stream: str, line: str) -> Sequence[Output]:
-        """Ask the driver; a line that it cannot bear is a log line, and holds up no others."""
-        try:
-            return self.driver.line(stream, line)
-        except Exception:  # noqa: BLE001 (a driver may be anybody's)
-            _log.failure("The driver of {session} failed on a line.", session=self.record.id)
-            level = "info" if stream == "stdout" else "error"
-            return [Fact(f"log:{level}", {"level": level, "message": line})]
+        self._timer.set(_RETRY_SECONDS)
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]

@@ -1,15 +1,33 @@
-"""What is made of what a driver says of lines, before it changes anything."""
+"""What a driver says of lines, and what is made of that before it changes anything."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from twisted.logger import Logger
+
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import Freed, Hindered, Output
 from loki_twisted.model.events import Fact
 
+_log = Logger()
+
 _ERROR_LINES: Final = 5
 _ERROR_CHARACTERS: Final = 300
+
+
+def outputs_of(driver: IDriver, stream: str, lines: Iterable[str], session_id: str) -> list[Output]:
+    """Ask a driver; a line that it cannot bear is a log line, and holds up no others."""
+    outputs: list[Output] = []
+    for line in lines:
+        try:
+            outputs += driver.line(stream, line)
+        except Exception:  # noqa: BLE001 (a driver may be anybody's)
+            _log.failure("The driver of {session} failed on a line.", session=session_id)
+            level = "info" if stream == "stdout" else "error"
+            outputs.append(Fact(f"log:{level}", {"level": level, "message": line}))
+    return outputs
 
 
 def last_errors(known: Sequence[str], outputs: Iterable[Output]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from loki_twisted.agents.outputs import Asked
-from loki_twisted.model.errors import Conflict, InvalidRequest
+from loki_twisted.model.errors import Conflict, InvalidRequest, NotFound
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Effect, Input, InputKind, InputStatus, Option
 from loki_twisted.model.timestamps import iso_from_ms, ms_from_iso
@@ -54,7 +54,6 @@ def opened(
     asked: Asked, input_id: str, session_id: str, now_ms: int, policy: InputPolicy
 ) -> tuple[Input, Fact]:
     """Make an input of what an agent asks, and its event."""
-    expires_ms = _expiry(asked, now_ms, policy)
     made = Input(
         id=input_id,
         session_id=session_id,
@@ -67,8 +66,12 @@ def opened(
         takes_text=asked.takes_text or not asked.options,
         default=asked.default,
         agent_id=asked.agent_id,
-        expires_at=None if expires_ms is None else iso_from_ms(expires_ms),
     )
+    # Where the policy has no answer, the agent would wait for ever for the one that nobody gave.
+    has_answer = answer_of_policy(made, policy.on_unanswered) is not None
+    expires_ms = _expiry(asked, now_ms, policy if has_answer else InputPolicy())
+    if expires_ms is not None:
+        made = msgspec.structs.replace(made, expires_at=iso_from_ms(expires_ms))
     return made, _requested(made, None if expires_ms is None else expires_ms - now_ms)
 
 
@@ -208,3 +211,9 @@ def answer_of_policy(asked: Input, policy: OnUnanswered) -> Answer | None:
 def _first_of(options: Sequence[Option], effect: Effect) -> Option | None:
     """The first option of an effect: by custom the one that goes least far."""
     return next((each for each in options if each.effect is effect), None)
+
+
+def no_such_input(session_id: str, input_id: str) -> NotFound:
+    """The error for an input that is not there."""
+    msg = f"Session {session_id} has no input {input_id!r}."
+    return NotFound(msg, {"sessionId": session_id, "inputId": input_id})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -16,6 +17,9 @@ from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import EncodedTasks, OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
+
+LOCAL: Final = "local"
+"""Who gives an order where nobody had to say who he is."""
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -132,7 +136,7 @@ class ISessions(Interface):
         context: str | None,
         *,
         delivery: Delivery = Delivery.NEXT,
-        by: str = "local",
+        by: str = LOCAL,
         once: OnceKey | None = None,
     ) -> Deferred[GivenInput]:
         """

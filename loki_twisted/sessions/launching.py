@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.agents.interface import IAgentRunner, IProviders, LaunchPlan, Messaging
+from loki_twisted.agents.driving import IProviders, Messaging
+from loki_twisted.agents.interface import IAgentRunner, LaunchPlan
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import (
     AgentNotStarted,
@@ -32,7 +33,7 @@ from loki_twisted.sessions.conditions import updated
 from loki_twisted.sessions.lifecycle import Step, next_status
 from loki_twisted.sessions.places import find_place
 from loki_twisted.sessions.policy import LaunchPolicy
-from loki_twisted.sessions.rows import Rows
+from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.steering import Steerer
@@ -43,9 +44,6 @@ from loki_twisted.state.interface import IStateWatcher
 _log = Logger()
 
 DEFAULT_PROVIDER = "claude"
-_REQUEST = "request"
-_DRIVER = "driver"
-_RETRY_SECONDS = 1.0
 _TURN_SECONDS = 2.0
 
 
@@ -153,6 +151,7 @@ class Launcher:
             await self._put_on_record(record, wanted, plan, once)
         except LokiError:
             self.book.remove(record)
+            self.give_turns()  # its slots may have been in somebody's way meanwhile
             raise
         if obstacle is not None:
             if _is_foreign(obstacle):
@@ -212,8 +211,7 @@ class Launcher:
         if record.status is SessionStatus.QUEUED:
             cursors |= self.line.enter(record.id)
             facts.append(updated(record.state.session))
-        done_once = None if once is None else once.done(record.id, record.id, self.now_ms())
-        rows = Rows(done_once=done_once)
+        rows = with_key(NO_ROWS, once, record.id, record.id, self.now_ms())
         return self.book.commit(record, record.state, facts, cursors, rows)
 
     def _takes_messages(self, session: Session, plan: LaunchPlan) -> bool:

@@ -10,7 +10,7 @@ import attrs
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Message
-from loki_twisted.model.repetitions import DoneOnce
+from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.spending import NOTHING, CostOrigin, Spending, booked
 from loki_twisted.sessions.state import SessionState, spending_of
 
@@ -30,6 +30,17 @@ class Rows:
 
 
 NO_ROWS: Final = Rows()
+
+
+def with_key(rows: Rows, once: OnceKey | None, session_id: str, target: str, now_ms: int) -> Rows:
+    """
+    Add what was carried out under a key, if the request has one.
+
+    :param target: The id of what it made or answered; empty if there is none.
+    """
+    if once is None:
+        return rows
+    return attrs.evolve(rows, done_once=once.done(session_id, target, now_ms))
 
 
 def entry_of(

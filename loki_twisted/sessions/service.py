@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from zope.interface import implementer
 
@@ -28,7 +27,10 @@ from loki_twisted.model.tasks import (
 from loki_twisted.model.timestamps import ms_from_iso
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.continuing import continuation_of
+from loki_twisted.sessions.inbox import no_such_input
 from loki_twisted.sessions.interface import (
+    LOCAL,
     GivenInput,
     IOutput,
     ISessions,
@@ -42,12 +44,10 @@ from loki_twisted.sessions.open_tasks import OpenTasksOfAll
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.session_output import SessionOutput
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.talking import Talker, no_such_input
+from loki_twisted.sessions.talking import Talker
 
 _WAITING = frozenset({TaskStatus.PENDING, TaskStatus.QUEUED})
 _QUEUED = frozenset({SessionStatus.QUEUED})
-LOCAL: Final = "local"
-"""Who gives an order where nobody had to say who he is."""
 
 
 @implementer(ISessions)
@@ -86,28 +86,10 @@ class SessionService:
     async def _continue(
         self, session_id: str, wanted: StartSession, once: OnceKey | None
     ) -> Session:
-        record = self._book.get(session_id)
-        before = record.state.session
-        obstacle = self._obstacle_to_continue(before)
-        if obstacle is not None:
-            raise Conflict(obstacle, {"status": str(before.status)})
-        again = msgspec.structs.replace(
-            wanted,
-            provider=before.provider,
-            project_dir=before.project_dir,
-            model=wanted.model or before.model,
-        )
+        before = self._book.get(session_id).state.session
+        can_continue = self._launcher.providers.abilities(before.provider).continues
+        again = continuation_of(before, wanted, can_continue=can_continue)
         return await self._launcher.start(again, once, before)
-
-    def _obstacle_to_continue(self, before: Session) -> str | None:
-        """Say why a conversation cannot be continued."""
-        if not before.status.is_final:
-            return f"A session that is {before.status} cannot be continued: send it a message."
-        if not self._launcher.providers.abilities(before.provider).continues:
-            return f"The provider {before.provider!r} cannot continue a conversation."
-        if before.conversation is None:
-            return "Its agent never named its conversation, so it cannot be continued."
-        return None
 
     def stop(self, session_id: str) -> Deferred[Session]:
         """See :class:`ISessions`."""

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.agents.interface import IAgent, IAgentRunner, IProviders, LaunchPlan
+from loki_twisted.agents.driving import IProviders
+from loki_twisted.agents.interface import IAgent, IAgentRunner, LaunchPlan
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import AgentNotStarted, StorageFailed, Unavailable
 from loki_twisted.model.events import Fact

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from loki_twisted.log.interface import IRecords
-from loki_twisted.model.errors import Conflict, NotFound
+from loki_twisted.model.errors import Conflict
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Delivery, Message
 from loki_twisted.model.repetitions import OnceKey
@@ -16,9 +16,9 @@ from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.conductor import Conductor
-from loki_twisted.sessions.inbox import check_repeated
+from loki_twisted.sessions.inbox import check_repeated, no_such_input
 from loki_twisted.sessions.interface import GivenInput
-from loki_twisted.sessions.rows import Rows
+from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.steering import Steerer
 
 _HAS_AGENT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
@@ -51,8 +51,7 @@ class Talker:
         """See :meth:`ISessions.give_input`."""
         record = self.book.get(session_id)
         if self.steerer.steers(record):
-            done_once = None if once is None else once.done(session_id, "", self.now_ms())
-            rows = Rows(done_once=done_once)
+            rows = with_key(NO_ROWS, once, session_id, "", self.now_ms())
             return GivenInput(await self.steerer.give_input(record, text, context, rows))
         conductor = _conductor_of(record)
         if len(record.state.inputs) == 1:
@@ -106,12 +105,6 @@ def answer_in_words(asked: Input, text: str) -> Answer:
         if words.casefold() in (option.value.casefold(), option.label.casefold()):
             return Answer(values=(option.value,))
     return Answer(values=(text,))
-
-
-def no_such_input(session_id: str, input_id: str) -> NotFound:
-    """The error for an input that is not there."""
-    msg = f"Session {session_id} has no input {input_id!r}."
-    return NotFound(msg, {"sessionId": session_id, "inputId": input_id})
 
 
 def _conductor_of(record: Record) -> Conductor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.interfaces import IReactorTime
 
 from loki_twisted.kernel.peer import is_our_user
@@ -20,8 +22,10 @@ from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_messages import MessageRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
+from loki_twisted.web.routes_starting import StartRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
@@ -57,20 +61,34 @@ def make_api(
         Limits on connections, headers and slow clients are the site's: see
         :class:`loki_twisted.web.site.Site`.
     """
-    repetitions = Repetitions(sessions)
-    routes = (
-        HealthRoutes(vitals, sessions, log, hub),
-        SessionRoutes(sessions, repetitions),
-        InputRoutes(sessions, repetitions),
-        OutputRoutes(sessions, outputs),
-        TaskRoutes(sessions),
-        UsageRoutes(sessions),
-        EventRoutes(log, hub, lists),
-        DocumentRoutes(),
-    )
+    routes = _routes(sessions, log, hub, lists, outputs, vitals)
     executions = [
         Execution(bound, debug=policy.debug) for each in routes for bound in operations_of(each)
     ]
     router = Router(executions, klein_app(executions, debug=policy.debug))
     gate = Gate(policy, FailedAttempts(reactor))
     return Entrance(gate, router, Neighbours(peer_check), reactor, vitals.not_serving)
+
+
+def _routes(
+    sessions: ISessions,
+    log: IEventLog,
+    hub: Hub,
+    lists: EventLists,
+    outputs: LongAnswers,
+    vitals: IVitals,
+) -> Sequence[object]:
+    """All classes of routes, as they answer here."""
+    repetitions = Repetitions(sessions)
+    return (
+        HealthRoutes(vitals, sessions, log, hub),
+        StartRoutes(sessions, repetitions),
+        SessionRoutes(sessions),
+        InputRoutes(sessions, repetitions),
+        MessageRoutes(sessions, repetitions),
+        OutputRoutes(sessions, outputs),
+        TaskRoutes(sessions),
+        UsageRoutes(sessions),
+        EventRoutes(log, hub, lists),
+        DocumentRoutes(),
+    )

@@ -9,15 +9,19 @@ from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
+from loki_twisted.web.routes_messages import MessageRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
+from loki_twisted.web.routes_starting import StartRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
 
 ROUTES: Final = (
     HealthRoutes,
+    StartRoutes,
     SessionRoutes,
     InputRoutes,
+    MessageRoutes,
     OutputRoutes,
     TaskRoutes,
     UsageRoutes,

@@ -1,4 +1,4 @@
-"""Routes of what agents ask and are told: the inbox, answers, messages."""
+"""Routes of what agents ask: the inbox, and answers."""
 
 from __future__ import annotations
 
@@ -18,29 +18,20 @@ from loki_twisted.model.wire import (
     AnswerInput,
     InputDetail,
     InputList,
-    MessageList,
     OpenInputs,
-    Pagination,
 )
-from loki_twisted.sessions.interface import ISessions
+from loki_twisted.sessions.interface import LOCAL, ISessions
 from loki_twisted.web.operations import operation
-from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, integer
+from loki_twisted.web.pages import OFFSET_PAGE, pagination_of
 from loki_twisted.web.repetitions import IDEMPOTENCY_KEY, Repetitions
-from loki_twisted.web.routes_sessions import known
+from loki_twisted.web.session_orders import known
 
 _TAG: Final = "inputs"
-_PAGE: Final = (
-    integer("limit", "How many to list.", least=1, most=MOST_PER_PAGE, default=100),
-    integer("offset", "How many to skip.", least=0, most=MOST_OFFSET, default=0),
-)
-
-LOCAL: Final = "local"
-"""Who answers where nobody has to say who he is."""
 
 
 class InputRoutes:
     """
-    The routes of inputs and messages.
+    The routes of inputs.
 
     :param sessions: Does what is asked for.
     :param repetitions: Sees to it that what has a key is done once.
@@ -61,13 +52,13 @@ class InputRoutes:
         "/api/sessions/{sessionId}/inputs",
         tag=_TAG,
         answer=InputList,
-        parameters=_PAGE,
+        parameters=OFFSET_PAGE,
         errors=(SessionNotFound,),
     )
     async def list_inputs(self, session_id: str, limit: int, offset: int) -> InputList:
         """List what the agent of a session has asked, answered or not, newest first."""
         page = await self._sessions.inputs(known(session_id), limit, offset)
-        pagination = _pagination(page.total, limit, offset)
+        pagination = pagination_of(page.total, limit, offset)
         return InputList(inputs=list(page.inputs), pagination=pagination)
 
     @operation(
@@ -110,21 +101,3 @@ class InputRoutes:
 
         about = f"{session_id}/{input_id}"
         return await self._repetitions.once(key, "answerInput", (about, body), act, again)
-
-    @operation(
-        "GET",
-        "/api/sessions/{sessionId}/messages",
-        tag=_TAG,
-        answer=MessageList,
-        parameters=_PAGE,
-        errors=(SessionNotFound,),
-    )
-    async def list_messages(self, session_id: str, limit: int, offset: int) -> MessageList:
-        """List the messages to the agent of a session and what became of them, newest first."""
-        page = await self._sessions.messages(known(session_id), limit, offset)
-        pagination = _pagination(page.total, limit, offset)
-        return MessageList(messages=list(page.messages), pagination=pagination)
-
-
-def _pagination(total: int, limit: int, offset: int) -> Pagination:
-    return Pagination(total=total, limit=limit, offset=offset, has_more=offset + limit < total)

@@ -17,7 +17,7 @@ from loki_twisted.web.long_answers import Body, LongAnswers
 from loki_twisted.web.operations import operation
 from loki_twisted.web.output_bodies import NEXT_OFFSET, OCTETS, SIZE, LiveOutput, OutputPart
 from loki_twisted.web.parameters import integer, one_of, switch
-from loki_twisted.web.routes_sessions import known
+from loki_twisted.web.session_orders import known
 
 MOST_OUTPUTS: Final = 128
 """So many are sent at once, those that are followed included."""

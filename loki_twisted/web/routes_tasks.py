@@ -21,7 +21,7 @@ from loki_twisted.model.wire import (
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_OFFSET, MOST_PER_PAGE, cursor, integer, some_of
-from loki_twisted.web.routes_sessions import known
+from loki_twisted.web.session_orders import known
 
 _Statuses = frozenset[TaskStatus] | None
 

@@ -22,15 +22,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.aider_driver import AiderDriver
 from loki_twisted.agents.providers.aider_state import AIDER
 from loki_twisted.agents.providers.bridges import bridged

@@ -16,7 +16,7 @@ import msgspec
 
 from loki_twisted.agents import bridges
 from loki_twisted.agents.bridges.voice import MARK
-from loki_twisted.agents.interface import IMachine
+from loki_twisted.agents.driving import IMachine
 from loki_twisted.agents.outputs import Write
 from loki_twisted.agents.providers.typed_fields import Fields, maybe_text
 

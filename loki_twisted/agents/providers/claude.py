@@ -16,15 +16,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.claude_driver import ClaudeDriver
 from loki_twisted.agents.providers.claude_memory import CLAUDE
 from loki_twisted.agents.providers.programs import not_installed

@@ -102,7 +102,7 @@ def _take_assistant(draft: Draft, line: Line) -> None:
         else:
             be_free(draft)
     if not error:
-        count_reply(draft, text_of(message, "id"))
+        count_reply(draft, message)
     content = message.get("content")
     if isinstance(content, str):
         _say(draft, speaker, content)

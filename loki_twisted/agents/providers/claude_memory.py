@@ -100,11 +100,13 @@ class Helper(msgspec.Struct, frozen=True, omit_defaults=True):
     A sub-agent that is at work.
 
     :ivar call: The use of a tool that spawned it; its id.
+    :ivar task: The beginning of what it is to do.
     """
 
     call: str
     kind: str
     in_background: bool = False
+    task: str = ""
 
 
 class BackgroundTask(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -143,6 +145,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar error: What it says went wrong in this turn, one of its words for it.
     :ivar replies: Ids of the last answers of its model; one answer comes in several lines.
     :ivar calls_made: Answers of its model since the last turn's end.
+    :ivar model: Which of its models gave the last one.
     :ivar todos: The plan that is said as a whole each time.
     :ivar plan: The plan that is said entry by entry.
     :ivar limit: The limit that it has run into.
@@ -163,6 +166,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str = ""
     replies: tuple[str, ...] = ()
     calls_made: int = 0
+    model: str = ""
     requests: tuple[OpenRequest, ...] = ()
     calls: tuple[Call, ...] = ()
     helpers: tuple[Helper, ...] = ()

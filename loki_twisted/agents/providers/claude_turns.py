@@ -86,12 +86,14 @@ def take_uuid(draft: Draft, uuid: str) -> None:
             return
 
 
-def count_reply(draft: Draft, reply_id: str) -> None:
+def count_reply(draft: Draft, message: Line) -> None:
     """Count the answers of its model, each of which comes in several lines."""
-    known = draft.memory.replies
+    known, reply_id = draft.memory.replies, text_of(message, "id")
     if reply_id and reply_id not in known:
         kept = (*known, reply_id) if is_name(reply_id) else known
-        draft.change(replies=kept[-_MOST_REPLIES:], calls_made=draft.memory.calls_made + 1)
+        made = draft.memory.calls_made + 1
+        model = name(text_of(message, "model"))
+        draft.change(replies=kept[-_MOST_REPLIES:], calls_made=made, model=model)
 
 
 # The end of a turn
@@ -175,7 +177,9 @@ def _tell_denials(draft: Draft, line: Line) -> None:
     denials = objects_of(line, "permission_denials")
     tools = Counter(name(text_of(each, "tool_name")) for each in denials)
     if tools:
-        words = ", ".join(f"{tool} ({count} times)" for tool, count in tools.items())
+        words = ", ".join(
+            tool if count == 1 else f"{tool} ({count} times)" for tool, count in tools.items()
+        )
         draft.say(log("warn", f"Was not allowed: {words}", CLAUDE))
 
 
@@ -189,12 +193,14 @@ def _take_spending(draft: Draft, line: Line) -> None:
     After a crash they may all be 0. That is no total. Where there are none, the tokens are those
     of the turn, while the cost is a total all the same.
     """
-    calls = draft.memory.calls_made
-    if calls:
-        draft.change(calls_made=0)
-        draft.say(Spent(Spending(api_calls=calls), CostOrigin.REPORTED))
     counter = f"{CLAUDE}:{draft.memory.conversation}"
     models = object_of(line, "modelUsage")
+    calls, last = draft.memory.calls_made, draft.memory.model
+    if calls:
+        # Here it may have a variant behind its name.
+        model = next((name(each) for each in models if each.startswith(last)), last) or None
+        draft.change(calls_made=0)
+        draft.say(Spent(Spending(api_calls=calls), CostOrigin.REPORTED, model=model))
     for model, used in models.items():
         amount = _amount(used) if isinstance(used, dict) else NOTHING
         if amount != NOTHING:

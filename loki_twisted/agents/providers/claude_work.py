@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from msgspec import structs
+
 from loki_twisted.agents.providers.claude_memory import (
     CLAUDE,
     MOST_KNOWN,
@@ -44,7 +46,7 @@ _SPAWNING: Final = frozenset({"Agent", "Task"})
 """Tools that spawn a sub-agent; the second is the older name."""
 
 _MOST_KIND: Final = 64
-"""Bytes of the type of a sub-agent."""
+"""Bytes of the type of a sub-agent, and of what is remembered of its task."""
 
 _OVER: Final = frozenset({"completed", "failed", "killed", "stopped"})
 
@@ -123,12 +125,15 @@ def _spawn(draft: Draft, parent: str, call_id: str, arguments: Line) -> None:
     is_known = draft.memory.helper(call_id) is not None
     if is_known or not is_name(call_id) or len(helpers) >= MOST_KNOWN:
         return
-    kind = cut(clean(text_of(arguments, "subagent_type")[:_MOST_KIND]), _MOST_KIND)
-    kind = kind or "general-purpose"
+    kind = _short(text_of(arguments, "subagent_type")) or "general-purpose"
     task = text_of(arguments, "description") or text_of(arguments, "prompt")
     model = text_of(arguments, "model") or None
     draft.say(spawned(call_id, kind, model=model, task=task, parent=parent))
-    draft.change(helpers=(*helpers, Helper(call_id, kind)))
+    draft.change(helpers=(*helpers, Helper(call_id, kind, task=_short(task))))
+
+
+def _short(words: str) -> str:
+    return cut(clean(words[:_MOST_KIND]), _MOST_KIND)
 
 
 def _take_result_of_helper(
@@ -145,7 +150,7 @@ def _take_result_of_helper(
 def _put_in_background(draft: Draft, call_id: str) -> None:
     draft.change(
         helpers=tuple(
-            Helper(each.call, each.kind, in_background=True) if each.call == call_id else each
+            structs.replace(each, in_background=True) if each.call == call_id else each
             for each in draft.memory.helpers
         )
     )
@@ -196,7 +201,9 @@ def take_task_notification(draft: Draft, line: Line) -> None:
     words = text_of(line, "summary")
     helper = draft.memory.helper(call_id)
     if helper is not None:
-        _end(draft, helper, words, is_error=status != "completed")
+        # Some versions say here only what it was to do; what came of it is the tool's result then.
+        if helper.in_background or _short(words) != helper.task:
+            _end(draft, helper, words, is_error=status != "completed")
     elif line.get("ambient") is not True:
         level = "warn" if status == "failed" else "info"
         draft.say(log(level, f"Background task {status or 'ended'}: {words}", CLAUDE))

@@ -16,15 +16,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.codex_app_server import AppServerDriver
 from loki_twisted.agents.providers.codex_exec import ExecDriver
 from loki_twisted.agents.providers.codex_lines import CODEX

@@ -14,16 +14,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    TAKING_COMMANDS,
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import TAKING_COMMANDS, LaunchPlan, LaunchRequest
 from loki_twisted.agents.outputs import Outputs, Write
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable

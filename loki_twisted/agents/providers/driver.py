@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import IDriver
+from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
 from loki_twisted.model.inputs import Answer

@@ -20,16 +20,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    LOKI_MODE,
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LOKI_MODE, LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.loki_output import LokiModeDriver
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.programs import LOKI, maybe_loki_mode, not_installed

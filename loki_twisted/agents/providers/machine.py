@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import IMachine
+from loki_twisted.agents.driving import IMachine
 from loki_twisted.agents.providers.environment import agent_environment, is_forbidden
 from loki_twisted.agents.providers.programs import maybe_program
 

@@ -17,7 +17,7 @@ from twisted.plugin import getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface.verify import verifyObject
 
-from loki_twisted.agents.interface import Abilities, IProvider
+from loki_twisted.agents.driving import Abilities, IProvider
 
 _OURS: Final = "twisted.plugins.loki_providers"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")

@@ -24,16 +24,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    LOKI_MODE,
-    Abilities,
-    IDriver,
-    IProvider,
-    IProviders,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IProvider, IProviders, Messaging
+from loki_twisted.agents.interface import LOKI_MODE, LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.command import check_command
 from loki_twisted.agents.providers.loki_mode import maybe_run_script
 from loki_twisted.agents.providers.machine import Machine

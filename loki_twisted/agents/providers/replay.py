@@ -12,15 +12,8 @@ import attrs
 import msgspec
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.bridges import bridged
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.plugins import installed_providers

@@ -18,15 +18,8 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-    Messaging,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.opencode.driver import OpencodeDriver
 from loki_twisted.agents.providers.opencode.run import OpencodeRunDriver
 from loki_twisted.agents.providers.opencode.state import OPENCODE

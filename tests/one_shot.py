@@ -1,4 +1,4 @@
-"""CLIs that are started for one prompt, print plain text, and end."""
+"""Providers of CLIs that are started for one prompt, print plain text, and end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from collections.abc import Callable, Sequence
 import attrs
 from zope.interface import implementer
 
-from loki_twisted.agents.interface import (
-    Abilities,
-    IDriver,
-    IMachine,
-    IProvider,
-    LaunchPlan,
-    LaunchRequest,
-)
+from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider
+from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.programs import not_installed
 
