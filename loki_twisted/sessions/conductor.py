@@ -1,16 +1,15 @@
 """
 The talk with the agent of a session: what it says, what it is told, and when.
 
-Everything goes one way: an occasion (lines, an answer, a message, a moment) is given to the
-driver, what that says becomes a change (``sessions/conduct.py``), the change is committed as a
-whole, and only then is written to the agent what the change has for it. A commit that fails leaves
-nothing behind: the driver is made again from what is on disk.
+All goes one way: an occasion (lines, an answer, a message, a moment) is given to the driver, what
+that says becomes a change (``sessions/conduct.py``), it is committed, and only then the agent is
+told what it has for it. A commit that fails leaves nothing: the driver is made again from the disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -40,11 +39,9 @@ from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Marks, Moment, due, waits
 from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
-from loki_twisted.sessions.timer import Timer
+from loki_twisted.sessions.timer import RETRY_SECONDS, Timer
 
 _log = Logger()
-
-_RETRY_SECONDS: Final = 1.0
 
 
 @implementer(IAgentListener)
@@ -97,20 +94,11 @@ class Conductor:
             self._with.stop(self.record, "It has spent what it may.")
 
     def stirred(self) -> None:
-        """
-        Take note of a sign of its agent that is not in what it prints.
-
-        That is what its files say, which a run of Loki Mode writes when it prints nothing, and the
-        end of a pause: what it was silent before is no silence.
-        """
-        if self._is_over:
-            return
+        """Take note of a sign of the agent that it did not print: what files say, a pause's end."""
         self._marks = attrs.evolve(self._marks, stirred_at=self._with.reactor.seconds())
-        if self.record.state.talk.is_stalled:
-            done = self._change(lambda conduct: conduct.remember(is_stalled=False))
-            done.addErrback(lambda failure: _log.warn("{error}", error=failure.getErrorMessage()))
-        elif self._next is None:
-            self._arrange()
+        self._arrange()
+        if self.record.state.talk.is_stalled and self.record.agent is not None:
+            self._change(lambda talk: talk.remember(is_stalled=False)).addErrback(self._missed)
 
     def lines_received(
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
@@ -199,9 +187,7 @@ class Conductor:
         self.record.agent = None
         self.close()
         ensureDeferred(self._end(end)).addErrback(
-            lambda failure: _log.failure(
-                "The end of {id} was not told.", failure, id=self.record.id
-            )
+            lambda failure: _log.failure("{id}: its end was not told", failure, id=self.record.id)
         )
 
     def close(self) -> None:
@@ -223,7 +209,7 @@ class Conductor:
 
         await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
-    # Changes
+    # Changes and moments
 
     def _conduct(self, state: SessionState) -> Conduct:
         conduct = Conduct(
@@ -272,8 +258,6 @@ class Conductor:
         self._driver = None
         return failure
 
-    # Moments
-
     def _heard(self) -> None:
         self._marks = Marks(self._with.reactor.seconds())
 
@@ -310,7 +294,7 @@ class Conductor:
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""
         _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
-        self._timer.set(_RETRY_SECONDS)
+        self._timer.set(RETRY_SECONDS)
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]
