@@ -13,7 +13,7 @@ from zope.interface import implementer
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
@@ -60,6 +60,8 @@ class StateObserver:
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
+    _gone_unseen: set[str] = attrs.field(factory=set, init=False)
+    """Sessions whose directory went before anything was told of them: their logs may still be."""
 
     def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """See :class:`ISightingListener`."""
@@ -73,6 +75,7 @@ class StateObserver:
         for sighting in sightings:
             if isinstance(sighting, SessionSighting):
                 self.runs.is_documented(sighting.session_id)
+                self._gone_unseen.discard(sighting.session_id)
         news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
         if news and (judged := self.runs.seen(project_dir, news)) is not None:
             waiting.append(judged)
@@ -132,7 +135,10 @@ class StateObserver:
         if self.book.is_deleted(sighting.session_id):
             return self.book.bury(sighting.session_id)
         record = self.book.find(sighting.session_id)
-        if record is None or record.is_ours or record.status.is_final:
+        if record is None:
+            self._gone_unseen.add(sighting.session_id)
+            return None
+        if record.is_ours or record.status.is_final:
             return None
         reason = "Its state directory is gone."
         state = with_status(record.state, SessionStatus.STOPPED, reason=reason)
@@ -150,17 +156,29 @@ class StateObserver:
         if lines.facts is not None:
             facts = list(lines.facts)
         else:
+            level = "debug" if self._is_printed_too(session_id, lines) else "info"
             facts = [
-                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+                Fact(f"log:{level}", {"level": level, "message": line, "source": lines.source})
                 for line in lines.lines
             ]
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
-        record = self.book.find(session_id)
-        if record is not None and facts:
+        if facts and (record := self.book.find(session_id)) is not None:
             record.stirred()
-        return told.addCallback(lambda _: stored.append(lines))
+        told.addCallback(lambda _: stored.append(lines))
+        if lines.session_id is None or lines.session_id not in self._gone_unseen:
+            return told
+        self._gone_unseen.discard(lines.session_id)
+        ended = self._gone(SessionGone(lines.session_id))
+        return told if ended is None else all_of([told, ended])
+
+    def _is_printed_too(self, session_id: str, lines: LogLines) -> bool:
+        """Whether lines are of a log that has what a run of ours prints too: ``logs/agent.log``."""
+        record = self.book.find(session_id)
+        if record is None or not record.is_ours or lines.session_id is not None:
+            return False
+        return record.state.session.steered_by is Steering.FILES and lines.source == "agent"
 
     def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:
         if sighting.session_id is not None and self.book.is_deleted(sighting.session_id):
