@@ -40,6 +40,7 @@ from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Moment
 from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
+from loki_twisted.sessions.timer import RETRY_SECONDS
 
 _log = Logger()
 
@@ -290,7 +291,7 @@ class Conductor:
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""
         _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
-        self._agenda.retry(_RETRY_SECONDS)
+        self._agenda.retry(RETRY_SECONDS)
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]
