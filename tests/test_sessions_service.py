@@ -701,6 +701,17 @@ class ObservedTests(SessionCase):
         assert len(self.world.log.events) == told
         assert self.world.log.kept["s1/log:x"] == "1"
 
+    def test_a_directory_that_is_gone_before_its_first_line_is_told(self) -> None:
+        """Its session has ended behind its last lines; one that is there again has not."""
+        lines = LogLines(session_id="s1", source="x", lines=["one"], cursors={})
+        self.see(SessionGone("s1"), lines)
+        assert self.status("s1") is SessionStatus.STOPPED
+        assert self.world.log.types("s1") == ["log:info", "session:stopped"]
+        self.see(SessionGone("s2"))
+        self.see(SessionSighting(session_id="s2", status=SessionStatus.RUNNING))
+        self.see(LogLines(session_id="s2", source="x", lines=["one"], cursors={}))
+        assert self.status("s2") is SessionStatus.RUNNING
+
     def test_a_delete_that_could_not_be_stored_changes_nothing(self) -> None:
         """The session is still there, and its files are still believed."""
         self.see(SessionSighting(session_id="s1", status=SessionStatus.COMPLETED))

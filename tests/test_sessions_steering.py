@@ -115,6 +115,14 @@ class OwnTests(RunCase):
         told = self.world.sessions.get(session.id)
         assert (told.reason, told.reason_code) == (PAUSE_REQUESTED, ReasonCode.REQUESTED)
 
+    def test_what_its_provider_prints_is_told_beside_as_debug(self) -> None:
+        """The run prints it too, in words; each line of other logs is info."""
+        session = self.begin()
+        for source in ("agent", "background"):
+            lines = LogLines(session_id=None, source=source, lines=["{}"], cursors={})
+            self.successResultOf(self.world.observer.seen(self.home, [lines]))
+        assert self.world.log.types(session.id)[1:] == ["log:debug", "log:info"]
+
     def test_a_run_that_is_not_found_is_asked_nothing(self) -> None:
         """Every order is a conflict that says why, and no file is written."""
         session = self.start(provider="loki")

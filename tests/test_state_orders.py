@@ -114,6 +114,20 @@ def test_a_budget_that_is_used_up(project: Path) -> None:
     assert CONTROL.orders(str(project)) == Orders(over_budget=True)
 
 
+@pytest.mark.parametrize("pid_file", ["loki.pid", "sessions/a/loki.pid"])
+def test_a_budget_of_an_earlier_run(project: Path, pid_file: str) -> None:
+    """What an earlier run has left says nothing of the one that is there now."""
+    signal, number = project / ".loki/signals/BUDGET_EXCEEDED", project / ".loki" / pid_file
+    for path in (signal, number):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("16")
+    os.utime(signal, (1_000, 1_000))
+    os.utime(number, (2_000, 2_000))
+    assert CONTROL.orders(str(project)) == Orders()
+    os.utime(signal, (2_000, 2_000))
+    assert CONTROL.orders(str(project)) == Orders(over_budget=True)
+
+
 @pytest.mark.parametrize(
     ("name", "fate"),
     [

@@ -161,6 +161,21 @@ def test_the_ending_of_a_run(project: Path) -> None:
         assert ending(str(project), "s1", 4711, 0) == RunEnding(status="exited")
 
 
+def test_a_number_that_an_earlier_run_had_too(project: Path) -> None:
+    """What that one wrote of itself is not taken for what a later one says, at work or ended."""
+    state = project / ".loki/autonomy-state.json"
+    with process(project) as pid:
+        write(state, {"pid": pid, "status": "paused"})
+        write(project / ".loki/loki.pid", pid)
+        now = time.time()
+        for age, status in ((0, "paused"), (60, None)):
+            os.utime(state, (now - age, now - age))
+            run = live_run(str(project), "s1", pid)
+            said = ending(str(project), "s1", pid, int(now * 1000))
+            assert run is not None
+            assert (run.status, said and said.status) == (status, status)
+
+
 def test_what_is_a_copy_of_its_program() -> None:
     """An absolute path with the name that runs give it."""
     assert is_script("/tmp/loki-run-AbC123.sh")

@@ -9,7 +9,7 @@ and only then the agent is written to. Of a commit that fails nothing is left bu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -40,10 +40,9 @@ from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Moment
 from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.state import SessionState, after_end
+from loki_twisted.sessions.timer import RETRY_SECONDS
 
 _log = Logger()
-
-_RETRY_SECONDS: Final = 1.0
 
 
 @implementer(IAgentListener)
@@ -104,7 +103,7 @@ class Conductor:
         if self._agenda.is_closed:
             return
         self._agenda.stirred()
-        if self.record.state.talk.is_stalled:
+        if self.record.state.talk.is_stalled and self.record.agent is not None:
             done = self._change(lambda conduct: conduct.remember(is_stalled=False))
             done.addErrback(self._missed)
         elif not self._agenda.is_arranged:
@@ -196,9 +195,7 @@ class Conductor:
         self.record.agent = None
         self.close()
         ensureDeferred(self._end(end)).addErrback(
-            lambda failure: _log.failure(
-                "The end of {id} was not told.", failure, id=self.record.id
-            )
+            lambda failure: _log.failure("{id}: its end was not told", failure, id=self.record.id)
         )
 
     def close(self) -> None:
@@ -220,7 +217,7 @@ class Conductor:
 
         await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
 
-    # Changes
+    # Changes and moments
 
     def _conduct(self, state: SessionState) -> Conduct:
         conduct = Conduct(
@@ -294,7 +291,7 @@ class Conductor:
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""
         _log.warn("{id}: {error}", id=self.record.id, error=failure.getErrorMessage())
-        self._agenda.retry(_RETRY_SECONDS)
+        self._agenda.retry(RETRY_SECONDS)
 
     def _masked(self, outputs: Iterable[Output]) -> list[Output]:
         return [masked(each, self._with.redactor) for each in outputs]

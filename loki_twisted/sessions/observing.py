@@ -6,19 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 from zope.interface import implementer
 
 from loki_twisted.model.errors import LokiError
 from loki_twisted.model.events import Fact
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
-from loki_twisted.sessions.lifecycle import facts_between, observed_status
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.run_observer import RunObserver, all_of
-from loki_twisted.sessions.state import SessionState, after_facts, with_status, with_tasks
+from loki_twisted.sessions.sightings import AT_ONCE, changes
+from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import (
     AgentsSighting,
     CurrentSession,
@@ -36,8 +35,6 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
-_AT_ONCE = 250
-"""How many rows or events are made in one turn of the reactor: well under 10 ms of work."""
 
 
 @implementer(ISightingListener)
@@ -60,6 +57,8 @@ class StateObserver:
     current: dict[str, str | None] = attrs.field(factory=dict)
     _stored: dict[str, list[LogLines]] = attrs.field(factory=dict, init=False)
     """By project, of the portion that is being told: what is stored, come what may."""
+    _gone_unseen: set[str] = attrs.field(factory=set, init=False)
+    """Sessions whose directory went before anything was told of them: their logs may still be."""
 
     def seen(self, project_dir: str, sightings: Sequence[Sighting]) -> Deferred[Any]:
         """See :class:`ISightingListener`."""
@@ -73,6 +72,7 @@ class StateObserver:
         for sighting in sightings:
             if isinstance(sighting, SessionSighting):
                 self.runs.is_documented(sighting.session_id)
+                self._gone_unseen.discard(sighting.session_id)
         news = [s for s in sightings if isinstance(s, RunSighting | RunsBegin | RunsTold)]
         if news and (judged := self.runs.seen(project_dir, news)) is not None:
             waiting.append(judged)
@@ -83,7 +83,7 @@ class StateObserver:
             for told, told_size in self._take(project_dir, sighting):
                 waiting.append(told)
                 size += told_size
-                if size >= _AT_ONCE:
+                if size >= AT_ONCE:
                     # The log has something to write while the next ones are made.
                     await _after(before, waiting)
                     before, waiting, size = waiting, [], 0
@@ -132,7 +132,10 @@ class StateObserver:
         if self.book.is_deleted(sighting.session_id):
             return self.book.bury(sighting.session_id)
         record = self.book.find(sighting.session_id)
-        if record is None or record.is_ours or record.status.is_final:
+        if record is None:
+            self._gone_unseen.add(sighting.session_id)
+            return None
+        if record.is_ours or record.status.is_final:
             return None
         reason = "Its state directory is gone."
         state = with_status(record.state, SessionStatus.STOPPED, reason=reason)
@@ -150,17 +153,29 @@ class StateObserver:
         if lines.facts is not None:
             facts = list(lines.facts)
         else:
+            level = "debug" if self._is_printed_too(session_id, lines) else "info"
             facts = [
-                Fact("log:info", {"level": "info", "message": line, "source": lines.source})
+                Fact(f"log:{level}", {"level": level, "message": line, "source": lines.source})
                 for line in lines.lines
             ]
         if self.redactor.may_concern(lines.lines):
             facts = [self.redactor.fact(fact) for fact in facts]
         told = self.book.tell(session_id, facts, lines.cursors)
-        record = self.book.find(session_id)
-        if record is not None and facts:
+        if facts and (record := self.book.find(session_id)) is not None:
             record.stirred()
-        return told.addCallback(lambda _: stored.append(lines))
+        told.addCallback(lambda _: stored.append(lines))
+        if lines.session_id is None or lines.session_id not in self._gone_unseen:
+            return told
+        self._gone_unseen.discard(lines.session_id)
+        ended = self._gone(SessionGone(lines.session_id))
+        return told if ended is None else all_of([told, ended])
+
+    def _is_printed_too(self, session_id: str, lines: LogLines) -> bool:
+        """Whether lines are of a log that has what a run of ours prints too: ``logs/agent.log``."""
+        record = self.book.find(session_id)
+        if record is None or not record.is_ours or lines.session_id is not None:
+            return False
+        return record.state.session.steered_by is Steering.FILES and lines.source == "agent"
 
     def _unreadable(self, project_dir: str, sighting: Unreadable) -> Deferred[Any] | None:
         if sighting.session_id is not None and self.book.is_deleted(sighting.session_id):
@@ -199,74 +214,6 @@ async def _after(before: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]
     except Exception:
         await DeferredList(others, consumeErrors=True)
         raise
-
-
-def changes(
-    record: Record,
-    sighting: SessionSighting | PhaseSighting | TasksSighting | AgentsSighting,
-    at: str,
-    start: int = 0,
-) -> tuple[SessionState, list[Fact], int, int | None]:
-    """
-    Say what a sighting changes.
-
-    :param at: When it was seen, ISO 8601.
-    :param start: Where in a list of tasks to begin.
-    :returns: The session's next state; the events that the change means; about how many rows and
-        events that is; and where in a list of tasks to go on, None if all of it was taken.
-    """
-    state = record.state
-    facts: list[Fact]
-    match sighting:
-        case SessionSighting():
-            state, facts = (state, []) if record.is_ours else _session_changes(state, sighting, at)
-            return state, facts, 1 + len(facts), None
-        case PhaseSighting():
-            facts = phase_facts(
-                state.session.current_phase,
-                sighting.phase,
-                sighting.previous_phase,
-                sighting.progress,
-            )
-        case AgentsSighting():
-            facts = agent_facts(state.active_agents, sighting.active)
-            if len(facts) > _AT_ONCE:  # what is left is still the difference afterwards
-                facts = facts[:_AT_ONCE]
-                return after_facts(state, facts, at), facts, len(facts), 0
-        case TasksSighting():
-            difference = task_difference(state.tasks, sighting.tasks, at, start, _AT_ONCE)
-            state = with_tasks(state, difference.changed, difference.gone)
-            size = len(difference.changed) + len(difference.gone)
-            return state, list(difference.facts), size, difference.rest
-    return after_facts(state, facts, at), facts, 1 + len(facts), None
-
-
-def _session_changes(
-    state: SessionState, sighting: SessionSighting, at: str
-) -> tuple[SessionState, list[Fact]]:
-    before = state.session
-    status = observed_status(before.status, sighting.status or before.status)
-    said = {
-        "provider": sighting.provider,
-        "prd_path": sighting.prd_path,
-        "started_at": sighting.started_at,
-        "exit_code": sighting.exit_code,
-    }
-    session = msgspec.structs.replace(
-        before,
-        status=status,
-        reason=before.reason if status is before.status else None,
-        reason_code=before.reason_code if status is before.status else None,
-        **{name: value for name, value in said.items() if value is not None},
-    )
-    facts = facts_between(before.status, status, exit_code=session.exit_code)
-    state = attrs.evolve(state, session=session)
-    if sighting.current_phase is not None:
-        phases = phase_facts(before.current_phase, sighting.current_phase, None, None)
-        state = after_facts(state, phases, at)
-        # A phase is told while its session is at work, so before its end.
-        facts = [*phases, *facts] if status.is_final else [*facts, *phases]
-    return state, facts
 
 
 def _unknown_session(session_id: str, project_dir: str, book: SessionBook) -> Session:

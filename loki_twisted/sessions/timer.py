@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+RETRY_SECONDS: Final = 1.0
+"""After how long what could not be stored is tried again."""
 
 
 @attrs.define(eq=False)

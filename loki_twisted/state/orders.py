@@ -7,7 +7,8 @@ Orders to a run of Loki Mode: the files that it looks for between its iterations
 ``HUMAN_INPUT.md``            heed this in the next iteration; the run moves it to
                               ``logs/human-input-<time>.md``, or, if it does not want it, to
                               ``logs/human-input-REJECTED-...``, which is all that it says
-``signals/BUDGET_EXCEEDED``   (written by the run) it will pause again whatever we remove
+``signals/BUDGET_EXCEEDED``   (written by the run) it will pause again whatever we remove; one of
+                              an earlier run, which nobody removes, says nothing
 ============================= ===========================================================
 
 Every path is walked from the state directory down, and a symbolic link ends the walk: an agent
@@ -69,7 +70,7 @@ class RunControl:
             pause=_inode(root, _PAUSE) is not None,
             stop=_inode(root, _STOP) is not None,
             human_input=_inode(root, _INPUT) is not None,
-            over_budget=_inode(root, _BUDGET) is not None,
+            over_budget=_inode(root, _BUDGET) is not None and runs.is_of_last_run(root, _BUDGET),
         )
 
     def request_pause(self, project_dir: str) -> None:

@@ -30,7 +30,7 @@ CHECKOUTS: Final = "checkout-runs"
 _COMPLETION: Final = "state/completion.json"
 _MOST_BYTES: Final = 65_536
 _CLOCK_SECONDS: Final = 3.0
-"""How much later than a file the process may seem to have been started that wrote it."""
+"""How much later than a file what was before it may seem to have been: clocks differ."""
 
 _SCRIPT: Final = re.compile(r"/(?:[^/]+/)*loki-run-[A-Za-z0-9_]{1,32}\.sh")
 _PRD: Final = (".md", ".json", ".txt", ".yaml", ".yml")
@@ -75,7 +75,8 @@ def live_run(project_dir: str, name: str, pid: int) -> LiveRun | None:
 def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | None:
     """Say how a run ended by what it wrote since then; None if it wrote nothing of itself."""
     root = os.path.join(project_dir, ".loki")
-    state = _state_of(root, name, pid) or _state_of(root, None, pid)
+    since = since_ms / 1000
+    state = _state_of(root, name, pid, since) or _state_of(root, None, pid, since)
     completion = (
         _object(root, _COMPLETION) if _written(root, _COMPLETION) * 1000 >= since_ms else {}
     )
@@ -86,6 +87,12 @@ def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | 
         outcome=_text(completion, "outcome"),
         brief=_text(completion, "error_brief"),
     )
+
+
+def is_of_last_run(root: str, path: str) -> bool:
+    """Whether a file was written since the last run that is there wrote its number, or none is."""
+    starts = [_written(root, path_of(name, PID)) for name in (None, *_with_pid(root))]
+    return _written(root, path) >= max(starts)
 
 
 def path_of(name: str | None, file: str) -> str:
@@ -109,7 +116,7 @@ def _run(project_dir: str, name: str | None) -> LiveRun | None:
     number = _number(root, path_of(name, PID))
     if number is None or not _is_of(project_dir, number):
         return None
-    state = _state_of(root, name, number.pid)
+    state = _state_of(root, name, number.pid, number.written)
     called, given = procfs.arguments(number.pid), procfs.variables(number.pid)
     return LiveRun(
         pid=number.pid,
@@ -151,8 +158,12 @@ def _script_of(called: Sequence[str]) -> str | None:
     return next((each for each in called if is_script(each)), None)
 
 
-def _state_of(root: str, name: str | None, pid: int) -> Mapping[str, Any]:
-    state = _object(root, path_of(name, STATE))
+def _state_of(root: str, name: str | None, pid: int, since: float) -> Mapping[str, Any]:
+    """Read what a run wrote of itself; an earlier one may have had the same number."""
+    path = path_of(name, STATE)
+    if _written(root, path) + _CLOCK_SECONDS < since:
+        return {}
+    state = _object(root, path)
     return state if state.get("pid") == pid else {}
 
 
