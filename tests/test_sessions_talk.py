@@ -218,6 +218,23 @@ class InputTests(TalkCase):
         assert self.heard().endswith("answer colour as the sky\n")
 
 
+    def test_a_limit_that_no_calendar_has(self) -> None:
+        """An agent that waits beyond the year 9999, or says so, is heard as any other."""
+        self.says(f"ask dig {10**15}", f"ask sow -{10**15}")
+        dig, sow = sorted(self.open(), key=lambda each: each.prompt)
+        assert dig.expires_at == "9999-12-31T23:59:59.999Z"
+        assert sow.expires_at == "1970-01-01T00:00:00.000Z"
+
+    def test_a_rate_limit_that_no_calendar_has(self) -> None:
+        """It is told as the last time that there is; one that has passed is over at once."""
+        self.says(f"limited {10**18}")
+        assert self.session().reason_until == "9999-12-31T23:59:59.999Z"
+        self.says(f"limited -{10**18}")
+        assert self.session().reason_until == "1970-01-01T00:00:00.000Z"
+        self.world.clock.advance(0)
+        assert self.session().reason_code is None
+
+
 class PolicyTests(TalkCase):
     """What becomes of inputs that nobody answers: here they are denied after 10 seconds."""
 

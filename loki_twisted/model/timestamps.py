@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta
+from typing import Final
+
+LATEST_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: no text holds a later one."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,6 +29,11 @@ def iso_from_ms(milliseconds: int) -> str:
     """
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_iso_second(seconds)}.{rest:03d}Z"
+
+
+def bounded_ms(milliseconds: int) -> int:
+    """Take the nearest time that can be told, for one that somebody else says."""
+    return min(max(milliseconds, 0), LATEST_MS)
 
 
 def ms_from_iso(text: str) -> int:

@@ -35,7 +35,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Message, MessageStatus
-from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.model.timestamps import bounded_ms, iso_from_ms
 from loki_twisted.sessions.allowance import UNLIMITED, with_standing
 from loki_twisted.sessions.booking import booking_of
 from loki_twisted.sessions.changes import Change
@@ -215,9 +215,8 @@ class Conduct:
         self.remember(turn_is_on=False, verdict=output.verdict, verdict_words=output.reason)
 
     def _hinder(self, output: Hindered) -> None:
-        self.remember(
-            trouble=output.trouble, trouble_words=output.words, trouble_until=output.until_ms
-        )
+        until = None if output.until_ms is None else bounded_ms(output.until_ms)
+        self.remember(trouble=output.trouble, trouble_words=output.words, trouble_until=until)
 
     def _free(self, _: Freed) -> None:
         self.remember(trouble=None, trouble_words=None, trouble_until=None)

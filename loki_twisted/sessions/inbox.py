@@ -18,7 +18,7 @@ from loki_twisted.agents.outputs import Asked
 from loki_twisted.model.errors import Conflict, InvalidRequest, NotFound
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer, Effect, Input, InputKind, InputStatus, Option
-from loki_twisted.model.timestamps import iso_from_ms, ms_from_iso
+from loki_twisted.model.timestamps import bounded_ms, iso_from_ms, ms_from_iso
 
 POLICY: Final = "policy"
 """Who answers what nobody answers."""
@@ -83,11 +83,11 @@ def _expiry(asked: Asked, now_ms: int, policy: InputPolicy) -> int | None:
     """
     own = asked.timeout_ms
     if policy.on_unanswered is OnUnanswered.WAIT:
-        return None if own is None else now_ms + own
+        return None if own is None else bounded_ms(now_ms + own)
     limits = [policy.limit_ms] if policy.limit_ms is not None else []
     if own is not None:
         limits.append(max(own - _BEFORE_AGENT_MS, own // 2))
-    return now_ms + min(limits) if limits else None
+    return bounded_ms(now_ms + min(limits)) if limits else None
 
 
 def _requested(made: Input, timeout_ms: int | None) -> Fact:
