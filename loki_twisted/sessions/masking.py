@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 import attrs
+import msgspec
 
 from loki_twisted.agents.outputs import Asked, Conversation, Output, Spent, Taken, Withdrawn, Write
 from loki_twisted.model.redaction import Redactor
@@ -22,7 +23,18 @@ def masked(output: Output, redactor: Redactor) -> Output:
         return output
     changed: Any = redactor.value(output)
     if isinstance(output, Asked):
-        changed = attrs.evolve(changed, key=output.key, options=output.options)
+        changed = _answerable(output, changed)
     if isinstance(output, Withdrawn):
         changed = attrs.evolve(changed, key=output.key)
     return cast("Output", changed)
+
+
+def _answerable(asked: Asked, changed: Asked) -> Asked:
+    """Keep of a question what an answer has to name; what only explains it stays masked."""
+    options = [
+        msgspec.structs.replace(before, label=after.label, description=after.description)
+        for before, after in zip(asked.options, changed.options, strict=True)
+    ]
+    names_one = any(each.value == asked.default for each in asked.options)
+    default = asked.default if names_one else changed.default
+    return attrs.evolve(changed, key=asked.key, options=options, default=default)
