@@ -217,7 +217,6 @@ class InputTests(TalkCase):
         self.give("as the sky")
         assert self.heard().endswith("answer colour as the sky\n")
 
-
     def test_a_limit_that_no_calendar_has(self) -> None:
         """An agent that waits beyond the year 9999, or says so, is heard as any other."""
         self.says(f"ask dig {10**15}", f"ask sow -{10**15}")

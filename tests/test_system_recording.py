@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loki_twisted.agents import bridges
 from loki_twisted.model.recordings import Ending, Heading, Piece, entry_of, line_of, piece_of
 from tests.system import Server
 
+BRIDGES = Path(bridges.__file__).with_name("__main__.py")
 SCRIPT = r"""
 import sys
 print('{"type": "phase", "phase": "planning"}', flush=True)
@@ -99,6 +101,23 @@ def test_playing_it(recording: Path, tmp_path: Path) -> None:
     assert ("log:warn", {"level": "warn", "message": "a warning", "source": "unit"}) in told
     assert told[-1][0] == "session:failed"
     assert told[-1][1]["exitCode"] == 3
+
+
+@pytest.mark.parametrize(
+    "line", [b"not json", b"[]", b'{"kind":"end","atMs":0,"exitCode":"x"}', b"\0" * 1000]
+)
+def test_a_line_that_is_none(line: bytes, tmp_path: Path) -> None:
+    """A recording that somebody has spoilt fails, and says at which line."""
+    heading = line_of(Heading(driven_by="command", started_at="2026-11-26T00:00:00.000Z"))
+    (tmp_path / "spoilt.jsonl").write_bytes(heading + line + b"\n")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(BRIDGES), "replay", str(tmp_path / "spoilt.jsonl"), "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "Line 2 is none of a recording.\n")
 
 
 def test_what_is_no_recording(tmp_path: Path) -> None:

@@ -145,8 +145,10 @@ class Conductor:
         if asked is None:
             if input_id not in self._settled:
                 raise no_such_input(self.record.id, input_id)
-            check_repeated(self._settled[input_id], answer)
-            return self._settled[input_id]
+            settled = self._settled[input_id]
+            check_repeated(settled, answer)
+            await self._change(lambda _: None)  # It is on disk when what comes behind it is.
+            return settled
         check_answer(asked, answer)
 
         def act(conduct: Conduct) -> None:

@@ -32,18 +32,33 @@ def main(arguments: Sequence[str]) -> int:
     path, speed = arguments[0], float(arguments[1])
     began = time.monotonic()
     with open(path, "rb") as file:
-        for line in file:
-            entry = json.loads(line)
-            if entry["kind"] == "loki":
-                continue
-            if speed:
-                wait_until(began + entry["atMs"] / 1000 / speed)
-            if entry["kind"] == "end":
-                code = entry["exitCode"]
-                return 0 if code is None else int(code)
-            print_piece(entry)
+        for number, line in enumerate(file, 1):
+            try:
+                code = play(json.loads(line), began, speed)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                sys.stderr.write(f"Line {number} is none of a recording.\n")
+                return 1
+            if code is not None:
+                return code
     sys.stderr.write("The recording was broken off here.\n")
     return 1
+
+
+def play(entry: Mapping[str, Any], began: float, speed: float) -> int | None:
+    """
+    Play one entry, when its time has come.
+
+    :param began: When the first was played, by the monotonic clock.
+    :returns: The exit code, if it is the end.
+    """
+    if entry["kind"] == "loki":
+        return None
+    if speed:
+        wait_until(began + entry["atMs"] / 1000 / speed)
+    if entry["kind"] == "end":
+        return 0 if entry["exitCode"] is None else int(entry["exitCode"])
+    print_piece(entry)
+    return None
 
 
 def wait_until(moment: float) -> None:
