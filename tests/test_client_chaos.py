@@ -96,7 +96,7 @@ async def test_breaks_at_any_byte(
     Connections break after a random number of bytes, most of them within a frame.
     """
     monkeypatch.setattr(reconnecting, "LEAST_PAUSE_SECONDS", 0.0)  # or there are few breaks
-    lines, pause = (30_000, 0.004) if is_full else (1_200, 0.002)
+    lines, pause = (30_000, 0.004) if is_full else (700, 0.002)
     with Server(tmp_path) as server:
         proxies = [
             Proxy(reactor, server.port, random_patience(Random(seed), most), retry_ms=5)
@@ -132,7 +132,7 @@ async def test_restarts(tmp_path: Path, is_full: bool) -> None:
     The next server has the same port. One reader waits as long as the server says before it
     comes back, the others are more eager, and are there before the server.
     """
-    restarts = 50 if is_full else 4
+    restarts = 50 if is_full else 3
     stop = tmp_path / "enough"
     server = await deferToThread(Server, tmp_path)
     port = server.port
