@@ -32,6 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("full" if config.getoption("--full") else "suite")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """
+    Say how many files of tests are run at once.
+
+    Most tests wait for something most of the time. The long figures are measured by themselves, and
+    so is what is named.
+    """
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return 2 if is_whole and not config.getoption("--full") else 0
+
+
 @pytest.fixture(scope="session")
 def is_full(request: pytest.FixtureRequest) -> bool:
     """Whether the long figures are wanted."""

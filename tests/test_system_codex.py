@@ -57,7 +57,9 @@ def test_a_plain_run(tmp_path: Path, provider: str) -> None:
         session = server.get(f"/api/sessions/{session_id}")["session"]
         usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events) == ["Done."]
-    assert [each.type for each in events if each.type.startswith("session:")] == [
+    # Whether it is told in between that it reconnects depends on what is read at once.
+    told = [each.type for each in events if each.type.startswith("session:")]
+    assert [each for each in told if each != "session:updated"] == [
         "session:started",
         "session:completed",
     ]

@@ -92,8 +92,8 @@ def test_playing_it(recording: Path, tmp_path: Path) -> None:
     home.mkdir()
     server = Server(home, "--replay", str(recording), "--replay-speed", "0")
     try:
-        [session] = server.get("/api/sessions")["sessions"]
-        events = server.until_end(session["id"])
+        first = next(iter(server.stream("lastEventId=earliest&types=session:started")))
+        events = server.until_end(str(first.event["sessionId"]))
     finally:
         server.stop()
     told = [(event.type, event.data) for event in events]
