@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
 from hypothesis import settings
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
+
+from tests.system import end_agents
 
 # With the real programs of agents tests are run only where they are said to be: whoever has one
 # of them installed for himself does not want it started by the suite of somebody else.
@@ -47,6 +50,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def is_full(request: pytest.FixtureRequest) -> bool:
     """Whether the long figures are wanted."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(autouse=True)
+def _no_agents_are_left() -> Iterator[None]:
+    """End what a test has left running under its servers."""
+    yield
+    end_agents()
 
 
 def _wait_in_the_running_reactor(_: TestCase, done: Deferred[object], **__: object) -> None:

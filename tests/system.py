@@ -17,6 +17,8 @@ from typing import Any, Self
 
 import attrs
 
+from loki_twisted.agents.files import AgentFiles
+
 _LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
 TIMEOUT = 60
 
@@ -49,6 +51,21 @@ class StreamEvent:
         return self.event["data"]
 
 
+HOMES: set[Path] = set()
+"""Where servers of the test that runs have worked: agents outlive them, but not the test."""
+
+
+def end_agents() -> None:
+    """Have the keepers end that servers of this test have left."""
+    for home in HOMES:
+        for found in home.glob(".loki/server/agents/*"):
+            files = AgentFiles(str(found))
+            started = files.started()
+            if started is not None and files.end() is None and started.keeper.is_there:
+                os.kill(started.keeper.pid, signal.SIGTERM)
+    HOMES.clear()
+
+
 class Server:
     """
     ``loki serve`` on a free port of loopback, with a directory for its LOKI_DIR.
@@ -60,6 +77,7 @@ class Server:
     def __init__(self, home: Path, *options: str, **variables: str) -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
+        HOMES.add(home)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
