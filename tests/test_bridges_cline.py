@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from loki_twisted.agents.bridges import cline
 from tests.bridges_support import BridgeProcess, standin
 
 OPTIONS = ["--json", "--auto-approve", "false", "--"]
@@ -93,6 +94,35 @@ def test_the_same_call_asked_again(tmp_path: Path) -> None:
             bridge.order(decision=number, approved=True)
         assert bridge.end() == 0
     assert [each["loki.bridge"] for each in bridge.own()] == ["begin", *["approval"] * 3]
+
+
+def test_a_request_that_is_written_while_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one request, though its file has changed between the look and the reading."""
+    said: list[tuple[str, object]] = []
+
+    class Heard:
+        def say(self, kind: str, **fields: object) -> None:
+            said.append((kind, fields["request"]))
+
+    bridge = cline.Cline(["/bin/true"])
+    monkeypatch.setattr(bridge, "voice", Heard())
+    monkeypatch.setattr(bridge, "_directory", str(tmp_path))
+    request = tmp_path / "session.request.c1.json"
+    request.touch()
+    read = cline._read
+
+    def written_before(path: str) -> tuple[dict[str, object] | None, int]:
+        request.write_text('{"toolName": "run_commands"}', encoding="utf-8")
+        os.utime(request, ns=(1, 1))
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cline, "_read", written_before)
+        bridge.look()
+    bridge.look()
+    assert said == [("approval", 1)]
 
 
 def test_orders_that_are_none(tmp_path: Path) -> None:

@@ -118,7 +118,8 @@ class Cline(Bridge):
         request.looks += 1
         if request.number is not None:
             return
-        asked = _read(path)
+        # Between the two it may have been written: it is made when what was read was.
+        asked, made = _read(path)
         if asked is None and request.looks < _LOOKS:
             return
         self._count += 1
@@ -157,12 +158,17 @@ def _is_request(name: str) -> bool:
     return _REQUEST in name and name.endswith(_END)
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    """Read a request; None if it is not wholly there."""
+def _read(path: str) -> tuple[dict[str, Any] | None, int]:
+    """
+    Read a request.
+
+    :returns: What it holds, None if it is not wholly there; and when that was written.
+    """
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         data = file.read(_MOST_BYTES)
+        made = os.fstat(file.fileno()).st_mtime_ns
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        return None, made
+    return (found if isinstance(found, dict) else None), made
