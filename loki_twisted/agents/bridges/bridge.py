@@ -55,15 +55,8 @@ class Bridge:
         self._unread = b""
         self._status = 0
         self._due: list[tuple[float, int]] = []
-        self._alarm, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._told_to_end())
         self._poll = select.poll()
         self._sources: dict[int, Callable[[], None]] = {}
-        self._listen(self._alarm, self._wake)
-        self._listen(sys.stdin.fileno(), self._read_orders)
 
     # What a bridge fills in
 
@@ -133,6 +126,7 @@ class Bridge:
 
         :returns: The exit code; a signal that ended the program ends us before that.
         """
+        self._attend()
         try:
             self.begin()
             while not self.is_over():
@@ -146,6 +140,16 @@ class Bridge:
         return leave(self._status)
 
     # The loop
+
+    def _attend(self) -> None:
+        """Take the signals and the orders. They are the process's, so only :meth:`run` may."""
+        self._alarm, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._told_to_end())
+        self._listen(self._alarm, self._wake)
+        self._listen(sys.stdin.fileno(), self._read_orders)
 
     def _listen(self, descriptor: int, handle: Callable[[], None]) -> None:
         self._sources[descriptor] = handle
