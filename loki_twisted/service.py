@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
 from loki_twisted import __version__
@@ -61,6 +61,7 @@ from loki_twisted.state.redacted import RedactedLayout
 from loki_twisted.state.watcher import LAYOUTS, StateWatcher
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
+from loki_twisted.web.access import AccessLog
 from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
 from loki_twisted.web.event_lists import EventLists
@@ -143,6 +144,8 @@ class Service(BaseService):
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
         or with ``StorageRefused`` if the data directory cannot be used.
     :ivar stopped: Fires when it has ended.
+    :ivar vitals: What it knows of itself.
+    :ivar reloads: Called by :meth:`reload`.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -160,6 +163,7 @@ class Service(BaseService):
         self.stopped: Deferred[None] = Deferred()
         self.phase = "starting"
         self.trouble: str | None = None
+        self.reloads: list[Callable[[], None]] = []
         self._listening = listening
         self._ports: list[IListeningPort] = []
         self._directory: DataDirectory | None = None
@@ -232,6 +236,7 @@ class Service(BaseService):
         )
         self.sessions = SessionService(self.book, self.launcher, self.log)
         self._heartbeats = Heartbeats(reactor, self.hub, _now_ms, self.sessions.beats)
+        self.vitals = _Vitals(self)
         self._descriptions = endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback())
         self.resource = make_api(
             sessions=self.sessions,
@@ -239,11 +244,12 @@ class Service(BaseService):
             hub=self.hub,
             lists=self.lists,
             outputs=self.outputs,
-            vitals=_Vitals(self),
+            vitals=self.vitals,
             policy=self._policy(),
             reactor=reactor,
         )
-        self.site = Site(self.resource, reactor=reactor)
+        access = AccessLog(LogLevel.info) if settings.access_log else None
+        self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
 
     def _policy(self) -> GatePolicy:
@@ -345,6 +351,12 @@ class Service(BaseService):
         elif None not in self._watched.values():
             self.trouble = None
 
+    def reload(self) -> None:
+        """Take up what has changed in the files that the settings name. Nobody is disturbed."""
+        for each in self.reloads:
+            with _log.failuresHandled("What has changed could not be taken up"):
+                each()
+
     # Ending
 
     def stopService(self) -> Deferred[None]:
@@ -376,12 +388,15 @@ class Service(BaseService):
         for port in self._ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         self._heartbeats.stop()
-        # Their time runs beside that of the streams.
-        lists, outputs = self.lists.close(), self.outputs.close()
-        await self._step("ending the streams", self.hub.close())
-        await self._step("ending the lists of events", lists)
-        await self._step("ending the outputs of agents", outputs)
-        await self._step("ending the connections", self.site.drain())
+        # The time of all runs at once.
+        grace = self.settings.drain_seconds
+        for name, ended in (
+            ("ending the streams", self.hub.close(grace)),
+            ("ending the lists of events", self.lists.close(grace)),
+            ("ending the outputs of agents", self.outputs.close(grace)),
+            ("ending the connections", self.site.drain(grace)),
+        ):
+            await self._step(name, ended, grace)
         await self._step("leaving the state directories", self.watcher.stop())
         self.runs.stop()
         await self._step("leaving the agents", self.runner.detach())
@@ -391,10 +406,10 @@ class Service(BaseService):
         self.phase = "stopped"
         self.stopped.callback(None)
 
-    async def _step(self, name: str, done: Deferred[Any]) -> None:
+    async def _step(self, name: str, done: Deferred[Any], grace: float = 0.0) -> None:
         """Wait for a step of the end, but not for ever: the next ones matter too."""
         try:
-            await done.addTimeout(_STEP_SECONDS, self.reactor)
+            await done.addTimeout(grace + _STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
 
