@@ -44,6 +44,9 @@ from loki_twisted.log.retention import Retention
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.wire import ProviderDetail, StartOptions, StartSession, System
+from loki_twisted.operation.figures import Exposition
+from loki_twisted.operation.stalls import Stalls
+from loki_twisted.readings import readings_of
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher
@@ -122,6 +125,10 @@ class _Vitals:
             return "The log cannot be written."
         return self.not_serving() or self._server.trouble
 
+    def metrics(self) -> bytes:
+        """See :class:`IVitals`."""
+        return self._server.exposition.page()
+
     def system(self) -> System:
         """See :class:`IVitals`."""
         return read_system(apsw.sqlite_lib_version())
@@ -146,6 +153,7 @@ class Service(BaseService):
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called by :meth:`reload`.
+    :ivar stalls: Of its reactor, where somebody watches that.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -164,6 +172,7 @@ class Service(BaseService):
         self.phase = "starting"
         self.trouble: str | None = None
         self.reloads: list[Callable[[], None]] = []
+        self.stalls = Stalls()
         self._listening = listening
         self._ports: list[IListeningPort] = []
         self._directory: DataDirectory | None = None
@@ -251,6 +260,7 @@ class Service(BaseService):
         access = AccessLog(LogLevel.info) if settings.access_log else None
         self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
+        self.exposition = Exposition(readings_of(self))
 
     def _policy(self) -> GatePolicy:
         settings = self.settings

@@ -33,7 +33,7 @@ MAY_IMPORT = {
 }
 """By room, which others it may import, or which module of another."""
 
-TOP = {"", "__main__", "service", "settings", "endpoints", "tap", "command"}
+TOP = {"", "__main__", "service", "settings", "endpoints", "readings", "tap", "command"}
 """Where everything may be imported."""
 
 

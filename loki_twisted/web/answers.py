@@ -20,6 +20,8 @@ from twisted.web.http import datetimeToString
 from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
 
+from loki_twisted.web.metering import NO_ROUTE, RequestMeter
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 COMMON_HEADERS: Final[Headers] = (
@@ -67,29 +69,33 @@ class IExchange(Interface):
     """What belongs to one request and its response. A component of the request."""
 
     request_id = Attribute("The id that the response carries, as bytes.")
+    route = Attribute("The path of the operation that answers, as it is declared; empty before.")
 
     def stamp(request: Request) -> None:  # noqa: N805  # an interface method has no self
-        """Put the time that it took into the response's headers."""
+        """Put the time that it took into the response's headers, and count it."""
 
 
 @implementer(IExchange)
-@attrs.frozen(slots=True)
+@attrs.define(slots=True)
 class Exchange:
     """
     An exchange that is measured by a clock.
 
     :ivar began: The clock's seconds when the request was handed to us.
+    :ivar meter: Counts it.
     """
 
     request_id: bytes
     began: float
     clock: Clock
+    meter: RequestMeter
+    route: str = NO_ROUTE
 
     def stamp(self, request: Request) -> None:
         """Measure now."""
-        request.responseHeaders.setRawHeaders(
-            b"X-Response-Time", [duration_text(self.clock.seconds() - self.began)]
-        )
+        seconds = self.clock.seconds() - self.began
+        request.responseHeaders.setRawHeaders(b"X-Response-Time", [duration_text(seconds)])
+        self.meter.note(self.route, request.method, request.code, seconds)
 
 
 def request_id_for(wanted: Sequence[bytes] | None) -> bytes:
@@ -109,10 +115,10 @@ def duration_text(seconds: float) -> bytes:
     return b"%dms" % (seconds * 1000)
 
 
-def open_exchange(request: Request, clock: Clock) -> Exchange:
+def open_exchange(request: Request, clock: Clock, meter: RequestMeter) -> Exchange:
     """Begin to answer a request: set the headers that do not depend on the answer."""
     wanted = request.requestHeaders.getRawHeaders(b"X-Request-ID")
-    exchange = Exchange(request_id_for(wanted), clock.seconds(), clock)
+    exchange = Exchange(request_id_for(wanted), clock.seconds(), clock, meter)
     request.setComponent(IExchange, exchange)
     headers = request.responseHeaders
     headers.removeHeader(b"Server")  # it would name a version

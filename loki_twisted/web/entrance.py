@@ -18,6 +18,7 @@ from loki_twisted.stream import sse
 from loki_twisted.web.answers import Answer, Clock, open_exchange, send
 from loki_twisted.web.arrivals import arrival_of
 from loki_twisted.web.gate import Gate, Verdict
+from loki_twisted.web.metering import RequestMeter
 from loki_twisted.web.problems import problem, problem_of
 
 _ALWAYS_OPEN: Final = frozenset((b"/health", b"/health/live", b"/health/ready", b"/openapi.json"))
@@ -63,6 +64,7 @@ class Entrance(Resource):
 
     :param inner: A leaf that routes by ``postpath``.
     :ivar debug: Whether answers to faults of ours hold the stack.
+    :ivar meter: Counts the requests.
     """
 
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -78,6 +80,7 @@ class Entrance(Resource):
     ) -> None:
         super().__init__()
         self.debug = gate.policy.debug
+        self.meter = RequestMeter()
         self._gate = gate
         self._inner = inner
         self._neighbours = neighbours
@@ -86,7 +89,7 @@ class Entrance(Resource):
 
     def render(self, request: Request) -> int:
         """Answer a request, or have it answered."""
-        exchange = open_exchange(request, self._clock)
+        exchange = open_exchange(request, self._clock, self.meter)
         try:
             path = b"/" + b"/".join(request.postpath or ())
             verdict = self.judge(request, request.method, request.uri, path)

@@ -51,6 +51,7 @@ class Execution:
             a stream answers it. Cancelling it cancels nothing.
         """
         try:
+            exchange_of(request).route = self.bound.operation.path
             result = self.bound.handler(**variables, **self._arguments(request))
             if inspect.iscoroutine(result):
                 result = Deferred.fromCoroutine(result)
@@ -89,7 +90,9 @@ class Execution:
             exchange_of(request).stamp(request)
             request.render(result)
             return Deferred()
-        if isinstance(result, Reply):
+        if isinstance(result, Answer):
+            send(request, result)
+        elif isinstance(result, Reply):
             send(request, Answer(result.status, _encode(result.value)))
         else:
             send(request, Answer(self.bound.operation.status, _encode(result)))
