@@ -64,12 +64,14 @@ class _Run:
     """
     One program on its way.
 
-    :ivar told_to_end: Whether a signal has come.
+    :ivar tells_signal: Whether the exit code is to say which signal ended it.
+    :ivar told_to_end: The number of the signal that has come, or 0.
     """
 
     reactor: Any
+    tells_signal: bool = False
     exit_code: int = 0
-    told_to_end: bool = False
+    told_to_end: int = 0
     result: Deferred[int] | None = None
 
     def start(self, main: Main) -> None:
@@ -84,7 +86,7 @@ class _Run:
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.told_to_end:
             os._exit(128 + number)
-        self.told_to_end = True
+        self.told_to_end = number
         self.reactor.callFromThread(self._end)
 
     def _end(self) -> None:
@@ -101,23 +103,26 @@ class _Run:
 
     def _failed(self, failure: Failure) -> None:
         if self.told_to_end and failure.check(CancelledError):
+            self.exit_code = 128 + self.told_to_end if self.tells_signal else 0
             return
         self.exit_code = _UNEXPECTED_EXIT
         _log.failure("This should not have happened", failure)
         sys.stderr.flush()
 
 
-def run(main: Main) -> int:
+def run(main: Main, *, tells_signal: bool = False) -> int:
     """
     Run a program on the global reactor, to its end.
 
+    :param tells_signal: Whether to return 128 and the number of the signal, as shells do, if one
+        ended it. It is no failure of a program that runs until then.
     :returns: What it returned; 0 if it was ended by a signal and let that happen; 70 after
         an error that it did not handle, which is logged.
     """
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    program = _Run(reactor)
+    program = _Run(reactor, tells_signal)
     reactor.callWhenRunning(program.start, main)
     reactor.run()
     return program.exit_code
