@@ -113,7 +113,7 @@ TASK_LINE = "t1    running  session_1_aa  T"
         (f"continue {S} and then", [f"POST /api/sessions/{S}/continue"], ORDER_LINE),
         (f"input {S} yes", [f"POST /api/sessions/{S}/input"], "session_1_aa: m"),
         (f"rm {S}", [f"DELETE /api/sessions/{S}"], "session_1_aa: m"),
-        ("inbox", ["GET /api/inputs"], f"1f2e3d4c permission by {S}"),
+        ("inbox", ["GET /api/inputs"], "1f2e3d4c permission by 4fe1a2b3"),
         (f"inbox {S}", ["GET /api/inputs"], "    1 allow"),
         (
             f"answer {QUESTION['id']} 1",

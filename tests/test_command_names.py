@@ -138,7 +138,7 @@ def test_a_question_in_words() -> None:
     )
 
     assert question_lines(asked, ms_from_iso(asked.created_at), Palette()) == [
-        f"1f2e3d4c question by {NEW} (1m left)",
+        "1f2e3d4c question by 4fe1a2b3 (1m left)",
         "  Which?",
         "  tool: Bash",
         '  arguments: {"command": "rm -r\\u001b[2J build"}',

@@ -64,7 +64,8 @@ def gist(event: Event) -> str:
 def _session(data: Mapping[str, Any]) -> str:
     code = data.get("exitCode")
     ending = f"(exit code {code})" if code is not None else None
-    return _words(data.get("message") or data.get("status"), ending)
+    told = data.get("message") or data.get("reason") or data.get("status")
+    return _words(told, ending)
 
 
 def _phase(data: Mapping[str, Any]) -> str:
@@ -99,7 +100,14 @@ def _metrics(data: Mapping[str, Any]) -> str:
 def _input(data: Mapping[str, Any]) -> str:
     options = data.get("options")
     choice = f"({' / '.join(map(str, options))})" if isinstance(options, list) and options else None
-    return _words(data.get("prompt"), choice)
+    said, by = data.get("answer"), data.get("answeredBy")
+    answer = ", ".join(map(str, said)) if isinstance(said, list) else said
+    settled = [answer, f"(by {by})" if by else None, _after_dash(data, "reason")]
+    return _words(data.get("prompt"), choice, *settled)
+
+
+def _message(data: Mapping[str, Any]) -> str:
+    return _words(data.get("text") or data.get("messageId"), _after_dash(data, "reason"))
 
 
 def _rest(data: Mapping[str, Any]) -> str:
@@ -122,6 +130,7 @@ _GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "log": _log,
     "metrics": _metrics,
     "input": _input,
+    "message": _message,
 }
 
 

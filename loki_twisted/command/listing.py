@@ -56,7 +56,11 @@ def sessions_grid(sessions: Sequence[Session], now_ms: int, room: int | None) ->
         )
         for session in sessions
     ]
-    return grid(_SESSION_COLUMNS, rows, room, [COLOUR_OF_STATUS.get(row[1]) for row in rows])
+    styles = [
+        "magenta" if session.open_inputs else COLOUR_OF_STATUS.get(session.status.value)
+        for session in sessions
+    ]
+    return grid(_SESSION_COLUMNS, rows, room, styles)
 
 
 def sessions_table(

@@ -85,7 +85,7 @@ def question_lines(asked: Input, now_ms: int, palette: Palette) -> list[str]:
     """Write a question as lines: whose it is, what it is, what it is about, what can be said."""
     head = f"{palette.paint('bold', short(asked.id))} {palette.paint('magenta', asked.kind.value)}"
     left = time_left(asked, now_ms)
-    asker = f"by {asked.session_id}"
+    asker = f"by {short(asked.session_id)}"
     lines = [" ".join(part for part in (head, plain(asker), left) if part)]
     lines.append(f"  {plain(asked.prompt)}")
     about = {name: asked.details[name] for name in asked.details if name not in _TOLD_ELSEWHERE}

@@ -30,9 +30,6 @@ SESSION_STATUSES: Final = (
 TASK_STATUSES: Final = ("pending", "queued", "running", "completed", "failed", "skipped")
 LEVELS: Final = ("debug", "info", "warn", "error")
 GROUPINGS: Final = ("session", "turn", "project", "provider", "model", "day")
-EVENT_GROUPS: Final = (
-    *("session:*", "phase:*", "task:*", "agent:*", "log:*", "metrics:*", "input:*", "message:*"),
-)
 SHELLS: Final = ("bash", "zsh", "fish")
 
 JSON: Final = flag("--json", "print what the server says as JSON, streams as a line for each")
@@ -95,7 +92,7 @@ _START: Final = (
 )
 _TAIL: Final = (
     _maybe_one(),
-    option("--types", "TYPES", "only these, like task:*,log:error", suggested=EVENT_GROUPS),
+    option("--types", "TYPES", "only these, like task:*,log:error"),
     option("--min-level", "LEVEL", "no log events below this", choices=LEVELS),
     option("--history", "N", "begin with so many that are past; else 20", read=count, default=20),
     flag("--from-start", "begin with the oldest event there is"),

@@ -27,7 +27,7 @@ def inbox(given: argparse.Namespace) -> int:
             found = OpenInputs(inputs=here, count=len(here))
         if given.quiet and not given.json:
             for each in found.inputs:
-                print(each.id, flush=True)
+                print(plain(each.id), flush=True)
             return Exit.DONE
         return show(given, found, _inbox_text(found))
 

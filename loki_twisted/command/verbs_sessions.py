@@ -32,7 +32,7 @@ def ps(given: argparse.Namespace) -> int:
         )
         if given.quiet and not given.json:
             for each in sessions.sessions:
-                print(each.id, flush=True)
+                print(plain(each.id), flush=True)
             return Exit.DONE
         now_ms = time.time_ns() // 1_000_000
         text = sessions_table(sessions.sessions, now_ms, palette(), columns())
