@@ -18,7 +18,7 @@ def readings_of(server: Service) -> Readings:
     system = server.vitals.system()
 
     def sessions() -> Mapping[str, int]:
-        counts = server.sessions.counts()
+        counts = server.rooms.sessions.counts()
         return {status.value: counts.get(status, 0) for status in SessionStatus}
 
     return Readings(
@@ -33,14 +33,14 @@ def readings_of(server: Service) -> Readings:
         requests=server.resource.meter.tallies,
         connections=lambda: server.site.connection_count,
         sessions=sessions,
-        agents=lambda: sum(beat["activeAgents"] for _, beat in server.sessions.beats()),
-        spool_bytes=server.runner.spool_bytes,
-        inputs=lambda: len(server.sessions.open_inputs()),
-        newest=lambda: server.log.bounds.newest,
-        kept=lambda: len(server.log.bounds),
-        is_writable=lambda: server.log.failure is None,
-        commits=server.log.commits,
-        subscribers=lambda: server.hub.subscriber_count,
-        lag=server.hub.lag,
+        agents=lambda: sum(beat["activeAgents"] for _, beat in server.rooms.sessions.beats()),
+        spool_bytes=server.rooms.runner.spool_bytes,
+        inputs=lambda: len(server.rooms.sessions.open_inputs()),
+        newest=lambda: server.rooms.log.bounds.newest,
+        kept=lambda: len(server.rooms.log.bounds),
+        is_writable=lambda: server.rooms.log.failure is None,
+        commits=server.rooms.log.commits,
+        subscribers=lambda: server.rooms.hub.subscriber_count,
+        lag=server.rooms.hub.lag,
         stalls=server.stalls,
     )

@@ -33,7 +33,21 @@ MAY_IMPORT = {
 }
 """By room, which others it may import, or which module of another."""
 
-TOP = {"", "__main__", "service", "settings", "endpoints", "readings", "tap", "command"}
+TOP = {
+    "",
+    "__main__",
+    "command",
+    "endpoints",
+    "listening",
+    "policies",
+    "readings",
+    "rooms",
+    "service",
+    "settings",
+    "tap",
+    "vitals",
+    "watching",
+}
 """Where everything may be imported."""
 
 

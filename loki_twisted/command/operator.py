@@ -41,7 +41,7 @@ class Operator:
             service.reactor,
             self._manager,
             lambda: status_of(service),
-            lambda: service.log.failure is None,
+            lambda: service.rooms.log.failure is None,
         )
         self._monitor = StallMonitor(service.reactor, service.stalls)
         service.ready.addCallback(self._serves)
@@ -73,8 +73,8 @@ def status_of(service: Service) -> str:
     refusal = service.vitals.not_ready()
     if refusal is not None:
         return f"Takes no work. {refusal}"
-    counts = service.sessions.counts()
+    counts = service.rooms.sessions.counts()
     sessions = sum(n for status, n in counts.items() if status not in _NOT_AT_WORK)
-    streams = service.hub.subscriber_count
+    streams = service.rooms.hub.subscriber_count
     serving = f"Serving: {sessions} sessions at work, {streams} streams."
     return " ".join([serving, *service.vitals.problems()])

@@ -69,14 +69,16 @@ class _Run:
 
     :ivar grace_seconds: How long it grants others when it ends.
     :ivar hung_up: What it does when it is hung up; None to end.
-    :ivar told_to_end: Whether a signal has come.
+    :ivar tells_signal: Whether the exit code is to say which signal ended it.
+    :ivar told_to_end: The number of the signal that has come, or 0.
     """
 
     reactor: Any
     grace_seconds: float = 0.0
     hung_up: Callable[[], None] | None = None
+    tells_signal: bool = False
     exit_code: int = 0
-    told_to_end: bool = False
+    told_to_end: int = 0
     result: Deferred[int] | None = None
 
     def start(self, main: Main) -> None:
@@ -93,7 +95,7 @@ class _Run:
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.told_to_end:
             os._exit(128 + number)
-        self.told_to_end = True
+        self.told_to_end = number
         self.reactor.callFromThread(self._end)
 
     def _end(self) -> None:
@@ -106,6 +108,7 @@ class _Run:
 
     def _failed(self, failure: Failure) -> None:
         if self.told_to_end and failure.check(CancelledError):
+            self.exit_code = 128 + self.told_to_end if self.tells_signal else 0
             return
         self.exit_code = _UNEXPECTED_EXIT
         _log.failure("This should not have happened", failure)
@@ -149,7 +152,11 @@ def end_as_ours_do(reactor: Any, grace_seconds: float, hung_up: Callable[[], Non
 
 
 def run(
-    main: Main, *, grace_seconds: float = 0.0, hung_up: Callable[[], None] | None = None
+    main: Main,
+    *,
+    grace_seconds: float = 0.0,
+    hung_up: Callable[[], None] | None = None,
+    tells_signal: bool = False,
 ) -> int:
     """
     Run a program on the global reactor, to its end.
@@ -157,13 +164,15 @@ def run(
     :param grace_seconds: How long it grants others when it ends.
     :param hung_up: What it does when it is hung up and still has its terminal, or never had one;
         None to end.
+    :param tells_signal: Whether to return 128 and the number of the signal, as shells do, if one
+        ended it. It is no failure of a program that runs until then.
     :returns: What it returned; 0 if it was ended by a signal and let that happen; 70 after
         an error that it did not handle, which is logged.
     """
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    program = _Run(reactor, grace_seconds, hung_up)
+    program = _Run(reactor, grace_seconds, hung_up, tells_signal)
     reactor.callWhenRunning(program.start, main)
     reactor.run()
     return program.exit_code
