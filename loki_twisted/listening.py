@@ -41,12 +41,13 @@ class Sockets:
 
     def _endpoint(self, description: str) -> IStreamServerEndpoint:
         try:
-            return serverFromString(self._reactor, description)
+            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
         except LookupError:
             raise InvalidSettings(
                 f"No socket was inherited for {description!r}; systemd passes on those of a "
                 "socket unit."
             ) from None
+        return endpoint
 
     def accept(self) -> None:
         """Take those who connect, and those who wait."""
