@@ -27,8 +27,6 @@ from loki_twisted.web.problems import problem, problem_of
 from loki_twisted.web.targets import origin_form
 
 _SWEEP_SECONDS: Final = 1.0
-_TOLD: Final = 64
-"""So many connections beyond the limit are told so; those beyond that are cut."""
 
 _TOO_MANY: Final = problem(
     "SERVICE_UNAVAILABLE",
@@ -167,7 +165,7 @@ class Site(BaseSite):
         if not self._sweep.running:
             self._sweep.start(_SWEEP_SECONDS, now=False)
         excess = len(self._channels) - self.limits.connections
-        if excess > _TOLD:
+        if excess > self.limits.told:
             channel.transport.abortConnection()
         elif excess > 0:
             channel.refuse(_TOO_MANY)
