@@ -41,7 +41,7 @@ class Early:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-        self._connection.connect()
+        self.order("GET", "/api/status", 200)  # from then on it is known to be ours
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
@@ -40,20 +40,22 @@ class Neighbours:
     """
     Remembers for each connection whether our own user is at its other end.
 
-    :param check: Is asked once for each connection, and only over TCP: who may
+    :param check: Is asked until it is so once for each connection, and only over TCP: who may
         connect to a unix socket is decided by its permissions.
     """
 
     def __init__(self, check: PeerCheck) -> None:
         self._check = check
-        self._known: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+        self._known: WeakSet[object] = WeakSet()
 
     def is_our_user(self, connection: object, here: IAddress, peer: IAddress) -> bool:
         """Tell whose process is at the other end of a connection within this machine."""
-        known = self._known.get(connection)
-        if known is None:
-            known = self._known[connection] = self._ask(here, peer)
-        return known
+        if connection in self._known:
+            return True
+        is_ours = self._ask(here, peer)
+        if is_ours:  # what could not be found out, for want of a descriptor, may be later
+            self._known.add(connection)
+        return is_ours
 
     def _ask(self, here: IAddress, peer: IAddress) -> bool:
         ends = (here, peer)
