@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
@@ -28,6 +28,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.access.audit import AuditLog
+from loki_twisted.access.keyring import Keyring
+from loki_twisted.access.token_watch import TokenWatch
+from loki_twisted.access.tokens import Token, plain_token
 from loki_twisted.agents.interface import Limits
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
@@ -64,7 +68,8 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
 from loki_twisted.web.authorities import own_hosts
 from loki_twisted.web.event_lists import EventLists
-from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.gate import GatePolicy
+from loki_twisted.web.leases import Leases
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
@@ -107,7 +112,9 @@ class _Vitals:
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
-        trouble = [] if self._server.trouble is None else [self._server.trouble]
+        server = self._server
+        maybe = (server.trouble, server.tokens.problem(), server.audit.problem())
+        trouble = [each for each in maybe if each is not None]
         return [*trouble, *self._server.log.notices, *self._server.watcher.problems()]
 
     def not_serving(self) -> str | None:
@@ -143,6 +150,7 @@ class Service(BaseService):
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
         or with ``StorageRefused`` if the data directory cannot be used.
     :ivar stopped: Fires when it has ended.
+    :ivar reloads: Called by :meth:`reload`.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -160,6 +168,7 @@ class Service(BaseService):
         self.stopped: Deferred[None] = Deferred()
         self.phase = "starting"
         self.trouble: str | None = None
+        self.reloads: list[Callable[[], None]] = []
         self._listening = listening
         self._ports: list[IListeningPort] = []
         self._directory: DataDirectory | None = None
@@ -181,6 +190,12 @@ class Service(BaseService):
             now_ms=_now_ms,
             retention=_retention_of(settings),
         )
+        self._keyring = Keyring(map(_plain_token, settings.tokens), _now_ms)
+        leases = Leases(self._keyring)
+        self.tokens = TokenWatch(reactor, settings.token_file, self._keyring, leases.settle)
+        self.tokens.load()
+        self.reloads.append(self.tokens.reload)
+        self.audit = AuditLog(os.path.join(settings.data_dir, "audit.jsonl"), _now_ms)
         self.hub = Hub(reactor, self.log)
         self.lists = EventLists(reactor)
         self.outputs = LongAnswers(reactor, MOST_OUTPUTS, OUTPUTS)
@@ -241,6 +256,8 @@ class Service(BaseService):
             outputs=self.outputs,
             vitals=_Vitals(self),
             policy=self._policy(),
+            leases=leases,
+            audit=self.audit,
             reactor=reactor,
         )
         self.site = Site(self.resource, reactor=reactor)
@@ -249,7 +266,7 @@ class Service(BaseService):
     def _policy(self) -> GatePolicy:
         settings = self.settings
         return GatePolicy(
-            token_hashes=frozenset(hash_of_token(token) for token in settings.tokens),
+            keyring=self._keyring,
             hosts=own_hosts(settings.host, settings.allowed_hosts),
             origins=frozenset(settings.cors_origins),
             own_origin_only=not settings.cors,
@@ -296,6 +313,7 @@ class Service(BaseService):
         self.runs.load(await self.log.cursors(""))
         await self.launcher.adopt_all()
         self._heartbeats.start()
+        self.tokens.start()
         # What the state directory says at first may be much, and is told while we serve.
         watched = [*self.launcher.policy.watched, *self.launcher.supervisor.observed_at_work()]
         self._watch_projects(dict.fromkeys(watched))
@@ -345,6 +363,12 @@ class Service(BaseService):
         elif None not in self._watched.values():
             self.trouble = None
 
+    def reload(self) -> None:
+        """Take up what has changed in the files that the settings name. Nobody is disturbed."""
+        for each in self.reloads:
+            with _log.failuresHandled("What has changed could not be taken up"):
+                each()
+
     # Ending
 
     def stopService(self) -> Deferred[None]:
@@ -371,6 +395,7 @@ class Service(BaseService):
 
     async def _close(self) -> None:
         self.launcher.close()
+        self.tokens.stop()
         if self._check.running:
             self._check.stop()
         for port in self._ports:
@@ -387,6 +412,7 @@ class Service(BaseService):
         await self._step("leaving the agents", self.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", self.log.stop())
+            self.audit.close()
             self._directory.release()
         self.phase = "stopped"
         self.stopped.callback(None)
@@ -397,6 +423,10 @@ class Service(BaseService):
             await done.addTimeout(_STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)
+
+
+def _plain_token(token: str) -> Token:
+    return plain_token("LOKI_API_TOKEN", token)
 
 
 def _limits_of(settings: Settings) -> Limits:

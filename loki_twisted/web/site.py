@@ -199,8 +199,12 @@ class Site(BaseSite):
             id=_header(request, b"X-Request-ID"),
         )
 
-    def log_refusal(self, request_line: bytes, answer: Answer, request_id: bytes) -> None:
+    def log_refusal(
+        self, request_line: bytes, peer: IAddress, answer: Answer, request_id: bytes
+    ) -> None:
         """Note what was refused before it became a request."""
+        if self._entrance is not None:
+            self._entrance.note_refusal(request_line, peer, answer, request_id)
         if not self._log_requests:
             return
         _log.debug(
