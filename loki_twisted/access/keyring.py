@@ -42,7 +42,7 @@ class Keyring:
         return None if token.is_over(self._now_ms()) else token.caller
 
     def stands(self, caller: Caller) -> bool:
-        """See :class:`IKeyring`. A token that was changed in any way is another one."""
+        """See :class:`IKeyring`. One with another name or other scopes is another."""
         if caller.digest is None:
             return True
         token = self._tokens.get(caller.digest)

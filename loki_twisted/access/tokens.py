@@ -166,4 +166,4 @@ def _of(what: str, read: Callable[[str], T], text: str) -> T:
     try:
         return read(text)
     except ValueError:
-        raise ValueError(f"has a wrong {what}") from None
+        raise ValueError(f"has no right {what}") from None

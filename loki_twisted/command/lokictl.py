@@ -183,8 +183,20 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, default=100, help="at most so many; else 100")
 
 
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of a token to create or revoke")
+    parser.add_argument("--token-file", metavar="FILE", help="that of loki serve --token-file")
+    parser.add_argument("--scopes", help="some of read,write,admin; read,write by default")
+    parser.add_argument(
+        "--expires",
+        help="30d, 12h or 15m from now, a time in UTC (2027-01-31), or never; else never",
+    )
+
+
 _SESSIONS: Final = "loki_twisted.command.verbs_sessions"
 _RECORDING: Final = "loki_twisted.command.verbs_recording"
+_TOKENS: Final = "loki_twisted.command.verbs_tokens"
 _WATCHING: Final = "loki_twisted.command.verbs_watching"
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -202,6 +214,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "tail": Verb("Show events as they happen.", f"{_WATCHING}:tail", _tail),
     "record": Verb("Keep what an agent prints.", f"{_RECORDING}:record", _record),
     "tasks": Verb("List tasks.", f"{_WATCHING}:tasks", _tasks),
+    "token": Verb("Create, list or revoke tokens of a server.", f"{_TOKENS}:manage_tokens", _token),
     "health": Verb("Say how the server is.", f"{_WATCHING}:health", _remote),
 }
 """All verbs."""
