@@ -127,6 +127,7 @@ class FakeSessions:
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
         self.outputs: dict[tuple[str, OutputStream], FakeOutput] = {}
+        self.senders: list[str] = []
 
     def _order(self, *order: object, then: Callable[[], Session]) -> Deferred[Session]:
         if self.failure is not None:
@@ -175,7 +176,8 @@ class FakeSessions:
         by: str = "local",
         once: OnceKey | None = None,
     ) -> Deferred[GivenInput]:
-        """Note what was said."""
+        """Note what was said, and by whom."""
+        self.senders.append(by)
         try:
             found = self.get(session_id)
         except SessionNotFound as error:

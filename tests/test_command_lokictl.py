@@ -118,7 +118,7 @@ def test_verbs(
 
 
 def test_every_verb_has_a_test() -> None:
-    """The table above, and the tests below, have all verbs; recordings and tokens have their own."""
+    """The tables above and below have all verbs; recordings and tokens have tests of their own."""
     tested = {"demo", "tail", "ps", "start", "stop", "pause", "resume", "input", "answer", "rm"}
 
     assert set(VERBS) == tested | {"tasks", "health", "record", "token"}
