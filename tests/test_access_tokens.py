@@ -288,17 +288,16 @@ def test_a_token_is_good_until_it_expires() -> None:
 
 
 def test_who_comes_by_a_token_goes_with_it() -> None:
-    """A token that is gone, has other scopes or another name is not the one that was shown."""
+    """A token that is gone or has other scopes is not the one that was shown; names may change."""
     keyring = Keyring([Token(name="ci", digest=DIGEST)])
     caller = keyring.find(b"a-right-token")
     assert caller is not None
-    keyring.replace([Token(name="ci", digest=DIGEST, expires_ms=LATEST_MS)])
+    keyring.replace([Token(name="cd", digest=DIGEST, expires_ms=LATEST_MS)])
     assert keyring.stands(caller)
     for other in (
         [],
         [Token(name="ci", digest=digest_of(b"rotated"))],
         [Token(name="ci", digest=DIGEST, scopes=frozenset({Scope.READ}))],
-        [Token(name="cd", digest=DIGEST)],
     ):
         keyring.replace(other)
         assert not keyring.stands(caller)

@@ -42,8 +42,10 @@ class Keyring:
         return None if token.is_over(self._now_ms()) else token.caller
 
     def stands(self, caller: Caller) -> bool:
-        """See :class:`IKeyring`. One with another name or other scopes is another."""
+        """See :class:`IKeyring`. The name may have changed: that of a plain token is its line's."""
         if caller.digest is None:
             return True
         token = self._tokens.get(caller.digest)
-        return token is not None and token.caller == caller and not token.is_over(self._now_ms())
+        if token is None or token.is_over(self._now_ms()):
+            return False
+        return token.scopes == caller.scopes
