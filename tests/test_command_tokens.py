@@ -28,7 +28,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(path: Path, *words: str) -> int:
     """Run the verb on a file."""
-    return main(["token", *words, "--token-file", str(path)])
+    return main(["token", *words, "--file", str(path)])
 
 
 def test_a_token_is_printed_once_and_kept_as_a_hash(
@@ -153,4 +153,4 @@ def test_a_file_that_others_can_read_is_not_touched(
 def test_the_file_has_to_be_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """There is none by default: a token that no server reads is no token."""
     assert main(["token", "list"]) == 2
-    assert "--token-file is needed" in capsys.readouterr().err
+    assert "--file is needed" in capsys.readouterr().err

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
     "access": {"model", "kernel"},
+    "operation": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
     "sessions": {
         "model",

@@ -71,7 +71,7 @@ def test_a_token_that_is_revoked_is_gone_with_its_streams(tmp_path: Path, is_ful
     with Server(tmp_path, "--token-file", str(file)) as server:
         with open_stream(server, "ci-secret") as mine, open_stream(server, "plain-secret") as other:
             began = time.monotonic()
-            assert main(["token", "revoke", "ci", "--token-file", str(file)]) == 0
+            assert main(["token", "revoke", "ci", "--file", str(file)]) == 0
             took = end_of(mine) - began
             assert not is_full or took < 5, took
             session_id = server.start(provider="demo")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
 _MOST_GRACE: Final = 3600
 _MOST_WAIT: Final = 2_592_000
+_LOG_FORMATS: Final = ("text", "json")
 _UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
@@ -77,6 +79,19 @@ def read_token(text: str) -> str:
     return text
 
 
+def read_token_file(text: str) -> tuple[str, ...]:
+    """Read the tokens of a file of a client's, one a line; empty lines are skipped."""
+    try:
+        lines = Path(text).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ValueError(f"cannot be read: {reason}") from None
+    wanted = [line.strip() for line in lines if line.strip()]
+    if not wanted or not all(TOKEN.fullmatch(line) for line in wanted):
+        raise ValueError("holds no tokens; put one a line, printable ASCII without blanks")
+    return tuple(wanted)
+
+
 def read_count(text: str) -> int:
     """Read how many sessions may run at once."""
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= _MOST_SESSIONS:
@@ -97,6 +112,13 @@ def read_grace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_log_format(text: str) -> str:
+    """Read how a log is written."""
+    if text not in _LOG_FORMATS:
+        raise ValueError(f"is none of {', '.join(_LOG_FORMATS)}")
+    return text
 
 
 def read_unanswered(text: str) -> str:

@@ -43,8 +43,8 @@ _MS_OF_UNIT: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
 def manage_tokens(given: argparse.Namespace) -> int:
     """Create, list or revoke tokens. What is made is printed this once."""
     try:
-        if not given.token_file:
-            raise ValueError("--token-file is needed: the one of loki serve --token-file")
+        if not given.file:
+            raise ValueError("--file is needed: the one of loki serve --token-file")
         if (given.name is None) != (given.action == "list"):
             raise ValueError("NAME is needed to create and to revoke, and nowhere else")
         exit_code: int = _ACTIONS[given.action](given)
@@ -64,11 +64,11 @@ def _create(given: argparse.Namespace) -> int:
     )
 
     def add(lines: list[str]) -> Sequence[str]:
-        if any(each.name == made.name for each in tokens_of(given.token_file, lines)):
+        if any(each.name == made.name for each in tokens_of(given.file, lines)):
             raise TokenFileRefused(f"there is a token {made.name!r} already; revoke it first")
         return [*lines, line_of(made)]
 
-    change_tokens(given.token_file, add)
+    change_tokens(given.file, add)
     print(secret)
     print("This is the only time that the token is shown.", file=sys.stderr)
     return 0
@@ -77,7 +77,7 @@ def _create(given: argparse.Namespace) -> int:
 def _list(given: argparse.Namespace) -> int:
     now = _now_ms()
     rows = [("NAME", "SCOPES", "EXPIRES")]
-    for each in read_tokens(given.token_file):
+    for each in read_tokens(given.file):
         expiry = expiry_text(each.expires_ms) + (" (expired)" if each.is_over(now) else "")
         rows.append((each.name, scopes_text(each.scopes), expiry))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -88,14 +88,14 @@ def _list(given: argparse.Namespace) -> int:
 
 def _revoke(given: argparse.Namespace) -> int:
     def remove(lines: list[str]) -> Sequence[str]:
-        by_name = {each.name: each.digest for each in tokens_of(given.token_file, lines)}
+        by_name = {each.name: each.digest for each in tokens_of(given.file, lines)}
         gone = by_name.get(given.name)
         if gone is None:
             raise TokenFileRefused(f"there is no token {given.name!r}; see: lokictl token list")
         held = [(line, token_in(line, number)) for number, line in enumerate(lines, 1)]
         return [line for line, token in held if token is None or token.digest != gone]
 
-    change_tokens(given.token_file, remove)
+    change_tokens(given.file, remove)
     print(f"The token {given.name} is taken back.")
     return 0
 

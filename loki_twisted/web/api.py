@@ -19,6 +19,7 @@ from loki_twisted.web.gate import Gate, GatePolicy
 from loki_twisted.web.leases import Leases
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.operations import operations_of
+from loki_twisted.web.page import Page
 from loki_twisted.web.repetitions import Repetitions
 from loki_twisted.web.routes import every_operation
 from loki_twisted.web.routes_document import DocumentRoutes
@@ -75,7 +76,7 @@ def make_api(
     gate = Gate(policy, FailedAttempts(reactor), tickets)
     routes = _routes(sessions, log, hub, lists, outputs, vitals, tickets)
     witness = Witness(audit, every_operation(), reactor)
-    inner, neighbours = _router(routes, debug=policy.debug), Neighbours(peer_check)
+    inner, neighbours = Page(_router(routes, debug=policy.debug)), Neighbours(peer_check)
     return Entrance(gate, inner, neighbours, reactor, leases, witness, vitals.not_serving)
 
 

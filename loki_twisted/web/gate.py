@@ -39,13 +39,14 @@ from loki_twisted.web.authorities import (
     host_name,
     is_loopback_origin,
 )
+from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem
 from loki_twisted.web.targets import ALLOWED, fault_of_line
 from loki_twisted.web.tickets import Tickets
-from loki_twisted.web.visits import Page
+from loki_twisted.web.visits import Source
 
 OPEN_PATHS: Final = frozenset((b"/health/live", b"/health/ready"))
-"""What needs no token: whole paths, as they are routed by."""
+"""What of the API needs no token: whole paths, as they are routed by."""
 
 TOKEN_PARAMETERS: Final = frozenset(("token", "access_token", "api_key", "apikey"))
 """Names in a query under which people put tokens, where logs and histories keep them."""
@@ -53,6 +54,7 @@ TOKEN_PARAMETERS: Final = frozenset(("token", "access_token", "api_key", "apikey
 TICKET: Final = "ticket"
 _TAKES_TICKETS: Final = b"/api/events"
 
+_NEED_NO_TOKEN: Final = OPEN_PATHS | PAGE_PATHS
 _OWN_SITES: Final = frozenset((b"same-origin", b"none"))
 _BEARER: Final = re.compile(rb"bearer +([!-~]+)", re.IGNORECASE)
 _PREFLIGHT: Final[Headers] = (
@@ -179,7 +181,7 @@ class Gate:
     def _admit(self, arrival: Arrival, is_our_user: Callable[[], bool]) -> Answer | Caller:
         """Find out who it is, or what to answer where that has to be known and is not."""
         policy = self.policy
-        if arrival.path in OPEN_PATHS:
+        if arrival.path in _NEED_NO_TOKEN:
             return NOBODY
         if not policy.auth_required:
             return LOCAL
@@ -201,7 +203,7 @@ class Gate:
         ticket = _ticket_in(arrival)
         if ticket is None:
             return None
-        caller = self._tickets.find(ticket, _page_of(arrival))
+        caller = self._tickets.find(ticket, _source_of(arrival))
         return caller or self._refuse(arrival, "The ticket is wrong, used or too old.")
 
     def _refuse(self, arrival: Arrival, sentence: str) -> Answer:
@@ -249,9 +251,9 @@ def _ticket_in(arrival: Arrival) -> str | None:
     return next((value for name, value in parameters_in(arrival.target) if name == TICKET), None)
 
 
-def _page_of(arrival: Arrival) -> Page:
+def _source_of(arrival: Arrival) -> Source:
     origin = arrival.origins[0] if arrival.origins else None
-    return Page(origin, arrival.scheme, arrival.hosts[0])
+    return Source(origin, arrival.scheme, arrival.hosts[0])
 
 
 def _unauthorized(sentence: str) -> Answer:

@@ -136,7 +136,7 @@ class EventRoutes:
         """
         wanted = EventFilter(session_id, types & min_level)
         if ticket is not None:
-            self._tickets.use(ticket, visit.page, wanted)
+            self._tickets.use(ticket, visit.source, wanted)
         return EventStream(
             self._hub,
             wanted,

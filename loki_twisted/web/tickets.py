@@ -18,7 +18,7 @@ from loki_twisted.access.tokens import digest_of
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.web.answers import Clock
 from loki_twisted.web.problems import TicketRefused, TooManyTickets
-from loki_twisted.web.visits import Page, Visit
+from loki_twisted.web.visits import Source, Visit
 
 TICKET_SECONDS: Final = 30
 MOST_TICKETS: Final = 1024
@@ -59,31 +59,31 @@ class Tickets:
             raise TooManyTickets("Too many tickets wait to be used.")
         ticket = secrets.token_urlsafe(32)
         self._waiting[digest_of(ticket.encode())] = _Ticket(
-            visit.caller, visit.page.name, wanted, self._clock.seconds() + TICKET_SECONDS
+            visit.caller, visit.source.name, wanted, self._clock.seconds() + TICKET_SECONDS
         )
         return ticket
 
-    def find(self, ticket: str, page: Page) -> Caller | None:
+    def find(self, ticket: str, source: Source) -> Caller | None:
         """Tell whose a ticket is, if it is good for that page. It can be used after that."""
         found = self._waiting.get(digest_of(ticket.encode()))
-        return found.caller if found is not None and self._is_good(found, page) else None
+        return found.caller if found is not None and self._is_good(found, source) else None
 
-    def use(self, ticket: str, page: Page, wanted: EventFilter) -> None:
+    def use(self, ticket: str, source: Source, wanted: EventFilter) -> None:
         """
         Use a ticket up.
 
         :raises TicketRefused: if it is not good for that page and those events.
         """
         found = self._waiting.pop(digest_of(ticket.encode()), None)
-        if found is None or not self._is_good(found, page):
+        if found is None or not self._is_good(found, source):
             raise TicketRefused("The ticket is wrong, used or too old.")
         if found.wanted != wanted:
             raise TicketRefused("The ticket is for other events.")
 
-    def _is_good(self, ticket: _Ticket, page: Page) -> bool:
+    def _is_good(self, ticket: _Ticket, source: Source) -> bool:
         return (
             self._clock.seconds() < ticket.over
-            and page.is_of(ticket.page)
+            and source.is_of(ticket.page)
             and self._keyring.stands(ticket.caller)
         )
 

@@ -10,7 +10,7 @@ from loki_twisted.web.answers import exchange_of
 
 
 @attrs.frozen(slots=True)
-class Page:
+class Source:
     """
     The page that a request comes from.
 
@@ -46,16 +46,16 @@ class Visit:
     """A request, as those operations see it that have to know who asks."""
 
     caller: Caller
-    page: Page
+    source: Source
 
 
 def visit_of(request: Request) -> Visit:
     """Describe a request that was let in."""
     origins = request.requestHeaders.getRawHeaders(b"Origin", ())
     hosts = request.requestHeaders.getRawHeaders(b"Host", ())
-    page = Page(
+    source = Source(
         origins[0] if origins else None,
         b"https" if request.isSecure() else b"http",
         hosts[0] if hosts else b"",
     )
-    return Visit(exchange_of(request).caller, page)
+    return Visit(exchange_of(request).caller, source)
