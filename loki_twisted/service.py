@@ -222,6 +222,7 @@ class Service(BaseService):
                 limits=_limits_of(settings),
                 max_per_provider=dict(settings.max_per_provider),
                 max_per_project=settings.max_per_project,
+                max_queued=settings.max_queued,
                 inputs=_input_policy_of(settings),
                 patience=Patience(stall=settings.stall_seconds or None),
             ),
