@@ -58,7 +58,6 @@ from loki_twisted.sessions.words import of_alarm, of_message
 MOST_OPEN: Final = 200
 """So many inputs of a session may be open; beyond that the oldest is denied, if it can be."""
 
-_TOO_MANY: Final = f"More than {MOST_OPEN} are open."
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
 
 
@@ -73,6 +72,7 @@ class Conduct:
     :param driver: The session's driver, with the memory that is in the state.
     :param mask: Takes the secrets out of what the driver says when it is given something here.
     :param budget: What the session may spend.
+    :param stays: Whether it is to stay when its agent has done its work.
     """
 
     def __init__(
@@ -84,6 +84,8 @@ class Conduct:
         driver: IDriver,
         mask: Callable[[Outputs], Outputs],
         budget: Budget = UNLIMITED,
+        *,
+        stays: bool = False,
     ) -> None:
         self._state = state
         self._talk = state.talk
@@ -93,6 +95,7 @@ class Conduct:
         self._driver = driver
         self._mask = mask
         self._budget = budget
+        self._stays = stays
         self._facts: list[Fact] = []
         self._inputs = state.inputs
         self._messages = state.messages
@@ -177,7 +180,7 @@ class Conduct:
             state, session=session, inputs=self._inputs, messages=self._messages, talk=self._talk
         )
         state, alarms = with_standing(state, self._budget)
-        state, told = with_condition(state)
+        state, told = with_condition(state, stays=self._stays)
         opened_now = [each for name, each in self._inputs.items() if name not in before.inputs]
         rows = Rows(
             inputs=[*self._settled, *opened_now],
@@ -245,7 +248,7 @@ class Conduct:
     def _make_room(self, oldest: Input) -> None:
         answer = answer_of_policy(oldest, OnUnanswered.DENY)
         if answer is not None:
-            self.answer(oldest, answer, POLICY, _TOO_MANY)
+            self.answer(oldest, answer, POLICY, f"More than {MOST_OPEN} are open.")
 
     def _withdraw(self, asked: Input, reason: str) -> None:
         settled, fact = withdrawn(asked, reason, iso_from_ms(self._now_ms))
