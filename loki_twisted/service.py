@@ -13,13 +13,13 @@ running, and the log is closed last, when everything that was to be said is in i
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.application.service import Service as BaseService
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.endpoints import (
@@ -35,6 +35,7 @@ from loki_twisted.rooms import Rooms
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
 from loki_twisted.watching import ProjectWatch
+from loki_twisted.web.access import AccessLog
 from loki_twisted.web.api import make_api
 from loki_twisted.web.entrance import Entrance
 from loki_twisted.web.site import Site
@@ -63,6 +64,8 @@ class Service(BaseService):
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
         or with ``StorageRefused`` if the data directory cannot be used.
     :ivar stopped: Fires when it has ended.
+    :ivar vitals: What it knows of itself.
+    :ivar reloads: Called by :meth:`reload`.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -80,6 +83,7 @@ class Service(BaseService):
         self.stopped: Deferred[None] = Deferred()
         self.phase = "starting"
         self.trouble: str | None = None
+        self.reloads: list[Callable[[], None]] = []
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
@@ -91,8 +95,10 @@ class Service(BaseService):
         self._sockets = Sockets(reactor, descriptions)
         self.rooms = Rooms(settings, reactor)
         self.projects = ProjectWatch(self.rooms)
+        self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
-        self.site = Site(self.resource, reactor=reactor)
+        access = AccessLog(LogLevel.info) if settings.access_log else None
+        self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
 
     def _api(self, descriptions: Sequence[str]) -> Entrance:
@@ -103,7 +109,7 @@ class Service(BaseService):
             hub=rooms.hub,
             lists=rooms.lists,
             outputs=rooms.outputs,
-            vitals=Vitals(self.reactor, rooms, self),
+            vitals=self.vitals,
             policy=gate_policy_of(self.settings, descriptions),
             reactor=self.reactor,
         )
@@ -168,6 +174,12 @@ class Service(BaseService):
         elif self.projects.is_complete:
             self.trouble = None
 
+    def reload(self) -> None:
+        """Take up what has changed in the files that the settings name. Nobody is disturbed."""
+        for each in self.reloads:
+            with _log.failuresHandled("What has changed could not be taken up"):
+                each()
+
     # Ending
 
     def stopService(self) -> Deferred[None]:
@@ -200,12 +212,15 @@ class Service(BaseService):
         for port in self._sockets.ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         rooms.heartbeats.stop()
-        # Their time runs beside that of the streams.
-        lists, outputs = rooms.lists.close(), rooms.outputs.close()
-        await self._step("ending the streams", rooms.hub.close())
-        await self._step("ending the lists of events", lists)
-        await self._step("ending the outputs of agents", outputs)
-        await self._step("ending the connections", self.site.drain())
+        # The time of all runs at once.
+        grace = self.settings.drain_seconds
+        for name, ended in (
+            ("ending the streams", rooms.hub.close(grace)),
+            ("ending the lists of events", rooms.lists.close(grace)),
+            ("ending the outputs of agents", rooms.outputs.close(grace)),
+            ("ending the connections", self.site.drain(grace)),
+        ):
+            await self._step(name, ended, grace)
         await self._step("leaving the state directories", rooms.watcher.stop())
         rooms.runs.stop()
         await self._step("leaving the agents", rooms.runner.detach())
@@ -215,9 +230,9 @@ class Service(BaseService):
         self.phase = "stopped"
         self.stopped.callback(None)
 
-    async def _step(self, name: str, done: Deferred[Any]) -> None:
+    async def _step(self, name: str, done: Deferred[Any], grace: float = 0.0) -> None:
         """Wait for a step of the end, but not for ever: the next ones matter too."""
         try:
-            await done.addTimeout(_STEP_SECONDS, self.reactor)
+            await done.addTimeout(grace + _STEP_SECONDS, self.reactor)
         except Exception:  # noqa: BLE001 (each step is taken, whatever became of the one before)
             _log.failure("Trouble while {name}", name=name)

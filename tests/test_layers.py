@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "agents": {"model", "kernel"},
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
+    "operation": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
     "sessions": {
         "model",
