@@ -56,6 +56,9 @@ class Settings:
         of its own.
     :ivar replay_speed: How many times as fast; 0 is without any wait.
     :ivar debug: Whether errors and logs tell everything.
+    :ivar access_log: Whether each request is logged.
+    :ivar log_format: How a program of ours writes its log: ``text`` or ``json``, an object a line.
+    :ivar drain_seconds: How long requests and streams under way have when the server ends.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
     :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of
         an agent may have; None or 0 for any number, as with the next two.
@@ -90,6 +93,9 @@ class Settings:
     replay: str | None = None
     replay_speed: float = 1.0
     debug: bool = False
+    access_log: bool = False
+    log_format: str = "text"
+    drain_seconds: float = 5.0
     grace_seconds: float = 5.0
     limit_memory_mb: int | None = None
     limit_processes: int | None = None

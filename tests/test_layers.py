@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "agents": {"model", "kernel"},
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
+    "operation": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
     "sessions": {
         "model",
@@ -32,7 +33,20 @@ MAY_IMPORT = {
 }
 """By room, which others it may import, or which module of another."""
 
-TOP = {"", "__main__", "service", "settings", "endpoints", "tap", "command"}
+TOP = {
+    "",
+    "__main__",
+    "command",
+    "endpoints",
+    "listening",
+    "policies",
+    "rooms",
+    "service",
+    "settings",
+    "tap",
+    "vitals",
+    "watching",
+}
 """Where everything may be imported."""
 
 

@@ -140,7 +140,7 @@ class EntranceTests(SynchronousTestCase):
                 """Change it."""
                 request.setHost(b"localhost", 57374)
                 request.client = request.host = NEIGHBOUR
-                request.postpath = []
+                request.postpath = [b"api", b"status"]
                 seen.append(request)
                 return server.api
 
@@ -202,14 +202,24 @@ class ForeignTests(SynchronousTestCase):
             ("/api/sessions/session_9_aaaaaaaa", 404),
             ("/openapi.json", 200),
             ("/nope", 404),
-            ("/", 404),
-            ("", 404),
             ("/loki/health/live", 404),
         ):
             response, connection = self.ask("GET", f"/loki{path}")
             assert response.status == status, path
             check_common_headers(response)
             connection.close()
+
+    def test_the_page_is_there_too(self) -> None:
+        """At the end of a slash, to which whoever leaves it out is led: its files lie beside it."""
+        response, _ = self.ask("GET", "/loki/")
+        assert (response.status, response.header("content-type")) == (
+            200,
+            "text/html; charset=utf-8",
+        )
+        response, _ = self.ask("GET", "/loki/page/main.js")
+        assert response.status == 200
+        response, _ = self.ask("GET", "/loki")
+        assert (response.status, response.header("location")) == (308, "loki/")
 
     def test_orders_are_given_there_too(self) -> None:
         """With a body, as in our own site."""

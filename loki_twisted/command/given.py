@@ -12,7 +12,8 @@ import os.path
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from loki_twisted.command.options import OPTIONS, Option
+from loki_twisted.command.option import Option
+from loki_twisted.command.options import OPTIONS
 from loki_twisted.command.readers import read_token
 from loki_twisted.endpoints import refuse_open_listeners
 from loki_twisted.settings import InvalidSettings, Settings, find_loki_dir, holds_state_of_ours

@@ -9,17 +9,18 @@ them. Importing this module is cheap, so that ``--help`` is fast.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
+from loki_twisted.command.option import Option
 from loki_twisted.command.readers import (
     read_allowed_host,
     read_count,
     read_endpoint,
     read_grace,
     read_host,
+    read_log_format,
     read_mb,
     read_memory_mb,
     read_origin,
@@ -36,37 +37,6 @@ from loki_twisted.command.readers import (
     read_unanswered,
 )
 from loki_twisted.settings import Settings
-
-
-@attrs.frozen(slots=True, kw_only=True)
-class Option:
-    """
-    One option.
-
-    :ivar name: Its long name, without the dashes.
-    :ivar field: The field of ``Settings`` that it sets.
-    :ivar read: Turns text into the field's value, or raises ValueError with the rest of a
-        sentence that begins with what was given.
-    :ivar metavar: What its value is called in help; None for a flag, which means ``flag_means``.
-    :ivar repeatable: Whether it may be given several times; the field is then a tuple.
-    :ivar variables: Environment variables that stand for it, the strongest first.
-    """
-
-    name: str
-    field: str
-    help: str
-    read: Callable[[str], Any]
-    metavar: str | None = None
-    short: str | None = None
-    repeatable: bool = False
-    variables: tuple[str, ...] = ()
-    flag_means: bool = True
-
-    @property
-    def described(self) -> str:
-        """Its help, with the variables that stand for it."""
-        return f"{self.help} [{', '.join(self.variables)}]" if self.variables else self.help
-
 
 # The table
 
@@ -199,6 +169,14 @@ OPTIONS: Final = (
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
     ),
     Option(
+        name="drain",
+        field="drain_seconds",
+        metavar="SECONDS",
+        read=read_grace,
+        help="How long requests and streams under way have to end when the server does; "
+        f"{_DEFAULTS.drain_seconds.default:g} by default.",
+    ),
+    Option(
         name="limit-memory-mb",
         field="limit_memory_mb",
         metavar="MB",
@@ -280,6 +258,20 @@ OPTIONS: Final = (
         metavar="N",
         read=read_speed,
         help="How many times as fast it is played; 1 by default, 0 without any wait.",
+    ),
+    Option(
+        name="log-format",
+        field="log_format",
+        metavar="text|json",
+        read=read_log_format,
+        help=f"How the log is written; {_DEFAULTS.log_format.default} by default, json is an "
+        "object on each line.",
+    ),
+    Option(
+        name="access-log",
+        field="access_log",
+        read=read_switch,
+        help="Log each request, without what its query says.",
     ),
     Option(
         name="debug",

@@ -22,6 +22,7 @@ _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
 _MOST_GRACE: Final = 3600
 _MOST_WAIT: Final = 2_592_000
+_LOG_FORMATS: Final = ("text", "json")
 _UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
@@ -110,6 +111,13 @@ def read_grace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_log_format(text: str) -> str:
+    """Read how a log is written."""
+    if text not in _LOG_FORMATS:
+        raise ValueError(f"is none of {', '.join(_LOG_FORMATS)}")
+    return text
 
 
 def read_unanswered(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -14,9 +14,11 @@ from twisted.logger import Logger, LogLevel
 
 from loki_twisted import __version__
 from loki_twisted.command.logs import begin_logging
+from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
 from loki_twisted.model.errors import LokiError
+from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import Settings
 
 CANNOT_START_EXIT: Final = 1
@@ -48,7 +50,10 @@ def serve(settings: Settings) -> int:
 
     :returns: The exit code: 0 after a signal, 1 if the server could not be started.
     """
-    begin_logging(sys.stderr, LogLevel.debug if settings.debug else LogLevel.info)
+    least = LogLevel.debug if settings.debug else LogLevel.info
+    begin_logging(sys.stderr, least, settings.log_format)
+
+    operator = Operator(ServiceManager.take(os.environ))
 
     async def main(reactor: Any) -> int:
         # Late, because it installs the reactor.
@@ -56,9 +61,10 @@ def serve(settings: Settings) -> int:
 
         service = Service(settings, reactor)
         service.ready.addCallback(_settled)
-        return await serve_until_cancelled(service, settings)
+        operator.take(service)
+        return await serve_until_cancelled(service, settings, operator.stopping)
 
-    return run(main)
+    return run(main, grace_seconds=settings.drain_seconds, hung_up=operator.reload)
 
 
 def _settled(addresses: list[str]) -> list[str]:
@@ -66,10 +72,13 @@ def _settled(addresses: list[str]) -> list[str]:
     return addresses
 
 
-async def serve_until_cancelled(service: Server, settings: Settings) -> int:
+async def serve_until_cancelled(
+    service: Server, settings: Settings, stopping: Callable[[], None] = lambda: None
+) -> int:
     """
     Start a server, say where it listens, and stop it again when this is cancelled.
 
+    :param stopping: Called before it is stopped.
     :returns: 1 if it could not be started, after a line on stderr that says why; otherwise
         only cancellation ends this.
     """
@@ -80,6 +89,7 @@ async def serve_until_cancelled(service: Server, settings: Settings) -> int:
     except NOT_STARTED as error:
         print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)
     finally:
+        stopping()
         await maybeDeferred(service.stopService)
     return CANNOT_START_EXIT
 

@@ -17,6 +17,7 @@ from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.operations import operations_of
+from loki_twisted.web.page import Page
 from loki_twisted.web.repetitions import Repetitions
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
@@ -67,7 +68,7 @@ def make_api(
     ]
     router = Router(executions, klein_app(executions, debug=policy.debug))
     gate = Gate(policy, FailedAttempts(reactor))
-    return Entrance(gate, router, Neighbours(peer_check), reactor, vitals.not_serving)
+    return Entrance(gate, Page(router), Neighbours(peer_check), reactor, vitals.not_serving)
 
 
 def _routes(

@@ -18,9 +18,15 @@ from loki_twisted.stream import sse
 from loki_twisted.web.answers import Answer, Clock, open_exchange, send
 from loki_twisted.web.arrivals import arrival_of
 from loki_twisted.web.gate import Gate, Verdict
+from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem, problem_of
 
-_ALWAYS_OPEN: Final = frozenset((b"/health", b"/health/live", b"/health/ready", b"/openapi.json"))
+_ALWAYS_OPEN: Final = PAGE_PATHS | {
+    b"/health",
+    b"/health/live",
+    b"/health/ready",
+    b"/openapi.json",
+}
 """What is answered also before a server serves, and while it ends."""
 
 _STREAM: Final = b"/api/events"

@@ -38,15 +38,17 @@ from loki_twisted.web.authorities import (
     host_name,
     is_loopback_origin,
 )
+from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem
 from loki_twisted.web.targets import ALLOWED, fault_of_line
 
 OPEN_PATHS: Final = frozenset((b"/health/live", b"/health/ready"))
-"""What needs no token: whole paths, as they are routed by."""
+"""What of the API needs no token: whole paths, as they are routed by."""
 
 TOKEN_PARAMETERS: Final = frozenset(("token", "access_token", "api_key", "apikey"))
 """Names in a query under which people put tokens, where logs and histories keep them."""
 
+_NEED_NO_TOKEN: Final = OPEN_PATHS | PAGE_PATHS
 _OWN_SITES: Final = frozenset((b"same-origin", b"none"))
 _BEARER: Final = re.compile(rb"bearer +([!-~]+)", re.IGNORECASE)
 _CHALLENGE: Final[Headers] = ((b"WWW-Authenticate", b"Bearer"),)
@@ -175,7 +177,7 @@ class Gate:
 
     def _fault_of_token(self, arrival: Arrival, is_our_user: Callable[[], bool]) -> Answer | None:
         policy = self.policy
-        if not policy.auth_required or arrival.path in OPEN_PATHS:
+        if not policy.auth_required or arrival.path in _NEED_NO_TOKEN:
             return None
         if not names_in_query(arrival.target).isdisjoint(TOKEN_PARAMETERS):
             return _unauthorized("A token in a URL ends up in logs; send it as a header.")
