@@ -47,7 +47,7 @@ from loki_twisted.model.wire import ProviderDetail, StartOptions, StartSession, 
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.launching import Launcher
-from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.policy import LaunchPolicy
@@ -188,7 +188,12 @@ class Service(BaseService):
         redactor = Redactor(os.environ)
         control = RunControl()
         self.runs = RunObserver(
-            reactor, self.book, liveness_of, redactor, RunHearing(control.live_run)
+            reactor,
+            self.book,
+            liveness_of,
+            redactor,
+            RunHearing(control.live_run),
+            session_given_to,
         )
         observer = StateObserver(self.book, self.runs, redactor)
         self.watcher = StateWatcher(
