@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 WIDE = (1280, 800)
 PHONE = (390, 844)
+CONTROL, DELETE, ENTER, TABULATOR = "\ue009", "\ue017", "\ue007", "\ue004"
+"""Keys, as WebDriver names them."""
 ROOT_OF = "return document.querySelector(arguments[0])"
 
 # Scripts and the policy of the page say on the console what they do not like.
@@ -153,8 +155,8 @@ class Browser:
     def fill(self, selector: str, text: str) -> None:
         """Type into a field, instead of what is in it."""
         field = self.until(lambda: self.run(ROOT_OF, selector))
-        field.clear()
-        field.send_keys(text)
+        field.send_keys(CONTROL + "a")
+        field.send_keys(text or DELETE)
 
     def press(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""

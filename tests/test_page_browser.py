@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browsers import PHONE, Browser, recording
+from tests.browsers import ENTER, PHONE, TABULATOR, Browser, recording
 from tests.system import Server
 
 PATIENT = {"LOKI_DEMO_SPEED": "20", "LOKI_DEMO_TIMEOUT": "60"}
@@ -154,10 +154,10 @@ def test_answers_are_given_by_keyboard(browser: Browser, server: Server) -> None
     browser.open(server.base + "/")
     browser.sees(QUESTION, ".question")
     for _ in range(40):
-        browser.press("\ue004")  # the tabulator
+        browser.press(TABULATOR)
         if browser.run("return document.activeElement.innerText.trim()") == "midnight":
             break
-    browser.press("\ue007")  # enter
+    browser.press(ENTER)
     browser.sees_no(QUESTION, ".question")
     browser.sees("Completed", ".rows")
 
@@ -181,7 +181,6 @@ def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server
     browser.sees("nowhere.md", "form")
     assert server.get("/api/sessions")["total"] == 0
     browser.fill("#field-prdPath", "")
-    browser.run("document.querySelector('#field-prdPath').dispatchEvent(new Event('input'))")
     browser.click("button", "Start")
     browser.sees(QUESTION)
 
