@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from loki_twisted.command.options import OPTIONS, Option
+from loki_twisted.command.option import Option
+from loki_twisted.command.options import OPTIONS
 
 USAGE_EXIT = 2
 """The exit code for a command line or settings that are wrong."""

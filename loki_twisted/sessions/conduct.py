@@ -56,7 +56,7 @@ from loki_twisted.sessions.state import SessionState, after_facts
 from loki_twisted.sessions.words import of_alarm, of_message
 
 MOST_OPEN: Final = 200
-"""So many inputs of a session may be open; beyond that the oldest is denied, if it can be."""
+"""So many inputs of a session may be open; beyond that the oldest is denied, or withdrawn."""
 
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
 _WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
@@ -121,13 +121,17 @@ class Conduct:
         if any(getattr(self._talk, name) != value for name, value in changes.items()):
             self._talk = msgspec.structs.replace(self._talk, **changes)
 
-    def answer(self, asked: Input, answer: Answer, by: str, reason: str | None = None) -> Input:
-        """Give the agent the answer to an input that is open."""
-        settled, fact = answered(asked, answer, by, iso_from_ms(self._now_ms), reason)
-        key = self._settle(settled)
-        self._facts.append(fact)
-        self.take(self._mask(self._driver.answer(key, answer)))
-        return settled
+    def answer(self, asked: Input, answer: Answer, by: str, reason: str | None = None) -> None:
+        """
+        Give the agent the answer to an input that is open.
+
+        Where its driver takes the question back, because it fails on the answer, it is withdrawn.
+        """
+        key = self._talk.keys.get(asked.id, "")
+        outputs = self._mask(self._driver.answer(key, answer))
+        if not any(isinstance(each, Withdrawn) and each.key == key for each in outputs):
+            self._settle(*answered(asked, answer, by, iso_from_ms(self._now_ms), reason))
+        self.take(outputs)
 
     def expire(self) -> None:
         """Decide all inputs whose limit has passed."""
@@ -244,21 +248,20 @@ class Conduct:
 
     def _make_room(self, oldest: Input) -> None:
         answer = answer_of_policy(oldest, OnUnanswered.DENY)
-        if answer is not None:
+        if answer is None:
+            self._withdraw(oldest, _TOO_MANY)
+        else:
             self.answer(oldest, answer, POLICY, _TOO_MANY)
 
     def _withdraw(self, asked: Input, reason: str) -> None:
-        settled, fact = withdrawn(asked, reason, iso_from_ms(self._now_ms))
-        self._settle(settled)
-        self._facts.append(fact)
+        self._settle(*withdrawn(asked, reason, iso_from_ms(self._now_ms)))
 
-    def _settle(self, settled: Input) -> str:
-        keys = dict(self._talk.keys)
-        key = keys.pop(settled.id, "")
+    def _settle(self, settled: Input, fact: Fact) -> None:
+        keys = {name: key for name, key in self._talk.keys.items() if name != settled.id}
         self.remember(keys=keys)
         self._inputs = {name: each for name, each in self._inputs.items() if name != settled.id}
         self._settled.append(settled)
-        return key
+        self._facts.append(fact)
 
     def _settle_named(self, message_id: str, status: MessageStatus, reason: str | None) -> None:
         for message in self._messages:
