@@ -33,7 +33,8 @@ Start, steer and watch coding agents.
 Requests from this machine, by the user who runs the server, need no token; all others do, one with
 the scope that stands beside it: `read`, `write` or `admin`. Every response carries `X-Request-ID`
 (the client's own, if it sent a sane one) and `X-Response-Time`. Every error is answered with the
-same object: a sentence, a code and perhaps details. No text that is sent may hold a NUL character."""
+same object: a sentence, a code and perhaps details. No text that is sent may hold a NUL
+character."""
 
 _ALWAYS: Final = (
     "BAD_REQUEST",
