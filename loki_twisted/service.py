@@ -65,7 +65,8 @@ class Service(BaseService):
     :ivar resource: The API, an ``IResource``; it may be mounted under any path.
     :ivar ready: Fires once it serves, with the addresses that it listens on
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
-        or with ``StorageRefused`` if the data directory cannot be used.
+        with ``StorageRefused`` if the data directory cannot be used, or with
+        ``TokenFileRefused`` if the file of tokens cannot.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
@@ -99,6 +100,7 @@ class Service(BaseService):
         )
         self._sockets = Sockets(reactor, descriptions)
         self.rooms = Rooms(settings, reactor)
+        self.reloads.append(self.rooms.tokens.reload)
         self.projects = ProjectWatch(self.rooms)
         self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
@@ -116,7 +118,9 @@ class Service(BaseService):
             lists=rooms.lists,
             outputs=rooms.outputs,
             vitals=self.vitals,
-            policy=gate_policy_of(self.settings, descriptions),
+            policy=gate_policy_of(self.settings, descriptions, rooms.keyring),
+            leases=rooms.leases,
+            audit=rooms.audit,
             reactor=self.reactor,
         )
 
@@ -141,6 +145,7 @@ class Service(BaseService):
 
     async def _open(self) -> None:
         rooms = self.rooms
+        rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
         await rooms.log.start()
@@ -148,6 +153,7 @@ class Service(BaseService):
         rooms.runs.load(await rooms.log.cursors(""))
         await rooms.launcher.adopt_all()
         rooms.heartbeats.start()
+        rooms.tokens.start()
         # What the state directory says at first may be much, and is told while we serve.
         watched = [*rooms.launcher.policy.watched, *rooms.launcher.supervisor.observed_at_work()]
         self.projects.begin(dict.fromkeys(watched))
@@ -213,6 +219,7 @@ class Service(BaseService):
     async def _close(self) -> None:
         rooms = self.rooms
         rooms.launcher.close()
+        rooms.tokens.stop()
         if self._check.running:
             self._check.stop()
         for port in self._sockets.ports:
@@ -232,6 +239,7 @@ class Service(BaseService):
         await self._step("leaving the agents", rooms.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", rooms.log.stop())
+            rooms.audit.close()
             self._directory.release()
         self.phase = "stopped"
         self.stopped.callback(None)

@@ -23,7 +23,9 @@ from loki_twisted.web.limits import DEFAULT_LIMITS
 from loki_twisted.web.operations import Bound, Operation, Reply
 from loki_twisted.web.parameters import read_parameters
 from loki_twisted.web.problems import PayloadTooLarge, is_our_fault, problem_of
+from loki_twisted.web.scopes import check_scope
 from loki_twisted.web.validation import NoFields, read_body
+from loki_twisted.web.visits import visit_of
 
 MOST_BYTES: Final = DEFAULT_LIMITS.body_bytes
 
@@ -52,6 +54,8 @@ class Execution:
         """
         try:
             exchange_of(request).route = self.bound.operation.path
+            if self.bound.operation.needs_token:
+                check_scope(exchange_of(request).caller, self.bound.operation.name)
             result = self.bound.handler(**variables, **self._arguments(request))
             if inspect.iscoroutine(result):
                 result = Deferred.fromCoroutine(result)
@@ -75,6 +79,8 @@ class Execution:
         )
         if operation.body is not NoFields:
             arguments["body"] = body
+        if operation.asks_who:
+            arguments["visit"] = visit_of(request)
         return arguments
 
     def _later(self, result: Deferred[object], request: Request) -> Deferred[object]:
@@ -90,6 +96,7 @@ class Execution:
             exchange_of(request).stamp(request)
             request.render(result)
             return Deferred()
+        exchange_of(request).value = result
         if isinstance(result, Answer):
             send(request, result)
         elif isinstance(result, Reply):
@@ -121,7 +128,7 @@ def _declared_headers(request: Request, operation: Operation) -> dict[str, list[
     for each in operation.parameters:
         if each.place == "header":
             given = request.requestHeaders.getRawHeaders(each.name.encode("ascii"), ())
-            headers[each.name] = [value.decode("latin-1") for value in given if value]
+            headers[each.name] = [value.decode("latin-1") for value in given]
     return headers
 
 
