@@ -77,6 +77,7 @@ def test_a_line_says_all_of_a_token(token: Token) -> None:
     assert token_in(line_of(token), 7) == token
 
 
+@pytest.mark.threat("T12")
 @given(st.text())
 def test_no_line_is_repeated_by_its_refusal(line: str) -> None:
     """Any line is a token, or nothing, or refused with words of ours: it may be a secret."""
@@ -178,6 +179,7 @@ def test_two_of_a_name_or_a_token_are_refused(lines: tuple[str, ...], tmp_path: 
         read_tokens(written(tmp_path / "tokens", *lines))
 
 
+@pytest.mark.threat("T34")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610, 0o644])
 def test_a_file_that_others_can_open_is_refused(mode: int, tmp_path: Path) -> None:
     """Who can read it has the plain tokens, and who can write it opens all."""
@@ -263,6 +265,7 @@ def test_changes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 # The keyring
 
 
+@pytest.mark.threat("T11")
 def test_a_keyring_finds_who_shows_a_token() -> None:
     """By the whole token alone: none that is longer, shorter or near it."""
     keyring = Keyring([plain_token("one", "a-right-token"), plain_token("two", "another")])
