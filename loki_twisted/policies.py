@@ -31,6 +31,7 @@ def launch_policy_of(settings: Settings) -> LaunchPolicy:
         limits=limits_of(settings),
         max_per_provider=dict(settings.max_per_provider),
         max_per_project=settings.max_per_project,
+        max_queued=settings.max_queued,
         inputs=_input_policy_of(settings),
         patience=Patience(stall=settings.stall_seconds or None),
     )

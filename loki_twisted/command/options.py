@@ -29,6 +29,7 @@ from loki_twisted.command.readers import (
     read_port,
     read_processes,
     read_provider_count,
+    read_queued,
     read_retained_days,
     read_retained_events,
     read_speed,
@@ -36,8 +37,6 @@ from loki_twisted.command.readers import (
     read_unanswered,
 )
 from loki_twisted.settings import Settings
-
-# The table
 
 _DEFAULTS: Final = attrs.fields(Settings)
 
@@ -153,6 +152,13 @@ OPTIONS: Final = (
         f"{_DEFAULTS.max_per_project.default} by default.",
     ),
     Option(
+        name="max-queued",
+        field="max_queued",
+        metavar="N",
+        read=read_queued,
+        help=f"How many may wait for a turn; {_DEFAULTS.max_queued.default} by default.",
+    ),
+    Option(
         name="allow-commands",
         field="allow_commands",
         read=read_switch,
@@ -212,7 +218,8 @@ OPTIONS: Final = (
         field="input_seconds",
         metavar="SECONDS",
         read=read_patience,
-        help="How long questions of agents wait for an answer; 0 for ever, as by default.",
+        help="How long such a question waits before it is denied or allowed; "
+        f"{_DEFAULTS.input_seconds.default:g} by default, 0 for ever.",
     ),
     Option(
         name="stall-after",

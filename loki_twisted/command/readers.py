@@ -21,6 +21,7 @@ _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
+_MOST_QUEUED: Final = 100_000
 _MOST_GRACE: Final = 3600
 _MOST_WAIT: Final = 2_592_000
 _LOG_FORMATS: Final = ("text", "json")
@@ -96,6 +97,13 @@ def read_count(text: str) -> int:
     """Read how many sessions may run at once."""
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= _MOST_SESSIONS:
         raise ValueError(f"is no number from 1 to {_MOST_SESSIONS}")
+    return int(text)
+
+
+def read_queued(text: str) -> int:
+    """Read how many sessions may wait for their turn."""
+    if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII) or int(text) > _MOST_QUEUED:
+        raise ValueError(f"is no number from 0 to {_MOST_QUEUED}")
     return int(text)
 
 
