@@ -30,7 +30,6 @@ from loki_twisted.agents.providers.claude_reading import (
     text_of,
 )
 from loki_twisted.agents.providers.cleaning import clean, cut
-from loki_twisted.agents.providers.objects import maybe_tidy
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import (
     MAIN,
@@ -41,6 +40,7 @@ from loki_twisted.agents.providers.telling import (
     returned,
     spawned,
 )
+from loki_twisted.agents.providers.tidying import maybe_tidy
 
 _SPAWNING: Final = frozenset({"Agent", "Task"})
 """Tools that spawn a sub-agent; the second is the older name."""
