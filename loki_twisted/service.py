@@ -65,7 +65,7 @@ class Service(BaseService):
         or with ``StorageRefused`` if the data directory cannot be used.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
-    :ivar reloads: Called by :meth:`reload`.
+    :ivar reloads: Called by ``reload``.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """

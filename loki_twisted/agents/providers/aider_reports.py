@@ -29,14 +29,14 @@ from loki_twisted.agents.providers.aider_state import (
 )
 from loki_twisted.agents.providers.bridges import order
 from loki_twisted.agents.providers.cleaning import cut
-from loki_twisted.agents.providers.programs import AIDER
-from loki_twisted.agents.providers.typed_fields import (
+from loki_twisted.agents.providers.members import (
     Fields,
     fields_of,
     maybe_amount,
     maybe_count,
     maybe_text,
 )
+from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.model.spending import CostOrigin, Spending
 
 NO_KEY: Final = "aider has no key for a model, and nobody can log in for it."
