@@ -128,7 +128,7 @@ def test_cline(model: str, home: Path, tmp_path: Path, asks: bool) -> None:
 @pytest.mark.skipif(CLINE is None, reason="cline is not installed")
 def test_cline_without_an_account(home: Path, tmp_path: Path) -> None:
     """Our command line is taken, and that nobody answers it is why the session has failed."""
-    nowhere = {name: "http://127.0.0.1:1" for name in ("HTTPS_PROXY", "HTTP_PROXY")}
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:1")
     with Server(home, **variables(tmp_path, **nowhere)) as server:
         session_id = server.start(provider="cline", prompt=PROMPT)
         assert server.until_end(session_id)[-1].type == "session:failed"

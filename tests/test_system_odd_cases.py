@@ -20,7 +20,7 @@ from tests.claude_support import STANDIN as CLAUDE
 from tests.opencode_support import STANDIN as OPENCODE
 from tests.system import Server
 from tests.test_system_sessions import install
-from tests.told import types
+from tests.told import outputs, types
 
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "claude": (sys.executable, str(CLAUDE)),
@@ -79,6 +79,12 @@ NOISY = {
     "gemini": "noise",
 }
 """Prompts after which it prints broken, unknown and forged lines, and does its work."""
+
+PRINTS_MUCH = {"opencode": "large", "aider": "play long answer"}
+"""Prompts after which something of 30 MB comes in one piece; of the others in their own tests."""
+
+MOST_TOLD = 100_000
+"""Characters of an event, whatever it is made of."""
 
 ASKS = {
     "claude": ("permission", "allow", "deny"),
@@ -153,6 +159,17 @@ def test_noise(place: Path, tmp_path: Path) -> None:
     assert {name: end for name, (end, _) in ends.items()} == dict.fromkeys(
         NOISY, "session:completed"
     )
+
+
+def test_a_piece_of_30_mb(place: Path, tmp_path: Path) -> None:
+    """What is told of it is bounded, and what comes behind it is told too."""
+    with serve(place, tmp_path) as server:
+        ids = [start(server, tmp_path, name, prompt) for name, prompt in PRINTS_MUCH.items()]
+        for session_id in ids:
+            events = server.until_end(session_id)
+            assert events[-1].type == "session:completed"
+            assert outputs(events)
+            assert max(len(str(each.data)) for each in events) < MOST_TOLD
 
 
 def test_what_is_taken_back(place: Path, tmp_path: Path) -> None:
