@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,12 +74,19 @@ class Server:
     :ivar said: The lines of its standard error so far.
     """
 
-    def __init__(self, home: Path, *options: str, **variables: str) -> None:
+    def __init__(
+        self, home: Path, *options: str, within: Sequence[str] = (), **variables: str
+    ) -> None:
+        """
+        Start it, and wait until it listens.
+
+        :param within: A command that becomes the one that is given to it.
+        """
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
         HOMES.add(home)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
+            [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
             env=environment,
             stdout=subprocess.DEVNULL,

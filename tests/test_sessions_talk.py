@@ -365,6 +365,15 @@ class MessageTests(TalkCase):
         self.says("done")
         assert self.heard() == "do it\nsay one\nsay two\nsay three\n"
 
+    def test_too_many(self) -> None:
+        """More than 200 never wait for an agent that is busy."""
+        for _ in range(200):
+            self.give("more")
+        self.refused(self.world.sessions.give_input(self.id, "more", None), Conflict)
+        self.says("done")
+        assert self.session().queued_messages == 199
+        assert self.give("more").message.status is MessageStatus.QUEUED
+
     def test_an_agent_that_wants_no_more(self) -> None:
         """One that ends behind its turn has first what waits, and takes nothing then."""
         self.give("more")

@@ -19,9 +19,8 @@ from twisted.web.server import Site as ForeignSite
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.web.attempts import FailedAttempts
-from loki_twisted.web.entrance import Entrance, Neighbours
-from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.entrance import Neighbours
+from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.site import Site
 from tests.fakes_web import (
     LOOPBACK,
@@ -35,6 +34,7 @@ from tests.fakes_web import (
     FakeSessions,
     Response,
     Server,
+    entrance_of,
     request_bytes,
     session,
 )
@@ -118,9 +118,7 @@ class EntranceTests(SynchronousTestCase):
         clock = Clock()
         for debug in (False, True):
             policy = GatePolicy(auth_required=False, debug=debug)
-            gate = Gate(policy, FailedAttempts(clock))
-            neighbours = Neighbours(lambda _here, _peer: True)
-            site = Site(Entrance(gate, Failing(), neighbours, clock), reactor=clock)
+            site = Site(entrance_of(Failing(), policy, clock), reactor=clock)
             connection = Connection(site, LOOPBACK, NEIGHBOUR)
             connection.send(request_bytes("GET", "/x"))
             response = connection.response()

@@ -77,7 +77,8 @@ class Input(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     :ivar default: The value that stands for "as you like", where the agent named one.
     :ivar created_at: ISO 8601 UTC with milliseconds; so are ``expires_at`` and ``answered_at``.
     :ivar expires_at: When the policy answers in people's place; None for never.
-    :ivar answered_by: Who answered: ``local`` for people, or ``policy``.
+    :ivar answered_by: Who answered: the name of a token, ``local`` for who needs none, or
+        ``policy``.
     :ivar reason: Why it was withdrawn, or what the policy went by, in words.
     """
 
