@@ -45,11 +45,14 @@ class Settings:
     :ivar cors_origins: Exact origins (``https://example.com``) that may beside loopback ones.
     :ivar allowed_hosts: Names in a ``Host`` header that stand for this server beside its own.
     :ivar auth: Whether requests need a token where one is set.
-    :ivar tokens: Any one of them opens the API.
+    :ivar tokens: Any one of them opens the API, all of it.
+    :ivar token_file: Absolute path of a file of tokens, each for what stands there; the server
+        takes up what changes in it.
     :ivar max_sessions: How many sessions may run at once.
     :ivar max_per_provider: Providers by name, each with how many of them may be of it; those of
         others have no limit of their own.
     :ivar max_per_project: How many of them in one project directory.
+    :ivar max_queued: How many more may wait for their turn.
     :ivar allow_commands: Whether requests may name any program to be run.
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar replay: Absolute path of a recording that is played when the server begins, in a session
@@ -66,7 +69,8 @@ class Settings:
     :ivar limit_file_mb: How many megabytes each file may have that an agent writes.
     :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,
         ``allow`` or ``wait``.
-    :ivar input_seconds: How long such a question waits; None or 0 for ever.
+    :ivar input_seconds: How long such a question waits before it is denied or allowed; None or 0
+        for ever, as always with ``wait``.
     :ivar stall_seconds: After how long a silence of an agent is told; None or 0 for never.
     :ivar retain_events: How many events the log keeps; None or 0 for all. A session that runs
         keeps its last 1,000 beyond this and the next two.
@@ -85,9 +89,11 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     auth: bool = True
     tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
+    token_file: str | None = None
     max_sessions: int = 8
     max_per_provider: tuple[tuple[str, int], ...] = ()
     max_per_project: int = 1
+    max_queued: int = 1000
     allow_commands: bool = False
     project_roots: tuple[str, ...] = attrs.field()
     replay: str | None = None
@@ -101,7 +107,7 @@ class Settings:
     limit_processes: int | None = None
     limit_file_mb: int | None = None
     on_unanswered: str = "wait"
-    input_seconds: float | None = None
+    input_seconds: float | None = 3600.0
     stall_seconds: float | None = 600.0
     retain_events: int | None = 1_000_000
     retain_days: float | None = None

@@ -61,6 +61,7 @@ def check_common_headers(response: Response) -> None:
 # Lines and headers
 
 
+@pytest.mark.threat("T24", "T36")
 @pytest.mark.parametrize(
     "data",
     [
@@ -95,6 +96,7 @@ def test_what_is_no_http_is_not_understood(data: bytes) -> None:
     assert (response.status, response.code) == (400, "BAD_REQUEST")
 
 
+@pytest.mark.threat("T22")
 @pytest.mark.parametrize(
     ("data", "status", "code"),
     [
@@ -123,6 +125,7 @@ def test_what_is_long_enough_is_served() -> None:
         assert connection.response().status == 200
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize("method", [b"get", b"GEt", b"FOO"])
 def test_an_unknown_method(method: bytes) -> None:
     """It is not implemented, and routes nowhere."""
@@ -130,6 +133,7 @@ def test_an_unknown_method(method: bytes) -> None:
     assert (response.status, response.code) == (501, "NOT_IMPLEMENTED")
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize("line", [b"TRACE / HTTP/1.1", b"CONNECT localhost:80 HTTP/1.1"])
 def test_a_dangerous_method(line: bytes) -> None:
     """It is refused with the methods that there are."""
@@ -138,6 +142,7 @@ def test_a_dangerous_method(line: bytes) -> None:
     assert response.header("allow") == "GET, HEAD, POST, DELETE, OPTIONS"
 
 
+@pytest.mark.threat("T8", "T24")
 @pytest.mark.parametrize(
     ("lines", "status", "code"),
     [
@@ -174,6 +179,7 @@ def test_both_naming_somebody_else_is_misdirected() -> None:
 # Framing
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize(
     "framing",
     [
@@ -214,6 +220,7 @@ def test_chunks_need_http_1_1() -> None:
     assert closes_after(data).status == 400
 
 
+@pytest.mark.threat("T24")
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\n", b"+2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}x", b"-1\r\n", b"2;" + b"x" * 2000]
 )
@@ -245,6 +252,7 @@ def test_a_body_in_pieces_is_put_together(size: int) -> None:
 # Bodies
 
 
+@pytest.mark.threat("T22")
 @pytest.mark.parametrize("length", [1_048_577, 5_000_000, 10**18])
 def test_a_declared_body_that_is_too_long(length: int) -> None:
     """It is refused before a byte of it is read, and before anything else is looked at."""
@@ -254,6 +262,7 @@ def test_a_declared_body_that_is_too_long(length: int) -> None:
     assert connection.response().code == "PAYLOAD_TOO_LARGE"
 
 
+@pytest.mark.threat("T22")
 def test_a_body_that_grows_too_long() -> None:
     """One in chunks is counted while it comes, and dropped when it is too long."""
     server = Server()
@@ -278,6 +287,7 @@ def test_a_body_of_the_greatest_length() -> None:
     assert not connection.is_closed
 
 
+@pytest.mark.threat("T22", "order")
 def test_the_gate_stands_before_the_body() -> None:
     """Whoever may not come in is told so before the body is read, and read no further."""
     cases: list[tuple[dict[str, str], int]] = [
@@ -333,6 +343,7 @@ def test_requests_follow_one_another() -> None:
     assert not connection.is_closed
 
 
+@pytest.mark.threat("T25")
 def test_answers_come_in_order() -> None:
     """A request that takes its time keeps those behind it waiting, and none is lost."""
     from twisted.internet.defer import Deferred
@@ -358,6 +369,7 @@ def test_a_client_that_wants_to_close_is_closed() -> None:
         assert connection.is_closed
 
 
+@pytest.mark.threat("T6")
 def test_an_upgrade_is_ignored() -> None:
     """There is no WebSocket here: the request is answered like any other."""
     connection = Server().connect()
@@ -403,6 +415,7 @@ def wait(server: Server, seconds: float) -> None:
         server.clock.advance(0.5)
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize("data", [b"G", b"GET /health/live HTTP/1.1\nHost: x\n\n", LIVE[:-2]])
 def test_a_head_has_ten_seconds(data: bytes) -> None:
     """A request that does not come, or comes by the byte, is given up."""
@@ -419,6 +432,7 @@ def test_a_head_has_ten_seconds(data: bytes) -> None:
     assert response.header("x-response-time") in {"10000ms", "10500ms", "11000ms"}
 
 
+@pytest.mark.threat("T21")
 def test_dripping_bytes_win_no_time() -> None:
     """Each byte that comes does not begin the time anew."""
     server = Server()
@@ -431,6 +445,7 @@ def test_dripping_bytes_win_no_time() -> None:
     assert connection.response().status == 408
 
 
+@pytest.mark.threat("T21")
 def test_a_body_has_thirty_seconds() -> None:
     """Also one that comes by the byte."""
     server = Server()

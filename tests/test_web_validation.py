@@ -93,6 +93,7 @@ def test_json_may_be_declared_in_several_ways(declared: bytes) -> None:
     assert read_body(b"{}", (declared,), (), StartSession) == StartSession()
 
 
+@pytest.mark.threat("T1")
 @pytest.mark.parametrize(
     "types",
     [
@@ -128,6 +129,7 @@ def test_a_compressed_body_is_not_taken() -> None:
 # What is JSON
 
 
+@pytest.mark.threat("T23")
 @pytest.mark.parametrize(
     "content",
     [
@@ -201,6 +203,7 @@ def test_what_is_no_object_is_not_understood(content: bytes) -> None:
         read(content)
 
 
+@pytest.mark.threat("T23")
 def test_the_bounds_are_where_they_are_said_to_be() -> None:
     """64 levels, a thousand values and numbers of 4,300 digits are still JSON."""
     parse_object(b'{"a":' * 63 + b"{}" + b"}" * 63)

@@ -29,16 +29,14 @@ from loki_twisted.command.readers import (
     read_port,
     read_processes,
     read_provider_count,
+    read_queued,
     read_retained_days,
     read_retained_events,
     read_speed,
     read_switch,
-    read_token_file,
     read_unanswered,
 )
 from loki_twisted.settings import Settings
-
-# The table
 
 _DEFAULTS: Final = attrs.fields(Settings)
 
@@ -101,10 +99,10 @@ OPTIONS: Final = (
     ),
     Option(
         name="token-file",
-        field="tokens",
+        field="token_file",
         metavar="FILE",
-        read=read_token_file,
-        help="Take the API tokens from a file, one a line, instead of LOKI_API_TOKEN.",
+        read=read_path,
+        help="Take the API tokens from a file (see: lokictl token), instead of LOKI_API_TOKEN.",
     ),
     Option(
         name="loki-dir",
@@ -152,6 +150,13 @@ OPTIONS: Final = (
         read=read_count,
         help="How many of them in one project directory; "
         f"{_DEFAULTS.max_per_project.default} by default.",
+    ),
+    Option(
+        name="max-queued",
+        field="max_queued",
+        metavar="N",
+        read=read_queued,
+        help=f"How many may wait for a turn; {_DEFAULTS.max_queued.default} by default.",
     ),
     Option(
         name="allow-commands",
@@ -213,7 +218,8 @@ OPTIONS: Final = (
         field="input_seconds",
         metavar="SECONDS",
         read=read_patience,
-        help="How long questions of agents wait for an answer; 0 for ever, as by default.",
+        help="How long such a question waits before it is denied or allowed; "
+        f"{_DEFAULTS.input_seconds.default:g} by default, 0 for ever.",
     ),
     Option(
         name="stall-after",

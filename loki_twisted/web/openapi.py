@@ -21,6 +21,7 @@ from loki_twisted.model.wire import Problem
 from loki_twisted.web.operations import EVENT_STREAM, Operation
 from loki_twisted.web.parameters import Parameter
 from loki_twisted.web.problems import STATUS_OF_CODE, kind_of
+from loki_twisted.web.scopes import scope_of
 from loki_twisted.web.targets import SEGMENT
 from loki_twisted.web.validation import NoFields
 
@@ -29,10 +30,11 @@ Json = dict[str, Any]
 _DESCRIPTION: Final = """\
 Start, steer and watch coding agents.
 
-Requests from this machine, by the user who runs the server, need no token; all others do. Every
-response carries `X-Request-ID` (the client's own, if it sent a sane one) and `X-Response-Time`.
-Every error is answered with the same object: a sentence, a code and perhaps details. No text that
-is sent may hold a NUL character."""
+Requests from this machine, by the user who runs the server, need no token; all others do, one with
+the scope that stands beside it: `read`, `write` or `admin`. Every response carries `X-Request-ID`
+(the client's own, if it sent a sane one) and `X-Response-Time`. Every error is answered with the
+same object: a sentence, a code and perhaps details. No text that is sent may hold a NUL
+character."""
 
 _ALWAYS: Final = (
     "BAD_REQUEST",
@@ -146,8 +148,7 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     }
     if declared.description:
         described["description"] = declared.description
-    if not declared.needs_token:
-        described["security"] = []
+    described["security"] = _security(declared)
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _VARIABLES[name]}
         for name in declared.variables
@@ -167,6 +168,14 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     }
     described["responses"] = {**_answers(declared, refs), **problems}
     return described
+
+
+def _security(declared: Operation) -> list[Json]:
+    """Where OpenAPI 3.1 wants the scope of a token: as the role that it needs."""
+    if not declared.needs_token:
+        return []
+    role = [scope_of(declared.name).value]
+    return [{}, *({name: role} for name in _SECURITY)]
 
 
 def _parameter(declared: Parameter) -> Json:

@@ -62,6 +62,8 @@ class Operation:
     :ivar status: The status of its answer.
     :ivar also: Types of answers with other statuses that are no errors of the client.
     :ivar errors: What the handler raises, beyond what any request can meet.
+    :ivar asks_who: Whether the handler is given ``visit``, a
+        :class:`~loki_twisted.web.visits.Visit`.
     :ivar needs_token: Whether a request that is not local needs a token.
     :ivar links: Where its answer leads: for each linked operation, by name, the
         variables of its path and the field of the answer that fills each, ``tasks/0/id`` for one
@@ -83,6 +85,7 @@ class Operation:
     status: int = 200
     also: Mapping[int, Any] = attrs.field(factory=dict)
     errors: Sequence[type[LokiError]] = ()
+    asks_who: bool = False
     needs_token: bool = True
     links: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 
