@@ -31,6 +31,7 @@ class Case:
     :ivar code: Of the answer; None for one that is no error.
     :ivar closes: Whether the connection is over, so that nothing behind it is served.
     :ivar says: Headers of the answer; None for one that must not be there.
+    :ivar tells: The parameter or field that is told to be wrong.
     :ivar begins: What a stream has to begin with that is answered.
     """
 
@@ -40,6 +41,7 @@ class Case:
     code: str | None
     closes: bool = False
     says: Mapping[str, str | None] = attrs.field(factory=dict)
+    tells: str | None = None
     begins: bytes | None = None
 
 

@@ -130,6 +130,8 @@ def _check(case: Case, response: Response) -> None:
         check_common_headers(response)
         assert b"Traceback" not in response.body
         assert b"loki_twisted" not in response.body or case.code is None
+    if case.tells is not None:
+        assert case.tells in {each["path"] for each in response.json["details"]["errors"]}
     for name, value in case.says.items():
         assert response.header(name) == value, name
 
