@@ -180,6 +180,8 @@ CASES = joined(
             b'{"priority": -Infinity}',
             b'{"priority": ' + b"9" * 4301 + b"}",
             b'{"priority": -' + b"9" * 5000 + b"}",
+            b'{"priority": 0.' + b"9" * 5000 + b"}",
+            b'{"priority": 1e' + b"9" * 5000 + b"}",
         ),
     ),
     row(
@@ -198,6 +200,7 @@ CASES = joined(
             b'{"options": {"speed": -1e-300}}',
             b'{"options": {"budgetUsd": 1e999}}',
             b'{"options": {"timeout": 1e30}}',
+            b'{"command": [' + b",".join([b"9" * 4300] * 240) + b"]}",
         ),
     ),
     row(
@@ -214,6 +217,7 @@ CASES = joined(
             b'{"prompt": [' + b"1," * 1000 + b"1]}",
             b'{"prompt": [' + b"{}," * 1000 + b"1]}",
             b'{"a": ' + b'"' * 1_000_000,
+            b'{"command": [' + b'"",' * 2000 + b'""]}',
         ),
     ),
     row("B55", 422, "VALIDATION_ERROR", *_starts(_nested(60), _nested(60, b"["))),
