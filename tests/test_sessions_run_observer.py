@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,7 @@ from loki_twisted.state.interface import (
     Sighting,
     Unreadable,
 )
+from loki_twisted.state.loki_events import facts_of_lines
 from loki_twisted.state.loki_queue import tasks_of
 from tests.fakes_sessions import FakeAgent, MemoryLog
 
@@ -497,6 +499,41 @@ class OurRuns(RunCase):
         self.successResultOf(self.tell([RunsBegin(), *scoped, RunsTold()]))
         assert [record.id for record in self.book] == ["ours"]
         assert self.types("ours") == ["phase:started"]
+
+
+class PhasesInTheEventFile(RunCase):
+    """Lines of ``events.jsonl`` that say that the phase has changed."""
+
+    def hear(self, *words: object) -> None:
+        lines = [json.dumps({"type": "phase_change", "data": {"to": word}}) for word in words]
+        facts = facts_of_lines("events", lines)
+        said = LogLines(session_id=None, source="events", lines=lines, cursors={}, facts=facts)
+        self.successResultOf(self.tell([said]))
+
+    def phases(self) -> list[str]:
+        facts = [fact for _, fact in self.log.events]
+        return [fact.data["phase"] for fact in facts if fact.type.startswith("phase:")]
+
+    def test_they_count_where_no_file_names_a_phase(self) -> None:
+        """Each batch of lines is one change at most, to the last phase in it."""
+        self.find(**{**AT_WORK, "phase": RunPhase(None, EARLY)})
+        self.hear("BUILDING", "Testing")
+        self.hear("TESTING", 7, "")
+        self.hear("DEPLOYMENT")
+        assert self.phases() == ["testing", "deployment"]
+        assert self.book.read(OBSERVED).current_phase == "deployment"
+
+    def test_they_come_too_late_where_one_does(self) -> None:
+        """Then they are no more than lines of a log."""
+        self.find(**{**AT_WORK, "phase": RunPhase("deployment", EARLY)})
+        self.hear("BUILDING")
+        assert self.phases() == ["deployment"]
+        assert self.types().count("log:debug") == 1
+
+    def test_without_a_run_they_are_lines(self) -> None:
+        """There is nobody whose phase it could be."""
+        self.hear("BUILDING")
+        assert self.phases() == []
 
 
 class ManyRuns(RunCase):

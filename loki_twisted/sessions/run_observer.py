@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.model.redaction import Redactor
+from loki_twisted.model.runs import RunPhaseChange
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
@@ -38,6 +39,7 @@ _PAST_AT_ONCE: Final = 50
 """How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
 
 _NOTES: Final = "notes"
+_EVENTS: Final = "events.jsonl"
 
 RunNews = RunSighting | RunsBegin | RunsTold
 
@@ -106,6 +108,14 @@ class RunObserver:
         project.files = project.files.with_sightings(s for s in news if isinstance(s, RunSighting))
         project.changed_at = now
         project.is_told |= any(isinstance(said, RunsTold) for said in news)
+        return self.judge(directory)
+
+    def hear(self, directory: str, change: RunPhaseChange) -> Deferred[Any] | None:
+        """Take what the event file says of the phase, as :meth:`seen` does what other files say."""
+        project = self._projects.get(directory)
+        if project is None:
+            return None
+        project.files = project.files.with_sightings([RunSighting(None, _EVENTS, change)])
         return self.judge(directory)
 
     def judge(self, directory: str) -> Deferred[Any] | None:
