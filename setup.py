@@ -7,5 +7,5 @@ setup(
     # only path entries are searched for twisted/plugins.
     package_dir={"": "."},
     packages=[*find_packages(include=["loki_twisted", "loki_twisted.*"]), "twisted.plugins"],
-    package_data={"loki_twisted": ["py.typed"]},
+    package_data={"loki_twisted": ["py.typed", "page/*.*", "page/vendor/*"]},
 )

@@ -108,7 +108,7 @@ class Served:
         [address] = await self.service.ready
         self.port = int(address.rpartition(":")[2])
         ready = time.perf_counter() - began
-        await self.service.watcher.watch(str(self.project), {})
+        await self.service.rooms.watcher.watch(str(self.project), {})
         told = time.perf_counter() - began
         return {"ready": ready * 1000, "all told": told * 1000, **held(beat)}
 

@@ -45,17 +45,23 @@ class Settings:
     :ivar cors_origins: Exact origins (``https://example.com``) that may beside loopback ones.
     :ivar allowed_hosts: Names in a ``Host`` header that stand for this server beside its own.
     :ivar auth: Whether requests need a token where one is set.
-    :ivar tokens: Any one of them opens the API.
+    :ivar tokens: Any one of them opens the API, all of it.
+    :ivar token_file: Absolute path of a file of tokens, each for what stands there; the server
+        takes up what changes in it.
     :ivar max_sessions: How many sessions may run at once.
     :ivar max_per_provider: Providers by name, each with how many of them may be of it; those of
         others have no limit of their own.
     :ivar max_per_project: How many of them in one project directory.
+    :ivar max_queued: How many more may wait for their turn.
     :ivar allow_commands: Whether requests may name any program to be run.
     :ivar project_roots: Absolute paths of directories in and under which agents may work.
     :ivar replay: Absolute path of a recording that is played when the server begins, in a session
         of its own.
     :ivar replay_speed: How many times as fast; 0 is without any wait.
     :ivar debug: Whether errors and logs tell everything.
+    :ivar access_log: Whether each request is logged.
+    :ivar log_format: How a program of ours writes its log: ``text`` or ``json``, an object a line.
+    :ivar drain_seconds: How long requests and streams under way have when the server ends.
     :ivar grace_seconds: How long an agent that is told to stop has before it is killed.
     :ivar limit_memory_mb: How many megabytes (of 1,000,000 bytes) of address space each process of
         an agent may have; None or 0 for any number, as with the next two.
@@ -63,7 +69,8 @@ class Settings:
     :ivar limit_file_mb: How many megabytes each file may have that an agent writes.
     :ivar on_unanswered: What becomes of an agent's question that nobody answers in time: ``deny``,
         ``allow`` or ``wait``.
-    :ivar input_seconds: How long such a question waits; None or 0 for ever.
+    :ivar input_seconds: How long such a question waits before it is denied or allowed; None or 0
+        for ever, as always with ``wait``.
     :ivar stall_seconds: After how long a silence of an agent is told; None or 0 for never.
     :ivar retain_events: How many events the log keeps; None or 0 for all. A session that runs
         keeps its last 1,000 beyond this and the next two.
@@ -82,20 +89,25 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     auth: bool = True
     tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
+    token_file: str | None = None
     max_sessions: int = 8
     max_per_provider: tuple[tuple[str, int], ...] = ()
     max_per_project: int = 1
+    max_queued: int = 1000
     allow_commands: bool = False
     project_roots: tuple[str, ...] = attrs.field()
     replay: str | None = None
     replay_speed: float = 1.0
     debug: bool = False
+    access_log: bool = False
+    log_format: str = "text"
+    drain_seconds: float = 5.0
     grace_seconds: float = 5.0
     limit_memory_mb: int | None = None
     limit_processes: int | None = None
     limit_file_mb: int | None = None
     on_unanswered: str = "wait"
-    input_seconds: float | None = None
+    input_seconds: float | None = 3600.0
     stall_seconds: float | None = 600.0
     retain_events: int | None = 1_000_000
     retain_days: float | None = None

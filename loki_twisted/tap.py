@@ -8,16 +8,25 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from twisted.application.service import MultiService
 from twisted.application.service import Service as BaseService
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger, LogLevel
 from twisted.python import usage
 from twisted.python.failure import Failure
 
 from loki_twisted.command.given import settings_from
-from loki_twisted.command.options import GENERATE_HELP, OPTIONS, RELOAD_HELP, Option, new_token
+from loki_twisted.command.logs import FORMATS, LineObserver
+from loki_twisted.command.operator import Operator
+from loki_twisted.command.option import Option
+from loki_twisted.command.options import GENERATE_HELP, OPTIONS, RELOAD_HELP, new_token
 from loki_twisted.command.reload import restart_after_change
-from loki_twisted.command.running import set_what_is_there_aside, use_monotonic_clock
+from loki_twisted.command.running import (
+    end_as_ours_do,
+    set_what_is_there_aside,
+    use_monotonic_clock,
+)
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started
+from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import InvalidSettings, Settings
 
 _log: Final = Logger()
@@ -79,16 +88,39 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
     from loki_twisted.service import Service
 
     use_monotonic_clock(reactor)
-    service = Service(options.settings, reactor)
+    settings = options.settings
+    service = Service(settings, reactor)
+    operator = Operator(ServiceManager.take(os.environ))
+    operator.take(service)
+    reactor.callWhenRunning(end_as_ours_do, reactor, settings.drain_seconds, operator.reload)
+    reactor.addSystemEventTrigger("before", "shutdown", operator.stopping)
 
     def begin(addresses: list[str]) -> None:
         set_what_is_there_aside()
-        announce(addresses, options.settings)
+        announce(addresses, settings)
         if options["reload"]:
             restart_after_change(reactor)
 
     service.ready.addCallbacks(begin, _give_up, errbackArgs=(reactor,))
-    return service
+    return service if settings.log_format == "text" else _Logged(service, settings)
+
+
+class _Logged(MultiService):
+    """Has the log of its application written as the settings say, and not as twistd does."""
+
+    def __init__(self, service: BaseService, settings: Settings) -> None:
+        super().__init__()
+        service.setServiceParent(self)
+        self._settings = settings
+
+    def setServiceParent(self, parent: Any) -> None:  # noqa: N802  # Twisted's name
+        """Become part of an application, which twistd asks for its observer afterwards."""
+        super().setServiceParent(parent)
+        least = LogLevel.debug if self._settings.debug else LogLevel.info
+        observer = LineObserver(
+            sys.__stderr__ or sys.stderr, least, FORMATS[self._settings.log_format]
+        )
+        parent.setComponent(ILogObserver, observer)
 
 
 def _give_up(failure: Failure, reactor: Any) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -194,6 +194,17 @@ class Server:
             if event.type in ("session:completed", "session:failed", "session:stopped"):
                 break
         return events
+
+    def until(self, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
+        """The first event that is wanted, from the beginning of the session."""
+        for event in self.stream(f"sessionId={session_id}&lastEventId=earliest"):
+            if wanted(event):
+                return event
+        raise AssertionError("the stream ended before")
+
+    def session(self, session_id: str) -> Any:
+        """A session as it stands."""
+        return self.get(f"/api/sessions/{session_id}")["session"]
 
     def wait_for(self, session_id: str, kind: str) -> StreamEvent:
         """The first event of a type that a session tells, from its beginning."""

@@ -117,7 +117,8 @@ class AdoptionTests(AgentCase):
         os.mkdir(Path(self.root, "session_1"))
         agent, recorder = self.runner.adopt("session_1"), Recorder()
         agent.follow({}, recorder)
-        assert (await recorder.ended_with).problem
+        problem = (await recorder.ended_with).problem
+        assert problem == "The server ended before its agent was started."
         assert agent.pid is None
 
     async def test_a_keeper_that_starts_late_does_nothing(self) -> None:

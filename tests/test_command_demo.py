@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -78,11 +79,38 @@ def test_once(home: Path) -> None:
     assert "\x1b" not in ended.stdout
 
 
+def test_events_for_programs(home: Path) -> None:
+    """With --json each line of the output is an event; all else is said beside it."""
+    ended = run(home, "--once", "--json", "--speed", "40")
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+
+    assert ended.returncode == 0
+    assert events[-1]["type"] == "session:completed"
+    assert ended.stderr.startswith("The API is at ")
+
+
+def test_a_pipe_that_is_closed(home: Path) -> None:
+    """Where nobody reads any more the session is stopped, and nothing is said."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "demo"],
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        demo.stdout.readline()
+        demo.stdout.close()
+        assert demo.stderr.read() == b""
+        assert demo.wait(SECONDS) == 141
+
+
 def test_a_session_that_fails(home: Path) -> None:
-    """The exit code is that of the session."""
+    """The exit code says that the session has failed."""
     ended = run(home, "--once", LOKI_DEMO_SPEED="40", LOKI_DEMO_FAIL="1")
 
-    assert (ended.returncode, ended.stderr) == (1, "")
+    assert (ended.returncode, ended.stderr) == (6, "")
     assert "session:failed" in ended.stdout.splitlines()[-1]
 
 
@@ -158,7 +186,7 @@ def test_ctrl_c_in_the_middle(home: Path) -> None:
     terminal.read_to("task:started")
     terminal.type("\x03")
 
-    assert terminal.end() == 0
+    assert terminal.end() == 130
     assert re.search(r"Stopping session_\w+", terminal.said)
     assert "session:stopped" in terminal.said.splitlines()[-1]
 

@@ -16,15 +16,9 @@ from loki_twisted.command.formatting import (
     duration,
     event_line,
     gist,
-    health_text,
     plain,
-    sessions_table,
-    tasks_table,
 )
 from loki_twisted.model.events import EVENT_TYPES, Event
-from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.model.tasks import Task, TaskStatus
-from loki_twisted.model.wire import Health
 
 PLAIN = Palette(is_coloured=False)
 COLOURED = Palette(is_coloured=True)
@@ -160,66 +154,6 @@ def test_where_colours_are_wanted(stream: io.StringIO, environ: dict, coloured: 
 def test_durations(milliseconds: int, text: str) -> None:
     """A duration is told in its largest unit."""
     assert duration(milliseconds) == text
-
-
-def session(**fields: Any) -> Session:
-    return Session(
-        id="session_1_aa",
-        status=SessionStatus.RUNNING,
-        provider="demo",
-        project_dir="/p",
-        started_at="2026-11-23T22:43:11.042Z",
-        updated_at="2026-11-23T22:43:11.042Z",
-        **fields,
-    )
-
-
-def test_sessions() -> None:
-    """Sessions stand under each other, one a line."""
-    now_ms = 1_795_473_791_042 + 65_000
-    sessions = [
-        session(current_phase="testing", task_count=7, completed_tasks=3),
-        session(reason="odd\x1b[2J\nwords"),
-    ]
-
-    assert sessions_table(sessions, now_ms, PLAIN).splitlines() == [
-        "SESSION       STATUS   PROVIDER  PHASE    TASKS  AGE",
-        "session_1_aa  running  demo      testing  3/7    1m",
-        "session_1_aa  running  demo      -        0/0    1m   odd [2J words",
-    ]
-
-
-def test_no_sessions() -> None:
-    """Where there is none there is still a head."""
-    assert sessions_table([], 0, PLAIN) == "SESSION  STATUS  PROVIDER  PHASE  TASKS  AGE"
-
-
-def test_tasks() -> None:
-    """Tasks stand under each other; colours do not move the columns."""
-    tasks = [Task(id="t1", session_id="s", title="Build it", status=TaskStatus.FAILED)]
-    lines = ["TASK  STATUS  SESSION  TITLE", "t1    failed  s        Build it"]
-
-    assert tasks_table(tasks, PLAIN).splitlines() == lines
-    assert re.sub(r"\x1b\[\d+m", "", tasks_table(tasks, COLOURED)).splitlines() == lines
-
-
-def test_health() -> None:
-    """Health says the state, what is wrong, and which agents can be started."""
-    health = Health(
-        status="degraded",
-        version="1.2",
-        uptime=61_000,
-        providers={"demo": True, "claude": False},
-        active_session=None,
-        problems=["polling"],
-    )
-
-    assert health_text(health, PLAIN).splitlines() == [
-        "degraded, version 1.2, up 1m",
-        "problem: polling",
-        "  claude       no",
-        "  demo         yes",
-    ]
 
 
 def test_plain() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from loki_twisted.command.logs import LineObserver, line_of_event
+from loki_twisted.command.logs import FORMATS, LineObserver, line_of_event
 
 
 def lines_of(least: Any, namespace: str, *calls: tuple[str, str]) -> list[str]:
@@ -76,3 +77,77 @@ def test_failures_have_their_traceback() -> None:
 
     assert text.splitlines()[0].endswith("CRITICAL Trouble")
     assert "ZeroDivisionError: by nought" in text.splitlines()[-1]
+
+
+def objects_of(*calls: tuple[str, str, dict[str, Any]], namespace: str = "loki_twisted") -> Any:
+    """What is written as JSON of log calls."""
+    stream = io.StringIO()
+    observer = LineObserver(stream, LogLevel.debug, FORMATS["json"])
+    logger = Logger(namespace=namespace, observer=observer)
+    for level, message, parts in calls:
+        getattr(logger, level)(message, **parts)
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json() -> None:
+    """An event is an object on a line, with what the message was made of, as far as it is plain."""
+    parts = {"path": "/x", "status": 200, "session_id": None, "taken_ms": 1.5, "thing": object()}
+    (told,) = objects_of(("info", "{path}: {status}\n", parts))
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("time"))
+    assert told == {
+        "level": "info",
+        "logger": "loki_twisted",
+        "message": "/x: 200\n",
+        "path": "/x",
+        "status": 200,
+        "takenMs": 1.5,
+    }
+
+
+def test_json_names_requests_and_sessions() -> None:
+    """An id is told by what it is the id of; no part replaces what is always there."""
+    (told,) = objects_of(("warn", "{id}", {"id": "r1"}), namespace="loki_twisted.web.site")
+    assert told["requestId"] == "r1"
+    (told,) = objects_of(
+        ("warn", "{id}", {"id": "session_1", "logger": "x", "time": "never"}),
+        namespace="loki_twisted.sessions.ending",
+    )
+    assert told["sessionId"] == "session_1"
+    assert told["logger"] == "loki_twisted.sessions.ending"
+    assert told["time"] != "never"
+
+
+def test_json_of_a_failure() -> None:
+    """A traceback stays in its line."""
+    stream = io.StringIO()
+    logger = Logger(namespace="x", observer=LineObserver(stream, write=FORMATS["json"]))
+    with logger.failuresHandled("Trouble"):
+        raise ZeroDivisionError("by nought")
+    (line,) = stream.getvalue().splitlines()
+
+    assert "ZeroDivisionError: by nought" in json.loads(line)["traceback"]
+
+
+@pytest.mark.parametrize("write", FORMATS.values())
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "GET /api/events?types=x&token=SECRETXYZ&limit=1",
+        "GET /api/events?ticket=SECRETXYZ",
+        "/x?access_token=SECRETXYZ;api_key=SECRETXYZ",
+        "Authorization: Bearer SECRETXYZ",
+        "{'authorization': 'bearer SECRETXYZ'}",
+    ],
+)
+def test_no_token_is_ever_written(write: Any, secret: str) -> None:
+    """Whoever puts a token into a message or a part of it, it is not there in the log."""
+    stream = io.StringIO()
+    logger = Logger(namespace="loki_twisted", observer=LineObserver(stream, write=write))
+    logger.info("refused: {what}", what=secret)
+    with logger.failuresHandled("Trouble"):
+        raise ValueError(secret)
+
+    assert "refused" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "SECRETXYZ" not in stream.getvalue()

@@ -23,6 +23,12 @@ def by_serve(arguments: list[str], environ: dict[str, str], current: str) -> Set
     return settings_from(vars(parser.parse_args(arguments)), environ, current)
 
 
+def token_file(path: Path, content: str) -> None:
+    """Write a file as one of tokens has to be."""
+    path.write_text(content)
+    path.chmod(0o600)
+
+
 def by_twistd(
     arguments: list[str], environ: dict[str, str], current: str, monkeypatch: Any
 ) -> Settings:
@@ -36,7 +42,7 @@ def by_twistd(
 
 def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All options of the table work with loki serve and with twistd, and come to the same."""
-    (tmp_path / "tokens").write_text("first-token\n\n  second-token  \n")
+    token_file(tmp_path / "tokens", "first-token\n\n  second-token  \n")
     (tmp_path / "one").mkdir()
     arguments = [
         *("-p", "8080", "--host", "[::1]", "--no-cors", "--no-auth", "--debug"),
@@ -46,8 +52,10 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         *("--loki-dir", "one/.loki", "--data-dir", "data", "--max-sessions", "3"),
         *("--max-per-provider", "codex=2", "--max-per-provider", "aider=1"),
         *("--max-per-project", "4", "--allow-commands"),
+        *("--max-queued", "0"),
         *("--on-unanswered", "deny", "--input-timeout", "30", "--stall-after", "60"),
         *("--project-root", ".", "--project-root", "/", "--grace", "2.5"),
+        *("--drain", "1.5", "--log-format", "json", "--access-log"),
         *("--limit-memory-mb", "4000", "--limit-processes", "500", "--limit-file-mb", "100"),
         *("--retain-events", "5000", "--retain-days", "0.5", "--retain-mb", "64"),
         *("--replay", "session.jsonl", "--replay-speed", "2"),
@@ -64,18 +72,22 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         listen=("unix:/a", "tcp:81:interface=127.0.0.1"),
         cors_origins=("https://example.com", "http://x:81"),
         allowed_hosts=("build.example",),
-        tokens=("first-token", "second-token"),
+        token_file=str(tmp_path / "tokens"),
         loki_dir=str(tmp_path / "one"),
         data_dir=str(tmp_path / "data"),
         max_sessions=3,
         max_per_provider=(("codex", 2), ("aider", 1)),
         max_per_project=4,
+        max_queued=0,
         allow_commands=True,
         on_unanswered="deny",
         input_seconds=30,
         stall_seconds=60,
         project_roots=(str(tmp_path), "/"),
         grace_seconds=2.5,
+        drain_seconds=1.5,
+        log_format="json",
+        access_log=True,
         limit_memory_mb=4000,
         limit_processes=500,
         limit_file_mb=100,
@@ -135,7 +147,7 @@ def test_variables(environ: dict[str, str], field: str, value: Any, tmp_path: Pa
 def test_options_beat_variables(tmp_path: Path) -> None:
     """What is on the command line counts, even against a variable that is wrong."""
     environ = {"LOKI_DASHBOARD_PORT": "huh", "LOKI_DIR": "/nowhere", "LOKI_API_TOKEN": "b-token"}
-    (tmp_path / "tokens").write_text("a-token")
+    token_file(tmp_path / "tokens", "a-token")
     arguments = [
         "--port",
         "1",
@@ -147,7 +159,7 @@ def test_options_beat_variables(tmp_path: Path) -> None:
     settings = by_serve(arguments, environ, str(tmp_path))
 
     assert (settings.port, settings.loki_dir) == (1, str(tmp_path))
-    assert settings.tokens == ("a-token",)
+    assert (settings.tokens, settings.token_file) == ((), str(tmp_path / "tokens"))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +188,8 @@ def test_options_beat_variables(tmp_path: Path) -> None:
         (["--token-file", "nowhere"], "cannot be read: No such file"),
         (["--token-file", "."], "cannot be read"),
         (["--token-file", "empty"], "holds no tokens"),
-        (["--token-file", "bad"], "holds no tokens"),
+        (["--token-file", "bad"], "line 1 is no token"),
+        (["--token-file", "open"], "may be read by other users; chmod 600"),
         (["--max-sessions", "0"], "is no number from 1"),
         (["--max-sessions", "x"], "is no number from 1"),
         (["--max-per-provider", "codex"], "is no number from 1"),
@@ -184,6 +197,7 @@ def test_options_beat_variables(tmp_path: Path) -> None:
         (["--max-per-provider", "=2"], "is no limit of a provider"),
         (["--max-per-provider", "2"], "is no limit of a provider"),
         (["--max-per-project", "0"], "is no number from 1"),
+        (["--max-queued", "100001"], "is no number from 0"),
         (["--grace", "soon"], "is no number of seconds"),
         (["--grace", "nan"], "is no number of seconds"),
         (["--limit-memory-mb", "63"], "is too little for any agent"),
@@ -212,8 +226,10 @@ def test_wrong_values(
     arguments: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A value that is wrong is one line that names it, by both ways; nothing is made on disk."""
-    (tmp_path / "empty").touch()
-    (tmp_path / "bad").write_text("two words")
+    token_file(tmp_path / "empty", "")
+    token_file(tmp_path / "bad", "two words")
+    token_file(tmp_path / "open", "a-token")
+    (tmp_path / "open").chmod(0o640)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
 

@@ -20,7 +20,6 @@ MOST_FUNCTION_LINES = 40
 LONG_FILES = {
     "agents/providers/demo.py",
     "client/api.py",
-    "service.py",
     "sessions/run_observer.py",
     "sessions/steering.py",
     "state/directory.py",
@@ -31,7 +30,6 @@ LONG_FILES = {
 """Those that are longer all the same. None is to be added."""
 
 LONG_FUNCTIONS = {
-    "service.py _build",
     "state/trails.py rename",
 }
 """Likewise, by file and name."""

@@ -214,6 +214,8 @@ def test_install(prepare: Callable[[Path, Path], list[str]], source: Path, tmp_p
     package = Path(environment.run(environment.python, "-c", home).strip())
     assert package.parent == (source if prepare is use_source else environment.site)
     assert (package / "py.typed").exists()
+    assert (package / "page" / "index.html").exists()
+    assert (package / "page" / "vendor" / "LICENSE-preact").exists()
     assert {"loki", "web"} <= environment.commands_of_twisted()
     providers = environment.run(environment.python, "-c", PROVIDERS).split()
     assert {"claude", "loki", "demo"} <= set(providers)

@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "agents": {"model", "kernel"},
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
+    "access": {"model", "kernel"},
+    "operation": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
     "sessions": {
         "model",
@@ -28,11 +30,24 @@ MAY_IMPORT = {
         "agents.outputs",
         "state.interface",
     },
-    "web": {"model", "kernel", "stream", "log.interface", "sessions.interface"},
+    "web": {"model", "kernel", "access", "stream", "log.interface", "sessions.interface"},
 }
 """By room, which others it may import, or which module of another."""
 
-TOP = {"", "__main__", "service", "settings", "endpoints", "tap", "command"}
+TOP = {
+    "",
+    "__main__",
+    "command",
+    "endpoints",
+    "listening",
+    "policies",
+    "rooms",
+    "service",
+    "settings",
+    "tap",
+    "vitals",
+    "watching",
+}
 """Where everything may be imported."""
 
 

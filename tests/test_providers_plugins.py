@@ -55,6 +55,20 @@ print(type(found["claude"]).__module__, found["claude"] is sys.modules[
     "twisted.plugins.loki_providers"].claude)
 print([name for name in sys.modules if name in ("twisted.internet.reactor", "klein")])
 """
+DRIVERS = """
+import sys
+from loki_twisted.agents.interface import LaunchRequest
+from loki_twisted.agents.providers.plugins import installed_providers
+import loki_twisted.service
+found = installed_providers()
+loaded = set(sys.modules)
+for name, provider in found.items():
+    request = LaunchRequest(session_id="s", project_dir="/p", loki_dir="/p", provider=name)
+    driver = provider.driver(request, "")
+    print(name, type(driver).__module__, type(driver).__module__ in loaded)
+"""
+SMALL_DRIVERS = {"command", "loki_output", "plain"}
+"""Modules of drivers that a start of the server may load: they are of no size."""
 
 
 def provider(name: object = "mine", **changes: object) -> OneShot:
@@ -173,3 +187,19 @@ def test_finding_them_chooses_no_reactor() -> None:
         check=True,
     )
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_driver_is_loaded_with_the_first_session_of_its_kind() -> None:
+    """A server that starts loads no driver but the small ones, however many kinds there are."""
+    ended = subprocess.run(
+        [sys.executable, "-c", DRIVERS],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    loaded = {module.rpartition(".")[2] for _, module, was_loaded in lines if was_loaded == "True"}
+    assert {name for name, _, _ in lines} >= OURS
+    assert loaded <= SMALL_DRIVERS

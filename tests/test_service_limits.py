@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loki_twisted.agents.interface import Limits
-from loki_twisted.service import _limits_of
+from loki_twisted.policies import limits_of
 from loki_twisted.settings import Settings
 
 NAMES = ("limit_memory_mb", "limit_processes", "limit_file_mb")
@@ -27,4 +27,4 @@ NAMES = ("limit_memory_mb", "limit_processes", "limit_file_mb")
 )
 def test_limits_of_settings(given: dict[str, Any], expected: Limits) -> None:
     """Megabytes are of 1,000,000 bytes; neither None nor 0 is a limit."""
-    assert _limits_of(Settings(loki_dir="/project", **given)) == expected
+    assert limits_of(Settings(loki_dir="/project", **given)) == expected

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loki_twisted.log.retention import Retention
-from loki_twisted.service import _retention_of
+from loki_twisted.policies import retention_of
 from loki_twisted.settings import Settings
 
 
@@ -25,4 +25,4 @@ from loki_twisted.settings import Settings
 )
 def test_retention_of_settings(given: dict[str, Any], expected: Retention) -> None:
     """Days are of 24 hours and megabytes of 1,000,000 bytes; neither None nor 0 is a limit."""
-    assert _retention_of(Settings(loki_dir="/project", **given)) == expected
+    assert retention_of(Settings(loki_dir="/project", **given)) == expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import attrs
+
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.model.errors import (
     ProviderNotAvailable,
@@ -71,6 +73,21 @@ class LimitTests(WaitingCase):
         )
         assert error.details in ({"sessionId": first.id}, {"sessionId": second.id})
         assert second.status is SessionStatus.RUNNING
+
+    def test_a_full_line(self) -> None:
+        """Who is one too many to wait is refused, until somebody has gone to work."""
+        policy = self.world.launcher.policy
+        self.world.launcher.policy = attrs.evolve(policy, max_queued=2)
+        busy = self.start("one")
+        for _ in range(2):
+            self.start("one", queue=True)
+        wanted = StartSession(project_dir="one", queue=True)
+        error = self.refused(self.world.sessions.start(wanted), TooManySessions)
+        assert error.details == {"maxQueued": 2}
+        assert self.start("two", queue=True).status is SessionStatus.RUNNING
+        self.world.ends(busy.id, 0)
+        assert self.start("one", queue=True).status is SessionStatus.QUEUED
+        assert len(self.line()) == 2
 
     def test_a_full_server_refuses_at_once(self) -> None:
         """Who did not ask to wait is told so, and nothing is left of the request."""

@@ -35,8 +35,9 @@ def test_reset() -> None:
 
 def test_bye() -> None:
     """The end says where to resume, and moves no client's last event id."""
-    assert sse.bye("evt_9_1") == b'event: stream:bye\ndata: {"lastEventId":"evt_9_1"}\n\n'
-    assert sse.bye(None) == b'event: stream:bye\ndata: {"lastEventId":null}\n\n'
+    told = b'retry: 1500\n\nevent: stream:bye\ndata: {"lastEventId":%b}\n\n'
+    assert sse.bye("evt_9_1", 1500) == told % b'"evt_9_1"'
+    assert sse.bye(None, 1500) == told % b"null"
 
 
 def test_heartbeat() -> None:

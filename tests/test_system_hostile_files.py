@@ -99,7 +99,7 @@ async def test_a_file_costs_its_own_facts_and_one_warning(
         while len(warned) < len(VICTIMS):  # they are given a second to become whole
             await deferLater(reactor, LOOK_SECONDS)
             warned = warnings(await watched.events())
-        await watched.service.watcher.settle(str(tmp_path / "project"))
+        await watched.service.rooms.watcher.settle(str(tmp_path / "project"))
         events = await watched.events()
     assert warnings(events) == dict.fromkeys(VICTIMS, 1)
     assert contradictions(events) == []

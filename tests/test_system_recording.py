@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents import bridges
+from loki_twisted.agents.providers.replay import maybe_heading
 from loki_twisted.model.recordings import Ending, Heading, Piece, entry_of, line_of, piece_of
 from tests.system import Server
 
@@ -103,21 +106,63 @@ def test_playing_it(recording: Path, tmp_path: Path) -> None:
     assert told[-1][1]["exitCode"] == 3
 
 
-@pytest.mark.parametrize(
-    "line", [b"not json", b"[]", b'{"kind":"end","atMs":0,"exitCode":"x"}', b"\0" * 1000]
-)
-def test_a_line_that_is_none(line: bytes, tmp_path: Path) -> None:
-    """A recording that somebody has spoilt fails, and says at which line."""
-    heading = line_of(Heading(driven_by="command", started_at="2026-11-26T00:00:00.000Z"))
-    (tmp_path / "spoilt.jsonl").write_bytes(heading + line + b"\n")
+HEADING = line_of(Heading(driven_by="command", started_at="2026-11-26T00:00:00.000Z"))
+MEMORY = 256 * 1024 * 1024
+
+
+def play(path: Path, speed: str = "0") -> tuple[int, str]:
+    """Play a recording with little memory; gives the exit code, and the standard error."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(BRIDGES), "replay", str(tmp_path / "spoilt.jsonl"), "0"],
+        [sys.executable, "-I", "-S", str(BRIDGES), "replay", str(path), speed],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "Line 2 is none of a recording.\n")
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("speed", ["0", "1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not json",
+        b"[]",
+        b'{"kind":"end","atMs":0,"exitCode":"x"}',
+        b'{"kind":"end","atMs":0,"exitCode":1e999}',
+        b"\0" * 1000,
+    ],
+)
+def test_a_line_that_is_none(line: bytes, speed: str, tmp_path: Path) -> None:
+    """A recording that somebody has spoilt fails, and says at which line."""
+    path = tmp_path / "spoilt.jsonl"
+    path.write_bytes(HEADING + line + b"\n")
+    assert play(path, speed) == (1, "Line 2 is none of a recording.\n")
+
+
+@pytest.mark.parametrize("at_ms", ["1e999", "1" + "0" * 30])
+def test_a_time_that_no_clock_has(at_ms: str, tmp_path: Path) -> None:
+    """A piece that would be played after the end of all time is none."""
+    path = tmp_path / "late.jsonl"
+    piece = f'{{"kind":"piece","atMs":{at_ms},"stream":"stdout","text":"x"}}\n'
+    path.write_bytes(HEADING + piece.encode())
+    assert play(path, "1") == (1, "Line 2 is none of a recording.\n")
+
+
+def test_a_line_without_end(tmp_path: Path) -> None:
+    """A gigabyte in one line is none of a recording, and is not read into memory."""
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.write(HEADING)
+        file.truncate(2**30)
+    assert play(path) == (1, "Line 2 is none of a recording.\n")
+
+
+def test_a_pipe_in_the_place_of_a_recording(tmp_path: Path) -> None:
+    """It is no recording, and the server does not wait for somebody to write into it."""
+    os.mkfifo(tmp_path / "pipe")
+    assert maybe_heading(str(tmp_path / "pipe")) is None
 
 
 def test_what_is_no_recording(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def read_cold(writes: Sequence[Write], home: Path) -> dict[str, Any]:
     """What a server sees that finds the last state of a recording."""
     play(writes, home / ".loki", None)
     async with WatchedProject(home) as cold:
-        await cold.service.watcher.settle(str(home))
+        await cold.service.rooms.watcher.settle(str(home))
         seen = await cold.until(
             lambda seen: bool(seen) and all(s["status"] not in ("running",) for s in seen.values())
         )

@@ -19,9 +19,8 @@ from twisted.web.server import Site as ForeignSite
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.web.attempts import FailedAttempts
-from loki_twisted.web.entrance import Entrance, Neighbours
-from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.entrance import Neighbours
+from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.site import Site
 from tests.fakes_web import (
     LOOPBACK,
@@ -35,6 +34,7 @@ from tests.fakes_web import (
     FakeSessions,
     Response,
     Server,
+    entrance_of,
     request_bytes,
     session,
 )
@@ -118,9 +118,7 @@ class EntranceTests(SynchronousTestCase):
         clock = Clock()
         for debug in (False, True):
             policy = GatePolicy(auth_required=False, debug=debug)
-            gate = Gate(policy, FailedAttempts(clock))
-            neighbours = Neighbours(lambda _here, _peer: True)
-            site = Site(Entrance(gate, Failing(), neighbours, clock), reactor=clock)
+            site = Site(entrance_of(Failing(), policy, clock), reactor=clock)
             connection = Connection(site, LOOPBACK, NEIGHBOUR)
             connection.send(request_bytes("GET", "/x"))
             response = connection.response()
@@ -140,7 +138,7 @@ class EntranceTests(SynchronousTestCase):
                 """Change it."""
                 request.setHost(b"localhost", 57374)
                 request.client = request.host = NEIGHBOUR
-                request.postpath = []
+                request.postpath = [b"api", b"status"]
                 seen.append(request)
                 return server.api
 
@@ -202,14 +200,24 @@ class ForeignTests(SynchronousTestCase):
             ("/api/sessions/session_9_aaaaaaaa", 404),
             ("/openapi.json", 200),
             ("/nope", 404),
-            ("/", 404),
-            ("", 404),
             ("/loki/health/live", 404),
         ):
             response, connection = self.ask("GET", f"/loki{path}")
             assert response.status == status, path
             check_common_headers(response)
             connection.close()
+
+    def test_the_page_is_there_too(self) -> None:
+        """At the end of a slash, to which whoever leaves it out is led: its files lie beside it."""
+        response, _ = self.ask("GET", "/loki/")
+        assert (response.status, response.header("content-type")) == (
+            200,
+            "text/html; charset=utf-8",
+        )
+        response, _ = self.ask("GET", "/loki/page/main.js")
+        assert response.status == 200
+        response, _ = self.ask("GET", "/loki")
+        assert (response.status, response.header("location")) == (308, "loki/")
 
     def test_orders_are_given_there_too(self) -> None:
         """With a body, as in our own site."""

@@ -21,6 +21,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface.verify import verifyObject
 
+from loki_twisted.web.access import AccessLog as Access
 from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.limits import MOST_CONNECTIONS, Limits, limits_of_process
 from loki_twisted.web.site import Request, Site
@@ -239,7 +240,7 @@ class AccessLog(SynchronousTestCase):
         secret = f"/api/events?token={TOKEN}&types=task:*"
         headers = {"X-Request-ID": "mine", "Authorization": f"Bearer {TOKEN}"}
         (line,) = self.lines(lambda: server.ask("GET", secret, headers=headers))
-        assert line.startswith("GET /api/events 401 ")
+        assert line.startswith("127.0.0.1 GET /api/events 401 ")
         assert line.endswith(" 0ms mine")
         assert TOKEN not in line
 
@@ -260,18 +261,17 @@ class AccessLog(SynchronousTestCase):
         opened = self.lines(lambda: connection.send(request_bytes("GET", "/api/events")))
         assert opened == []
         (line,) = self.lines(connection.close)
-        assert line.startswith("GET /api/events 200 ")
+        assert line.startswith("127.0.0.1 GET /api/events 200 ")
 
     def test_it_is_kept_in_debug_mode_or_on_demand(self) -> None:
         """It costs time, so it is not kept for nobody."""
         for debug, wanted, kept in (
             (False, None, False),
             (True, None, True),
-            (False, True, True),
-            (True, False, False),
+            (False, Access(), True),
         ):
             server = Server(GatePolicy(debug=debug))
-            site = Site(server.api, reactor=server.clock, log_requests=wanted)
+            site = Site(server.api, reactor=server.clock, access=wanted)
             for data in (LIVE, b"nonsense\r\n"):
                 send = functools.partial(Connection(site, LOOPBACK, NEIGHBOUR).send, data)
                 assert bool(self.lines(send)) == kept

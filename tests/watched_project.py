@@ -40,9 +40,8 @@ class WatchedProject:
         self.service.startService()
         [address, *_] = await self.service.ready
         self.client = LokiClient(address, reactor=reactor)
-        while not all(
-            self.service._watched.values()
-        ):  # it serves before it has looked at everything
+        # It serves before it has looked at everything.
+        while not self.service.projects.is_complete:
             await deferLater(reactor, LOOK_SECONDS)
         return self
 

@@ -49,5 +49,7 @@ class IProvider(IPlugin):
         """
         Make a driver for a run.
 
+        A driver that is large is imported here: every start of a server imports the provider.
+
         :param memory: Of the driver before, if the server was started anew; else empty.
         """

@@ -27,6 +27,8 @@ GRACE_SECONDS: Final = 5.0
 
 _LOST = "The keeper of the agent ended before the agent did, and it is not known how that ended."
 
+_NEVER = "The server ended before its agent was started."
+
 _log = Logger()
 
 
@@ -81,7 +83,11 @@ class KeeperRunner:
             end=end,
         )
         presence = None if end is not None else watch_stranger(self._reactor, files, keeper)
-        agent = KeptAgent(self._reactor, self._bell(), facts, presence, lambda: _LOST)
+
+        def reason_of_loss() -> str:
+            return _NEVER if files.started() is None else _LOST
+
+        agent = KeptAgent(self._reactor, self._bell(), facts, presence, reason_of_loss)
         self._agents[session_id] = agent
         return agent
 

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.client import ClientError, LokiClient, ServerNotTrusted, ServerUnreachable
-from loki_twisted.command.arguments import USAGE_EXIT
+from loki_twisted.client import LokiClient, StreamReset
+from loki_twisted.client.callbacks import undisturbed
 from loki_twisted.command.colours import Palette, palette_for
+from loki_twisted.command.complaints import complaint, exit_code_of
+from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
+from loki_twisted.command.hearing import Audience
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.running import run
-from loki_twisted.model.errors import InvalidRequest
-
-REFUSED_EXIT: Final = 1
-"""The exit code when the server says no, or there is none."""
-
-UNHEARD_EXIT: Final = 128 + signal.SIGPIPE
-"""The exit code when what is printed is no longer read; shells know it."""
+from loki_twisted.model.errors import LokiError
 
 Talk = Callable[[LokiClient], Awaitable[int]]
 """A conversation with a server; gives the exit code."""
+
+_USUAL_COLUMNS: Final = 80
 
 
 def call(given: argparse.Namespace, talk: Talk) -> int:
@@ -41,42 +40,32 @@ def call(given: argparse.Namespace, talk: Talk) -> int:
         try:
             client = LokiClient(given.url, token=given.token, reactor=reactor)
         except ValueError as error:
-            return complain(str(error), USAGE_EXIT)
-        return await converse(client, talk)
+            return complain(str(error), Exit.USAGE)
+        return await Audience(reactor, sys.stdout).listens_to(converse(client, talk))
 
-    return run(main)
+    return run(main, tells_signal=True)
 
 
 async def converse(client: LokiClient, talk: Talk) -> int:
     """Talk by a client, and close it; returns as :func:`call` does."""
     try:
         return await talk(client)
-    except (ClientError, ServerUnreachable) as error:
-        return complain(complaint(error), REFUSED_EXIT)
-    except InvalidRequest as error:
-        return complain(plain(error), USAGE_EXIT)
+    except LokiError as error:
+        return complain(complaint(error), exit_code_of(error))
     except BrokenPipeError:
-        return _unheard()
+        return Exit.UNHEARD
+    except OSError as error:
+        # Of what is printed: what goes wrong with a server is told as errors of ours.
+        return complain(f"cannot write: {error.strerror}", Exit.NOT_WRITTEN)
     finally:
-        await client.close()
-
-
-def complaint(error: ClientError | ServerUnreachable) -> str:
-    """Say what went wrong, and what to do about it where that is known."""
-    text = plain(error)
-    if isinstance(error, ServerNotTrusted):
-        return text
-    if isinstance(error, ServerUnreachable):
-        return f"{text.rstrip('.')}; start a server with: loki serve"
-    if error.status == 401:  # noqa: PLR2004  # unauthorized
-        return f"{text.rstrip('.')}; set LOKI_API_TOKEN to the server's token"
-    return text
+        # Also if whoever reads what is printed leaves in the middle of that.
+        await undisturbed(client.close())
 
 
 def show(given: argparse.Namespace, answer: msgspec.Struct, text: str) -> int:
     """Print an answer, as JSON if that is asked for; gives the exit code 0."""
     print(msgspec.json.encode(answer).decode() if given.json else text, flush=True)
-    return 0
+    return Exit.DONE
 
 
 def palette() -> Palette:
@@ -84,14 +73,24 @@ def palette() -> Palette:
     return palette_for(sys.stdout, os.environ)
 
 
+def columns() -> int | None:
+    """How wide what is printed may be; None for any width, where that is no terminal."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size((_USUAL_COLUMNS, 0)).columns
+
+
+def note(text: str) -> None:
+    """Say something beside what is printed, on stderr."""
+    print(palette_for(sys.stderr, os.environ).paint("dim", f"-- {text} --"), file=sys.stderr)
+
+
+def note_reset(reset: StreamReset) -> None:
+    """Say that events are missing in a stream."""
+    note(f"events are missing here: {plain(reset.reason)}")
+
+
 def complain(text: str, exit_code: int) -> int:
     """Print what is wrong as one line on stderr; gives the exit code."""
     print(f"lokictl: {text}", file=sys.stderr)
     return exit_code
-
-
-def _unheard() -> int:
-    """End because nobody reads what is printed any more, as with ``| head``."""
-    # What is still buffered for it would raise again at the interpreter's end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return UNHEARD_EXIT

@@ -45,5 +45,9 @@ def palette_for(stream: TextIO, environ: Mapping[str, str]) -> Palette:
 
     See https://no-color.org.
     """
-    wanted = not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
-    return Palette(wanted and stream.isatty())
+    return Palette(not environ.get("NO_COLOR") and can_be_steered(stream, environ))
+
+
+def can_be_steered(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal on which what was written can be written over."""
+    return environ.get("TERM", "dumb") != "dumb" and stream.isatty()

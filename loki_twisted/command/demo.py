@@ -23,12 +23,14 @@ from twisted.logger import LogLevel
 
 from loki_twisted.client import ClientError, EventStream, LokiClient, ServerUnreachable
 from loki_twisted.command.calling import palette
-from loki_twisted.command.formatting import event_line, plain
+from loki_twisted.command.exits import Exit
+from loki_twisted.command.formatting import plain
 from loki_twisted.command.keyboard import maybe_keyboard
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.running import run
 from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, reason_not_started
-from loki_twisted.command.verbs_watching import ENDS, exit_code_of
+from loki_twisted.command.streams import discard_output
+from loki_twisted.command.verbs_watching import ENDS, exit_code_of, show_event
 from loki_twisted.model.events import Event
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.settings import Settings
@@ -53,7 +55,7 @@ def demo(given: argparse.Namespace) -> int:
     begin_logging(sys.stderr, LogLevel.warn)
     try:
         with _directory(given.data_dir) as directory:
-            return run(lambda reactor: _main(reactor, given, directory))
+            return run(lambda reactor: _main(reactor, given, directory), tells_signal=True)
     except OSError as error:
         print(f"lokictl demo: {reason_not_started(error)}", file=sys.stderr)
         return CANNOT_START_EXIT
@@ -93,7 +95,8 @@ async def _main(reactor: Any, given: argparse.Namespace, directory: str) -> int:
         async with _server(reactor, settings) as address:
             client = LokiClient(address, reactor=reactor)
             try:
-                return await _Show(reactor, client, address, given.speed).play(is_all=given.once)
+                show = _Show(reactor, client, address, given)
+                return await show.play(is_all=given.once)
             finally:
                 await client.close()
     except (*NOT_STARTED, ClientError, ServerUnreachable) as error:
@@ -120,14 +123,14 @@ class _Show:
     """
     One run of the demo.
 
-    :ivar speed: How many times as fast as usual it goes.
+    :ivar given: The arguments.
     :ivar answering: The answer that is being given, or None.
     """
 
     reactor: Any
     client: LokiClient
     address: str
-    speed: float
+    given: argparse.Namespace
     answering: Deferred[None] | None = None
 
     async def play(self, *, is_all: bool) -> int:
@@ -137,17 +140,28 @@ class _Show:
         :param is_all: Whether that is all; else the server stays until this is cancelled.
         :returns: The exit code that fits the end of the session.
         """
-        print(f"The API is at {self.address}, in another terminal try:", flush=True)
-        print(f"  curl -N '{self.address}/api/events?history=10'\n", flush=True)
+        self._say(f"The API is at {self.address}, in another terminal try:")
+        self._say(f"  curl -N '{self.address}/api/events?history=10'")
+        self._say(f"  lokictl --url {self.address} top\n")
+        end: Event | None = None
         try:
             end = await self._run_session()
             if not is_all:
-                print("\nThe server stays until you press Ctrl-C.", flush=True)
+                self._say("\nThe server stays until you press Ctrl-C.")
                 await Deferred[None]()
         except CancelledError:
             await self._stop_everything()
-            raise
+            if end is None:
+                raise
+        except BrokenPipeError:
+            discard_output()
+            await self._stop_everything()
+            return Exit.UNHEARD
         return exit_code_of(end)
+
+    def _say(self, text: str) -> None:
+        """Print what is no event; not among those that a program reads."""
+        print(text, file=sys.stderr if self.given.json else sys.stdout, flush=True)
 
     async def _run_session(self) -> Event:
         order = await self.client.start_session(provider="demo")
@@ -161,10 +175,10 @@ class _Show:
     async def _show(self, session_id: str, stream: EventStream) -> Event:
         """Print events to the end of the session, and answer questions on the way."""
         while True:
-            event = await stream.__anext__()
+            event = await anext(stream)
             if event.type == "heartbeat":
                 continue
-            print(event_line(event, palette()), flush=True)
+            show_event(self.given, event)
             if event.type == "input:requested":
                 self._answered()
                 self.answering = Deferred.fromCoroutine(self._answer(session_id, event))
@@ -180,9 +194,9 @@ class _Show:
                 await deferLater(self.reactor, self.patience)
                 answer = own
             else:
-                print(f"> type an answer, or wait: {own}", flush=True)
+                self._say(f"> type an answer, or wait: {own}")
                 answer = await _in_time(self.reactor, keyboard, self.patience) or own
-            print(palette().paint("magenta", f"> {plain(answer)}"), flush=True)
+            self._say(palette().paint("magenta", f"> {plain(answer)}"))
             await self.client.give_input(session_id, answer)
         except CancelledError:
             return  # it was answered otherwise, or the session has ended
@@ -192,7 +206,7 @@ class _Show:
     @property
     def patience(self) -> float:
         """How long the keyboard has to answer, in seconds."""
-        return PATIENCE_SECONDS / self.speed
+        return float(PATIENCE_SECONDS / self.given.speed)
 
     def _answered(self) -> None:
         if self.answering is not None:
@@ -210,7 +224,7 @@ class _Show:
 
     async def _stop(self, session_id: str) -> None:
         """Stop a session, and show how it ends."""
-        print(f"\nStopping {session_id}", flush=True)
+        self._say(f"\nStopping {session_id}")
         ends = EventFilter.of(session_id, ENDS)
         async with self.client.events(ends, after="earliest") as stream:
             try:
@@ -218,7 +232,7 @@ class _Show:
             except ClientError as error:
                 print(f"lokictl demo: {plain(error)}", file=sys.stderr)
                 return
-            print(event_line(await stream.__anext__(), palette()), flush=True)
+            show_event(self.given, await anext(stream))
 
 
 def own_answer(question: Event) -> str:

@@ -8,16 +8,13 @@ before it is shown, so that it cannot steer the terminal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from loki_twisted.command.colours import Palette
 from loki_twisted.model.events import Event
-from loki_twisted.model.sessions import Session
-from loki_twisted.model.tasks import Task
 from loki_twisted.model.timestamps import ms_from_iso
-from loki_twisted.model.wire import Health
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -31,14 +28,6 @@ _COLOUR_OF_ENDING: Final = {
     "requested": "magenta",
     "debug": "dim",
     "update": "dim",
-}
-_COLOUR_OF_STATUS: Final = {
-    "running": "cyan",
-    "completed": "green",
-    "failed": "red",
-    "stopped": "yellow",
-    "paused": "yellow",
-    "skipped": "dim",
 }
 _TYPE_WIDTH: Final = 17
 
@@ -75,7 +64,8 @@ def gist(event: Event) -> str:
 def _session(data: Mapping[str, Any]) -> str:
     code = data.get("exitCode")
     ending = f"(exit code {code})" if code is not None else None
-    return _words(data.get("message") or data.get("status"), ending)
+    told = data.get("message") or data.get("reason") or data.get("status")
+    return _words(told, ending)
 
 
 def _phase(data: Mapping[str, Any]) -> str:
@@ -110,7 +100,14 @@ def _metrics(data: Mapping[str, Any]) -> str:
 def _input(data: Mapping[str, Any]) -> str:
     options = data.get("options")
     choice = f"({' / '.join(map(str, options))})" if isinstance(options, list) and options else None
-    return _words(data.get("prompt"), choice)
+    said, by = data.get("answer"), data.get("answeredBy")
+    answer = ", ".join(map(str, said)) if isinstance(said, list) else said
+    settled = [answer, f"(by {by})" if by else None, _after_dash(data, "reason")]
+    return _words(data.get("prompt"), choice, *settled)
+
+
+def _message(data: Mapping[str, Any]) -> str:
+    return _words(data.get("text") or data.get("messageId"), _after_dash(data, "reason"))
 
 
 def _rest(data: Mapping[str, Any]) -> str:
@@ -133,42 +130,8 @@ _GISTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "log": _log,
     "metrics": _metrics,
     "input": _input,
+    "message": _message,
 }
-
-
-def sessions_table(sessions: Sequence[Session], now_ms: int, palette: Palette) -> str:
-    """Write sessions as a table, one a line."""
-    rows = [
-        (
-            session.id,
-            session.status.value,
-            session.provider,
-            session.current_phase or "-",
-            f"{session.completed_tasks}/{session.task_count}",
-            duration(now_ms - ms_from_iso(session.started_at)),
-            session.reason or "",
-        )
-        for session in sessions
-    ]
-    return _table(("SESSION", "STATUS", "PROVIDER", "PHASE", "TASKS", "AGE", ""), rows, palette)
-
-
-def tasks_table(tasks: Sequence[Task], palette: Palette) -> str:
-    """Write tasks as a table, one a line."""
-    rows = [(task.id, task.status.value, task.session_id, task.title) for task in tasks]
-    return _table(("TASK", "STATUS", "SESSION", "TITLE"), rows, palette)
-
-
-def health_text(health: Health, palette: Palette) -> str:
-    """Write how a server is: its state, its problems, its providers."""
-    colour = {"healthy": "green", "degraded": "yellow"}.get(health.status, "red")
-    state = palette.paint(colour, plain(health.status))
-    lines = [f"{state}, version {plain(health.version)}, up {duration(health.uptime)}"]
-    lines.extend(f"problem: {plain(problem)}" for problem in health.problems)
-    for name, available in sorted(health.providers.items()):
-        mark = palette.paint("green", "yes") if available else palette.paint("dim", "no")
-        lines.append(f"  {plain(name):<12} {mark}")
-    return "\n".join(lines)
 
 
 def duration(milliseconds: int) -> str:
@@ -178,19 +141,3 @@ def duration(milliseconds: int) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], palette: Palette) -> str:
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = [palette.paint("bold", _row(head, widths))]
-    for row in cells:
-        colour = _COLOUR_OF_STATUS.get(row[1])
-        painted = f"{row[1]:<{widths[1]}}"
-        painted = palette.paint(colour, painted) if colour else painted
-        lines.append(f"{row[0]:<{widths[0]}}  {painted}  {_row(row[2:], widths[2:])}".rstrip())
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -1,16 +1,23 @@
-"""Logs for people: one plain line for each event, on stderr."""
+"""Logs on stderr: one plain line for each event, for people, or one JSON object, for programs."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Final, TextIO
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
 
+import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
 _OURS: Final = "loki_twisted"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_IN_QUERY: Final = re.compile(r"(?i)([?&;](?:[\w-]*(?:token|ticket|key|secret))=)[^&;#\s\"']+")
+_BEARER: Final = re.compile(r"(?i)(bearer\s+)[^\s\"',;]+")
+_MASKED: Final = r"\1***"
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def line_of_event(event: LogEvent) -> str:
@@ -22,10 +29,63 @@ def line_of_event(event: LogEvent) -> str:
     """
     moment = datetime.fromtimestamp(event["log_time"]).astimezone()
     level = event.get("log_level") or LogLevel.info
-    message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], formatEvent(event))
+    message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], masked(formatEvent(event)))
     line = f"{moment:%Y-%m-%d %H:%M:%S} {level.name.upper():<8} {message}\n"
     failure = event.get("log_failure")
-    return line if failure is None else f"{line}{failure.getTraceback().rstrip()}\n"
+    return line if failure is None else f"{line}{masked(failure.getTraceback()).rstrip()}\n"
+
+
+def json_of_event(event: LogEvent) -> str:
+    """
+    Write a log event as a line of JSON.
+
+    ``time`` (UTC), ``level``, ``logger`` and ``message`` are always there, ``traceback`` with a
+    failure. What the message was made of is there by its name in camelCase, as far as it is text,
+    a number or a truth. What our rooms call ``id`` is ``requestId`` in the web, and else
+    ``sessionId``.
+    """
+    moment = datetime.fromtimestamp(event["log_time"], UTC)
+    level = event.get("log_level") or LogLevel.info
+    logger = str(event.get("log_namespace", ""))
+    told: dict[str, Any] = {
+        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": level.name,
+        "logger": logger,
+        "message": masked(formatEvent(event)),
+    }
+    for name, value in _parts(event, logger).items():
+        told.setdefault(name, value)
+    failure = event.get("log_failure")
+    if failure is not None:
+        told["traceback"] = masked(failure.getTraceback()).rstrip()
+    return f"{_encode(told).decode()}\n"
+
+
+def _parts(event: LogEvent, logger: str) -> Mapping[str, Any]:
+    names_of_ours = "requestId" if logger.startswith(f"{_OURS}.web") else "sessionId"
+    return {
+        names_of_ours if name == "id" else _camel_case(name): masked(value)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+        if not name.startswith("log_") and isinstance(value, str | int | float)
+    }
+
+
+def _camel_case(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def masked(text: str) -> str:
+    """Take out what must never stand in a log, wherever it came from: tokens that were sent."""
+    return _BEARER.sub(_MASKED, _IN_QUERY.sub(_MASKED, text))
+
+
+FORMATS: Final[Mapping[str, Callable[[LogEvent], str]]] = {
+    "text": line_of_event,
+    "json": json_of_event,
+}
+"""The ways to write an event, by the words for them."""
 
 
 def is_worth_a_line(event: LogEvent, least: object) -> bool:
@@ -47,19 +107,27 @@ class LineObserver:
     Writes lines to a stream.
 
     :param least: The least level of our own events that is written.
+    :param write: How an event is written; see :data:`FORMATS`.
     """
 
-    def __init__(self, stream: TextIO, least: object = LogLevel.info) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        least: object = LogLevel.info,
+        write: Callable[[LogEvent], str] = line_of_event,
+    ) -> None:
         self._stream = stream
         self._least = least
+        self._write = write
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if it is worth a line."""
         if is_worth_a_line(event, self._least):
-            self._stream.write(line_of_event(event))
+            self._stream.write(self._write(event))
             self._stream.flush()
 
 
-def begin_logging(stream: TextIO, least: object = LogLevel.info) -> None:
-    """Send the logs of this process to a stream from now on."""
-    globalLogBeginner.beginLoggingTo([LineObserver(stream, least)], redirectStandardIO=False)
+def begin_logging(stream: TextIO, least: object = LogLevel.info, log_format: str = "text") -> None:
+    """Send the logs of this process to a stream from now on, in a format of :data:`FORMATS`."""
+    observer = LineObserver(stream, least, FORMATS[log_format])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

@@ -9,17 +9,18 @@ them. Importing this module is cheap, so that ``--help`` is fast.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
+from loki_twisted.command.option import Option
 from loki_twisted.command.readers import (
     read_allowed_host,
     read_count,
     read_endpoint,
     read_grace,
     read_host,
+    read_log_format,
     read_mb,
     read_memory_mb,
     read_origin,
@@ -28,47 +29,14 @@ from loki_twisted.command.readers import (
     read_port,
     read_processes,
     read_provider_count,
+    read_queued,
     read_retained_days,
     read_retained_events,
     read_speed,
     read_switch,
-    read_token_file,
     read_unanswered,
 )
 from loki_twisted.settings import Settings
-
-
-@attrs.frozen(slots=True, kw_only=True)
-class Option:
-    """
-    One option.
-
-    :ivar name: Its long name, without the dashes.
-    :ivar field: The field of ``Settings`` that it sets.
-    :ivar read: Turns text into the field's value, or raises ValueError with the rest of a
-        sentence that begins with what was given.
-    :ivar metavar: What its value is called in help; None for a flag, which means ``flag_means``.
-    :ivar repeatable: Whether it may be given several times; the field is then a tuple.
-    :ivar variables: Environment variables that stand for it, the strongest first.
-    """
-
-    name: str
-    field: str
-    help: str
-    read: Callable[[str], Any]
-    metavar: str | None = None
-    short: str | None = None
-    repeatable: bool = False
-    variables: tuple[str, ...] = ()
-    flag_means: bool = True
-
-    @property
-    def described(self) -> str:
-        """Its help, with the variables that stand for it."""
-        return f"{self.help} [{', '.join(self.variables)}]" if self.variables else self.help
-
-
-# The table
 
 _DEFAULTS: Final = attrs.fields(Settings)
 
@@ -131,10 +99,10 @@ OPTIONS: Final = (
     ),
     Option(
         name="token-file",
-        field="tokens",
+        field="token_file",
         metavar="FILE",
-        read=read_token_file,
-        help="Take the API tokens from a file, one a line, instead of LOKI_API_TOKEN.",
+        read=read_path,
+        help="Take the API tokens from a file (see: lokictl token), instead of LOKI_API_TOKEN.",
     ),
     Option(
         name="loki-dir",
@@ -184,6 +152,13 @@ OPTIONS: Final = (
         f"{_DEFAULTS.max_per_project.default} by default.",
     ),
     Option(
+        name="max-queued",
+        field="max_queued",
+        metavar="N",
+        read=read_queued,
+        help=f"How many may wait for a turn; {_DEFAULTS.max_queued.default} by default.",
+    ),
+    Option(
         name="allow-commands",
         field="allow_commands",
         read=read_switch,
@@ -197,6 +172,14 @@ OPTIONS: Final = (
         read=read_grace,
         help="How long a stopped agent has before it is killed; "
         f"{_DEFAULTS.grace_seconds.default:g} by default.",
+    ),
+    Option(
+        name="drain",
+        field="drain_seconds",
+        metavar="SECONDS",
+        read=read_grace,
+        help="How long requests and streams under way have to end when the server does; "
+        f"{_DEFAULTS.drain_seconds.default:g} by default.",
     ),
     Option(
         name="limit-memory-mb",
@@ -235,7 +218,8 @@ OPTIONS: Final = (
         field="input_seconds",
         metavar="SECONDS",
         read=read_patience,
-        help="How long questions of agents wait for an answer; 0 for ever, as by default.",
+        help="How long such a question waits before it is denied or allowed; "
+        f"{_DEFAULTS.input_seconds.default:g} by default, 0 for ever.",
     ),
     Option(
         name="stall-after",
@@ -280,6 +264,20 @@ OPTIONS: Final = (
         metavar="N",
         read=read_speed,
         help="How many times as fast it is played; 1 by default, 0 without any wait.",
+    ),
+    Option(
+        name="log-format",
+        field="log_format",
+        metavar="text|json",
+        read=read_log_format,
+        help=f"How the log is written; {_DEFAULTS.log_format.default} by default, json is an "
+        "object on each line.",
+    ),
+    Option(
+        name="access-log",
+        field="access_log",
+        read=read_switch,
+        help="Log each request, without what its query says.",
     ),
     Option(
         name="debug",

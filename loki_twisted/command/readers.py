@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from loki_twisted.access.tokens import TOKEN
+
 _HOST_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
 _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
 _MOST_SESSIONS: Final = 1000
+_MOST_QUEUED: Final = 100_000
 _MOST_GRACE: Final = 3600
 _MOST_WAIT: Final = 2_592_000
+_LOG_FORMATS: Final = ("text", "json")
 _UNANSWERED: Final = ("deny", "allow", "wait")
 _MOST_EVENTS: Final = 10**12
 _MOST_DAYS: Final = 100_000
@@ -72,20 +75,20 @@ def read_origin(text: str) -> str:
 
 def read_token(text: str) -> str:
     """Read a token: printable ASCII without blanks, as a header can carry it."""
-    if not _TOKEN.fullmatch(text):
+    if not TOKEN.fullmatch(text):
         raise ValueError("is no token; a token is up to 1024 printable ASCII characters, no blanks")
     return text
 
 
 def read_token_file(text: str) -> tuple[str, ...]:
-    """Read the tokens of a file, one a line; empty lines are skipped."""
+    """Read the tokens of a file of a client's, one a line; empty lines are skipped."""
     try:
         lines = Path(text).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ValueError(f"cannot be read: {reason}") from None
     wanted = [line.strip() for line in lines if line.strip()]
-    if not wanted or not all(_TOKEN.fullmatch(line) for line in wanted):
+    if not wanted or not all(TOKEN.fullmatch(line) for line in wanted):
         raise ValueError("holds no tokens; put one a line, printable ASCII without blanks")
     return tuple(wanted)
 
@@ -94,6 +97,13 @@ def read_count(text: str) -> int:
     """Read how many sessions may run at once."""
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= _MOST_SESSIONS:
         raise ValueError(f"is no number from 1 to {_MOST_SESSIONS}")
+    return int(text)
+
+
+def read_queued(text: str) -> int:
+    """Read how many sessions may wait for their turn."""
+    if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII) or int(text) > _MOST_QUEUED:
+        raise ValueError(f"is no number from 0 to {_MOST_QUEUED}")
     return int(text)
 
 
@@ -110,6 +120,13 @@ def read_grace(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) or float(text) > _MOST_GRACE:
         raise ValueError(f"is no number of seconds from 0 to {_MOST_GRACE}")
     return float(text)
+
+
+def read_log_format(text: str) -> str:
+    """Read how a log is written."""
+    if text not in _LOG_FORMATS:
+        raise ValueError(f"is none of {', '.join(_LOG_FORMATS)}")
+    return text
 
 
 def read_unanswered(text: str) -> str:

@@ -64,7 +64,7 @@ def supervise(command: Sequence[str], directory: Path) -> int:
     Run a program, anew after each change of a source file under a directory.
 
     It is told to end by SIGTERM. A program that ends by itself is started again at
-    the next change. SIGINT, SIGTERM and SIGHUP end both.
+    the next change. SIGINT and SIGTERM end both; so does SIGHUP, which the program has as SIGTERM.
 
     :returns: The exit code of the program, which is told to end first.
     """
@@ -114,7 +114,7 @@ class _Supervisor:
         """Hand a signal on, and those that come until the program has ended."""
         while self.child is not None:
             if number in _TO_END:
-                os.kill(self.child, number)
+                os.kill(self.child, signal.SIGTERM if number == signal.SIGHUP else number)
             number = signal.sigwait(_WAITED_FOR)
             self.reap(os.WNOHANG)
         return self.exit_code

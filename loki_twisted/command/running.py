@@ -3,7 +3,8 @@ Running one coroutine on the reactor as a whole program.
 
 The first SIGINT, SIGTERM or SIGHUP cancels what the coroutine waits for, so that its
 ``finally`` clauses end things in order; a second one, or too long an end, ends
-the process at once. This is what ``twisted.internet.task.react`` does not do.
+the process at once. This is what ``twisted.internet.task.react`` does not do. A program that
+does something else when it is hung up says what: see :mod:`~loki_twisted.command.hangup`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from loki_twisted.command.hangup import Hangup
+
 Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
 """A program: takes the reactor, returns its exit code."""
 
 LONGEST_END_SECONDS: Final = 30.0
-"""How long a program may take to end after the first signal."""
+"""How long a program may take to end after the first signal, beyond what it grants others."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNEXPECTED_EXIT: Final = 70  # EX_SOFTWARE
@@ -64,12 +67,18 @@ class _Run:
     """
     One program on its way.
 
-    :ivar told_to_end: Whether a signal has come.
+    :ivar grace_seconds: How long it grants others when it ends.
+    :ivar hung_up: What it does when it is hung up; None to end.
+    :ivar tells_signal: Whether the exit code is to say which signal ended it.
+    :ivar told_to_end: The number of the signal that has come, or 0.
     """
 
     reactor: Any
+    grace_seconds: float = 0.0
+    hung_up: Callable[[], None] | None = None
+    tells_signal: bool = False
     exit_code: int = 0
-    told_to_end: bool = False
+    told_to_end: int = 0
     result: Deferred[int] | None = None
 
     def start(self, main: Main) -> None:
@@ -77,6 +86,8 @@ class _Run:
             # A hangup that was to be ignored (nohup) is ignored.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self.signalled)
+        if self.hung_up is not None:
+            Hangup(self.reactor, self.hung_up).take()
         self.result = Deferred.fromCoroutine(main(self.reactor))
         self.result.addCallbacks(self._done, self._failed)
         self.result.addBoth(lambda _: self.reactor.stop())
@@ -84,40 +95,84 @@ class _Run:
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.told_to_end:
             os._exit(128 + number)
-        self.told_to_end = True
+        self.told_to_end = number
         self.reactor.callFromThread(self._end)
 
     def _end(self) -> None:
-        self.reactor.callLater(LONGEST_END_SECONDS, self._give_up)
+        give_up_later(self.reactor, self.grace_seconds)
         if self.result is not None:
             self.result.cancel()
-
-    def _give_up(self) -> None:
-        _log.critical("Not everything had ended after {s:g} s", s=LONGEST_END_SECONDS)
-        os._exit(1)
 
     def _done(self, exit_code: int) -> None:
         self.exit_code = exit_code
 
     def _failed(self, failure: Failure) -> None:
         if self.told_to_end and failure.check(CancelledError):
+            self.exit_code = 128 + self.told_to_end if self.tells_signal else 0
             return
         self.exit_code = _UNEXPECTED_EXIT
         _log.failure("This should not have happened", failure)
         sys.stderr.flush()
 
 
-def run(main: Main) -> int:
+def give_up_later(reactor: Any, grace_seconds: float) -> None:
+    """Have this process ended if it takes too long to end by itself."""
+    longest = grace_seconds + LONGEST_END_SECONDS
+
+    def give_up() -> None:
+        _log.critical("Not everything had ended after {s:g} s", s=longest)
+        os._exit(1)
+
+    reactor.callLater(longest, give_up)
+
+
+def end_as_ours_do(reactor: Any, grace_seconds: float, hung_up: Callable[[], None]) -> None:
+    """
+    Have a reactor that somebody else runs (twistd) take signals as :func:`run` does.
+
+    To be called when it runs: it sets its own handlers at its start. The first signal is left to
+    those.
+    """
+    told: list[int] = []
+
+    def take(number: int, frame: FrameType | None) -> None:
+        if told:
+            os._exit(128 + number)
+        told.append(number)
+        reactor.callFromThread(give_up_later, reactor, grace_seconds)
+        before[number](number, frame)
+
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if callable(handler):
+            before[number] = handler
+            signal.signal(number, take)
+    Hangup(reactor, hung_up).take()
+
+
+def run(
+    main: Main,
+    *,
+    grace_seconds: float = 0.0,
+    hung_up: Callable[[], None] | None = None,
+    tells_signal: bool = False,
+) -> int:
     """
     Run a program on the global reactor, to its end.
 
+    :param grace_seconds: How long it grants others when it ends.
+    :param hung_up: What it does when it is hung up and still has its terminal, or never had one;
+        None to end.
+    :param tells_signal: Whether to return 128 and the number of the signal, as shells do, if one
+        ended it. It is no failure of a program that runs until then.
     :returns: What it returned; 0 if it was ended by a signal and let that happen; 70 after
         an error that it did not handle, which is logged.
     """
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    program = _Run(reactor)
+    program = _Run(reactor, grace_seconds, hung_up, tells_signal)
     reactor.callWhenRunning(program.start, main)
     reactor.run()
     return program.exit_code

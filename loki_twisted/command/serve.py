@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -13,16 +13,17 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger, LogLevel
 
 from loki_twisted import __version__
+from loki_twisted.access.token_file import TokenFileRefused, read_tokens
+from loki_twisted.access.tokens import SHORT_TOKEN
 from loki_twisted.command.logs import begin_logging
+from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
 from loki_twisted.model.errors import LokiError
+from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import Settings
 
 CANNOT_START_EXIT: Final = 1
-
-SHORT_TOKEN: Final = 16
-"""A token with fewer characters than this could be guessed."""
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""
@@ -48,7 +49,10 @@ def serve(settings: Settings) -> int:
 
     :returns: The exit code: 0 after a signal, 1 if the server could not be started.
     """
-    begin_logging(sys.stderr, LogLevel.debug if settings.debug else LogLevel.info)
+    least = LogLevel.debug if settings.debug else LogLevel.info
+    begin_logging(sys.stderr, least, settings.log_format)
+
+    operator = Operator(ServiceManager.take(os.environ))
 
     async def main(reactor: Any) -> int:
         # Late, because it installs the reactor.
@@ -56,9 +60,10 @@ def serve(settings: Settings) -> int:
 
         service = Service(settings, reactor)
         service.ready.addCallback(_settled)
-        return await serve_until_cancelled(service, settings)
+        operator.take(service)
+        return await serve_until_cancelled(service, settings, operator.stopping)
 
-    return run(main)
+    return run(main, grace_seconds=settings.drain_seconds, hung_up=operator.reload)
 
 
 def _settled(addresses: list[str]) -> list[str]:
@@ -66,10 +71,13 @@ def _settled(addresses: list[str]) -> list[str]:
     return addresses
 
 
-async def serve_until_cancelled(service: Server, settings: Settings) -> int:
+async def serve_until_cancelled(
+    service: Server, settings: Settings, stopping: Callable[[], None] = lambda: None
+) -> int:
     """
     Start a server, say where it listens, and stop it again when this is cancelled.
 
+    :param stopping: Called before it is stopped.
     :returns: 1 if it could not be started, after a line on stderr that says why; otherwise
         only cancellation ends this.
     """
@@ -80,6 +88,7 @@ async def serve_until_cancelled(service: Server, settings: Settings) -> int:
     except NOT_STARTED as error:
         print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)
     finally:
+        stopping()
         await maybeDeferred(service.stopService)
     return CANNOT_START_EXIT
 
@@ -99,10 +108,19 @@ def announce(addresses: list[str], settings: Settings) -> None:
 
 def hints(settings: Settings) -> Iterator[str]:
     """Say what is allowed but may not be meant."""
-    if any(len(token) < SHORT_TOKEN for token in settings.tokens):
+    if any(len(token) < SHORT_TOKEN for token in settings.tokens) or _has_short(settings):
         yield "A token is so short that it could be guessed; make one: loki serve --generate-token"
-    if settings.tokens and not settings.auth:
+    if (settings.tokens or settings.token_file) and not settings.auth:
         yield "There is a token, but --no-auth lets requests in without it"
+
+
+def _has_short(settings: Settings) -> bool:
+    if settings.token_file is None:
+        return False
+    try:
+        return any(token.is_short for token in read_tokens(settings.token_file))
+    except TokenFileRefused:
+        return False  # it has changed since it was read, which is told elsewhere
 
 
 def reason_not_started(error: BaseException) -> str:

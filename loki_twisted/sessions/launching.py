@@ -116,6 +116,7 @@ class Launcher:
         if obstacle is not None:
             if not wanted.queue:
                 raise obstacle
+            self.line.check_room(self.policy.max_queued)
             session = msgspec.structs.replace(
                 session,
                 status=SessionStatus.QUEUED,

@@ -24,6 +24,7 @@ class LaunchPolicy:
     :ivar limits: Of what each agent may use.
     :ivar max_per_provider: How many of a provider, by its name.
     :ivar max_per_project: How many in one project directory.
+    :ivar max_queued: How many more may wait.
     :ivar inputs: What becomes of inputs that nobody answers, unless a session says so itself.
     :ivar patience: How long agents may be silent.
     """
@@ -34,6 +35,7 @@ class LaunchPolicy:
     limits: Limits = attrs.field(factory=Limits)
     max_per_provider: Mapping[str, int] = attrs.field(factory=dict)
     max_per_project: int = 1
+    max_queued: int = 1000
     inputs: InputPolicy = InputPolicy()
     patience: Patience = Patience()
 

@@ -21,6 +21,9 @@ from loki_twisted.sessions.interface import GivenInput
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.steering import Steerer
 
+MOST_WAITING: Final = 200
+"""So many messages may wait for an agent."""
+
 _HAS_AGENT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -123,9 +126,12 @@ def _check_messages(record: Record) -> None:
     """
     Make sure that an agent takes messages.
 
-    :raises Conflict: if it takes none.
+    :raises Conflict: if it takes none, or has more than enough.
     """
     session = record.state.session
+    if len(record.state.messages) >= MOST_WAITING:
+        msg = f"{MOST_WAITING} messages wait for the agent, which is as many as may."
+        raise Conflict(msg, {"status": str(record.status)})
     if session.accepts_input and not record.state.talk.input_ends:
         return
     msg = f"The agent of provider {session.provider!r} takes no input."

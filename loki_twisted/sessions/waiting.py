@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from loki_twisted.model.errors import LokiError
+from loki_twisted.model.errors import LokiError, TooManySessions
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.overview import is_at_work
@@ -37,6 +37,16 @@ class WaitingLine:
     stranger: Callable[[str], LokiError | None]
     _numbers: dict[str, int] = attrs.field(factory=dict, init=False)
     """By session: who has the lower one came first."""
+
+    def check_room(self, most: int) -> None:
+        """
+        Make sure that one more may wait.
+
+        :raises TooManySessions: if so many wait as may.
+        """
+        if len(self._records()) >= most:
+            msg = f"{most} sessions wait for their turn, which is as many as may."
+            raise TooManySessions(msg, {"maxQueued": most})
 
     def enter(self, session_id: str) -> Mapping[str, str]:
         """

@@ -30,6 +30,7 @@ from loki_twisted.stream.interface import ISink
 from loki_twisted.stream.patience import GRACE_SECONDS, SETTLE_SECONDS, Patience
 from loki_twisted.stream.position import FROM_NOW, Start
 from loki_twisted.stream.rate import Rate
+from loki_twisted.stream.returning import return_ms
 from loki_twisted.stream.rounds import Rounds
 from loki_twisted.stream.subscriber import Subscriber
 from loki_twisted.stream.tail import PAGE_BYTES, PIECE_BYTES, Tail, pieces
@@ -88,6 +89,8 @@ class Hub:
         self._rounds = Rounds(reactor, self._hand_over)
         self._rate = Rate()
         self._phase = Phase.OPEN
+        self._parting = 0  # how many there were when the end was told
+        self._parted = 0  # and to how many of them by now
         self._sweeper = LoopingCall(self._sweep)
         self._sweeper.clock = reactor
         self._unobserve = log.observe(self._committed)
@@ -193,6 +196,7 @@ class Hub:
             self._rounds.finish()
             await self._learn_newest_time(deadline)
             self._phase = Phase.ENDING
+            self._parting = self.subscriber_count
             self._each("A subscriber could not be told the end", Subscriber.part)
             while self._groups and self._reactor.seconds() < deadline:
                 await deferLater(self._reactor, SETTLE_SECONDS)
@@ -214,7 +218,10 @@ class Hub:
     def farewell(self) -> bytes:
         """What to say to those who have all when the stream ends."""
         milliseconds = self.times.known(self.position)
-        return sse.bye(None if milliseconds is None else event_id(self.position, milliseconds))
+        last = None if milliseconds is None else event_id(self.position, milliseconds)
+        wait = return_ms(self._parted, self._parting)
+        self._parted += 1
+        return sse.bye(last, wait)
 
     # All of them
 

@@ -76,13 +76,14 @@ def reset(asked: str | None, oldest: str | None, newest: str | None, reason: str
     )
 
 
-def bye(last_event_id: str | None) -> bytes:
+def bye(last_event_id: str | None, retry_ms: int) -> bytes:
     """
     Say that the server ends the stream.
 
     :param last_event_id: Where to resume; None while the log has no event.
+    :param retry_ms: After how long to come back, in milliseconds.
     """
-    return _frame("stream:bye", {"lastEventId": last_event_id})
+    return retry(retry_ms) + _frame("stream:bye", {"lastEventId": last_event_id})
 
 
 def last_id(block: Block) -> str:

@@ -17,6 +17,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request as BaseRequest
 from twisted.web.server import Site as BaseSite
 
+from loki_twisted.web.access import AccessLog
 from loki_twisted.web.answers import Answer, IExchange, open_exchange, send
 from loki_twisted.web.channel import Channel
 from loki_twisted.web.entrance import Entrance
@@ -93,8 +94,8 @@ class Site(BaseSite):
         with a body passes the gate before its body is read.
     :param reactor: Runs the deadlines.
     :param limits: None for those that this process can bear.
-    :param log_requests: Whether each request is logged, at debug level, which takes
-        a tenth of the time of a small one; None for whether the API is in debug mode.
+    :param access: Where each request is written down, which takes a tenth of the time of a small
+        one. None for nowhere, or, if the API is in debug mode, for the log at debug level.
     """
 
     requestFactory = Request
@@ -105,14 +106,14 @@ class Site(BaseSite):
         *,
         reactor: IReactorTime,
         limits: Limits | None = None,
-        log_requests: bool | None = None,
+        access: AccessLog | None = None,
     ) -> None:
         super().__init__(root, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.limits = limits or limits_of_process()
         self._entrance = root if isinstance(root, Entrance) else None
-        if log_requests is None:
-            log_requests = self._entrance is not None and self._entrance.debug
-        self._log_requests = log_requests
+        if access is None and self._entrance is not None and self._entrance.debug:
+            access = AccessLog()
+        self._access = access
         self._channels: set[Channel] = set()
         self._sweep = LoopingCall(self._check_deadlines)
         self._sweep.clock = reactor
@@ -134,10 +135,11 @@ class Site(BaseSite):
 
     # Connections
 
-    def drain(self) -> Deferred[None]:
+    def drain(self, grace_seconds: float | None = None) -> Deferred[None]:
         """
         Take no more requests: idle connections are closed, others after their answer.
 
+        :param grace_seconds: Whose answer has not been sent by then is cut; None for nobody's.
         :returns: Fires when no connection is left. Streams end when the hub ends them.
         """
         if not self._channels:
@@ -147,7 +149,15 @@ class Site(BaseSite):
         drained = self._drained = Deferred()
         for channel in list(self._channels):
             channel.close_when_done()
+        if grace_seconds is not None:
+            cutting = self.reactor.callLater(grace_seconds, self._cut_all)
+            drained.addBoth(lambda _: cutting.cancel() if cutting.active() else None)
         return drained
+
+    def _cut_all(self) -> None:
+        _log.warn("{count} connections had not ended in time: cut", count=len(self._channels))
+        for channel in list(self._channels):
+            channel.transport.abortConnection()
 
     def opened(self, channel: Channel) -> None:
         """A connection was made. It is refused if there are too many."""
@@ -183,35 +193,18 @@ class Site(BaseSite):
             with _log.failuresHandled("A connection could not be looked at"):
                 channel.check_deadline(now)
 
-    # The access log: never a query, in which people put what is secret
+    # The access log
 
     def log(self, request: BaseRequest) -> None:  # type: ignore[override]  # all of ours are such
         """Note a request whose answer is sent, or whose client has left."""
-        if not self._log_requests:
-            return
-        _log.debug(
-            "{method} {path} {status} {bytes}B {time} {id}",
-            method=request.method.decode("ascii", "replace"),
-            path=(request.path or b"").decode("ascii", "replace"),
-            status=request.code if request.startedWriting else 0,
-            bytes=request.sentLength,
-            time=_header(request, b"X-Response-Time"),
-            id=_header(request, b"X-Request-ID"),
-        )
+        if self._access is not None:
+            self._access.note(request)
 
-    def log_refusal(self, request_line: bytes, answer: Answer, request_id: bytes) -> None:
+    def log_refusal(
+        self, request_line: bytes, peer: IAddress, answer: Answer, request_id: bytes
+    ) -> None:
         """Note what was refused before it became a request."""
-        if not self._log_requests:
-            return
-        _log.debug(
-            "{line} {status} {bytes}B {id}",
-            line=request_line.partition(b"?")[0].decode("ascii", "replace") or "-",
-            status=answer.status,
-            bytes=len(answer.body),
-            id=request_id.decode("ascii"),
-        )
-
-
-def _header(request: BaseRequest, name: bytes) -> str:
-    values = request.responseHeaders.getRawHeaders(name)
-    return values[0].decode("ascii") if values else "-"
+        if self._entrance is not None:
+            self._entrance.note_refusal(request_line, peer, answer, request_id)
+        if self._access is not None:
+            self._access.note_refusal(request_line, answer, request_id)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 _DESCRIPTORS = {"stdout": 1, "stderr": 2}
 
+_MOST_LINE = 8 * 1024 * 1024
+"""Bytes of a line beyond which it is none of a recording: what was recorded has shorter ones."""
+
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What a line raises that is none of a recording, or whose times no clock has."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """
@@ -32,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     path, speed = arguments[0], float(arguments[1])
     began = time.monotonic()
     with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), 1):
             try:
                 code = play(json.loads(line), began, speed)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except _FAULTS:
                 sys.stderr.write(f"Line {number} is none of a recording.\n")
                 return 1
             if code is not None:

@@ -15,7 +15,6 @@ from zope.interface import implementer
 
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.acp import AcpDriver
 from loki_twisted.agents.providers.command import program_of
 from loki_twisted.agents.providers.programs import not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
@@ -105,6 +104,9 @@ class AcpProgram:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.acp import AcpDriver
+
         return AcpDriver(self.name, request, memory, complains=self.complains)
 
 
@@ -137,6 +139,9 @@ class AcpCommand:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.acp import AcpDriver
+
         return AcpDriver(self.name, request, memory)
 
 

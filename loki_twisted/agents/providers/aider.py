@@ -24,10 +24,8 @@ from zope.interface import implementer
 
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.aider_driver import AiderDriver
-from loki_twisted.agents.providers.aider_state import AIDER
 from loki_twisted.agents.providers.bridges import bridged
-from loki_twisted.agents.providers.programs import not_installed
+from loki_twisted.agents.providers.programs import AIDER, not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
@@ -112,4 +110,7 @@ class AiderProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.aider_driver import AiderDriver
+
         return AiderDriver(request, memory)

@@ -14,13 +14,13 @@ from typing import Any, Final
 from loki_twisted.agents.outputs import Hindered, Output, Trouble
 from loki_twisted.agents.providers import joining, telling
 from loki_twisted.agents.providers.aider_state import (
-    AIDER,
     MOST_PROBLEM,
     AiderState,
     Step,
     flushed,
 )
 from loki_twisted.agents.providers.cleaning import clean, cut
+from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.agents.providers.words import DEFAULT_LEVEL
 

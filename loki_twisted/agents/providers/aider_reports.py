@@ -22,7 +22,6 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.aider_state import (
-    AIDER,
     MOST_PROBLEM,
     AiderState,
     Step,
@@ -30,6 +29,7 @@ from loki_twisted.agents.providers.aider_state import (
 )
 from loki_twisted.agents.providers.bridges import order
 from loki_twisted.agents.providers.cleaning import cut
+from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.agents.providers.typed_fields import (
     Fields,
     fields_of,

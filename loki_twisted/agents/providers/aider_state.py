@@ -9,9 +9,9 @@ import msgspec
 from loki_twisted.agents.outputs import Output
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.joining import NONE_HELD, Held
+from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.agents.providers.telling import MAIN
 
-AIDER: Final = "aider"
 """The name of the provider, of its program, and of the sort of agent."""
 
 MOST_PROBLEM: Final = 2048

@@ -18,9 +18,7 @@ from zope.interface import implementer
 
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.claude_driver import ClaudeDriver
-from loki_twisted.agents.providers.claude_memory import CLAUDE
-from loki_twisted.agents.providers.programs import not_installed
+from loki_twisted.agents.providers.programs import CLAUDE, not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.spending import CostOrigin
 
@@ -71,4 +69,7 @@ class ClaudeProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.claude_driver import ClaudeDriver
+
         return ClaudeDriver(request, memory)

@@ -16,7 +16,6 @@ from loki_twisted.agents.lines import MOST_LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs, Verdict
 from loki_twisted.agents.providers.claude_lines import take_line, tell_unread
 from loki_twisted.agents.providers.claude_memory import (
-    CLAUDE,
     MOST_SENT,
     Draft,
     Memory,
@@ -28,6 +27,7 @@ from loki_twisted.agents.providers.claude_turns import end_if_done, go_on
 from loki_twisted.agents.providers.claude_work import end_helpers
 from loki_twisted.agents.providers.claude_writing import message_line, prompt_line, request_line
 from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.telling import MAIN, completed, failed, log
 from loki_twisted.agents.providers.words import DEFAULT_LEVEL

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from loki_twisted.agents.outputs import Conversation
-from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft
+from loki_twisted.agents.providers.claude_memory import Draft
 from loki_twisted.agents.providers.claude_notices import NOTICES, QUIET, SYSTEM
 from loki_twisted.agents.providers.claude_reading import (
     Line,
@@ -38,6 +38,7 @@ from loki_twisted.agents.providers.claude_work import (
     words_of,
 )
 from loki_twisted.agents.providers.claude_writing import is_ours
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, thought
 
 MOST_UNREAD: Final = 1000

@@ -17,7 +17,6 @@ from loki_twisted.agents.providers.plans import Plan
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.model.inputs import Answer
 
-CLAUDE: Final = "claude"
 """The name of the provider and of its program, the type of the agent, the source of log lines."""
 
 MOST_KNOWN: Final = 64

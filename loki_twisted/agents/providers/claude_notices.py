@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft
+from loki_twisted.agents.providers.claude_memory import Draft
 from loki_twisted.agents.providers.claude_reading import (
     Line,
     count_of,
@@ -26,6 +26,7 @@ from loki_twisted.agents.providers.claude_work import (
     take_task_updated,
     take_tasks_changed,
 )
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said
 
 Reader = Callable[[Draft, Line], None]

@@ -16,7 +16,6 @@ import msgspec
 from loki_twisted.agents.outputs import Asked, Withdrawn
 from loki_twisted.agents.providers.claude_forms import ask_form, is_declined, response_of_form
 from loki_twisted.agents.providers.claude_memory import (
-    CLAUDE,
     MOST_KNOWN,
     Draft,
     OpenRequest,
@@ -41,6 +40,7 @@ from loki_twisted.agents.providers.claude_reading import (
 )
 from loki_twisted.agents.providers.claude_writing import refusal_line, response_line
 from loki_twisted.agents.providers.cleaning import cut
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import log, name
 from loki_twisted.model.inputs import Answer
 

@@ -23,7 +23,7 @@ from loki_twisted.agents.outputs import (
     TurnEnded,
     Verdict,
 )
-from loki_twisted.agents.providers.claude_memory import CLAUDE, Draft, Limit, Standing
+from loki_twisted.agents.providers.claude_memory import Draft, Limit, Standing
 from loki_twisted.agents.providers.claude_reading import (
     Line,
     count_of,
@@ -36,6 +36,7 @@ from loki_twisted.agents.providers.claude_reading import (
 )
 from loki_twisted.agents.providers.claude_writing import prompt_line, uuid_of
 from loki_twisted.agents.providers.cleaning import cut
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, spawned, text
 from loki_twisted.model.spending import NOTHING, CostOrigin, Spending
 

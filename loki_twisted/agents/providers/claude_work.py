@@ -14,7 +14,6 @@ from typing import Any, Final
 from msgspec import structs
 
 from loki_twisted.agents.providers.claude_memory import (
-    CLAUDE,
     MOST_KNOWN,
     BackgroundTask,
     Call,
@@ -32,6 +31,7 @@ from loki_twisted.agents.providers.claude_reading import (
 )
 from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.objects import maybe_tidy
+from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import (
     MAIN,
     called,

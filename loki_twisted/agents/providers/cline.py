@@ -21,9 +21,7 @@ from zope.interface import implementer
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.agents.providers.bridges import bridged
-from loki_twisted.agents.providers.cline_driver import ClineDriver
-from loki_twisted.agents.providers.cline_state import CLINE
-from loki_twisted.agents.providers.programs import not_installed
+from loki_twisted.agents.providers.programs import CLINE, not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
@@ -90,4 +88,7 @@ class ClineProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.cline_driver import ClineDriver
+
         return ClineDriver(request, memory)

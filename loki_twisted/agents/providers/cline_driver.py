@@ -36,7 +36,6 @@ from loki_twisted.agents.providers.cline_lines import MUTE, READERS
 from loki_twisted.agents.providers.cline_older import read_older
 from loki_twisted.agents.providers.cline_state import (
     ABORTED,
-    CLINE,
     COMPLETED,
     ClineState,
     Step,
@@ -46,6 +45,7 @@ from loki_twisted.agents.providers.cline_state import (
     with_problem,
 )
 from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.programs import CLINE
 from loki_twisted.agents.providers.prompts import maybe_prompt
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.agents.providers.typed_fields import Fields, fields_of, maybe_count, maybe_text

@@ -18,7 +18,6 @@ from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.cline_agents import hook_event, team_event
 from loki_twisted.agents.providers.cline_state import (
     ABORTED,
-    CLINE,
     TEXT,
     THINKING,
     ClineState,
@@ -30,6 +29,7 @@ from loki_twisted.agents.providers.cline_state import (
     with_text,
     with_words,
 )
+from loki_twisted.agents.providers.programs import CLINE
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.agents.providers.typed_fields import (
     Fields,

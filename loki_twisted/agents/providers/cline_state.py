@@ -12,9 +12,9 @@ from loki_twisted.agents.providers import joining, telling
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.joining import NONE_HELD, Held
 from loki_twisted.agents.providers.plans import Plan
+from loki_twisted.agents.providers.programs import CLINE
 from loki_twisted.model.spending import NOTHING, Spending
 
-CLINE: Final = "cline"
 """The name of the provider, of its program, and of the sort of agent."""
 
 MOST_AGENTS: Final = 100

@@ -18,10 +18,7 @@ from zope.interface import implementer
 
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.codex_app_server import AppServerDriver
-from loki_twisted.agents.providers.codex_exec import ExecDriver
-from loki_twisted.agents.providers.codex_lines import CODEX
-from loki_twisted.agents.providers.programs import not_installed
+from loki_twisted.agents.providers.programs import CODEX, not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
@@ -53,6 +50,9 @@ class CodexProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.codex_app_server import AppServerDriver
+
         return AppServerDriver(request, memory)
 
 
@@ -75,6 +75,9 @@ class CodexExecProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.codex_exec import ExecDriver
+
         return ExecDriver(request, memory)
 
 

@@ -16,7 +16,7 @@ from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import Freed, Outputs, TurnEnded, Verdict, Write
 from loki_twisted.agents.providers import codex_talk, telling
 from loki_twisted.agents.providers.codex_asking import Waiting, answered, asked_of_request
-from loki_twisted.agents.providers.codex_lines import CODEX, LINE_LIMIT, noise, size_of
+from loki_twisted.agents.providers.codex_lines import LINE_LIMIT, noise, size_of
 from loki_twisted.agents.providers.codex_notifications import told
 from loki_twisted.agents.providers.codex_state import Stage, State, Step, with_seen
 from loki_twisted.agents.providers.codex_work import agent_of, all_ended, unknown_seen
@@ -33,6 +33,7 @@ from loki_twisted.agents.providers.jsonrpc import (
     maybe_message,
 )
 from loki_twisted.agents.providers.members import text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Delivery, Message
 

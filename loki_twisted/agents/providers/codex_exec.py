@@ -30,7 +30,6 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.codex_lines import (
-    CODEX,
     LINE_LIMIT,
     in_camel,
     noise,
@@ -47,6 +46,7 @@ from loki_twisted.agents.providers.codex_work import (
 )
 from loki_twisted.agents.providers.driver import Driver
 from loki_twisted.agents.providers.members import object_of, text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.spending import NOTHING
 

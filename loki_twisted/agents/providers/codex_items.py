@@ -13,8 +13,8 @@ from typing import Any, Final
 import attrs
 
 from loki_twisted.agents.providers import telling
-from loki_twisted.agents.providers.codex_lines import CODEX
 from loki_twisted.agents.providers.members import list_of, object_of, text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.model.events import Fact
 
 _Members = Mapping[str, Any]

@@ -17,11 +17,11 @@ import msgspec
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.members import count_of, list_of, object_of, text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.words import DEFAULT_LEVEL, maybe_level
 from loki_twisted.model.events import Fact
 from loki_twisted.model.spending import Spending
 
-CODEX: Final = "codex"
 """The type of codex itself as an agent, and the source of its log lines."""
 
 LINE_LIMIT: Final = 32 * 1024 * 1024

@@ -15,7 +15,6 @@ from loki_twisted.agents.outputs import Freed, Hindered, Output, Spent, Trouble,
 from loki_twisted.agents.providers import codex_talk, telling
 from loki_twisted.agents.providers.codex_asking import name_of
 from loki_twisted.agents.providers.codex_lines import (
-    CODEX,
     LIMITS,
     kind_of_error,
     limit_of,
@@ -34,6 +33,7 @@ from loki_twisted.agents.providers.codex_work import (
 )
 from loki_twisted.agents.providers.jsonrpc import Notification
 from loki_twisted.agents.providers.members import object_of, text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.model.spending import NOTHING
 
 _Params = Mapping[str, Any]

@@ -44,7 +44,6 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.codex_lines import (
-    CODEX,
     LIMITS,
     kind_of_error,
     size_of,
@@ -60,6 +59,7 @@ from loki_twisted.agents.providers.jsonrpc import (
     request_line,
 )
 from loki_twisted.agents.providers.members import object_of, text_of
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.prompts import prompt_of
 
 NO_ACCOUNT: Final = (

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.codex_items import facts_of_item, is_tool, paths_of_change
-from loki_twisted.agents.providers.codex_lines import CODEX, camel, small, steps_of_plan
+from loki_twisted.agents.providers.codex_lines import camel, small, steps_of_plan
 from loki_twisted.agents.providers.members import list_of, object_of, text_of
 from loki_twisted.agents.providers.plans import Plan, changes, numbered
+from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.model.events import Fact
 
 _MOST: Final = 32

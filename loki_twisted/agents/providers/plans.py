@@ -11,13 +11,20 @@ from typing import Any, Final
 
 import msgspec
 
+from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.telling import text
 from loki_twisted.agents.providers.words import maybe_status
 from loki_twisted.model.events import Fact
 from loki_twisted.model.tasks import TaskStatus
 
-MOST_ENTRIES: Final = 500
+MOST_ENTRIES: Final = 200
 """Entries of a plan beyond which the rest is not told."""
+
+MOST_TITLE: Final = 400
+"""
+Bytes of UTF-8 of the title of one. So a whole plan leaves room in a driver's memory, even if each
+character of it has to be escaped there.
+"""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -43,7 +50,7 @@ def entry(task_id: str, title: Any, status: Any) -> Entry:
     :param status: The agent's word for it; an unknown one is ``pending``.
     """
     known = maybe_status(status) if isinstance(status, str) else None
-    return Entry(task_id, text(title) or task_id, known or TaskStatus.PENDING)
+    return Entry(task_id, cut(text(title), MOST_TITLE) or task_id, known or TaskStatus.PENDING)
 
 
 def numbered(before: Plan, entries: Iterable[tuple[Any, Any]], prefix: str = "plan") -> Plan:

@@ -11,6 +11,14 @@ from loki_twisted.agents.interface import LOKI_MODE
 from loki_twisted.model.errors import ProviderNotAvailable
 
 LOKI: Final = LOKI_MODE
+
+# Programs whose providers have the same name.
+CLAUDE: Final = "claude"
+CODEX: Final = "codex"
+OPENCODE: Final = "opencode"
+CLINE: Final = "cline"
+AIDER: Final = "aider"
+
 _OURS: Final = (b"loki_twisted", b"loki-twisted")
 _HEAD: Final = 4096
 """Bytes of a script that are looked at: enough for its imports."""

@@ -6,6 +6,8 @@ Its ``prdPath`` is the recording. What is said to it reaches nobody: it goes on 
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Final
 
 import attrs
@@ -63,10 +65,20 @@ class ReplayProvider:
 
 
 def maybe_heading(path: str) -> Heading | None:
-    """Read the first line of a file; None if that is not the heading of a recording."""
+    """
+    Read the first line of a file; None if that is not the heading of a recording.
+
+    What is no plain file, which may have come in its place meanwhile, is not waited for.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
             entry = entry_of(file.readline(_MOST_HEADING))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None
     return entry if isinstance(entry, Heading) and entry.version <= VERSION else None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -132,12 +132,19 @@ def text(value: Any) -> str:
     """A text as it is told: clean, of at most 64 KiB. What is no text is told as JSON."""
     if value is None:
         return ""
-    return clean_and_cut(value if isinstance(value, str) else _encode(value).decode())
+    return clean_and_cut(value if isinstance(value, str) else _as_json(value))
 
 
 def name(value: Any) -> str:
     """A name as it is told: a clean and short text."""
     return clean_and_cut(str(value), MAX_NAME)
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return _encode(value).decode()
+    except RecursionError:
+        return "It is nested too deeply to be told."
 
 
 def _summary(arguments: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ import msgspec
 from loki_twisted.agents.outputs import Asked, Output, Withdrawn, Write
 from loki_twisted.agents.providers.opencode.parts import flushed
 from loki_twisted.agents.providers.opencode.state import (
-    OPENCODE,
     Ask,
     Fields,
     State,
@@ -24,6 +23,7 @@ from loki_twisted.agents.providers.opencode.state import (
     without_entries,
     words_of,
 )
+from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import MAIN, text
 from loki_twisted.model.inputs import Answer, Effect, InputKind, Option
 

@@ -30,7 +30,6 @@ from loki_twisted.agents.providers.opencode.asking import answered, order
 from loki_twisted.agents.providers.opencode.events import read_event, withdrawn
 from loki_twisted.agents.providers.opencode.parts import flushed, settled
 from loki_twisted.agents.providers.opencode.state import (
-    OPENCODE,
     Fields,
     Phase,
     Problem,
@@ -45,6 +44,7 @@ from loki_twisted.agents.providers.opencode.state import (
     words_of,
 )
 from loki_twisted.agents.providers.opencode.words import facts_of_stderr, uncounted, verdict_of
+from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, spawned, text
 from loki_twisted.model.inputs import Answer

@@ -22,7 +22,6 @@ from loki_twisted.agents.providers.opencode.asking import (
 )
 from loki_twisted.agents.providers.opencode.parts import flushed, read_delta, read_part, settled
 from loki_twisted.agents.providers.opencode.state import (
-    OPENCODE,
     USER,
     Child,
     Fields,
@@ -42,6 +41,7 @@ from loki_twisted.agents.providers.opencode.state import (
     words_of,
 )
 from loki_twisted.agents.providers.plans import MOST_ENTRIES, Plan, changes, entry, numbered
+from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, spawned, text
 
 Reader = Callable[[State, Fields], Told | None]

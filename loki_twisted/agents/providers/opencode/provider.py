@@ -20,10 +20,7 @@ from zope.interface import implementer
 
 from loki_twisted.agents.driving import Abilities, IDriver, IMachine, IProvider, Messaging
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
-from loki_twisted.agents.providers.opencode.driver import OpencodeDriver
-from loki_twisted.agents.providers.opencode.run import OpencodeRunDriver
-from loki_twisted.agents.providers.opencode.state import OPENCODE
-from loki_twisted.agents.providers.programs import not_installed
+from loki_twisted.agents.providers.programs import OPENCODE, not_installed
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.spending import CostOrigin
@@ -74,6 +71,9 @@ class OpencodeProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.opencode.driver import OpencodeDriver
+
         return OpencodeDriver(request, memory)
 
 
@@ -104,6 +104,9 @@ class OpencodeRunProvider:
 
     def driver(self, request: LaunchRequest, memory: str) -> IDriver:
         """See :class:`IProvider`."""
+        # Late: many a server never has a session of this kind.
+        from loki_twisted.agents.providers.opencode.run import OpencodeRunDriver
+
         return OpencodeRunDriver(request, memory)
 
 

@@ -22,7 +22,6 @@ from loki_twisted.agents.providers.opencode.driver import LINE_LIMIT
 from loki_twisted.agents.providers.opencode.events import plan_of, problem_of
 from loki_twisted.agents.providers.opencode.parts import spending_of, tool_outputs
 from loki_twisted.agents.providers.opencode.state import (
-    OPENCODE,
     Fields,
     Problem,
     fields,
@@ -40,6 +39,7 @@ from loki_twisted.agents.providers.opencode.words import (
 )
 from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.agents.providers.plans import Plan, changes
+from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import (
     MAIN,
     completed,

@@ -8,8 +8,9 @@ from typing import Final
 
 from loki_twisted.agents.outputs import TurnEnded, Verdict
 from loki_twisted.agents.providers.cleaning import clean
-from loki_twisted.agents.providers.opencode.state import OPENCODE, State
+from loki_twisted.agents.providers.opencode.state import State
 from loki_twisted.agents.providers.plain import facts_of_line
+from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import log
 from loki_twisted.agents.providers.words import maybe_level
 from loki_twisted.model.events import Fact

@@ -1,0 +1,224 @@
+// What the page knows: sessions, open questions, and the session that is looked at.
+
+import { batch, computed, signal } from "./html.js";
+import { Problem, get, query } from "./api.js";
+import { SessionModel } from "./session_model.js";
+import { Follower } from "./stream.js";
+
+const MOST_SESSIONS = 500;
+const REFRESH_MS = 400;
+
+/** By id, newest first. The map is replaced when something in it changes. */
+export const sessions = signal(new Map());
+
+/** How many there are on the server: more than we keep, maybe. */
+export const total = signal(0);
+
+/** Whether the lists have been read once. */
+export const ready = signal(false);
+
+/** The open questions of all agents, oldest first. */
+export const inputs = signal([]);
+
+/** What has become of questions that were open a moment ago: `[{input, by, answer, at}]`. */
+export const settled = signal([]);
+
+/** The kinds of agents. */
+export const providers = signal([]);
+
+/** The session that is looked at, or null. */
+export const opened = signal(null);
+
+export const abilities = computed(
+  () => new Map(providers.value.map((each) => [each.name, each.abilities])),
+);
+
+/** Short words that come and go: `[{id, text, kind}]`. */
+export const toasts = signal([]);
+
+let lastToast = 0;
+
+export function say(text, kind = "info") {
+  const id = ++lastToast;
+  toasts.value = [...toasts.value.slice(-3), { id, text, kind }];
+  setTimeout(() => {
+    toasts.value = toasts.value.filter((each) => each.id !== id);
+  }, kind === "error" ? 9000 : 5000);
+}
+
+export const dismiss = (id) => {
+  toasts.value = toasts.value.filter((each) => each.id !== id);
+};
+
+export const FINAL = new Set(["stopped", "failed", "completed"]);
+
+// Reading how things stand
+
+async function readLists() {
+  const [listed, open, kinds] = await Promise.all([
+    get(query("api/sessions", { limit: MOST_SESSIONS })),
+    get("api/inputs"),
+    get("api/providers"),
+  ]);
+  batch(() => {
+    sessions.value = new Map(listed.sessions.map((each) => [each.id, each]));
+    total.value = listed.total;
+    settle(open.inputs);
+    providers.value = kinds.providers;
+    ready.value = true;
+  });
+}
+
+async function readInputs() {
+  settle((await get("api/inputs")).inputs);
+}
+
+function settle(open) {
+  const ids = new Set(open.map((each) => each.id));
+  for (const each of inputs.value) if (!ids.has(each.id)) noteSettled(each, {});
+  inputs.value = open;
+}
+
+function noteSettled(input, { answeredBy, answer, reason }) {
+  if (settled.value.some((each) => each.input.id === input.id)) return;
+  const note = { input, by: answeredBy, answer, reason, at: Date.now() };
+  settled.value = [note, ...settled.value].slice(0, 20);
+}
+
+/** What is asked for again and again is done at most once in a while, and the last time too. */
+function lazily(work, ms) {
+  let running = false;
+  let again = false;
+  return async function run() {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    await Promise.resolve(work()).catch(() => {}); // the stream tells whether we are cut off
+    setTimeout(() => {
+      running = false;
+      if (again) {
+        again = false;
+        run();
+      }
+    }, ms);
+  };
+}
+
+const refreshInputs = lazily(readInputs, REFRESH_MS);
+export const refreshLists = lazily(readLists, REFRESH_MS);
+
+// Sessions of which something was told are read anew: an event says what happened, not all that follows.
+
+const stale = new Set();
+
+const refreshStale = lazily(async () => {
+  const ids = [...stale];
+  stale.clear();
+  if (ids.length > 12) return readLists();
+  const found = await Promise.all(ids.map(readSession));
+  const next = new Map(sessions.value);
+  found.forEach((session, i) => {
+    if (session === null) next.delete(ids[i]);
+    else if (session && next.has(ids[i])) next.set(ids[i], session);
+    else if (session) return prepend(next, session);
+  });
+  sessions.value = new Map([...next].slice(0, MOST_SESSIONS));
+}, REFRESH_MS);
+
+function prepend(map, session) {
+  const others = [...map];
+  map.clear();
+  map.set(session.id, session);
+  for (const [id, each] of others) map.set(id, each);
+  total.value += 1;
+}
+
+async function readSession(id) {
+  try {
+    return (await get(`api/sessions/${encodeURIComponent(id)}`)).session;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    stale.add(id);
+    return undefined;
+  }
+}
+
+/** Read a session anew soon. */
+export function refresh(id) {
+  stale.add(id);
+  refreshStale();
+}
+
+// What happens
+
+const NOISE = /^(?:log:|agent:output$|heartbeat$|metrics:)/;
+
+function onEvents(events) {
+  batch(() => {
+    const changed = new Map();
+    for (const event of events) {
+      if (event.sessionId) hear(event, changed);
+      if (event.type.startsWith("input:")) hearInput(event);
+    }
+    if (changed.size) {
+      const next = new Map(sessions.value);
+      for (const [id, changes] of changed) {
+        const known = next.get(id);
+        if (known) next.set(id, { ...known, ...changes });
+      }
+      sessions.value = next;
+    }
+    opened.value?.hear(events);
+  });
+}
+
+function hear(event, changed) {
+  const id = event.sessionId;
+  if (!NOISE.test(event.type) || (!sessions.value.has(id) && event.type !== "heartbeat")) refresh(id);
+  const changes = changesOf(event, sessions.value.get(id));
+  if (changes) changed.set(id, { ...changed.get(id), ...changes });
+}
+
+/** What an event says about the row of its session at once. */
+function changesOf({ type, data, timestamp }, known) {
+  if (type === "metrics:update") {
+    const usage = { ...known?.usage };
+    for (const name of ["tokensUsed", "apiCalls", "cost", "costOrigin"]) {
+      if (data[name] != null) usage[name] = data[name];
+    }
+    return { usage };
+  }
+  if (type.startsWith("session:") && data.status) return { status: data.status, updatedAt: timestamp };
+  if (type === "phase:started" && data.phase) return { currentPhase: data.phase };
+  return null;
+}
+
+function hearInput({ type, data }) {
+  if (type === "input:requested") return refreshInputs();
+  const gone = inputs.value.find((each) => each.id === data.inputId);
+  if (!gone) return;
+  noteSettled(gone, data);
+  inputs.value = inputs.value.filter((each) => each !== gone);
+}
+
+/** Look at a session, or at none. */
+export function open(id) {
+  if (opened.value?.id === id) return;
+  opened.value = id ? new SessionModel(id) : null;
+  opened.value?.load();
+}
+
+/** Begin: follow the stream, and read how things stand whenever it may have changed unheard. */
+export function follow() {
+  const follower = new Follower({
+    onEvents,
+    onFresh() {
+      refreshLists();
+      opened.value?.load();
+    },
+  });
+  follower.run();
+  return follower;
+}

@@ -1,0 +1,189 @@
+// The one stream of events: read by fetch, so that the token goes in a header, and resumed.
+
+import { signal } from "./html.js";
+import { Problem, ask, get, wanted } from "./api.js";
+
+/**
+ * How we hang on the server, told as it is: `state` is `connecting`, `live`, `behind` (then
+ * `behind` is by how many events), `cut` (then `retryAt` is when we try again) or `locked`.
+ */
+export const link = signal({ state: "connecting" });
+
+/** Events a second, as they came in the last seconds. */
+export const rate = signal(0);
+
+const SILENCE_MS = 45_000; // a quiet stream says something every 15 seconds
+const MOST_BEHIND = 20_000; // events; beyond that it is quicker to read anew how things stand
+const MOST_WAIT_MS = 10_000;
+
+/** The number in the id of an event. */
+export const seqOf = (id) => Number(/^evt_(\d+)_/.exec(id)?.[1] ?? 0);
+
+/** Cuts a stream of text into frames. */
+export class Frames {
+  constructor() {
+    this.rest = "";
+  }
+
+  /** The frames that a piece completes: `{id, event, data}`, comments left out. */
+  push(piece) {
+    const parts = (this.rest + piece).split("\n\n");
+    this.rest = parts.pop();
+    return parts.map(readFrame).filter(Boolean);
+  }
+}
+
+function readFrame(text) {
+  const frame = {};
+  for (const line of text.split("\n")) {
+    const colon = line.indexOf(": ");
+    if (colon > 0) frame[line.slice(0, colon)] = line.slice(colon + 2);
+  }
+  return frame.id !== undefined || frame.data !== undefined ? frame : null;
+}
+
+/**
+ * Follows the stream for as long as the page is open.
+ *
+ * `onEvents` gets events in order, each once. `onFresh` is called when what is known of the
+ * server may be old: at first, after a break, and when events were lost. It reads anew how things stand.
+ */
+export class Follower {
+  constructor({ onEvents, onFresh }) {
+    this.onEvents = onEvents;
+    this.onFresh = onFresh;
+    this.lastId = null;
+    this.failures = 0;
+    this.queue = [];
+    this.flushing = false;
+    this.target = 0;
+    this.arrived = [];
+    this.wake = () => {};
+    this.leave = () => {};
+    addEventListener("online", () => this.wake());
+    addEventListener("pagehide", () => this.leave());
+    addEventListener("pageshow", () => this.wake());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.wake();
+    });
+    setInterval(() => this.measure(), 1000);
+  }
+
+  async run() {
+    for (;;) {
+      try {
+        await this.once();
+        this.failures = 0;
+      } catch (error) {
+        if (error instanceof Problem && (error.status === 401 || wanted.value)) {
+          link.value = { state: "locked" };
+          await new Promise((done) => {
+            const stop = wanted.subscribe((value) => {
+              if (value === null) queueMicrotask(() => (stop(), done()));
+            });
+          });
+          this.failures = 0;
+          continue;
+        }
+        this.failures += 1;
+        await this.pause(error);
+      }
+    }
+  }
+
+  async pause(error) {
+    const wait = Math.min(MOST_WAIT_MS, 250 * 2 ** Math.min(this.failures, 6));
+    const ms = (error.retryAfter ?? 0) * 1000 || wait * (0.75 + Math.random() / 2);
+    link.value = { state: "cut", retryAt: Date.now() + ms, message: error.message };
+    await new Promise((done) => {
+      const timer = setTimeout(done, ms);
+      this.wake = () => (clearTimeout(timer), done());
+    });
+    this.wake = () => {};
+  }
+
+  /** One connection, to its end. */
+  async once() {
+    if (link.value.state !== "cut") link.value = { state: "connecting" };
+    const stats = await get("api/events/stats");
+    this.target = seqOf(stats.newestEventId ?? "");
+    const behind = this.target - seqOf(this.lastId ?? "");
+    if (this.lastId === null || behind < 0 || behind > MOST_BEHIND) {
+      this.lastId = stats.newestEventId ?? "evt_0_0";
+      this.flush();
+    }
+    const aborts = new AbortController();
+    this.leave = () => aborts.abort(); // a page that is kept for going back to holds no connection
+    let silence = setTimeout(() => aborts.abort(), SILENCE_MS);
+    try {
+      const response = await ask("api/events", {
+        headers: { Accept: "text/event-stream", "Last-Event-ID": this.lastId },
+        signal: aborts.signal,
+      });
+      this.tell();
+      this.onFresh();
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      const frames = new Frames();
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        this.failures = 0;
+        clearTimeout(silence);
+        silence = setTimeout(() => aborts.abort(), SILENCE_MS);
+        for (const frame of frames.push(value)) this.take(frame);
+        this.tell();
+      }
+    } catch (error) {
+      throw error.name === "AbortError" ? new Error("The server fell silent.") : broken(error);
+    } finally {
+      clearTimeout(silence);
+      aborts.abort();
+    }
+  }
+
+  take(frame) {
+    if (frame.id) this.lastId = frame.id;
+    if (frame.data === undefined) return;
+    if (frame.event === "stream:reset") {
+      this.flush();
+      this.onFresh();
+    } else if (frame.event !== "stream:bye") {
+      this.queue.push(JSON.parse(frame.data));
+      if (this.queue.length >= 5000) this.flush();
+      else this.flushSoon();
+    }
+  }
+
+  tell() {
+    const behind = this.target - seqOf(this.lastId ?? "");
+    if (behind > 0) link.value = { state: "behind", behind };
+    else if (link.value.state !== "live") link.value = { state: "live", since: Date.now() };
+  }
+
+  flushSoon() {
+    if (this.flushing) return;
+    this.flushing = true;
+    const flush = () => this.flush();
+    // A page that nobody sees is not drawn, so nothing would ever be flushed by its frames.
+    if (document.hidden) setTimeout(flush, 250);
+    else requestAnimationFrame(flush);
+  }
+
+  flush() {
+    this.flushing = false;
+    const events = this.queue;
+    if (!events.length) return;
+    this.queue = [];
+    this.arrived.push([Date.now(), events.length]);
+    this.onEvents(events);
+  }
+
+  measure() {
+    const since = Date.now() - 5000;
+    this.arrived = this.arrived.filter(([at]) => at > since);
+    rate.value = this.arrived.reduce((sum, [, count]) => sum + count, 0) / 5;
+    if (document.hidden && this.queue.length) this.flush();
+  }
+}
+
+const broken = (error) => (error instanceof TypeError ? new Error("The connection broke.") : error);

@@ -1,0 +1,77 @@
+"""How a server is, asked of it and of its rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import apsw
+from zope.interface import implementer
+
+from loki_twisted import __version__
+from loki_twisted.model.wire import ProviderDetail, System
+from loki_twisted.rooms import Rooms
+from loki_twisted.web.vitals import IVitals, read_system
+
+
+class Standing(Protocol):
+    """
+    Where a server stands.
+
+    :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
+    :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
+    """
+
+    phase: str
+    trouble: str | None
+
+
+@implementer(IVitals)
+class Vitals:
+    """
+    What a server knows of itself.
+
+    :param reactor: Measures how long it runs, from now on.
+    """
+
+    version = __version__
+
+    def __init__(self, reactor: Any, rooms: Rooms, standing: Standing) -> None:
+        self._reactor = reactor
+        self._rooms = rooms
+        self._standing = standing
+        self._began = reactor.seconds()
+
+    def uptime_ms(self) -> int:
+        """See :class:`IVitals`."""
+        return int((self._reactor.seconds() - self._began) * 1000)
+
+    def providers(self) -> Mapping[str, bool]:
+        """See :class:`IVitals`."""
+        return self._rooms.providers.available()
+
+    def provider_details(self) -> Sequence[ProviderDetail]:
+        """See :class:`IVitals`."""
+        return self._rooms.providers.described()
+
+    def problems(self) -> Sequence[str]:
+        """See :class:`IVitals`."""
+        rooms = self._rooms
+        maybe = (self._standing.trouble, rooms.tokens.problem(), rooms.audit.problem())
+        trouble = [each for each in maybe if each is not None]
+        return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
+
+    def not_serving(self) -> str | None:
+        """See :class:`IVitals`."""
+        phase = self._standing.phase
+        return None if phase == "serving" else f"The server is {phase}."
+
+    def not_ready(self) -> str | None:
+        """See :class:`IVitals`."""
+        if self._rooms.log.failure is not None:
+            return "The log cannot be written."
+        return self.not_serving() or self._standing.trouble
+
+    def system(self) -> System:
+        """See :class:`IVitals`."""
+        return read_system(apsw.sqlite_lib_version())

@@ -1,0 +1,165 @@
+"""A server under a service manager: what it tells, what it passes on to nobody, and reloading."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system import HOMES, TIMEOUT, Server
+from tests.test_system_sessions import install_runner
+
+WATCHDOG_SECONDS = 0.4
+TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "loki")
+
+
+class Manager:
+    """A service manager, as far as a server knows one."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(TIMEOUT)
+        self.variables = {
+            "NOTIFY_SOCKET": str(path),
+            "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1_000_000)),
+        }
+
+    def told(self, what: str) -> list[str]:
+        """Wait until something is told; gives the lines of that message."""
+        while True:
+            lines = self.socket.recv(4096).decode().splitlines()
+            if any(line.startswith(what) for line in lines):
+                return lines
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """A service manager."""
+    one = Manager(tmp_path / "notify")
+    yield one
+    one.socket.close()
+
+
+def test_what_a_service_manager_is_told(tmp_path: Path, manager: Manager) -> None:
+    """Ready, signs of life, what is new, a reload with its time, and the end, in this order."""
+    with Server(tmp_path, **manager.variables) as server:
+        ready = manager.told("READY=1")
+        assert ready[1].startswith("STATUS=Serving: 0 sessions at work, 0 streams.")
+        manager.told("WATCHDOG=1")
+        manager.told("WATCHDOG=1")
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        os.kill(server.pid, signal.SIGHUP)
+        reloading = manager.told("RELOADING=1")
+        assert before <= int(reloading[1].removeprefix("MONOTONIC_USEC="))
+        assert manager.told("READY=1") == ["READY=1"]
+        assert server.get("/health/live")["alive"]
+        assert server.stop() == 0
+        assert manager.told("STOPPING=1") == ["STOPPING=1", "STATUS=Shutting down."]
+
+
+def test_agents_know_nothing_of_the_service_manager(tmp_path: Path, manager: Manager) -> None:
+    """An agent that could speak for the server, or take its sockets, does not get to know how."""
+    install_runner(tmp_path, "env; cat /proc/$PPID/environ | tr '\\0' '\\n'")
+    variables = {**manager.variables, "LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x"}
+    with Server(tmp_path, **variables) as server:
+        lines = [
+            event.data["message"]
+            for event in server.until_end(server.start())
+            if event.type == "log:info"
+        ]
+    assert any(line.startswith("LOKI_SESSION_ID=") for line in lines)
+    secret = ("NOTIFY_", "WATCHDOG_", "LISTEN_")
+    assert [line for line in lines if line.startswith(secret)] == []
+
+
+class Program:
+    """A server that is told its signals by the test, with what it says in a file."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        self.said = home / "said"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
+        HOMES.add(home)
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, *words, "--port", "0"],
+                cwd=home,
+                env={**clean, "LOKI_DIR": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    def says(self, words: str) -> None:
+        """Wait until it says something."""
+        deadline = time.monotonic() + TIMEOUT
+        while words not in self.said.read_text():
+            assert self.process.poll() is None, self.said.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start a program; it is ended after the test."""
+    programs: list[Program] = []
+
+    def start(*words: str) -> Program:
+        programs.append(Program(tmp_path, *words))
+        return programs[-1]
+
+    yield start
+    for each in programs:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.wait()
+
+
+@pytest.mark.parametrize(
+    "words", [("-m", "loki_twisted", "serve"), TWISTD], ids=["serve", "twistd"]
+)
+def test_a_hangup_reloads(program: Callable[..., Program], words: tuple[str, ...]) -> None:
+    """A server without a terminal takes up what has changed, and goes on."""
+    server = program(*words)
+    server.says("Listening on")
+    server.process.send_signal(signal.SIGHUP)
+    server.says("Reloading")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(TIMEOUT) in (0, -signal.SIGTERM)  # twistd's own way to end
+
+
+IN_TERMINAL = """
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.dup2(os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+sys.stdin.readline()
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+"""A program that runs another one in a terminal, and takes that away when it is told to."""
+
+
+def test_the_end_of_its_terminal_ends_a_server(tmp_path: Path) -> None:
+    """Who closes the window in which a server runs has ended it, in order."""
+    said = tmp_path / "said"
+    HOMES.add(tmp_path)
+    serve = ("-m", "loki_twisted", "serve", "--port", "0", "--loki-dir", ".")
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, *serve], cwd=tmp_path, stdin=subprocess.PIPE
+    ) as window:
+        while b"Listening on" not in (said.read_bytes() if said.exists() else b""):
+            assert window.poll() is None
+            time.sleep(0.02)
+        window.communicate(b"\n", timeout=TIMEOUT)
+    assert window.returncode == 0
+    assert b"Reloading" not in said.read_bytes()
