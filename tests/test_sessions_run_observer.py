@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.kernel import procfs
 from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.runs import (
     Note,
     RunCost,
@@ -534,6 +535,28 @@ class PhasesInTheEventFile(RunCase):
         """There is nobody whose phase it could be."""
         self.hear("BUILDING")
         assert self.phases() == []
+
+
+class NamesOfRuns(RunCase):
+    """Runs with names that cannot be ids of sessions, or are taken."""
+
+    def test_each_is_a_session(self) -> None:
+        """However alike two names are, each run is told once, and goes on as itself."""
+        names = ["v1.0", "v1_0", "x" * 60, "x" * 61, OBSERVED, ".", "."]
+        self.find(**AT_WORK)
+        for pid, name in enumerate(names, 100):
+            said = progress("council_approved" if pid % 2 else "failed", pid)
+            path = f"sessions/{name}/autonomy-state.json"
+            self.successResultOf(self.tell([RunSighting(name, path, said)]))
+        for word in ("testing", "deployment"):
+            self.clock.pump([0.1] * 40)
+            self.change(phase=RunPhase(word, EARLY))
+        assert len(list(self.book)) == len(set(names)) + 1
+        for record in self.book:
+            assert is_session_id(record.id)
+            told = [each for each in self.types(record.id) if each.startswith("session:")]
+            assert told[:1] == ["session:started"]
+            assert len(told) == (1 if record.id == OBSERVED else 2)
 
 
 class ManyRuns(RunCase):
