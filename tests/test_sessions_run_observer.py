@@ -19,6 +19,7 @@ from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.runs import (
     Note,
+    RunBeat,
     RunCost,
     RunFact,
     RunNotes,
@@ -129,6 +130,7 @@ class RunCase(SynchronousTestCase):
 
 
 DIRECTORY = RunPhase("building", EARLY)
+RUNNING = progress("running")
 AT_WORK = {
     "phase": DIRECTORY,
     "pid": RunPid(PID),
@@ -222,6 +224,23 @@ class ObservedRuns(RunCase):
             *("session:started", "session:completed"),
             *("session:started", "session:failed"),
         ]
+
+    def test_one_that_was_left_behind_when_another_is_at_work(self) -> None:
+        """What the other one writes is no sign of life of it, and it is started no more."""
+        self.find(**{"phase": DIRECTORY, "loki.pid": RunPid(PID), "autonomy-state.json": RUNNING})
+        self.clock.advance(HOLD)
+        assert self.book.read(OBSERVED).status is S.RUNNING
+        own = [
+            RunSighting("other", "sessions/other/loki.pid", RunPid(99)),
+            RunSighting("other", "sessions/other/autonomy-state.json", progress("running", 99)),
+        ]
+        self.successResultOf(self.tell(own))
+        for number in range(20):
+            self.clock.pump([0.2] * 10)
+            self.change(beat=RunBeat(str(number)))
+        assert self.book.read(OBSERVED).status is S.FAILED
+        assert self.book.read("other").status is S.RUNNING
+        assert self.types().count("session:started") == 1
 
     def test_a_run_that_is_over_stays_the_same(self) -> None:
         """When the next run clears away when the last one began, that is no other run."""

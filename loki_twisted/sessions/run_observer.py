@@ -105,8 +105,7 @@ class RunObserver:
             project = self._projects[directory] = Project(directory, now)
         if any(isinstance(said, RunsBegin) for said in news):
             project.files, project.is_told = RunFiles(), False
-        project.files = project.files.with_sightings(s for s in news if isinstance(s, RunSighting))
-        project.changed_at = now
+        project.take([said for said in news if isinstance(said, RunSighting)], now)
         project.is_told |= any(isinstance(said, RunsTold) for said in news)
         return self.judge(directory)
 
@@ -244,7 +243,7 @@ class RunObserver:
         self, project: Project, run: Run, session_id: str, *, is_current: bool
     ) -> Judgement:
         record = self.book.find(session_id)
-        quiet = self.reactor.seconds() - project.changed_at
+        quiet = project.quiet(run.scope, self.reactor.seconds(), is_current=is_current)
         if record is not None and record.is_ours:
             # The keeper knows, and knows better.
             is_alive = record.agent is not None
