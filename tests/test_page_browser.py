@@ -112,6 +112,7 @@ def test_a_crash_under_an_open_page(browser: Browser, tmp_path: Path) -> None:
         browser.is_live()
         first.kill()
         browser.until(lambda: browser.link == "cut")
+        browser.sees("how things stood then", ".stale")
         port = str(first.port)
     with Server(tmp_path, "--port", port, **PATIENT) as second:
         browser.is_live()

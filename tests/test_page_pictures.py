@@ -22,13 +22,14 @@ MOST_BYTES = 200_000
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on which something goes on; with ``--full`` slow enough for people."""
-    home = tmp_path_factory.mktemp("home")
+def server(tmp_path_factory: pytest.TempPathFactory, is_full: bool) -> Iterator[Server]:
+    """A server on which something goes on; with ``--full`` as slowly as people see it."""
+    home = tmp_path_factory.mktemp("projects", numbered=not is_full)
     for name in ("billing", "shop-api", "durations", "website"):
         (home / name).mkdir()
     record(home / "durations" / "session.jsonl")
-    with Server(home, LOKI_DEMO_SPEED="20", LOKI_DEMO_TIMEOUT="90") as running:
+    speed = "2" if is_full else "20"
+    with Server(home, LOKI_DEMO_SPEED=speed, LOKI_DEMO_TIMEOUT="90") as running:
         yield running
 
 
@@ -95,7 +96,9 @@ def test_pictures(
     browser.until(lambda: browser.count(".diff .added") > 3)
     browser.run("document.querySelector('.diff').scrollIntoView({ block: 'center' })")
     keep(browser, place, "session")
-    browser.open(server.base + "/#/server")
+    browser.open(server.base + "/")
+    browser.is_live()
+    browser.go("#/server")
     browser.sees("Events kept")
     keep(browser, place, "server")
     browser.open(ended + "/log")

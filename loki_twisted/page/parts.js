@@ -77,6 +77,12 @@ export const kindOf = ({ provider, drivenBy }) =>
 /** Of its id the part that tells it from its neighbours. */
 export const shortId = (id) => id.slice(id.lastIndexOf("_") + 1);
 
+/** The end of a path, which tells it from its neighbours. */
+export function shortPath(path) {
+  const parts = clean(path).split("/");
+  return parts.length > 4 ? `\u2026/${parts.slice(-2).join("/")}` : parts.join("/");
+}
+
 /** What is asked, without the arguments that are shown beside it anyway. */
 export const promptOf = ({ prompt, details }) =>
   details?.arguments === undefined ? prompt : prompt.replace(/\s*\{[^]*\}\s*$/, "");
