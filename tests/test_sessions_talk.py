@@ -199,6 +199,34 @@ class InputTests(TalkCase):
         assert len(self.open()) == 200
         assert self.heard().count("deny") == 5
 
+    def test_too_many_that_cannot_be_denied(self) -> None:
+        """Of questions in words, which no policy can answer, the oldest are withdrawn."""
+        self.says(*(f"question {number}" for number in range(205)))
+        assert [each.prompt for each in self.open()][:1] == ["Which 5?"]
+        assert len(self.open()) == 200
+        assert self.last("input:withdrawn")["reason"] == "More than 200 are open."
+
+    def test_an_answer_while_it_is_withdrawn(self) -> None:
+        """Who answers what is withdrawn, before that is on disk, is told why it was."""
+        self.says("ask dig")
+        [asked] = self.open()
+        self.world.log.automatic = False
+        self.world.says(self.id, "withdraw dig")
+        error = self.refused(self.answer(ALLOW, asked), Conflict)
+        assert str(error) == "It was withdrawn: changed its mind"
+        self.world.log.commit()
+        assert self.heard().count("answer") == 0
+
+    def test_an_answer_while_its_agent_ends(self) -> None:
+        """So is who answers while the end of the agent is on its way to the disk."""
+        self.says("ask dig")
+        [asked] = self.open()
+        self.world.log.automatic = False
+        self.world.ends(self.id, 0)
+        error = self.refused(self.answer(ALLOW, asked), Conflict)
+        assert str(error) == "It was withdrawn: The agent has ended."
+        self.world.log.commit()
+
     def test_text_for_the_only_input(self) -> None:
         """Input of the old kind answers the one open question, by value or label."""
         self.says("ask dig")
@@ -315,13 +343,17 @@ class MessageTests(TalkCase):
         assert types == ["message:queued", "message:delivered"]
         assert self.world.log.message_rows[self.id, message.id].status is MessageStatus.DELIVERED
 
-    def test_an_agent_that_waits(self) -> None:
-        """It has the message at once."""
+    def test_an_agent_that_will_end(self) -> None:
+        """It has the message at once, but nobody was told that it waits for one."""
         self.says("done")
-        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
+        assert self.session().reason_code is None
         message: Message = self.give("more").message
         assert message.status is MessageStatus.DELIVERED
-        assert self.session().reason_code is None
+
+    def test_an_agent_that_left_off(self) -> None:
+        """It waits for a message after an interruption, though it was not to stay."""
+        self.says("interrupted")
+        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
 
     def test_in_order(self) -> None:
         """One a turn, first come first served."""
@@ -382,6 +414,20 @@ class MessageTests(TalkCase):
         assert self.heard() == "do it\ninterrupt\n"
         self.says("done")
         self.refused(self.world.sessions.interrupt(self.id), Conflict)
+
+
+class StayingTests(TalkCase):
+    """An agent that is to stay for more."""
+
+    options = StartOptions(stay_open=True)
+
+    def test_an_agent_that_waits(self) -> None:
+        """It is told that it waits, has the message at once, and then waits no longer."""
+        self.says("done")
+        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
+        message: Message = self.give("more").message
+        assert message.status is MessageStatus.DELIVERED
+        assert self.session().reason_code is None
 
 
 class EndTests(TalkCase):
@@ -634,11 +680,15 @@ class BrokenDriverTests(TalkCase):
         assert (told.status, told.reason) == (MessageStatus.DROPPED, "Its driver failed on it.")
 
     def test_an_answer(self) -> None:
-        """It stands, and that the agent may not have it is told."""
+        """It is withdrawn, because the agent never has it, and whoever answers is told so."""
         self.says("ask dig")
+        [asked] = self.open()
         self.broken("answer")
-        settled = self.successResultOf(self.answer(DENY))
-        assert settled.status is InputStatus.ANSWERED
+        error = self.refused(self.answer(DENY), Conflict)
+        assert str(error) == "It was withdrawn: Its driver failed on the answer."
+        self.refused(self.answer(DENY, asked), Conflict)
+        assert self.world.log.input_rows[self.id, asked.id].status is InputStatus.WITHDRAWN
+        assert "input:answered" not in self.types()
         assert "failed" in self.last("log:error")["message"]
 
     def test_an_interruption(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from loki_twisted.client import LokiClient, StreamReset
+from loki_twisted.client.callbacks import undisturbed
 from loki_twisted.command.colours import Palette, palette_for
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
@@ -53,8 +54,12 @@ async def converse(client: LokiClient, talk: Talk) -> int:
         return complain(complaint(error), exit_code_of(error))
     except BrokenPipeError:
         return Exit.UNHEARD
+    except OSError as error:
+        # Of what is printed: what goes wrong with a server is told as errors of ours.
+        return complain(f"cannot write: {error.strerror}", Exit.NOT_WRITTEN)
     finally:
-        await client.close()
+        # Also if whoever reads what is printed leaves in the middle of that.
+        await undisturbed(client.close())
 
 
 def show(given: argparse.Namespace, answer: msgspec.Struct, text: str) -> int:

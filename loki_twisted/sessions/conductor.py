@@ -9,10 +9,11 @@ and only then the agent is written to. Of a commit that fails nothing is left bu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -34,11 +35,12 @@ from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.dictation import Dictation
 from loki_twisted.sessions.ending import commit_end
-from loki_twisted.sessions.hearing import freed_by_work, last_errors, outputs_of
-from loki_twisted.sessions.inbox import check_answer, check_repeated, no_such_input
+from loki_twisted.sessions.hearing import LINES_LOST, heard, last_errors
+from loki_twisted.sessions.inbox import check_answer
 from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Moment
 from loki_twisted.sessions.rows import with_key
+from loki_twisted.sessions.settling import Settling, outcome_of_answer
 from loki_twisted.sessions.state import SessionState, after_end
 from loki_twisted.sessions.timer import RETRY_SECONDS
 
@@ -54,7 +56,7 @@ class Conductor:
         self._with = circumstances
         self._driver: IDriver | None = None
         self._dictation = Dictation(record, circumstances.reactor)
-        self._settled: dict[str, Input] = {}
+        self._settling = Settling()
         self._agenda = Agenda(record, circumstances, self._come_back)
 
     @property
@@ -113,12 +115,19 @@ class Conductor:
         self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
     ) -> Deferred[Any]:
         """See :class:`IAgentListener`."""
-        outputs = outputs_of(self.driver, stream, lines)
+        self._agenda.heard()
+        try:
+            return self._hear(stream, lines, cursors)
+        except Exception:  # noqa: BLE001 (else they come again and again, and the end never)
+            _log.failure("{id}: lines were not understood", id=self.record.id)
+            self._driver = None
+            return self._change(lambda conduct: conduct.tell([LINES_LOST]), cursors=cursors)
+
+    def _hear(
+        self, stream: str, lines: Sequence[str], cursors: Mapping[str, str]
+    ) -> Deferred[Session]:
         talk = self.record.state.talk
-        # Who remembers something may tell by these lines what stood in others.
-        if talk.memory or self.driver.memory() or self._with.redactor.may_concern(lines):
-            outputs = self._masked(outputs)
-        outputs = freed_by_work(outputs, is_hindered=talk.trouble is not None)
+        outputs = heard(self.driver, stream, lines, talk, self._with.redactor)
 
         def act(conduct: Conduct) -> None:
             conduct.take(outputs)
@@ -126,7 +135,6 @@ class Conductor:
             if stream == "stderr":
                 conduct.remember(errors=last_errors(talk.errors, outputs))
 
-        self._agenda.heard()
         return self._change(act, cursors=cursors)
 
     async def answer(
@@ -137,32 +145,24 @@ class Conductor:
 
         :returns: The input as it is then.
         :raises InvalidRequest: for an answer that is none.
-        :raises Conflict: if another answer is on its way to the disk.
+        :raises Conflict: if another answer, or that it was withdrawn, is on its way to the disk.
         :raises NotFound: if none of that id is open, or on its way.
         :raises StorageFailed: if it could not be stored; the input stays open then.
         """
         asked = self.record.state.inputs.get(input_id)
         if asked is None:
-            if input_id not in self._settled:
-                raise no_such_input(self.record.id, input_id)
-            settled = self._settled[input_id]
-            check_repeated(settled, answer)
+            settled = self._settling.repeated(self.record.id, input_id, answer)
             await self._change(lambda _: None)  # It is on disk when what comes behind it is.
             return settled
         check_answer(asked, answer)
-
-        def act(conduct: Conduct) -> None:
-            self._settled[input_id] = conduct.answer(asked, answer, by)
-
-        try:
-            await self._change(act, once=once, target=input_id)
-            return self._settled[input_id]
-        finally:
-            self._settled.pop(input_id, None)
+        box: list[Change] = []
+        act = partial(Conduct.answer, asked=asked, answer=answer, by=by)
+        await self._change(act, once=once, target=input_id, told=box.append)
+        return outcome_of_answer(box[0], input_id, answer)
 
     def knows(self, input_id: str) -> bool:
-        """Whether an input is open, or its answer is on its way to the disk."""
-        return input_id in self.record.state.inputs or input_id in self._settled
+        """Whether an input is open, or what became of it is on its way to the disk."""
+        return input_id in self.record.state.inputs or input_id in self._settling
 
     def say(self, message: Message, once: OnceKey | None = None) -> Deferred[Message]:
         """
@@ -214,12 +214,11 @@ class Conductor:
             conduct.take(self._masked(self.driver.ended()))
             conduct.end("The agent has ended.")
             change = conduct.finish()
+            self._settling.put(change)
             last = after_end(change.state, end, said, says_done=self.driver.says_done)
             return attrs.evolve(change, state=last)
 
         await commit_end(self._with.reactor, self._with.book, self.record, decide, self._with.after)
-
-    # Changes and moments
 
     def _conduct(self, state: SessionState) -> Conduct:
         conduct = Conduct(
@@ -230,6 +229,7 @@ class Conductor:
             self.driver,
             self._masked,
             self._with.budget,
+            stays=self._with.stays,
         )
         conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
         return conduct
@@ -253,6 +253,7 @@ class Conductor:
         told(change)
         rows = with_key(change.rows, once, self.record.id, target, self._with.now_ms())
         done = self._with.book.commit(self.record, change.state, change.facts, cursors, rows)
+        self._settling.put_until(done, change)
         done.addCallbacks(self._stored, self._not_stored)
         if change.over is not None:
             # Whatever becomes of the record: no more is to be spent.
@@ -288,7 +289,7 @@ class Conductor:
             if Moment.STALL in moments:
                 conduct.remember(is_stalled=True)
 
-        self._change(act).addErrback(self._missed)
+        maybeDeferred(self._change, act).addErrback(self._missed)
 
     def _missed(self, failure: Failure) -> None:
         """What was due is so still, and is done when the log can be written again."""

@@ -1,20 +1,33 @@
-"""A driver that may be anybody's, so that what it gets wrong holds up nothing."""
+"""
+A driver that may be anybody's, so that what it gets wrong holds up nothing.
+
+What drivers of others say is looked at before anything is made of it. Ours are not, because that
+takes longer than what they do; the tests look at what they say (``tests/driver_laws.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from loki_twisted.agents.driving import IDriver
-from loki_twisted.agents.outputs import Output, Outputs, Refused
+from loki_twisted.agents.outputs import Output, Outputs, Refused, Withdrawn
 from loki_twisted.model.events import Fact
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
+from loki_twisted.sessions.soundness import error, fault_of_memory, sound
+
+T = TypeVar("T")
 
 _log = Logger()
+
+WRONG: Final = (Exception, GeneratorExit, SystemExit)
+"""Whatever a mistake of a driver may raise: none of it ends the server."""
+
+_OURS: Final = "loki_twisted."
 
 _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a line, where the driver does not say how long one may be."""
@@ -23,10 +36,11 @@ _LINE_LIMIT: Final = 64 * 1024
 @implementer(IDriver)
 class GuardedDriver:
     """
-    A driver of which no call raises.
+    A driver of which no call raises, and that says nothing that cannot be kept.
 
     What fails is told as an error. A line that it cannot bear is a log line, a message is refused,
-    and an agent that it cannot interrupt is one that cannot be interrupted.
+    the question to an answer is withdrawn, and an agent that it cannot interrupt is one that cannot
+    be interrupted.
 
     :param driver: The driver.
     :param session_id: Whose it is.
@@ -37,26 +51,27 @@ class GuardedDriver:
         self._driver = driver
         self._session_id = session_id
         self._memory = memory
+        self._is_ours = type(driver).__module__.startswith(_OURS)
 
     @property
     def line_limit(self) -> int:
         """See :class:`IDriver`."""
-        return int(self._attribute("line_limit", _LINE_LIMIT))
+        return self._attribute("line_limit", _as_limit, _LINE_LIMIT)
 
     @property
     def is_ready(self) -> bool:
         """See :class:`IDriver`."""
-        return bool(self._attribute("is_ready", False))
+        return self._attribute("is_ready", bool, False)
 
     @property
     def takes_now(self) -> bool:
         """See :class:`IDriver`."""
-        return bool(self._attribute("takes_now", False))
+        return self._attribute("takes_now", bool, False)
 
     @property
     def says_done(self) -> bool:
         """See :class:`IDriver`."""
-        return bool(self._attribute("says_done", False))
+        return self._attribute("says_done", bool, False)
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -65,8 +80,8 @@ class GuardedDriver:
     def line(self, stream: str, text: str) -> Outputs:
         """See :class:`IDriver`."""
         try:
-            return list(self._driver.line(stream, text))
-        except Exception:  # noqa: BLE001 (see above)
+            return self._sound(self._driver.line(stream, text))
+        except WRONG:
             self._failed("line")
             level = "info" if stream == "stdout" else "error"
             return [Fact(f"log:{level}", {"level": level, "message": text})]
@@ -82,13 +97,14 @@ class GuardedDriver:
 
     def answer(self, key: str, answer: Answer) -> Outputs:
         """See :class:`IDriver`."""
-        return self._ask("answer", key, answer)
+        taken_back = Withdrawn(key, "Its driver failed on the answer.")
+        return self._ask("answer", key, answer, otherwise=[taken_back])
 
     def interrupt(self) -> Outputs:
         """See :class:`IDriver`."""
         try:
-            return list(self._driver.interrupt())
-        except Exception:  # noqa: BLE001 (see above)
+            return self._sound(self._driver.interrupt())
+        except WRONG:
             self._failed("interrupt")
             return ()
 
@@ -101,27 +117,42 @@ class GuardedDriver:
         return self._ask("ended")
 
     def memory(self) -> str:
-        """See :class:`IDriver`. That of the last time, if it fails."""
+        """See :class:`IDriver`. That of the last time, if it fails or is none."""
         try:
-            self._memory = self._driver.memory()
-        except Exception:  # noqa: BLE001 (see above)
+            memory = self._driver.memory()
+        except WRONG:
             self._failed("memory")
-        return self._memory
+            return self._memory
+        if memory != self._memory and (fault := fault_of_memory(memory)) is not None:
+            _log.error("The driver of {id} failed: {fault}", id=self._session_id, fault=fault)
+            return self._memory
+        self._memory = memory
+        return memory
 
-    def _attribute(self, name: str, otherwise: Any) -> Any:
+    def _attribute(self, name: str, read: Callable[[Any], T], otherwise: T) -> T:
         try:
-            return getattr(self._driver, name)
-        except Exception:  # noqa: BLE001 (see above)
+            return read(getattr(self._driver, name))
+        except WRONG:
             self._failed(name)
             return otherwise
 
     def _ask(self, name: str, *args: object, otherwise: Sequence[Output] = ()) -> Outputs:
         try:
-            return list(getattr(self._driver, name)(*args))
-        except Exception:  # noqa: BLE001 (see above)
+            return self._sound(getattr(self._driver, name)(*args))
+        except WRONG:
             self._failed(name)
-            words = f"The driver of the agent failed ({name})."
-            return [Fact("log:error", {"level": "error", "message": words}), *otherwise]
+            return [error(f"The driver of the agent failed ({name})."), *otherwise]
+
+    def _sound(self, outputs: Iterable[Output]) -> Outputs:
+        """Tell of those that cannot be kept instead."""
+        return list(outputs) if self._is_ours else list(map(sound, outputs))
 
     def _failed(self, name: str) -> None:
         _log.failure("The driver of {id} failed: {name}", id=self._session_id, name=name)
+
+
+def _as_limit(value: Any) -> int:
+    if int(value) < 1:
+        msg = f"no number of bytes: {value!r}"
+        raise ValueError(msg)
+    return int(value)

@@ -8,15 +8,30 @@ from typing import Final
 from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.outputs import Freed, Hindered, Output
 from loki_twisted.model.events import Fact
+from loki_twisted.model.redaction import Redactor
+from loki_twisted.sessions.masking import masked
+from loki_twisted.sessions.talk import Talk
 
 _ERROR_LINES: Final = 5
 _ERROR_CHARACTERS: Final = 300
 
+LINES_LOST: Final = Fact(
+    "log:error",
+    {"level": "error", "message": "Lines were not understood: they stand in its output alone."},
+)
+"""What is told of lines that could not be made into anything."""
 
-def outputs_of(driver: IDriver, stream: str, lines: Iterable[str]) -> list[Output]:
-    """Ask a driver what lines mean."""
+
+def heard(
+    driver: IDriver, stream: str, lines: Sequence[str], talk: Talk, redactor: Redactor
+) -> list[Output]:
+    """Ask a driver what lines mean, and take the secrets out of that."""
     ask = driver.line
-    return [output for line in lines for output in ask(stream, line)]
+    outputs = [output for line in lines for output in ask(stream, line)]
+    # Who remembers something may tell by these lines what stood in others.
+    if talk.memory or driver.memory() or redactor.may_concern(lines):
+        outputs = [masked(each, redactor) for each in outputs]
+    return freed_by_work(outputs, is_hindered=talk.trouble is not None)
 
 
 def last_errors(known: Sequence[str], outputs: Iterable[Output]) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ class _Draft:
             case "agent":
                 self._take_agent(fact.data, word)
             case "phase" if word == "started":
-                self._phase = str(fact.data["phase"])
+                self._phase = str(fact.data.get("phase") or self._phase or "") or None
             case "metrics":
                 self._usage = _after_metrics(self._usage, fact.data)
 
@@ -228,7 +228,7 @@ def _is_completed(task: Task | None) -> bool:
 def _after_task(
     before: Task | None, session_id: str, task_id: str, data: Mapping[str, Any], word: str, at: str
 ) -> Task:
-    said = data.get("status")
+    said = str(data.get("status"))
     status = TaskStatus(said) if said in set(TaskStatus) else _STATUS_OF_EVENT[word]
     if before is None:
         before = Task(
@@ -240,10 +240,9 @@ def _after_task(
         )
     changes: dict[str, Any] = {"status": status}
     changes |= {
-        name: data[name]
-        for name in ("title", "description", "output", "error")
-        if data.get(name) is not None
+        name: str(data[name]) for name in ("title", "description") if data.get(name) is not None
     }
+    changes |= {name: data[name] for name in ("output", "error") if data.get(name) is not None}
     if status is TaskStatus.RUNNING and before.started_at is None:
         changes["started_at"] = at
     if status in _ENDED and before.completed_at is None:
@@ -260,7 +259,7 @@ def _after_metrics(usage: Usage, data: Mapping[str, Any]) -> Usage:
             return fallback
         return min(value, MOST_DOLLARS if name == "cost" else MOST_TOKENS)
 
-    origin = data.get("costOrigin")
+    origin = str(data.get("costOrigin"))
     reported = CostOrigin.REPORTED if "cost" in data else usage.cost_origin
     return Usage(
         tokens_used=int(number("tokensUsed", usage.tokens_used)),
