@@ -89,6 +89,7 @@ def test_pictures(
     browser.open(played)
     browser.sees("All 78 tests pass", ".turns")
     browser.run(
+        "document.querySelector('.talk .scroll').dispatchEvent(new WheelEvent('wheel'));"
         "const all = [...document.querySelectorAll('.call')];"
         "const edit = all.find(each => /Edit/.test(each.innerText)); edit.open = true;"
         "edit.scrollIntoView({ block: 'center' })"
