@@ -372,8 +372,31 @@ def test_going_on_over_a_restart(tmp_path: Path) -> None:
                 events = [json.loads(line) for line in (first_line + rest).splitlines()]
                 told = [e for e in events if e["type"] != "heartbeat"]
                 page = second.get(f"/api/events/history?sessionId={session_id}&limit=1000")
-    assert (tail.returncode, errors) == (0, "")
+    assert tail.returncode == 0
+    assert {*errors.splitlines()} <= {"-- cut off: trying again --", "-- back --"}
     assert [event["id"] for event in told] == [event["id"] for event in page["events"]]
+
+
+def test_a_server_that_is_away(server: Server, asking: str) -> None:
+    """Tail says that it was cut off, and goes on trying until it is ended."""
+    terminal = in_terminal(server.base, "tail", "latest", "--from-start")
+    terminal.expect("input:requested")
+    server.kill()
+    terminal.expect("-- cut off: trying again --")
+    terminal.sendintr()
+    assert exit_code(terminal) == 130
+
+
+def test_a_server_that_does_not_answer(server: Server) -> None:
+    """Where a server is slow that is said, and Ctrl-C ends at once all the same."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        terminal = in_terminal(server.base, "ps")
+        terminal.expect(r"Asking the server \(1s\)")
+        terminal.sendintr()
+        assert exit_code(terminal) == 130
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def test_since(server: Server, asking: str) -> None:

@@ -90,6 +90,11 @@ def note_reset(reset: StreamReset) -> None:
     note(f"events are missing here: {plain(reset.reason)}")
 
 
+def note_presence(is_away: bool) -> None:
+    """Say that the server is away, or there again."""
+    note("cut off: trying again" if is_away else "back")
+
+
 def complain(text: str, exit_code: int) -> int:
     """Print what is wrong as one line on stderr; gives the exit code."""
     print(f"lokictl: {text}", file=sys.stderr)

@@ -12,6 +12,7 @@ from loki_twisted.command.exits import Exit
 from loki_twisted.command.listing import health_text, tasks_table, usage_table
 from loki_twisted.command.moments import read_moment
 from loki_twisted.command.names import find_session
+from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.model.timestamps import iso_from_ms
 
 
@@ -20,7 +21,9 @@ def tasks(given: argparse.Namespace) -> int:
 
     async def talk(client: LokiClient) -> int:
         if given.session is None:
-            everywhere = await client.list_tasks(status=given.status, limit=given.limit)
+            everywhere = await progress(
+                ASKING, client.list_tasks(status=given.status, limit=given.limit)
+            )
             return show(given, everywhere, tasks_table(everywhere.tasks, palette(), columns()))
         session_id = await find_session(client, given.session)
         here = await client.list_session_tasks(session_id, status=given.status, limit=given.limit)
@@ -40,7 +43,7 @@ def usage(given: argparse.Namespace) -> int:
         session_id = None
         if given.session is not None:
             session_id = await find_session(client, given.session)
-        report = await client.usage(
+        asking = client.usage(
             given.by,
             session_id=session_id,
             project_dir=None if given.project is None else os.path.abspath(given.project),
@@ -49,6 +52,7 @@ def usage(given: argparse.Namespace) -> int:
             until=until,
             limit=given.limit,
         )
+        report = await progress(ASKING, asking)
         return show(given, report, usage_table(report, palette(), columns()))
 
     return call(given, talk)
@@ -64,7 +68,7 @@ def health(given: argparse.Namespace) -> int:
     """Say how the server is."""
 
     async def talk(client: LokiClient) -> int:
-        found = await client.health()
+        found = await progress(ASKING, client.health())
         show(given, found, health_text(found, palette()))
         return Exit.UNWELL if found.status == "unhealthy" else Exit.DONE
 

@@ -13,7 +13,7 @@ from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
 from loki_twisted.command.listing import sessions_table
 from loki_twisted.command.names import NoSuchName, find_session
-from loki_twisted.command.progress import progress
+from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.command.verbs_watching import ENDS, follow
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import EARLIEST
@@ -27,9 +27,10 @@ def ps(given: argparse.Namespace) -> int:
     """List sessions."""
 
     async def talk(client: LokiClient) -> int:
-        sessions = await client.list_sessions(
+        asking = client.list_sessions(
             status=given.status, provider=given.provider, limit=given.limit
         )
+        sessions = await progress(ASKING, asking)
         if given.quiet and not given.json:
             for each in sessions.sessions:
                 print(plain(each.id), flush=True)
