@@ -143,6 +143,29 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         assert said(lokictl("", "--url", f"unix:{socket}", "ps", "-q")) == ""
 
 
+def test_what_runs_on_as_json(server: Server, asking: str, tmp_path: Path) -> None:
+    """As JSON each event is a line, and so is each look at the whole."""
+    url = server.base
+    look = json.loads(said(lokictl(url, "top", "--once", "--json")))
+    assert [each["id"] for each in look["sessions"]] == [asking]
+    assert (look["openInputs"], look["server"]["sessions"]["running"]) == (1, 1)
+    assert json.loads(said(lokictl(url, "answer", asking, "dawn", "--json")))["input"]["answer"]
+    server.until_end(asking)
+
+    events = [
+        json.loads(line) for line in said(lokictl(url, "attach", asking, "--json")).split("\n")[:-1]
+    ]
+    assert events[-1]["type"] == "session:completed"
+    whole = said(lokictl(url, "attach", asking, "--from-start", "--json"))
+    assert json.loads(whole.split("\n")[0])["type"] == "session:started"
+    file = tmp_path / "recording"
+    written = json.loads(said(lokictl(url, "record", asking, str(file), "--json")))
+    assert written == {"lines": len(file.read_bytes().splitlines()), "bytes": file.stat().st_size}
+    follow = said(lokictl(url, "start", "--provider", "demo", "--dry-run", "--follow", "--json"))
+    first, *rest = [json.loads(line) for line in follow.splitlines()]
+    assert {each["sessionId"] for each in rest} == {first["sessionId"]}
+
+
 # Pipes
 
 
@@ -201,6 +224,22 @@ def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:
     for words in (["ps"], ["inbox"], ["top"], ["tasks"], ["health"], ["usage"]):
         assert ESCAPE not in said(lokictl(server.base, *words))
     assert asking in said(lokictl(server.base, "top"))
+
+
+def test_what_agents_say_steers_no_terminal(server: Server, asking: str) -> None:
+    """What an agent says is shown without its escape sequences, wherever it is shown."""
+    evil = "\x1b[2J\x1b]0;owned\x07red\x9b31m\u202e"
+    server.post(f"/api/sessions/{asking}/input", {"input": evil})
+    server.until_end(asking)
+
+    for words in (
+        ["tail", "latest", "--from-start", "--until-end"],
+        ["attach", "latest"],
+        ["tasks"],
+    ):
+        shown = said(lokictl(server.base, *words))
+        assert "red" in shown
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
 
 
 # Terminals
