@@ -19,7 +19,7 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.policies import launch_policy_of, retention_of, tokens_of
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher
-from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_observer import RunObserver
@@ -107,7 +107,9 @@ class Rooms:
     @runs.default
     def _make_runs(self) -> RunObserver:
         hearing = RunHearing(self._control.live_run)
-        return RunObserver(self._reactor, self.book, liveness_of, self._redactor, hearing)
+        return RunObserver(
+            self._reactor, self.book, liveness_of, self._redactor, hearing, session_given_to
+        )
 
     @watcher.default
     def _make_watcher(self) -> StateWatcher:

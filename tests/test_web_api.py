@@ -138,7 +138,16 @@ def test_wrong_methods_are_told_the_right_ones(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["/page", "/api", "/api/", "/api/sessions/", "/API/sessions", "/healthXYZ", "/health/", "/x" * 99],
+    [
+        "/page",
+        "/api",
+        "/api/",
+        "/api/sessions/",
+        "/API/sessions",
+        "/healthXYZ",
+        "/health/",
+        "/x" * 99,
+    ],
 )
 def test_unknown_paths(target: str) -> None:
     """What is not there is not found, in our envelope; a stranger does not even learn that."""

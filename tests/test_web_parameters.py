@@ -108,6 +108,7 @@ def test_a_header_is_read_like_a_parameter_but_from_its_place() -> None:
     assert read_parameters(b"/x", {"X-Name": []}, declared) == {"limit": 100, "x": None}
     assert faults(b"X-Name=ab", declared) == [("X-Name", "is no parameter of this route")]
     assert read_parameters(b"/x", {"X-Name": ["?", "ab"]}, declared) == {"limit": 100, "x": "ab"}
+    assert read_parameters(b"/x", {"X-Name": ["ab", ""]}, declared) == {"limit": 100, "x": "ab"}
     with pytest.raises(InvalidRequest, match="X-Name"):
         read_parameters(b"/x", {"X-Name": ["ab", "?"]}, declared)
 
@@ -173,6 +174,9 @@ def test_a_moment(value: bytes, milliseconds: int) -> None:
         b"now",
         b"20261123",
         b"2026-11-31",
+        b"2026-02-29",
+        b"1900-02-29",
+        b"0000-01-01",
         b"2026-11-23T25:00:00Z",
         b"2026-11-23T22:43:11",
         b"2026-11-23T22:43Z",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -89,7 +89,7 @@ class Input(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     created_at: str
     status: InputStatus = InputStatus.OPEN
     details: Mapping[str, Any] = {}
-    options: Sequence[Option] = ()
+    options: tuple[Option, ...] = ()
     multiple: bool = False
     takes_text: bool = False
     default: str | None = None

@@ -146,7 +146,7 @@ const MARKS = {
 function wordOfMark({ type, data }) {
   if (type === "phase:started") return html`<b>${clean(data.phase)}</b>${data.progress != null && html` <span class="num">${data.progress}%</span>`}`;
   if (type === "phase:failed") return html`<b>${clean(data.phase)}</b> failed`;
-  if (type === "agent:spawned") return html`<b>${clean(data.agentId)}</b> joins in${data.task ? html` <span>${shorten(firstLine(data.task), 90)}</span>` : ""}`;
+  if (type === "agent:spawned") return html`<b>${clean(data.agentId)}</b> joins in${data.task ? html` <span>for ${shorten(firstLine(data.task), 90)}</span>` : ""}`;
   if (type === "agent:completed") return html`<b>${clean(data.agentId)}</b> is done`;
   if (type === "agent:failed") return html`<b>${clean(data.agentId)}</b> failed`;
   const said = clean(data.message ?? data.reason ?? "");

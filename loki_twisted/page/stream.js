@@ -59,7 +59,10 @@ export class Follower {
     this.target = 0;
     this.arrived = [];
     this.wake = () => {};
+    this.leave = () => {};
     addEventListener("online", () => this.wake());
+    addEventListener("pagehide", () => this.leave());
+    addEventListener("pageshow", () => this.wake());
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.wake();
     });
@@ -110,6 +113,7 @@ export class Follower {
       this.flush();
     }
     const aborts = new AbortController();
+    this.leave = () => aborts.abort(); // a page that is kept for going back to holds no connection
     let silence = setTimeout(() => aborts.abort(), SILENCE_MS);
     try {
       const response = await ask("api/events", {

@@ -35,6 +35,7 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
+_NOT_AT_WORK = frozenset({SessionStatus.QUEUED, *(s for s in SessionStatus if s.is_final)})
 
 
 @implementer(ISightingListener)
@@ -200,11 +201,17 @@ class StateObserver:
         named = self.current.get(project_dir)
         if named is not None:
             return named
+        run = self.runs.session_of(project_dir) or ""
+        record = self.book.find(run)
+        if record is not None and not record.status.is_final:
+            return run
         for record in self.book:
-            session = record.state.session
-            if session.project_dir == project_dir and not session.status.is_final:
-                return session.id
-        return self.runs.session_of(project_dir) or ""
+            if (
+                record.state.session.project_dir == project_dir
+                and record.status not in _NOT_AT_WORK
+            ):
+                return record.id
+        return run
 
 
 async def _after(before: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:

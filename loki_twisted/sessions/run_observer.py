@@ -34,6 +34,9 @@ _log = Logger()
 _LOOK: Final = 2.0
 """Seconds between looks at the process of a run."""
 
+_PAST_AT_ONCE: Final = 50
+"""How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
+
 _NOTES: Final = "notes"
 
 RunNews = RunSighting | RunsBegin | RunsTold
@@ -47,6 +50,7 @@ class RunObserver:
     :ivar liveness: Looks at the process of a run.
     :ivar redactor: Takes secrets out of what runs say.
     :ivar hearing: Knows which runs read what people tell them.
+    :ivar given_to: See :class:`RunOwners`.
     """
 
     reactor: IReactorTime
@@ -54,6 +58,7 @@ class RunObserver:
     liveness: Callable[[Run], Liveness]
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     hearing: RunHearing = attrs.field(factory=RunHearing)
+    given_to: Callable[[str, Run], str | None] = lambda *_: None
     owners: RunOwners = attrs.field(init=False)
     _projects: dict[str, Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
@@ -62,7 +67,7 @@ class RunObserver:
     _documented: set[str] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.owners = RunOwners(self.book)
+        self.owners = RunOwners(self.book, self.given_to)
 
     def load(self, cursors: Mapping[str, str]) -> None:
         """Begin with what is stored: all cursors there are."""
@@ -113,9 +118,10 @@ class RunObserver:
             project.check = None
         scopes = project.files.scopes()
         rechecks: list[float] = []
-        told = [
-            self._take(project, scope, rechecks, is_current=scope == scopes[-1]) for scope in scopes
-        ]
+        ours = self.owners.at_work(directory)
+        told = self._take_past(project, scopes[:-1], ours, rechecks)
+        for scope in scopes[-1:]:
+            told.append(self._take(project, scope, ours, rechecks, is_current=True))
         if not scopes:
             told = self._gone(directory)
         waiting = [done for done in told if done is not None]
@@ -167,11 +173,42 @@ class RunObserver:
 
     # One run
 
+    def _take_past(
+        self,
+        project: Project,
+        scopes: Sequence[str | None],
+        ours: Sequence[Record],
+        rechecks: list[float],
+    ) -> list[Deferred[Any] | None]:
+        """Take runs that another one came after, some of them now: there may be thousands."""
+        told: list[Deferred[Any] | None] = []
+        for scope in scopes:
+            run = project.files.run(scope)
+            if project.settled.get(scope) == run:
+                continue
+            if len(told) == _PAST_AT_ONCE:
+                rechecks.append(0.0)
+                break
+            more: list[float] = []
+            done = self._take(project, scope, ours, more, is_current=False)
+            if done is not None:
+                told.append(done)
+            elif not more:
+                project.settled[scope] = run
+            rechecks += more
+        return told
+
     def _take(
-        self, project: Project, scope: str | None, rechecks: list[float], *, is_current: bool
+        self,
+        project: Project,
+        scope: str | None,
+        ours: Sequence[Record],
+        rechecks: list[float],
+        *,
+        is_current: bool,
     ) -> Deferred[Any] | None:
         run = project.files.run(scope)
-        own = self.owners.session_of_ours(project.directory, run)
+        own = self.owners.session_of_ours(project.directory, run, ours)
         session_id = own or self.owners.name(project.directory, run)
         if session_id in self._documented:
             return None

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.judging import Judgement
-from loki_twisted.sessions.run_files import RunFiles
+from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_steps import missing_tasks
 
 HOLD: Final = 1.0
@@ -29,6 +29,8 @@ class Project:
     :ivar held: By scope, and whether it is an end, since when a run is not believed yet.
     :ivar missing: By session and task, since when a task is not listed any more.
     :ivar current: Id of the session that the shared files speak of.
+    :ivar settled: By scope, the runs that others came after and of which all is on record: they
+        need not be judged again as long as they stay the same.
     """
 
     directory: str
@@ -39,6 +41,7 @@ class Project:
     missing: dict[tuple[str, str], float] = attrs.field(factory=dict)
     check: IDelayedCall | None = None
     current: str | None = None
+    settled: dict[str | None, Run] = attrs.field(factory=dict)
 
     def waits(self, record: Record | None, judged: Judgement, now: float) -> float:
         """Say for how many seconds a run that comes or goes may still be but half told."""

@@ -125,7 +125,7 @@ def _declared_headers(request: Request, operation: Operation) -> dict[str, list[
     for each in operation.parameters:
         if each.place == "header":
             given = request.requestHeaders.getRawHeaders(each.name.encode("ascii"), ())
-            headers[each.name] = [value.decode("latin-1") for value in given if value]
+            headers[each.name] = [value.decode("latin-1") for value in given]
     return headers
 
 

@@ -55,6 +55,7 @@ class Operation:
     :ivar tag: The group that it belongs to.
     :ivar parameters: Query parameters and headers that it reads.
     :ivar body: The shape of its body.
+    :ivar examples: Bodies that show what may be asked for, each by what it shows.
     :ivar answer: The type of its answer; None for a stream.
     :ivar media_type: That of a stream.
     :ivar headers: Those of its answer, beside the common ones, as OpenAPI describes them.
@@ -65,7 +66,8 @@ class Operation:
         :class:`~loki_twisted.web.visits.Visit`.
     :ivar needs_token: Whether a request that is not local needs a token.
     :ivar links: Where its answer leads: for each linked operation, by name, the
-        variables of its path and the field of the answer that fills each.
+        variables of its path and the field of the answer that fills each, ``tasks/0/id`` for one
+        within.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Operation:
     tag: str
     parameters: Sequence[Parameter] = ()
     body: type[Request] = NoFields
+    examples: Mapping[str, Any] = attrs.field(factory=dict)
     answer: Any = None
     media_type: str = EVENT_STREAM
     headers: Mapping[str, Any] = attrs.field(factory=dict)

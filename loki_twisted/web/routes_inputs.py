@@ -28,6 +28,7 @@ from loki_twisted.web.session_orders import known
 from loki_twisted.web.visits import Visit
 
 _TAG: Final = "inputs"
+_FIRST: Final = {"sessionId": "inputs/0/sessionId", "inputId": "inputs/0/id"}
 
 
 class InputRoutes:
@@ -42,7 +43,13 @@ class InputRoutes:
         self._sessions = sessions
         self._repetitions = repetitions
 
-    @operation("GET", "/api/inputs", tag=_TAG, answer=OpenInputs)
+    @operation(
+        "GET",
+        "/api/inputs",
+        tag=_TAG,
+        answer=OpenInputs,
+        links={"answerInput": _FIRST, "getInput": _FIRST},
+    )
     def list_open_inputs(self) -> OpenInputs:
         """List what the agents of all sessions ask and nobody has answered, oldest first."""
         found = list(self._sessions.open_inputs())
@@ -78,6 +85,10 @@ class InputRoutes:
         "/api/sessions/{sessionId}/inputs/{inputId}",
         tag=_TAG,
         body=AnswerInput,
+        examples={
+            "an option": {"answer": "deny", "message": "Not outside of the project."},
+            "several": {"answer": ["dawn", "paper"]},
+        },
         answer=InputDetail,
         parameters=(IDEMPOTENCY_KEY,),
         asks_who=True,

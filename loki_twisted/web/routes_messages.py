@@ -40,6 +40,10 @@ class MessageRoutes:
         "/api/sessions/{sessionId}/input",
         tag="sessions",
         body=GiveInput,
+        examples={
+            "a text": {"input": "dawn"},
+            "at once": {"input": "Leave the tests alone.", "delivery": "now"},
+        },
         answer=InputGiven,
         parameters=(IDEMPOTENCY_KEY,),
         asks_who=True,
