@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -292,9 +293,10 @@ def test_top_while_the_server_is_away(server: Server) -> None:
     assert exit_code(terminal) == 130
 
 
-def test_attach_and_answer(server: Server, asking: str) -> None:
+@pytest.mark.parametrize("columns", [100, 40])
+def test_attach_and_answer(server: Server, asking: str, columns: int) -> None:
     """One who attaches sees what is asked, answers it, sees it taken, and the session end."""
-    terminal = in_terminal(server.base, "attach", "latest")
+    terminal = in_terminal(server.base, "attach", "latest", columns=columns)
     terminal.expect("Which colours shall the clock have")
     terminal.expect("2 midnight")
     terminal.expect("answer>")
@@ -375,6 +377,23 @@ def test_ctrl_c(server: Server, asking: str, tmp_path: Path, words: str, shown: 
     assert shell.run("echo $?").strip() == "130"
     assert shell.run("stty -a") == before
     shell.terminal.close()
+
+
+@pytest.mark.parametrize(("verb", "shown"), [("attach", "answer>"), ("top", "1 asked")])
+def test_terminated(server: Server, asking: str, verb: str, shown: str) -> None:
+    """A signal ends it likewise, and the terminal takes lines again."""
+    terminal = in_terminal(server.base, verb, *(["latest"] if verb == "attach" else []))
+    held = os.open(f"/proc/{terminal.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+    try:
+        terminal.expect(shown)
+        assert not termios.tcgetattr(held)[3] & termios.ICANON
+        terminal.kill(signal.SIGTERM)
+        terminal.wait()
+        assert terminal.exitstatus == 128 + signal.SIGTERM
+        assert termios.tcgetattr(held)[3] & termios.ICANON
+    finally:
+        os.close(held)
+        terminal.close()
 
 
 def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
