@@ -473,3 +473,23 @@ def test_since(server: Server, asking: str) -> None:
         tail.send_signal(signal.SIGINT)
         assert tail.wait(TIMEOUT) == 130
     assert lines == wanted
+
+
+def test_attached_over_a_restart(tmp_path: Path) -> None:
+    """One who is attached is told that the server is away, and answers when it is back."""
+    variables = {"LOKI_DEMO_SPEED": "50", "LOKI_DEMO_TIMEOUT": "600"}
+    with Server(tmp_path, **variables) as first:
+        session_id = first.start(provider="demo")
+        first.wait_for(session_id, "input:requested")
+        terminal = in_terminal(first.base, "attach", "latest")
+        terminal.expect("answer>")
+        first.kill()
+        terminal.send("2\r")
+        terminal.expect("start a server with: loki serve")
+        with Server(tmp_path, "--port", str(first.port), **variables):
+            terminal.send("/inbox\r")
+            terminal.expect("2 midnight")
+            terminal.send("2\r")
+            terminal.expect("Midnight it is")
+            terminal.expect("session:completed")
+            assert exit_code(terminal) == 0
