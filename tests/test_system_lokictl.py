@@ -103,6 +103,8 @@ def test_exit_codes(server: Server, tmp_path: Path) -> None:
     server.until_end(ended)
     told = {
         ("stop", ended): (1, "lokictl: "),
+        ("continue", ended, "and", "more"): (1, "lokictl: "),
+        ("interrupt", ended): (1, "lokictl: "),
         ("frobnicate",): (2, "lokictl: "),
         ("tail", "--since", "never"): (2, "lokictl: 'never' is no time; give one like 10m"),
         ("stop", "nobody"): (3, "lokictl: There is no session 'nobody'; see which there are: "),
@@ -268,6 +270,14 @@ def test_forty_columns(server: Server, asking: str, verb: str) -> None:
     assert max(map(len, lines)) <= 40
     if verb == "ps":
         assert lines[1].startswith(asking[-8:])
+
+
+def test_long_lists(server: Server, asking: str) -> None:
+    """People are told what a list leaves out; scripts are not."""
+    terminal = in_terminal(server.base, "tasks", "--limit", "1")
+    terminal.expect(r"-- 1 of \d+; more with --limit --")
+    assert exit_code(terminal) == 0
+    assert len(said(lokictl(server.base, "tasks", "--limit", "1")).splitlines()) == 2
 
 
 def test_top(server: Server, asking: str) -> None:

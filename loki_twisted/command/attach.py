@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from typing import Final
@@ -12,6 +13,7 @@ from twisted.internet.task import LoopingCall
 
 from loki_twisted.client import LokiClient, StreamReset
 from loki_twisted.command.calling import Talk, call, palette
+from loki_twisted.command.colours import can_be_steered
 from loki_twisted.command.complaints import complaint
 from loki_twisted.command.conversation import spoken
 from loki_twisted.command.exits import Exit
@@ -41,7 +43,8 @@ _PAGE: Final = 1000
 
 def attach(given: argparse.Namespace) -> int:
     """Attach to a session."""
-    is_talk = not given.json and sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = sys.stdin.isatty() and can_be_steered(sys.stdout, os.environ)
+    is_talk = is_terminal and not given.json
     if not is_talk:
         return call(given, _watching(given))
     # Late, because they are for terminals alone, and want a reactor of their own.

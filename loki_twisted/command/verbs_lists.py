@@ -7,29 +7,33 @@ import os.path
 import time
 
 from loki_twisted.client import LokiClient
-from loki_twisted.command.calling import call, columns, complain, palette, show
+from loki_twisted.command.calling import call, columns, complain, note_more, palette, show
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.listing import health_text, tasks_table, usage_table
 from loki_twisted.command.moments import read_moment
 from loki_twisted.command.names import find_session
 from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.model.wire import SessionTasks, TaskList
 
 
 def tasks(given: argparse.Namespace) -> int:
     """List tasks, of one session or of all."""
 
     async def talk(client: LokiClient) -> int:
-        if given.session is None:
-            everywhere = await progress(
-                ASKING, client.list_tasks(status=given.status, limit=given.limit)
-            )
-            return show(given, everywhere, tasks_table(everywhere.tasks, palette(), columns()))
-        session_id = await find_session(client, given.session)
-        here = await client.list_session_tasks(session_id, status=given.status, limit=given.limit)
-        return show(given, here, tasks_table(here.tasks, palette(), columns()))
+        found = await progress(ASKING, _list_tasks(client, given))
+        show(given, found, tasks_table(found.tasks, palette(), columns()))
+        note_more(len(found.tasks), found.pagination.total)
+        return Exit.DONE
 
     return call(given, talk)
+
+
+async def _list_tasks(client: LokiClient, given: argparse.Namespace) -> TaskList | SessionTasks:
+    if given.session is None:
+        return await client.list_tasks(status=given.status, limit=given.limit)
+    session_id = await find_session(client, given.session)
+    return await client.list_session_tasks(session_id, status=given.status, limit=given.limit)
 
 
 def usage(given: argparse.Namespace) -> int:
@@ -53,7 +57,9 @@ def usage(given: argparse.Namespace) -> int:
             limit=given.limit,
         )
         report = await progress(ASKING, asking)
-        return show(given, report, usage_table(report, palette(), columns()))
+        show(given, report, usage_table(report, palette(), columns()))
+        note_more(len(report.lines), report.pagination.total)
+        return Exit.DONE
 
     return call(given, talk)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from loki_twisted.client import ClientError, LokiClient
-from loki_twisted.command.calling import call, columns, complain, palette, show
+from loki_twisted.command.calling import call, columns, complain, note_more, palette, show
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
@@ -37,7 +37,9 @@ def ps(given: argparse.Namespace) -> int:
             return Exit.DONE
         now_ms = time.time_ns() // 1_000_000
         text = sessions_table(sessions.sessions, now_ms, palette(), columns())
-        return show(given, sessions, text)
+        show(given, sessions, text)
+        note_more(len(sessions.sessions), sessions.total)
+        return Exit.DONE
 
     return call(given, talk)
 
