@@ -85,6 +85,12 @@ class Client(Protocol):
 
 def own_certificate() -> tuple[PrivateCertificate, Certificate]:
     """Make a key, and a certificate for localhost that it signs itself."""
+    key, certificate = own_pem()
+    return PrivateCertificate.loadPEM(key + certificate), Certificate.loadPEM(certificate)
+
+
+def own_pem() -> tuple[bytes, bytes]:
+    """Make both, as they stand in files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -105,8 +111,7 @@ def own_certificate() -> tuple[PrivateCertificate, Certificate]:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    return PrivateCertificate.loadPEM(pem + public), Certificate.loadPEM(public)
+    return pem, certificate.public_bytes(serialization.Encoding.PEM)
 
 
 # Twisted hands pyOpenSSL its own objects, which newer releases of it would rather not have.
