@@ -91,7 +91,7 @@ def refuse_open_listeners(settings: Settings) -> None:
     :raises InvalidSettings: if an endpoint can be reached from elsewhere and there is
         no token, or the tokens are switched off. No option overrides this.
     """
-    if settings.auth and settings.tokens:
+    if settings.auth and (settings.tokens or settings.token_file):
         return
     descriptions = endpoint_descriptions(settings, ipv6_loopback=False)
     open_ones = [each for each in descriptions if not is_local_endpoint(each)]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from loki_twisted.access.interface import IKeyring
+from loki_twisted.access.tokens import Token, plain_token
 from loki_twisted.agents.interface import Limits
 from loki_twisted.endpoints import is_local_endpoint
 from loki_twisted.log.retention import Retention
@@ -14,7 +16,7 @@ from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.settings import Settings
 from loki_twisted.web.authorities import own_hosts
-from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.gate import GatePolicy
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MEGABYTE: Final = 1_000_000
@@ -55,7 +57,14 @@ def retention_of(settings: Settings) -> Retention:
     )
 
 
-def gate_policy_of(settings: Settings, descriptions: Iterable[str]) -> GatePolicy:
+def tokens_of(settings: Settings) -> Iterable[Token]:
+    """Make the tokens that are in no file."""
+    return [plain_token("LOKI_API_TOKEN", each) for each in settings.tokens]
+
+
+def gate_policy_of(
+    settings: Settings, descriptions: Iterable[str], keyring: IKeyring
+) -> GatePolicy:
     """
     Say who may use the API.
 
@@ -63,7 +72,7 @@ def gate_policy_of(settings: Settings, descriptions: Iterable[str]) -> GatePolic
         then says who may reach it.
     """
     return GatePolicy(
-        token_hashes=frozenset(hash_of_token(token) for token in settings.tokens),
+        keyring=keyring,
         hosts=own_hosts(settings.host, settings.allowed_hosts),
         origins=frozenset(settings.cors_origins),
         own_origin_only=not settings.cors,

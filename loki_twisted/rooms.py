@@ -8,15 +8,18 @@ from typing import Any
 
 import attrs
 
+from loki_twisted.access.audit import AuditLog
+from loki_twisted.access.keyring import Keyring
+from loki_twisted.access.token_watch import TokenWatch
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.policies import launch_policy_of, retention_of
+from loki_twisted.policies import launch_policy_of, retention_of, tokens_of
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.launching import Launcher
-from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_observer import RunObserver
@@ -29,6 +32,7 @@ from loki_twisted.state.watcher import LAYOUTS, StateWatcher
 from loki_twisted.stream.heartbeat import Heartbeats
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.event_lists import EventLists
+from loki_twisted.web.leases import Leases
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 
@@ -51,6 +55,10 @@ class Rooms:
     :ivar launcher: Starts sessions, and takes up those of an earlier server.
     :ivar sessions: Does what is asked of sessions.
     :ivar heartbeats: What streams are told while nothing happens.
+    :ivar keyring: The tokens that are good now.
+    :ivar leases: The answers that end with a token.
+    :ivar tokens: Keeps the keyring as its file says.
+    :ivar audit: The record of who did what.
     """
 
     _settings: Settings
@@ -69,10 +77,19 @@ class Rooms:
     launcher: Launcher = attrs.field(init=False)
     sessions: SessionService = attrs.field(init=False)
     heartbeats: Heartbeats = attrs.field(init=False)
+    keyring: Keyring = attrs.field(init=False)
+    leases: Leases = attrs.field(init=False)
+    tokens: TokenWatch = attrs.field(init=False)
+    audit: AuditLog = attrs.field(init=False)
+
+    @property
+    def data_dir(self) -> str:
+        """Where the log is, and what agents print."""
+        return self._settings.data_dir
 
     @log.default
     def _make_log(self) -> SQLiteEventLog:
-        path = os.path.join(self._settings.data_dir, "log.db")
+        path = os.path.join(self.data_dir, "log.db")
         kept = retention_of(self._settings)
         return SQLiteEventLog(self._reactor, path, now_ms=_now_ms, retention=kept)
 
@@ -95,7 +112,9 @@ class Rooms:
     @runs.default
     def _make_runs(self) -> RunObserver:
         hearing = RunHearing(self._control.live_run)
-        return RunObserver(self._reactor, self.book, liveness_of, self._redactor, hearing)
+        return RunObserver(
+            self._reactor, self.book, liveness_of, self._redactor, hearing, session_given_to
+        )
 
     @watcher.default
     def _make_watcher(self) -> StateWatcher:
@@ -143,6 +162,23 @@ class Rooms:
     @heartbeats.default
     def _make_heartbeats(self) -> Heartbeats:
         return Heartbeats(self._reactor, self.hub, _now_ms, self.sessions.beats)
+
+    @keyring.default
+    def _make_keyring(self) -> Keyring:
+        return Keyring(tokens_of(self._settings), _now_ms)
+
+    @leases.default
+    def _make_leases(self) -> Leases:
+        return Leases(self.keyring)
+
+    @tokens.default
+    def _make_tokens(self) -> TokenWatch:
+        path = self._settings.token_file
+        return TokenWatch(self._reactor, path, self.keyring, self.leases.settle)
+
+    @audit.default
+    def _make_audit(self) -> AuditLog:
+        return AuditLog(os.path.join(self._settings.data_dir, "audit.jsonl"), _now_ms)
 
 
 def _now_ms() -> int:

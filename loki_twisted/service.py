@@ -62,10 +62,11 @@ class Service(BaseService):
     :ivar resource: The API, an ``IResource``; it may be mounted under any path.
     :ivar ready: Fires once it serves, with the addresses that it listens on
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
-        or with ``StorageRefused`` if the data directory cannot be used.
+        with ``StorageRefused`` if the data directory cannot be used, or with
+        ``TokenFileRefused`` if the file of tokens cannot.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
-    :ivar reloads: Called by :meth:`reload`.
+    :ivar reloads: Called by ``reload``.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -94,6 +95,7 @@ class Service(BaseService):
         )
         self._sockets = Sockets(reactor, descriptions)
         self.rooms = Rooms(settings, reactor)
+        self.reloads.append(self.rooms.tokens.reload)
         self.projects = ProjectWatch(self.rooms)
         self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
@@ -110,7 +112,9 @@ class Service(BaseService):
             lists=rooms.lists,
             outputs=rooms.outputs,
             vitals=self.vitals,
-            policy=gate_policy_of(self.settings, descriptions),
+            policy=gate_policy_of(self.settings, descriptions, rooms.keyring),
+            leases=rooms.leases,
+            audit=rooms.audit,
             reactor=self.reactor,
         )
 
@@ -135,6 +139,7 @@ class Service(BaseService):
 
     async def _open(self) -> None:
         rooms = self.rooms
+        rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
         await rooms.log.start()
@@ -142,6 +147,7 @@ class Service(BaseService):
         rooms.runs.load(await rooms.log.cursors(""))
         await rooms.launcher.adopt_all()
         rooms.heartbeats.start()
+        rooms.tokens.start()
         # What the state directory says at first may be much, and is told while we serve.
         watched = [*rooms.launcher.policy.watched, *rooms.launcher.supervisor.observed_at_work()]
         self.projects.begin(dict.fromkeys(watched))
@@ -207,6 +213,7 @@ class Service(BaseService):
     async def _close(self) -> None:
         rooms = self.rooms
         rooms.launcher.close()
+        rooms.tokens.stop()
         if self._check.running:
             self._check.stop()
         for port in self._sockets.ports:
@@ -226,6 +233,7 @@ class Service(BaseService):
         await self._step("leaving the agents", rooms.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", rooms.log.stop())
+            rooms.audit.close()
             self._directory.release()
         self.phase = "stopped"
         self.stopped.callback(None)

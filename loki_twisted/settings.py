@@ -45,7 +45,9 @@ class Settings:
     :ivar cors_origins: Exact origins (``https://example.com``) that may beside loopback ones.
     :ivar allowed_hosts: Names in a ``Host`` header that stand for this server beside its own.
     :ivar auth: Whether requests need a token where one is set.
-    :ivar tokens: Any one of them opens the API.
+    :ivar tokens: Any one of them opens the API, all of it.
+    :ivar token_file: Absolute path of a file of tokens, each for what stands there; the server
+        takes up what changes in it.
     :ivar max_sessions: How many sessions may run at once.
     :ivar max_per_provider: Providers by name, each with how many of them may be of it; those of
         others have no limit of their own.
@@ -87,6 +89,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     auth: bool = True
     tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
+    token_file: str | None = None
     max_sessions: int = 8
     max_per_provider: tuple[tuple[str, int], ...] = ()
     max_per_project: int = 1

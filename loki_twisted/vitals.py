@@ -56,8 +56,10 @@ class Vitals:
 
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
-        trouble = [] if self._standing.trouble is None else [self._standing.trouble]
-        return [*trouble, *self._rooms.log.notices, *self._rooms.watcher.problems()]
+        rooms = self._rooms
+        maybe = (self._standing.trouble, rooms.tokens.problem(), rooms.audit.problem())
+        trouble = [each for each in maybe if each is not None]
+        return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
 
     def not_serving(self) -> str | None:
         """See :class:`IVitals`."""
@@ -72,4 +74,4 @@ class Vitals:
 
     def system(self) -> System:
         """See :class:`IVitals`."""
-        return read_system(apsw.sqlite_lib_version())
+        return read_system(apsw.sqlite_lib_version(), self._rooms.data_dir)

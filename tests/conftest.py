@@ -11,6 +11,7 @@ from hypothesis import settings
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from tests.browsers import WIDE, Browser, chromium, missing_for_browser
 from tests.system import end_agents
 
 # With the real programs of agents tests are run only where they are said to be: whoever has one
@@ -50,6 +51,30 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def is_full(request: pytest.FixtureRequest) -> bool:
     """Whether the long figures are wanted."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests of a file."""
+    missing = missing_for_browser()
+    if missing:
+        pytest.skip(missing)
+    # Chromium makes a socket below it, whose path must not be longer than about 100 letters.
+    with chromium(tmp_path_factory.mktemp("chrome")) as running:
+        yield running
+
+
+@pytest.fixture
+def browser(chrome: Browser) -> Iterator[Browser]:
+    """Give it with a single empty tab. Whatever the page complains of fails the test."""
+    chrome.close_others()
+    chrome.size(*WIDE)
+    chrome.theme("light")
+    chrome.complaints()
+    yield chrome
+    complaints = chrome.complaints()
+    chrome.close_others()
+    assert complaints == []
 
 
 @pytest.fixture(autouse=True)

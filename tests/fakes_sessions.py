@@ -377,7 +377,7 @@ class FakeDriver:
             return [Fact(head, {"taskId": rest, "title": rest})]
         if head in ("ask", "question"):
             return [self._asked(head, *rest.split(" "))]
-        if head in ("turn", "done", "failed"):
+        if head in ("turn", "done", "failed", "interrupted"):
             self._be(is_busy=head == "turn")
         if head == "hold":
             self._be(held=self._is.held + rest)
@@ -386,6 +386,7 @@ class FakeDriver:
             "turn": lambda: [TurnBegan()],
             "done": lambda: [TurnEnded(Verdict.DONE)],
             "failed": lambda: [TurnEnded(Verdict.FAILED, rest)],
+            "interrupted": lambda: [TurnEnded(Verdict.INTERRUPTED)],
             "total": lambda: [_spent(*rest.split(" "))],
             "hold": list,
             "tell": self.quiet,

@@ -12,8 +12,12 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
+from twisted.web.resource import IResource
 from zope.interface import implementer
 
+from loki_twisted.access.interface import Entry, IAudit
+from loki_twisted.access.keyring import Keyring
+from loki_twisted.access.tokens import plain_token
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
 from loki_twisted.model.inputs import Answer, Input, InputPage, InputStatus
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
@@ -43,19 +47,26 @@ from loki_twisted.sessions.interface import (
 )
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.api import make_api
+from loki_twisted.web.attempts import FailedAttempts
+from loki_twisted.web.entrance import Entrance, Neighbours
 from loki_twisted.web.event_lists import EventLists
-from loki_twisted.web.gate import GatePolicy, hash_of_token
+from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.leases import Leases
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
+from loki_twisted.web.tickets import Tickets
 from loki_twisted.web.vitals import IVitals
+from loki_twisted.web.witness import Witness
 from tests.fakes_log import FakeLog
 from tests.fakes_output import FakeOutput
 from tests.plain_ledger import plain_ledger
 
 TOKEN = "a-right-token"
-WITH_TOKEN = GatePolicy(token_hashes=frozenset({hash_of_token(TOKEN)}), local_without_token=False)
+WITH_TOKEN = GatePolicy(
+    keyring=Keyring([plain_token("of-tests", TOKEN)]), local_without_token=False
+)
 
 LOOPBACK = IPv4Address("TCP", "127.0.0.1", 57374)
 NEIGHBOUR = IPv4Address("TCP", "127.0.0.1", 40000)
@@ -116,6 +127,7 @@ class FakeSessions:
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
         self.outputs: dict[tuple[str, OutputStream], FakeOutput] = {}
+        self.senders: list[str] = []
 
     def _order(self, *order: object, then: Callable[[], Session]) -> Deferred[Session]:
         if self.failure is not None:
@@ -164,7 +176,8 @@ class FakeSessions:
         by: str = "local",
         once: OnceKey | None = None,
     ) -> Deferred[GivenInput]:
-        """Note what was said."""
+        """Note what was said, and by whom."""
+        self.senders.append(by)
         try:
             found = self.get(session_id)
         except SessionNotFound as error:
@@ -412,6 +425,26 @@ class FakeVitals:
         )
 
 
+@implementer(IAudit)
+class FakeAudit:
+    """
+    An audit log in a list.
+
+    :ivar entries: Without what is None.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+
+    def record(self, entry: Entry) -> None:
+        """Keep it."""
+        self.entries.append({name: value for name, value in entry.items() if value is not None})
+
+    def problem(self) -> str | None:
+        """None."""
+        return None
+
+
 # Raw connections
 
 
@@ -496,6 +529,18 @@ class Connection:
         return only
 
 
+def entrance_of(inner: IResource, policy: GatePolicy, clock: Clock) -> Entrance:
+    """Put a gate before a resource. Everybody on this machine is our user."""
+    return Entrance(
+        Gate(policy, FailedAttempts(clock), Tickets(clock, policy.keyring)),
+        inner,
+        Neighbours(lambda _here, _peer: True),
+        clock,
+        Leases(policy.keyring),
+        Witness(FakeAudit(), (), clock),
+    )
+
+
 class Server:
     """A site with the API over fake rooms, on a clock that stands still."""
 
@@ -516,6 +561,9 @@ class Server:
         self.outputs = LongAnswers(self.clock, MOST_OUTPUTS, OUTPUTS)
         self.asked: list[object] = []
         self.our_user = our_user
+        self.audit = FakeAudit()
+        policy = GatePolicy() if policy is None else policy
+        self.leases = Leases(policy.keyring)
         self.api = make_api(
             sessions=self.sessions,
             log=self.log,
@@ -523,7 +571,9 @@ class Server:
             lists=self.lists,
             outputs=self.outputs,
             vitals=self.vitals,
-            policy=GatePolicy() if policy is None else policy,
+            policy=policy,
+            leases=self.leases,
+            audit=self.audit,
             reactor=self.clock,
             peer_check=self._check_peer,
         )

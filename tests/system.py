@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,12 +74,19 @@ class Server:
     :ivar said: The lines of its standard error so far.
     """
 
-    def __init__(self, home: Path, *options: str, **variables: str) -> None:
+    def __init__(
+        self, home: Path, *options: str, within: Sequence[str] = (), **variables: str
+    ) -> None:
+        """
+        Start it, and wait until it listens.
+
+        :param within: A command that becomes the one that is given to it.
+        """
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
         HOMES.add(home)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
+            [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -187,6 +194,17 @@ class Server:
             if event.type in ("session:completed", "session:failed", "session:stopped"):
                 break
         return events
+
+    def until(self, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
+        """The first event that is wanted, from the beginning of the session."""
+        for event in self.stream(f"sessionId={session_id}&lastEventId=earliest"):
+            if wanted(event):
+                return event
+        raise AssertionError("the stream ended before")
+
+    def session(self, session_id: str) -> Any:
+        """A session as it stands."""
+        return self.get(f"/api/sessions/{session_id}")["session"]
 
     def wait_for(self, session_id: str, kind: str) -> StreamEvent:
         """The first event of a type that a session tells, from its beginning."""

@@ -161,6 +161,17 @@ class ReadingTests(AgentCase):
         assert recorder.stdout == ["helper"]
         assert carriers(self.note("spec.json")["cookie"]) == {}
 
+    async def test_the_end_waits_for_nobody_who_has_the_output_open(self) -> None:
+        """It is told while a process that no stop can reach may still write to its stdout."""
+        script = "echo $$; read go; exit 4"
+        agent, recorder = await self.start(shell(script, accepts_input=True))
+        await eventually(lambda: recorder.stdout, "it runs")
+        with open(f"/proc/{recorder.stdout[0]}/fd/1", "ab", buffering=0) as held:
+            agent.send(b"go\n")
+            assert (await recorder.ended_with).code == 4
+            held.write(b"too late\n")
+        assert len(recorder.stdout) == 1
+
     async def test_a_script_that_opens_its_output_anew(self) -> None:
         """Lines that are written by way of ``/dev/stderr``, which empties the file, are read."""
         script = "for n in one two three; do echo $n > /dev/stderr; read go; done"

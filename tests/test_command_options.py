@@ -23,6 +23,12 @@ def by_serve(arguments: list[str], environ: dict[str, str], current: str) -> Set
     return settings_from(vars(parser.parse_args(arguments)), environ, current)
 
 
+def token_file(path: Path, content: str) -> None:
+    """Write a file as one of tokens has to be."""
+    path.write_text(content)
+    path.chmod(0o600)
+
+
 def by_twistd(
     arguments: list[str], environ: dict[str, str], current: str, monkeypatch: Any
 ) -> Settings:
@@ -36,7 +42,7 @@ def by_twistd(
 
 def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All options of the table work with loki serve and with twistd, and come to the same."""
-    (tmp_path / "tokens").write_text("first-token\n\n  second-token  \n")
+    token_file(tmp_path / "tokens", "first-token\n\n  second-token  \n")
     (tmp_path / "one").mkdir()
     arguments = [
         *("-p", "8080", "--host", "[::1]", "--no-cors", "--no-auth", "--debug"),
@@ -66,7 +72,7 @@ def test_every_option_by_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         listen=("unix:/a", "tcp:81:interface=127.0.0.1"),
         cors_origins=("https://example.com", "http://x:81"),
         allowed_hosts=("build.example",),
-        tokens=("first-token", "second-token"),
+        token_file=str(tmp_path / "tokens"),
         loki_dir=str(tmp_path / "one"),
         data_dir=str(tmp_path / "data"),
         max_sessions=3,
@@ -141,7 +147,7 @@ def test_variables(environ: dict[str, str], field: str, value: Any, tmp_path: Pa
 def test_options_beat_variables(tmp_path: Path) -> None:
     """What is on the command line counts, even against a variable that is wrong."""
     environ = {"LOKI_DASHBOARD_PORT": "huh", "LOKI_DIR": "/nowhere", "LOKI_API_TOKEN": "b-token"}
-    (tmp_path / "tokens").write_text("a-token")
+    token_file(tmp_path / "tokens", "a-token")
     arguments = [
         "--port",
         "1",
@@ -153,7 +159,7 @@ def test_options_beat_variables(tmp_path: Path) -> None:
     settings = by_serve(arguments, environ, str(tmp_path))
 
     assert (settings.port, settings.loki_dir) == (1, str(tmp_path))
-    assert settings.tokens == ("a-token",)
+    assert (settings.tokens, settings.token_file) == ((), str(tmp_path / "tokens"))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,8 @@ def test_options_beat_variables(tmp_path: Path) -> None:
         (["--token-file", "nowhere"], "cannot be read: No such file"),
         (["--token-file", "."], "cannot be read"),
         (["--token-file", "empty"], "holds no tokens"),
-        (["--token-file", "bad"], "holds no tokens"),
+        (["--token-file", "bad"], "line 1 is no token"),
+        (["--token-file", "open"], "may be read by other users; chmod 600"),
         (["--max-sessions", "0"], "is no number from 1"),
         (["--max-sessions", "x"], "is no number from 1"),
         (["--max-per-provider", "codex"], "is no number from 1"),
@@ -219,8 +226,10 @@ def test_wrong_values(
     arguments: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A value that is wrong is one line that names it, by both ways; nothing is made on disk."""
-    (tmp_path / "empty").touch()
-    (tmp_path / "bad").write_text("two words")
+    token_file(tmp_path / "empty", "")
+    token_file(tmp_path / "bad", "two words")
+    token_file(tmp_path / "open", "a-token")
+    (tmp_path / "open").chmod(0o640)
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
 
@@ -240,6 +249,7 @@ def test_wrong_variables(environ: dict[str, str], tmp_path: Path) -> None:
         by_serve([], environ, str(tmp_path))
 
 
+@pytest.mark.threat("T12")
 def test_a_wrong_token_is_not_repeated(tmp_path: Path) -> None:
     """A token that cannot be one is complained of, and not printed."""
     with pytest.raises(InvalidSettings) as refused:
@@ -256,6 +266,7 @@ def test_a_generated_token_is_one(tmp_path: Path) -> None:
     assert by_serve([], {"LOKI_API_TOKEN": token}, str(tmp_path)).tokens == (token,)
 
 
+@pytest.mark.threat("T35", "T-cfg2")
 @pytest.mark.parametrize("arguments", [["--bogus"], ["--por", "1"], ["extra"], ["--port"]])
 def test_wrong_command_lines(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "agents": {"model", "kernel"},
     "state": {"model", "kernel"},
     "client": {"model", "kernel"},
+    "access": {"model", "kernel"},
     "operation": {"model", "kernel"},
     "stream": {"model", "kernel", "log.interface"},
     "sessions": {
@@ -29,7 +30,7 @@ MAY_IMPORT = {
         "agents.outputs",
         "state.interface",
     },
-    "web": {"model", "kernel", "stream", "log.interface", "sessions.interface"},
+    "web": {"model", "kernel", "access", "stream", "log.interface", "sessions.interface"},
 }
 """By room, which others it may import, or which module of another."""
 

@@ -67,7 +67,7 @@ ORDINARY = [
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
-            [*SECRETS, *ORDINARY, "KEY=", "token=", "Bearer ", "://a:", "@", "sk-", '"']
+            [*SECRETS, *ORDINARY, "KEY=", "token=", "Bearer ", "a://a:", "@", "sk-", '"', "..."]
         ),
         st.text(alphabet="aK=:/@\"' .-_*\n9", max_size=12),
     ),
@@ -104,6 +104,11 @@ def test_a_real_console_stays_as_it_is_but_for_the_key_it_shows() -> None:
 
 @given(PIECES.map("".join))
 @example("KEY=***")
+@example("secret='9'9sk-proj-abcdefghijklmnopqrstuvwx")
+@example('token=TOKEN="sk-proj-abcdefghijklmnopqrstuvwx')
+@example("sk-proj-abcdefghijklmnopqrstuvwx...sk-proj-abcdefghijklmnopqrstuvwx (3 chars)")
+@example("Bearer GITHUB_TOKEN='two words'&sk-proj-abcdefghijklmnopqrstuvwx")
+@example("""a://me:KEY="x y"@host""")
 def test_redacting_ends(text: str) -> None:
     """What is redacted is no longer than it was, and redacting it again changes nothing."""
     once = redact(text)

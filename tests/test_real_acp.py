@@ -13,7 +13,7 @@ import pytest
 
 from tests.real_agents import PATH, find
 from tests.system import Server
-from tests.test_system_acp import outputs
+from tests.told import outputs
 
 NAMES: Final = ["gemini", "copilot"]
 MISSING: Final = [name for name in NAMES if find(name) is None]
@@ -119,7 +119,7 @@ def test_without_an_account(tmp_path: Path, name: str, words: str) -> None:
     with serve(tmp_path) as server:
         session_id = start(server, name, "say hello")
         server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert (session["status"], session["exitCode"]) == ("failed", 0)
     assert session["reason"].startswith("It wants a login")
     assert words in session["reason"]
@@ -138,7 +138,7 @@ def test_a_permission(tmp_path: Path, model: str, name: str, effect: str) -> Non
         path = f"/api/sessions/{session_id}/inputs/{waiting['id']}"
         server.post(path, {"answer": value})
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert (tmp_path / "made").exists() == (effect == "allow")
     assert session["conversation"]
     if effect == "allow":
@@ -162,10 +162,7 @@ def test_going_on_later(tmp_path: Path, model: str, name: str) -> None:
             chat.rename(chat.with_name(f"session-2026-01-01T00-00-{chat.stem[-8:]}.jsonl"))
         told = server.post(f"/api/sessions/{first}/continue", {"message": "and again"}, 201)
         events = server.until_end(told["sessionId"])
-        used = [
-            server.get(f"/api/sessions/{each}")["session"]["usage"]["tokensUsed"]
-            for each in (first, told["sessionId"])
-        ]
+        used = [server.session(each)["usage"]["tokensUsed"] for each in (first, told["sessionId"])]
     assert outputs(events) == ["All is done."]
     assert events[-1].type == "session:completed"
     assert used == [110, 110]
@@ -177,6 +174,6 @@ def test_a_model_that_refuses(tmp_path: Path, model: str, name: str) -> None:
     with serve(tmp_path, model) as server:
         session_id = start(server, name, "break it")
         server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert (session["status"], session["reasonCode"]) == ("failed", "said_so")
     assert REFUSAL in session["reason"]

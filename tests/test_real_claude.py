@@ -17,7 +17,7 @@ import pytest
 from tests.messages_api import MessagesApi, Reply, text, use
 from tests.real_agents import find
 from tests.system import Server
-from tests.test_system_claude import outputs, says, types, until
+from tests.told import outputs, says, stays, types
 
 CLAUDE = find("claude")
 
@@ -82,7 +82,7 @@ def test_without_a_login(desk: Desk) -> None:
     with MessagesApi([]) as api, desk.serve(api, key="") as server:
         session_id = server.start(provider="claude", prompt="Do as you are told")
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert events[-1].type == "session:failed"
     assert session["exitCode"] == 1
     assert "/login" in session["reason"]
@@ -190,13 +190,13 @@ def test_messages_and_an_interruption(desk: Desk) -> None:
     with MessagesApi(replies) as api, desk.serve(api) as server:
         session_id = server.start(provider="claude", prompt="Do as you are told")
         path = f"/api/sessions/{session_id}"
-        until(server, session_id, says("I begin."))
+        server.until(session_id, says("I begin."))
         rest = server.post(f"{path}/input", {"input": "the rest", "delivery": "next"})
         now = server.post(f"{path}/input", {"input": "hear this", "delivery": "now"})
-        until(server, session_id, says("The rest."))
-        until(server, session_id, lambda event: event.data.get("callId") == "toolu_2")
+        server.until(session_id, says("The rest."))
+        server.until(session_id, lambda event: event.data.get("callId") == "toolu_2")
         server.post(f"{path}/interrupt")
-        until(server, session_id, lambda e: e.data.get("reasonCode") == "waiting_for_message")
+        server.until(session_id, stays)
         server.post(f"{path}/input", {"input": "go on"})
         events = server.until_end(session_id)
     assert outputs(events) == ["I begin.", "I was told.", "The rest.", "And on."]
@@ -218,9 +218,7 @@ def test_a_conversation_goes_on(desk: Desk) -> None:
             server.get(f"/api/usage?sessionId={each}")["sum"]["spending"]
             for each in (first_id, second_id)
         ]
-        sessions = [
-            server.get(f"/api/sessions/{each}")["session"] for each in (first_id, second_id)
-        ]
+        sessions = [server.session(each) for each in (first_id, second_id)]
     assert outputs(events) == ["Two."]
     assert sessions[0]["conversation"] == sessions[1]["conversation"]
     assert [each["inputTokens"] for each in sums] == [100, 100]

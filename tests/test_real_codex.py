@@ -14,7 +14,7 @@ import pytest
 
 from tests.real_agents import find
 from tests.system import Server
-from tests.test_system_codex import outputs, until
+from tests.told import outputs, stays
 
 CODEX = find("codex")
 
@@ -110,7 +110,7 @@ def test_without_an_account(server: Server, tmp_path: Path) -> None:
     (tmp_path / "user").mkdir()
     session_id = server.start(provider="codex", prompt="say hello")
     server.until_end(session_id)
-    session = server.get(f"/api/sessions/{session_id}")["session"]
+    session = server.session(session_id)
     assert (session["status"], session["exitCode"]) == ("failed", 0)
     assert "codex login" in session["reason"]
 
@@ -122,7 +122,7 @@ def test_without_an_account(server: Server, tmp_path: Path) -> None:
 def test_a_permission(server: Server, decision: str, words: str) -> None:
     """It asks, hears what was decided, and goes on."""
     session_id = server.start(provider="codex", prompt="run something")
-    asked = until(server, session_id, lambda event: event.type == "input:requested")
+    asked = server.until(session_id, lambda event: event.type == "input:requested")
     assert "echo it has run" in asked.data["prompt"]
     path = f"/api/sessions/{session_id}/inputs/{asked.data['inputId']}"
     server.post(path, {"answer": decision})
@@ -142,7 +142,7 @@ def test_going_on_later(server: Server, provider: str) -> None:
     events = server.until_end(second)
     assert outputs(events) == ["Hello."]
     assert events[-1].type == "session:completed"
-    told = [server.get(f"/api/sessions/{each}")["session"] for each in (first, second)]
+    told = [server.session(each) for each in (first, second)]
     assert told[0]["conversation"] == told[1]["conversation"]
     spent = [
         server.get(f"/api/usage?sessionId={each}")["sum"]["spending"] for each in (first, second)
@@ -154,9 +154,9 @@ def test_going_on_later(server: Server, provider: str) -> None:
 def test_a_message_after_an_interruption(server: Server) -> None:
     """It leaves off while it waits for a permission, and takes what it is told then."""
     session_id = server.start(provider="codex", prompt="run something")
-    until(server, session_id, lambda event: event.type == "input:requested")
+    server.until(session_id, lambda event: event.type == "input:requested")
     server.post(f"/api/sessions/{session_id}/interrupt")
-    until(server, session_id, lambda event: event.data.get("reasonCode") == "waiting_for_message")
+    server.until(session_id, stays)
     server.post(f"/api/sessions/{session_id}/input", {"input": "say hello"})
     events = server.until_end(session_id)
     assert [each.type for each in events].count("input:withdrawn") == 1

@@ -17,6 +17,7 @@ import pytest
 
 from tests.real_agents import find
 from tests.system import Server, StreamEvent
+from tests.told import outputs
 
 OPENCODE = find("opencode")
 
@@ -146,12 +147,6 @@ def run(server: Server, prompt: str, answer: str | None = None, **wanted: Any) -
         path = f"/api/sessions/{session_id}/inputs/{asked.data['inputId']}"
         server.post(path, {"answer": answer})
     return server.until_end(session_id)
-
-
-def outputs(events: list[StreamEvent], kind: str) -> list[str]:
-    """What its agents said of a kind."""
-    found = [each.data for each in events if each.type == "agent:output"]
-    return [each["output"] for each in found if each["kind"] == kind]
 
 
 @pytest.mark.parametrize("provider", ["opencode", "opencode-run"])

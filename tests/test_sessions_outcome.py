@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,11 +72,24 @@ def test_what_it_wrote_decides(
     assert (found.step, found.reason) == (step, reason)
 
 
+@pytest.mark.parametrize("status", ["running", "exited", "paused", "budget_exceeded"])
+@pytest.mark.parametrize("end", [KILLED, AgentEnd(137, None)])
+def test_a_run_that_was_called_off(status: str, end: AgentEnd) -> None:
+    """It was stopped, as one that is only observed is; one that had ended itself had done that."""
+    said = RunEnding(status=status, outcome="intervention", is_called_off=True)
+    assert outcome_of(end, said) == Outcome(Step.QUIT, "It was ended from outside.")
+    assert outcome_of(AgentEnd(1, None), said).step is Step.FAIL
+    assert outcome_of(end, attrs.evolve(said, status="failed")).step is Step.FAIL
+    assert outcome_of(end, attrs.evolve(said, status="council_approved")).step is Step.SUCCEED
+
+
 def test_a_run_that_was_killed() -> None:
     """While it worked it failed; when it had completed it had, and the reason says both."""
     assert outcome_of(KILLED, RunEnding(status="running", outcome="intervention")) == Outcome(
         Step.FAIL, "The agent was ended by signal 9.", ReasonCode.SIGNAL
     )
+    paused = RunEnding(status="paused", outcome="intervention")
+    assert outcome_of(KILLED, paused).step is Step.FAIL
     assert outcome_of(KILLED, RunEnding(status="exited", outcome="complete")) == Outcome(
         Step.SUCCEED, "It had completed. The agent was ended by signal 9.", ReasonCode.SIGNAL
     )

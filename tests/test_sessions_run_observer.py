@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from subprocess import PIPE
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -14,8 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.kernel import procfs
 from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.runs import (
     Note,
+    RunBeat,
     RunCost,
     RunFact,
     RunNotes,
@@ -30,21 +34,24 @@ from loki_twisted.model.sessions import Origin, ReasonCode, Session, SessionStat
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.liveness import liveness_of
+from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.requests import requested
-from loki_twisted.sessions.run_files import Run
+from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.run_projects import END_QUIET, HOLD
 from loki_twisted.sessions.run_status import DEAD_FOR, Liveness
+from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import (
     LiveRun,
+    LogLines,
     RunsBegin,
     RunSighting,
     RunsTold,
     Sighting,
     Unreadable,
 )
+from loki_twisted.state.loki_events import facts_of_lines
 from loki_twisted.state.loki_queue import tasks_of
 from tests.fakes_sessions import FakeAgent, MemoryLog
 
@@ -67,15 +74,23 @@ class RunCase(SynchronousTestCase):
         self.clock = Clock()
         self.log = MemoryLog()
         self.liveness = Liveness.UNKNOWN
+        self.looks = 0
+        self.given: str | None = None
         self.begin()
 
     def begin(self) -> None:
         """Start (again) on what the log holds."""
         self.book = SessionBook(self.log, self.log, lambda: START_MS)
         self.successResultOf(Deferred.fromCoroutine(self.book.load()))
-        self.runs = RunObserver(self.clock, self.book, lambda run: self.liveness)
+        self.runs = RunObserver(
+            self.clock, self.book, self.look, given_to=lambda directory, run: self.given
+        )
         self.runs.load(self.log.kept)
         self.observer = StateObserver(self.book, self.runs)
+
+    def look(self, run: Run) -> Liveness:
+        self.looks += 1
+        return self.liveness
 
     def tell(self, sightings: Sequence[Sighting]) -> Deferred[object]:
         return self.observer.seen(HOME, sightings)
@@ -115,6 +130,7 @@ class RunCase(SynchronousTestCase):
 
 
 DIRECTORY = RunPhase("building", EARLY)
+RUNNING = progress("running")
 AT_WORK = {
     "phase": DIRECTORY,
     "pid": RunPid(PID),
@@ -208,6 +224,23 @@ class ObservedRuns(RunCase):
             *("session:started", "session:completed"),
             *("session:started", "session:failed"),
         ]
+
+    def test_one_that_was_left_behind_when_another_is_at_work(self) -> None:
+        """What the other one writes is no sign of life of it, and it is started no more."""
+        self.find(**{"phase": DIRECTORY, "loki.pid": RunPid(PID), "autonomy-state.json": RUNNING})
+        self.clock.advance(HOLD)
+        assert self.book.read(OBSERVED).status is S.RUNNING
+        own = [
+            RunSighting("other", "sessions/other/loki.pid", RunPid(99)),
+            RunSighting("other", "sessions/other/autonomy-state.json", progress("running", 99)),
+        ]
+        self.successResultOf(self.tell(own))
+        for number in range(20):
+            self.clock.pump([0.2] * 10)
+            self.change(beat=RunBeat(str(number)))
+        assert self.book.read(OBSERVED).status is S.FAILED
+        assert self.book.read("other").status is S.RUNNING
+        assert self.types().count("session:started") == 1
 
     def test_a_run_that_is_over_stays_the_same(self) -> None:
         """When the next run clears away when the last one began, that is no other run."""
@@ -428,6 +461,54 @@ class OurRuns(RunCase):
         assert "task:created" in self.types("ours")
         assert self.book.read(OBSERVED).status is S.STOPPED
 
+    def test_one_that_came_up_when_ours_was_refused(self) -> None:
+        """A run that was started in the same second by somebody else is theirs, by its process."""
+        ours = self.our_session(steered_by=Steering.FILES)
+        self.given = ""
+        theirs = {"pid": RunPid(99), "wrapper": RunWrapper(99, BEGAN)}
+        self.find(**{**AT_WORK, **theirs, "progress": progress("running", 99)})
+        assert self.types("ours") == []
+        assert self.book.read(OBSERVED).pid == 99
+        failed = with_status(ours.state, S.FAILED)
+        self.successResultOf(self.book.commit(ours, failed))
+        self.change(progress=progress("council_approved", 99), pid=None)
+        self.clock.advance(HOLD)
+        assert self.book.read(OBSERVED).status is S.COMPLETED
+
+    def test_one_of_another_session_by_its_process(self) -> None:
+        """A run with the LOKI_SESSION_ID of somebody else's session is not ours."""
+        self.our_session(steered_by=Steering.FILES)
+        self.given = "theirs"
+        self.find(**{**AT_WORK, "pid": RunPid(99), "wrapper": RunWrapper(99, BEGAN)})
+        assert self.types("ours") == []
+
+    def test_one_of_ours_by_its_process(self) -> None:
+        """A run that was given our LOKI_SESSION_ID is ours, whatever its files say."""
+        self.our_session()
+        self.given = "ours"
+        self.find(**{**AT_WORK, "pid": RunPid(99), "wrapper": RunWrapper(99, EARLY)})
+        assert [record.id for record in self.book] == ["ours"]
+        assert "phase:started" in self.types("ours")
+
+    def test_logs_are_of_the_run_that_is_at_work(self) -> None:
+        """Not of another session at work in the directory, nor of one that waits for its turn."""
+        self.our_session()
+        self.given = ""
+        self.find(**{**AT_WORK, "pid": RunPid(99), "wrapper": RunWrapper(99, BEGAN)})
+        line = LogLines(session_id=None, source="agent", lines=["hello"], cursors={})
+        self.successResultOf(self.tell([line]))
+        assert self.types("ours") == []
+        assert "log:info" in self.types()
+
+    def test_logs_are_of_nobody_who_waits(self) -> None:
+        """A session that is queued has written nothing yet."""
+        ours = self.our_session()
+        queued = with_status(ours.state, S.QUEUED)
+        self.successResultOf(self.book.commit(ours, queued))
+        line = LogLines(session_id=None, source="agent", lines=["hello"], cursors={})
+        self.successResultOf(self.tell([line]))
+        assert self.types("ours") == []
+
     def test_a_named_run_of_ours(self) -> None:
         """A run with the LOKI_SESSION_ID of a session of ours is that session's."""
         self.our_session()
@@ -440,8 +521,133 @@ class OurRuns(RunCase):
         assert self.types("ours") == ["phase:started"]
 
 
+class PhasesInTheEventFile(RunCase):
+    """Lines of ``events.jsonl`` that say that the phase has changed."""
+
+    def hear(self, *words: object) -> None:
+        lines = [json.dumps({"type": "phase_change", "data": {"to": word}}) for word in words]
+        facts = facts_of_lines("events", lines)
+        said = LogLines(session_id=None, source="events", lines=lines, cursors={}, facts=facts)
+        self.successResultOf(self.tell([said]))
+
+    def phases(self) -> list[str]:
+        facts = [fact for _, fact in self.log.events]
+        return [fact.data["phase"] for fact in facts if fact.type.startswith("phase:")]
+
+    def test_they_count_where_no_file_names_a_phase(self) -> None:
+        """Each batch of lines is one change at most, to the last phase in it."""
+        self.find(**{**AT_WORK, "phase": RunPhase(None, EARLY)})
+        self.hear("BUILDING", "Testing")
+        self.hear("TESTING", 7, "")
+        self.hear("DEPLOYMENT")
+        assert self.phases() == ["testing", "deployment"]
+        assert self.book.read(OBSERVED).current_phase == "deployment"
+
+    def test_they_come_too_late_where_one_does(self) -> None:
+        """Then they are no more than lines of a log."""
+        self.find(**{**AT_WORK, "phase": RunPhase("deployment", EARLY)})
+        self.hear("BUILDING")
+        assert self.phases() == ["deployment"]
+        assert self.types().count("log:debug") == 1
+
+    def test_without_a_run_they_are_lines(self) -> None:
+        """There is nobody whose phase it could be."""
+        self.hear("BUILDING")
+        assert self.phases() == []
+
+
+class NamesOfRuns(RunCase):
+    """Runs with names that cannot be ids of sessions, or are taken."""
+
+    def test_each_is_a_session(self) -> None:
+        """However alike two names are, each run is told once, and goes on as itself."""
+        names = ["v1.0", "v1_0", "x" * 60, "x" * 61, OBSERVED, ".", "."]
+        self.find(**AT_WORK)
+        for pid, name in enumerate(names, 100):
+            said = progress("council_approved" if pid % 2 else "failed", pid)
+            path = f"sessions/{name}/autonomy-state.json"
+            self.successResultOf(self.tell([RunSighting(name, path, said)]))
+        for word in ("testing", "deployment"):
+            self.clock.pump([0.1] * 40)
+            self.change(phase=RunPhase(word, EARLY))
+        assert len(list(self.book)) == len(set(names)) + 1
+        for record in self.book:
+            assert is_session_id(record.id)
+            told = [each for each in self.types(record.id) if each.startswith("session:")]
+            assert told[:1] == ["session:started"]
+            assert len(told) == (1 if record.id == OBSERVED else 2)
+
+
+class ManyRuns(RunCase):
+    """A directory in which many runs have left what they wrote of themselves."""
+
+    MANY = 300
+
+    def left(self) -> list[Sighting]:
+        """What they have left, the last of them first."""
+        names = [f"run-{number}" for number in reversed(range(self.MANY))]
+        return [
+            RunSighting(name, f"sessions/{name}/autonomy-state.json", progress("failed", number))
+            for number, name in enumerate(names, 1_000)
+        ]
+
+    def test_they_are_put_on_record_some_at_a_time(self) -> None:
+        """No turn of the reactor is long, and in the end all are there."""
+        self.successResultOf(self.tell([RunsBegin(), *self.left(), RunsTold()]))
+        before = 0
+        for _ in range(1_000):
+            self.clock.advance(0.01)
+            now = len(list(self.book))
+            assert now - before <= 51
+            before = now
+        assert before == self.MANY
+
+    def test_they_are_not_judged_again(self) -> None:
+        """What is known of them costs nothing when a run goes on beside them."""
+        self.successResultOf(self.tell([RunsBegin(), *self.left(), RunsTold()]))
+        self.find_beside()
+        self.clock.pump([0.01] * 1_000)
+        self.looks = 0
+        self.change(phase=RunPhase("testing", EARLY))
+        assert self.looks <= 2
+        assert self.book.read(OBSERVED).current_phase == "testing"
+
+    def find_beside(self) -> None:
+        self.change(**AT_WORK)
+
+
 def _fields(session: Session) -> dict[str, object]:
     return {name: getattr(session, name) for name in session.__struct_fields__}
+
+
+class SessionsOfProcesses(SynchronousTestCase):
+    """For which session the process of a run was started, by real processes."""
+
+    def given(self, directory: str, **variables: str) -> str | None:
+        where = os.path.realpath(self.mktemp())
+        os.mkdir(where)
+        wait = [sys.executable, "-c", "print(flush=True); input()"]
+        with subprocess.Popen(wait, cwd=where, env=variables, stdin=PIPE, stdout=PIPE) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            run = RunFiles().with_sightings([RunSighting(None, "loki.pid", RunPid(child.pid))])
+            found = session_given_to(directory or where, run.run(None))
+            child.communicate(b"\n")
+            return found
+
+    def test_what_it_was_given(self) -> None:
+        """Its LOKI_SESSION_ID, or that it has none; nothing of who works elsewhere."""
+        assert self.given("", LOKI_SESSION_ID="s") == "s"
+        assert self.given("", PATH="/bin") == ""
+        assert self.given("/", LOKI_SESSION_ID="s") is None
+
+    def test_a_process_that_is_gone(self) -> None:
+        """Nobody can tell any more."""
+        with subprocess.Popen([sys.executable, "-c", ""]) as child:
+            child.wait()
+        run = RunFiles().with_sightings([RunSighting(None, "loki.pid", RunPid(child.pid))])
+        assert session_given_to(os.getcwd(), run.run(None)) is None
+        assert session_given_to(os.getcwd(), RunFiles().run(None)) is None
 
 
 class LivenessOfProcesses(SynchronousTestCase):

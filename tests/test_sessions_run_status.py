@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loki_twisted.model.runs import (
     RunAgents,
@@ -16,6 +18,7 @@ from loki_twisted.model.runs import (
     RunPhase,
     RunPid,
     RunProgress,
+    RunStamp,
     RunTermination,
     RunWrapper,
     Shelf,
@@ -256,6 +259,33 @@ def test_a_file_that_goes_is_forgotten() -> None:
     assert gone.one(RunPid) is None
     assert gone.one(RunProgress) is not None
     assert files.one(RunPid) is not None
+
+
+_PLACES = st.sampled_from([None, "x", "y"])
+_FACTS = st.one_of(
+    st.builds(RunPid, st.integers(1, 3)),
+    st.builds(RunStamp, st.integers(1, 3), st.none(), st.none()),
+    st.builds(RunWrapper, st.integers(1, 3), st.sampled_from([EARLY, BEGAN])),
+    st.builds(RunPhase, st.sampled_from(["building", "testing"]), st.sampled_from([EARLY, None])),
+    st.builds(progress, st.sampled_from(["running", "failed"]), st.integers(1, 3)),
+    st.none(),
+)
+_SIGHTINGS = st.lists(
+    st.builds(RunSighting, _PLACES, st.sampled_from(["a", "b", "c", "d"]), _FACTS), max_size=3
+)
+
+
+@given(st.lists(_SIGHTINGS, max_size=8))
+def test_what_is_handed_on_is_as_if_it_were_read_anew(steps: list[list[RunSighting]]) -> None:
+    """Runs, their order and single values follow from the files alone, however they came to be."""
+    files = RunFiles()
+    for step in steps:
+        files = files.with_sightings(step)
+        anew = RunFiles(files.facts)
+        assert list(files.scopes()) == list(anew.scopes())
+        for scope in (None, "x", "y"):
+            assert files.run(scope) == anew.run(scope)
+            assert files.one(RunPid, scope) == anew.one(RunPid, scope)
 
 
 def test_tasks_are_of_their_session() -> None:

@@ -343,13 +343,17 @@ class MessageTests(TalkCase):
         assert types == ["message:queued", "message:delivered"]
         assert self.world.log.message_rows[self.id, message.id].status is MessageStatus.DELIVERED
 
-    def test_an_agent_that_waits(self) -> None:
-        """It has the message at once."""
+    def test_an_agent_that_will_end(self) -> None:
+        """It has the message at once, but nobody was told that it waits for one."""
         self.says("done")
-        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
+        assert self.session().reason_code is None
         message: Message = self.give("more").message
         assert message.status is MessageStatus.DELIVERED
-        assert self.session().reason_code is None
+
+    def test_an_agent_that_left_off(self) -> None:
+        """It waits for a message after an interruption, though it was not to stay."""
+        self.says("interrupted")
+        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
 
     def test_in_order(self) -> None:
         """One a turn, first come first served."""
@@ -410,6 +414,20 @@ class MessageTests(TalkCase):
         assert self.heard() == "do it\ninterrupt\n"
         self.says("done")
         self.refused(self.world.sessions.interrupt(self.id), Conflict)
+
+
+class StayingTests(TalkCase):
+    """An agent that is to stay for more."""
+
+    options = StartOptions(stay_open=True)
+
+    def test_an_agent_that_waits(self) -> None:
+        """It is told that it waits, has the message at once, and then waits no longer."""
+        self.says("done")
+        assert self.session().reason_code is ReasonCode.WAITING_FOR_MESSAGE
+        message: Message = self.give("more").message
+        assert message.status is MessageStatus.DELIVERED
+        assert self.session().reason_code is None
 
 
 class EndTests(TalkCase):

@@ -152,6 +152,7 @@ def test_the_ending_of_a_run(project: Path) -> None:
     write(state / "autonomy-state.json", {"pid": 4712, "status": "failed"})
     assert ending(str(project), "s1", 4711, now_ms) is None
     write(state / "sessions/s1/autonomy-state.json", {"pid": 4711, "status": "exited"})
+    write(state / "sessions/s1/loki.pid", 4711)
     assert ending(str(project), "s1", 4711, now_ms) == RunEnding(status="exited")
     write(state / "state/completion.json", {"outcome": "stopped", "error_brief": None})
     said = ending(str(project), "s1", 4711, now_ms - 10_000)
@@ -159,6 +160,25 @@ def test_the_ending_of_a_run(project: Path) -> None:
     for strange in ([], "x", {"outcome": 7}, {"outcome": ""}):
         write(state / "state/completion.json", strange)
         assert ending(str(project), "s1", 4711, 0) == RunEnding(status="exited")
+
+
+def test_an_end_that_somebody_wanted(project: Path) -> None:
+    """A STOP file, or a process id that is gone or another run's, says that it was called off."""
+    state = project / ".loki"
+
+    def is_called_off() -> bool:
+        said = ending(str(project), "s1", 4711, 0)
+        assert said is not None
+        return said.is_called_off
+
+    write(state / "sessions/s1/autonomy-state.json", {"pid": 4711, "status": "exited"})
+    assert is_called_off()
+    write(state / "loki.pid", 4712)
+    assert is_called_off()
+    write(state / "sessions/s1/loki.pid", 4711)
+    assert not is_called_off()
+    write(state / "STOP", "")
+    assert is_called_off()
 
 
 def test_a_number_that_an_earlier_run_had_too(project: Path) -> None:

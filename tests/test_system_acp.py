@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.acp_support import STANDIN
-from tests.system import Server, StreamEvent
+from tests.system import Server
+from tests.told import outputs
 
 YES = {"outcome": "selected", "optionId": "yes"}
 NO = {"outcome": "selected", "optionId": "no"}
@@ -32,26 +32,12 @@ def serve(home: Path, *options: str, manner: str = "plain") -> Server:
     return Server(home, *options, PATH=os.pathsep.join([str(home / "bin"), "/usr/bin", "/bin"]))
 
 
-def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
-    """What the agent said of a kind."""
-    return [
-        each.data["output"]
-        for each in events
-        if each.type == "agent:output" and each.data["kind"] == kind
-    ]
-
-
-def session_of(server: Server, session_id: str) -> Any:
-    """The session as it stands."""
-    return server.get(f"/api/sessions/{session_id}")["session"]
-
-
 def test_a_plain_run(tmp_path: Path) -> None:
     """From the start to the end: what it says, thinks, plans and does, and what it spends."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="gemini", prompt="plain")
         events = server.until_end(session_id)
-        session = session_of(server, session_id)
+        session = server.session(session_id)
         tasks = server.get(f"/api/sessions/{session_id}/tasks")["tasks"]
         usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events, "thinking") == ["Let me think."]
@@ -154,7 +140,7 @@ def test_runs_that_fail(tmp_path: Path, manner: str, prompt: str, reason: str) -
     with serve(tmp_path, manner=manner) as server:
         session_id = server.start(provider="gemini", prompt=prompt)
         events = server.until_end(session_id)
-        session = session_of(server, session_id)
+        session = server.session(session_id)
     assert events[-1].type == "session:failed"
     assert reason in session["reason"]
 
@@ -167,7 +153,7 @@ def test_a_conversation_that_goes_on(tmp_path: Path) -> None:
         told = server.post(f"/api/sessions/{first}/continue", {"message": "spend"}, 201)
         second = told["sessionId"]
         events = server.until_end(second)
-        session = session_of(server, second)
+        session = server.session(second)
     assert session["continues"] == first
     assert outputs(events) == []
     assert events[-1].type == "session:completed"

@@ -13,6 +13,7 @@ import pytest
 from tests.bridges_support import standin
 from tests.system import Server, StreamEvent
 from tests.test_system_sessions import install, state_of, until
+from tests.told import outputs
 
 
 @pytest.fixture
@@ -47,16 +48,6 @@ def play(server: Server, provider: str, scenario: str, **options: Any) -> str:
     return server.start(provider=provider, prompt=f"play {scenario}", options=options)
 
 
-def session_of(server: Server, session_id: str) -> Any:
-    return server.get(f"/api/sessions/{session_id}")["session"]
-
-
-def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
-    """What the agent has said, or of another kind."""
-    told = [each.data for each in events if each.type == "agent:output"]
-    return [each["output"] for each in told if each["kind"] == kind]
-
-
 def kinds(events: list[StreamEvent]) -> list[str]:
     return [each.type for each in events]
 
@@ -83,7 +74,7 @@ def test_a_run_of_cline(server: Server, home: Path, tmp_path: Path) -> None:
     spawned = [each.data["agentId"] for each in events if each.type == "agent:spawned"]
     assert spawned == ["main", "agent_b"]
     assert kinds(events).count("agent:completed") == 2
-    session = session_of(server, session_id)
+    session = server.session(session_id)
     assert session["usage"]["inputTokens"] == 120
     assert session["usage"]["cacheReadTokens"] == 80
     assert session["usage"]["cost"] == 0.03
@@ -99,7 +90,7 @@ def test_an_approval_of_cline(server: Server, home: Path) -> None:
     assert listed["id"] == asked["inputId"]
     assert listed["kind"] == "permission"
     assert listed["details"]["tool"] == "run_commands"
-    assert session_of(server, session_id)["reasonCode"] == "waiting_for_input"
+    assert server.session(session_id)["reasonCode"] == "waiting_for_input"
     answer(server, session_id, "allow")
     events = server.until_end(session_id)
     assert events[-1].type == "session:completed"
@@ -172,7 +163,7 @@ def test_a_run_of_cline_that_fails(server: Server, scenario: str, reason: str) -
     """An error as a success, an error alone, tools that are all denied, and no word at all."""
     session_id = play(server, "cline", scenario)
     assert server.until_end(session_id)[-1].type == "session:failed"
-    assert reason in session_of(server, session_id)["reason"]
+    assert reason in server.session(session_id)["reason"]
 
 
 def test_a_run_of_cline_that_is_done_and_does_not_end(server: Server) -> None:
@@ -209,7 +200,7 @@ def test_cline_is_stopped(server: Server, tmp_path: Path) -> None:
     """Also where it waits for an approval; nothing is left of it."""
     session_id = play(server, "cline", "approval result")
     server.wait_for(session_id, "input:requested")
-    pid = session_of(server, session_id)["pid"]
+    pid = server.session(session_id)["pid"]
     server.post(f"/api/sessions/{session_id}/stop")
     events = server.until_end(session_id)
     assert events[-1].type == "session:stopped"
@@ -229,7 +220,7 @@ def test_a_run_of_aider(server: Server, home: Path) -> None:
     assert outputs(events) == ["I change the parser.", "It reads better now."]
     logs = [each.data["message"] for each in events if each.type == "log:info"]
     assert "Applied edit to parser.py" in logs
-    session = session_of(server, session_id)
+    session = server.session(session_id)
     assert session["usage"]["inputTokens"] == 4200
     assert session["usage"]["cost"] == 0.02
     assert session["conversation"] == session_id
@@ -248,7 +239,7 @@ def test_a_run_of_aider_that_fails(server: Server, scenario: str, reason: str) -
     """Its reports decide, whatever its exit code."""
     session_id = play(server, "aider", scenario)
     assert server.until_end(session_id)[-1].type == "session:failed"
-    assert reason in session_of(server, session_id)["reason"]
+    assert reason in server.session(session_id)["reason"]
 
 
 def test_messages_to_aider(server: Server) -> None:
@@ -269,10 +260,10 @@ def test_messages_to_aider(server: Server) -> None:
 def test_aider_stays_for_more(server: Server) -> None:
     """Where that was asked for; each message is a turn with its own price."""
     session_id = play(server, "aider", "answer", stayOpen=True)
-    until(lambda: session_of(server, session_id)["reasonCode"] == "waiting_for_message")
+    until(lambda: server.session(session_id)["reasonCode"] == "waiting_for_message")
     server.post(f"/api/sessions/{session_id}/input", {"input": "play restored"})
-    until(lambda: session_of(server, session_id)["usage"]["apiCalls"] == 2)
-    until(lambda: session_of(server, session_id)["reasonCode"] == "waiting_for_message")
+    until(lambda: server.session(session_id)["usage"]["apiCalls"] == 2)
+    until(lambda: server.session(session_id)["reasonCode"] == "waiting_for_message")
     server.post(f"/api/sessions/{session_id}/stop")
     events = server.until_end(session_id)
     assert events[-1].type == "session:stopped"
@@ -298,12 +289,12 @@ def test_a_turn_of_aider_survives_the_server(home: Path, tmp_path: Path) -> None
     with Server(home, **variables(tmp_path)) as first:
         session_id = play(first, "aider", "endless")
         first.wait_for(session_id, "agent:output")
-        pid = session_of(first, session_id)["pid"]
+        pid = first.session(session_id)["pid"]
         first.kill()
     (child,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     os.kill(child, signal.SIGKILL)
     with Server(home, **variables(tmp_path)) as second:
         events = second.until_end(session_id)
         assert events[-1].type == "session:failed"
-        assert session_of(second, session_id)["reason"].startswith("Signal 9")
+        assert second.session(session_id)["reason"].startswith("Signal 9")
     assert outputs(events) == ["I work."]

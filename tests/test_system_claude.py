@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.claude_support import install
-from tests.system import Server, StreamEvent
+from tests.system import Server
+from tests.told import outputs, says, stays, types
 
 
 def serve(home: Path, **variables: str) -> Server:
@@ -18,43 +18,16 @@ def serve(home: Path, **variables: str) -> Server:
     return Server(home, PATH=path, **variables)
 
 
-def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
-    """What agents said of a kind."""
-    return [
-        each.data["output"]
-        for each in events
-        if each.type == "agent:output" and each.data["kind"] == kind
-    ]
-
-
-def types(events: list[StreamEvent], kind: str) -> list[str]:
-    """The types of events of a group, in order."""
-    return [each.type for each in events if each.type.startswith(kind)]
-
-
-def until(server: Server, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
-    """The first event that is wanted, from the beginning of the session."""
-    for event in server.stream(f"sessionId={session_id}&lastEventId=earliest"):
-        if wanted(event):
-            return event
-    raise AssertionError("the stream ended before")
-
-
-def says(words: str) -> Callable[[StreamEvent], object]:
-    """Whether an event is a text of the agent."""
-    return lambda event: event.data.get("output") == words
-
-
 def test_a_run_and_its_continuation(tmp_path: Path) -> None:
     """What it says, uses and spends is told; the next run of the conversation goes on from it."""
     with serve(tmp_path) as server:
         first_id = server.start(provider="claude", prompt="plain please")
         events = server.until_end(first_id)
-        first = server.get(f"/api/sessions/{first_id}")["session"]
+        first = server.session(first_id)
         path = f"/api/sessions/{first_id}/continue"
         second_id = server.post(path, {"message": "plain again"}, 201)["sessionId"]
         later = server.until_end(second_id)
-        second = server.get(f"/api/sessions/{second_id}")["session"]
+        second = server.session(second_id)
         usage = server.get("/api/usage?by=model&provider=claude")
     assert outputs(events) == ["You say: plain please", "There are two files."]
     assert outputs(events, "tool_result") == ["a.txt\nb.txt"]
@@ -102,7 +75,7 @@ def test_questions(tmp_path: Path) -> None:
     """Each is answered for itself, in any order."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="claude", prompt="questions please")
-        until(server, session_id, lambda event: event.data.get("prompt") == "Which parts?")
+        server.until(session_id, lambda event: event.data.get("prompt") == "Which parts?")
         found = server.get(f"/api/sessions/{session_id}/inputs")["inputs"]
         ids = {each["prompt"]: each["id"] for each in found}
         path = f"/api/sessions/{session_id}/inputs"
@@ -116,7 +89,7 @@ def test_messages(tmp_path: Path) -> None:
     """One is taken while it works; one that shall wait is the next turn, and it ends behind it."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="claude", prompt="steer please")
-        until(server, session_id, says("I work, and listen."))
+        server.until(session_id, says("I work, and listen."))
         path = f"/api/sessions/{session_id}/input"
         later = server.post(path, {"input": "plain rest", "delivery": "next"})
         now = server.post(path, {"input": "hurry", "delivery": "now"})
@@ -136,9 +109,9 @@ def test_an_interruption(tmp_path: Path) -> None:
     """It leaves off, and stays for what it is told then."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="claude", prompt="work please")
-        until(server, session_id, says("I work."))
+        server.until(session_id, says("I work."))
         server.post(f"/api/sessions/{session_id}/interrupt")
-        until(server, session_id, lambda e: e.data.get("reasonCode") == "waiting_for_message")
+        server.until(session_id, stays)
         server.post(f"/api/sessions/{session_id}/input", {"input": "plain then"})
         events = server.until_end(session_id)
     assert outputs(events)[1:] == ["You say: plain then", "There are two files."]
@@ -168,7 +141,7 @@ def test_failures(tmp_path: Path, prompt: str, reason: str) -> None:
     with serve(tmp_path) as server:
         session_id = server.start(provider="claude", prompt=prompt)
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert events[-1].type == "session:failed"
     assert session["reason"] == reason
     assert session["exitCode"] == 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.codex_support import STANDIN
 from tests.standins.codex import HUGE, THREAD
-from tests.system import Server, StreamEvent
+from tests.system import Server
+from tests.told import outputs, says, stays
 
 
 def serve(home: Path, *before: str, behind: str = "", options: tuple[str, ...] = ()) -> Server:
@@ -26,35 +26,13 @@ def serve(home: Path, *before: str, behind: str = "", options: tuple[str, ...] =
     return Server(home, *options, PATH=path)
 
 
-def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
-    """What agents said of a kind."""
-    return [
-        each.data["output"]
-        for each in events
-        if each.type == "agent:output" and each.data["kind"] == kind
-    ]
-
-
-def until(server: Server, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
-    """The first event that is wanted, from the beginning of the session."""
-    for event in server.stream(f"sessionId={session_id}&lastEventId=earliest"):
-        if wanted(event):
-            return event
-    raise AssertionError("the stream ended before")
-
-
-def says(words: str) -> Callable[[StreamEvent], object]:
-    """Whether an event is a text of the agent."""
-    return lambda event: event.data.get("output") == words
-
-
 @pytest.mark.parametrize("provider", ["codex", "codex-exec"])
 def test_a_plain_run(tmp_path: Path, provider: str) -> None:
     """From the start to the end: what it says, uses and spends."""
     with serve(tmp_path) as server:
         session_id = server.start(provider=provider, prompt="plain work")
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
         usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events) == ["Done."]
     # Whether it is told in between that it reconnects depends on what is read at once.
@@ -104,7 +82,7 @@ def test_questions_and_what_is_withdrawn(tmp_path: Path) -> None:
     """Several questions are several inputs; what it no longer wants to know is taken back."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="codex", prompt="questions please")
-        until(server, session_id, lambda event: event.data.get("prompt") == "What name?")
+        server.until(session_id, lambda event: event.data.get("prompt") == "What name?")
         for waiting in server.get("/api/inputs")["inputs"]:
             answer = waiting["options"][1]["value"] if waiting["options"] else "app"
             server.post(f"/api/sessions/{session_id}/inputs/{waiting['id']}", {"answer": answer})
@@ -123,7 +101,7 @@ def test_messages(tmp_path: Path) -> None:
     """One is taken while it works; one that waits is the next turn, and it ends behind that."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="codex", prompt="steer me")
-        until(server, session_id, says("Working."))
+        server.until(session_id, says("Working."))
         path = f"/api/sessions/{session_id}/input"
         later = server.post(path, {"input": "plain rest", "delivery": "next"})
         now = server.post(path, {"input": "the docs", "delivery": "now"})
@@ -138,11 +116,9 @@ def test_an_interruption(tmp_path: Path) -> None:
     """It leaves off, stays, and takes what it is told then."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="codex", prompt="wait here")
-        until(server, session_id, says("Working."))
+        server.until(session_id, says("Working."))
         server.post(f"/api/sessions/{session_id}/interrupt")
-        until(
-            server, session_id, lambda event: event.data.get("reasonCode") == "waiting_for_message"
-        )
+        server.until(session_id, stays)
         server.post(f"/api/sessions/{session_id}/input", {"input": "plain work"})
         events = server.until_end(session_id)
     assert outputs(events) == ["Working.", "Done."]
@@ -157,7 +133,7 @@ def test_going_on_later(tmp_path: Path) -> None:
         answer = server.post(f"/api/sessions/{first}/continue", {"message": "plain more"}, 201)
         second = answer["sessionId"]
         events = server.until_end(second)
-        session = server.get(f"/api/sessions/{second}")["session"]
+        session = server.session(second)
         usage = server.get(f"/api/usage?by=session&sessionId={second}")
     assert (session["continues"], session["conversation"]) == (first, THREAD)
     assert outputs(events) == ["Done."]
@@ -188,7 +164,7 @@ def test_what_fails_has_failed(tmp_path: Path, scene: str, code: str, reason: st
     with serve(tmp_path) as server:
         session_id = server.start(provider="codex", prompt=scene)
         last = server.until_end(session_id)[-1]
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert last.type == "session:failed"
     assert (session["exitCode"], session["reasonCode"]) == (0, code)
     assert reason in session["reason"]
@@ -199,7 +175,7 @@ def test_a_codex_that_is_not_logged_in(tmp_path: Path) -> None:
     with serve(tmp_path, behind="--logged-out") as server:
         session_id = server.start(provider="codex", prompt="plain work")
         server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert session["status"] == "failed"
     assert "codex login" in session["reason"]
 
@@ -209,7 +185,7 @@ def test_a_codex_that_has_no_app_server(tmp_path: Path) -> None:
     with serve(tmp_path, "--old") as server:
         session_id = server.start(provider="codex", prompt="plain work")
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
         other = server.until_end(server.start(provider="codex-exec", prompt="plain work"))
     assert session["status"] == "failed"
     assert "unrecognized subcommand" in session["reason"]

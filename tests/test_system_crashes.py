@@ -47,7 +47,7 @@ class Fleet:
             ids.append(server.start(projectDir=place.name))
         for each in ids:
             server.wait_for(each, "log:error")
-        return cls(places, ids, [session_of(server, each)["pid"] for each in ids])
+        return cls(places, ids, [server.session(each)["pid"] for each in ids])
 
     def let_end(self, number: int) -> None:
         """Let one end by itself."""
@@ -62,7 +62,7 @@ class Fleet:
     def check(self, server: Server) -> None:
         """All that was printed is told once, in order; who ended is known, the others run on."""
         for number, session_id in enumerate(self.ids[2:], 2):
-            session = session_of(server, session_id)
+            session = server.session(session_id)
             assert (session["status"], session["pid"]) == ("running", self.pids[number])
             self.let_end(number)
         codes = [EXIT_CODE, 128 + signal.SIGKILL, *[EXIT_CODE] * (AGENTS - 2)]
@@ -70,12 +70,6 @@ class Fleet:
             events = server.until_end(session_id)
             assert check_lines(events) >= 10
             assert events[-1].data["exitCode"] == code
-
-
-def session_of(server: Server, session_id: str) -> dict[str, object]:
-    """A session as it stands."""
-    found: dict[str, object] = server.get(f"/api/sessions/{session_id}")["session"]
-    return found
 
 
 @pytest.mark.timeout(3600)

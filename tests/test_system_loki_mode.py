@@ -268,7 +268,7 @@ def test_stop_while_it_is_paused(place: Place) -> None:
 @pytest.mark.parametrize("wrapped", [True, False], ids=["own session", "our group"])
 @pytest.mark.parametrize("kill", [os.killpg, os.kill], ids=["all of it", "the run alone"])
 def test_somebody_kills_it(place: Place, kill: Callable[[int, int], None], wrapped: bool) -> None:
-    """SIGKILL fails the session, as ``loki stop`` does; no provider and no lock survives."""
+    """SIGKILL fails the session; no provider and no lock survives."""
     project = place.project(call="silent", wrapped=wrapped)
     session_id = place.start(project)
     project.wait_for("called-1")
@@ -276,11 +276,32 @@ def test_somebody_kills_it(place: Place, kill: Callable[[int, int], None], wrapp
     own = project.path / ".loki/sessions" / session_id
     assert list(place.temporary.glob("loki-run-*"))
     place.order(session_id, "pause")
-    (project.path / ".loki/STOP").touch()
     kill(pid, signal.SIGKILL)
     event = place.end(session_id)
     assert (event.type, event.data["exitCode"]) == ("session:failed", 137)
     assert not (own / "loki.pid").exists()
+    place.leaves_nothing(session_id, project)
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["at work", "paused"])
+def test_somebody_types_loki_stop(place: Place, is_paused: bool) -> None:
+    """A STOP file, SIGKILL, and the pid file removed: it was stopped, as an observed one is."""
+    project = place.project(call="gated", iterations=2)
+    session_id = place.start(project)
+    project.wait_for("called-1")
+    if is_paused:
+        place.order(session_id, "pause")
+        project.go(1)
+        place.server.wait_for(session_id, "session:paused")
+    stop, pid = project.path / ".loki/STOP", place.session(session_id)["pid"]
+    os.kill(pid, signal.SIGSTOP)  # it shall not find the file itself
+    stop.touch()
+    os.kill(pid, signal.SIGKILL)
+    (project.path / ".loki/sessions" / session_id / "loki.pid").unlink(missing_ok=True)
+    stop.unlink()
+    event = place.end(session_id)
+    assert (event.type, event.data["exitCode"]) == ("session:stopped", 137)
+    assert event.data["message"] == "It was ended from outside."
     place.leaves_nothing(session_id, project)
 
 

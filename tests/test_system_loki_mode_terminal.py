@@ -120,3 +120,31 @@ def test_beside_one_of_ours(place: Place) -> None:
     project.go(1)
     assert run.wait(TIMEOUT) == 0
     assert place.end(name).type == "session:completed"
+
+
+def test_beside_another_agent_in_the_same_project(place: Place) -> None:
+    """It is a session of its own, with its tasks and its logs, and not that agent's."""
+    directory = str(place.root.parent / "terminal-3")
+    ours = place.server.start(projectDir=directory, provider="demo", prompt="Wait.")
+    project, run = terminal(place, 3, call="gated")
+    name = session_in(place, project)["id"]
+    state = project.path / ".loki"
+    (state / "queue/new.json").write_text('[{"id": "theirs", "title": "A task"}]')
+    (state / "queue/new.json").replace(state / "queue/pending.json")
+    place.server.wait_for(name, "task:created")
+    with (state / "events.jsonl").open("a") as events:
+        events.write('{"type": "theirs"}\n')
+    until(lambda: said(place, name, "Theirs"), "its line is told")
+    place.server.request("POST", f"/api/sessions/{ours}/stop")
+    assert not said(place, ours, "Theirs")
+    tasks = place.server.get(f"/api/sessions/{ours}/tasks")["tasks"]
+    assert "theirs" not in {task["id"] for task in tasks}
+    project.go(1)
+    assert run.wait(TIMEOUT) == 0
+    assert place.end(name).type == "session:completed"
+
+
+def said(place: Place, session_id: str, message: str) -> bool:
+    """Whether a session has told a log line."""
+    page = place.server.get(f"/api/events/history?sessionId={session_id}&limit=1000&types=log:*")
+    return any(event["data"]["message"] == message for event in page["events"])

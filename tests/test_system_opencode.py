@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.opencode_support import install
-from tests.system import Server, StreamEvent
+from tests.system import Server
+from tests.told import outputs, says
 
 
 def serve(home: Path, **variables: str) -> Server:
@@ -19,35 +19,13 @@ def serve(home: Path, **variables: str) -> Server:
     return Server(home, PATH=path, **variables)
 
 
-def outputs(events: list[StreamEvent], kind: str = "text") -> list[str]:
-    """What agents said of a kind."""
-    return [
-        each.data["output"]
-        for each in events
-        if each.type == "agent:output" and each.data["kind"] == kind
-    ]
-
-
-def until(server: Server, session_id: str, wanted: Callable[[StreamEvent], object]) -> StreamEvent:
-    """The first event that is wanted, from the beginning of the session."""
-    for event in server.stream(f"sessionId={session_id}&lastEventId=earliest"):
-        if wanted(event):
-            return event
-    raise AssertionError("the stream ended before")
-
-
-def says(words: str) -> Callable[[StreamEvent], object]:
-    """Whether an event is a text of the agent."""
-    return lambda event: event.data.get("output") == words
-
-
 @pytest.mark.parametrize("provider", ["opencode", "opencode-run"])
 def test_a_plain_run(tmp_path: Path, provider: str) -> None:
     """From the start to the end: what it says, uses and spends, and nothing is left over."""
     with serve(tmp_path) as server:
         session_id = server.start(provider=provider, prompt="plain work")
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
         usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events) == ["I look at the files.", "Done: plain work"]
     assert outputs(events, "tool_result") == ["a.txt\n"]
@@ -83,7 +61,7 @@ def test_messages(tmp_path: Path) -> None:
     """One is taken while it works; one that shall wait is the next turn, and it ends behind it."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="opencode", prompt="wait for me")
-        until(server, session_id, says("I wait."))
+        server.until(session_id, says("I wait."))
         path = f"/api/sessions/{session_id}/input"
         later = server.post(path, {"input": "plain rest", "delivery": "next"})
         now = server.post(path, {"input": "go on", "delivery": "now"})
@@ -104,7 +82,7 @@ def test_a_failure(tmp_path: Path) -> None:
     with serve(tmp_path) as server:
         session_id = server.start(provider="opencode", prompt="error please")
         last = server.until_end(session_id)[-1]
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert last.type == "session:failed"
     assert session["reason"] == "the key is not valid"
 
@@ -123,8 +101,8 @@ def test_it_is_stopped(tmp_path: Path) -> None:
     """Its server and the bridge go together."""
     with serve(tmp_path) as server:
         session_id = server.start(provider="opencode", prompt="wait for me")
-        until(server, session_id, says("I wait."))
-        pid = server.get(f"/api/sessions/{session_id}")["session"]["pid"]
+        server.until(session_id, says("I wait."))
+        pid = server.session(session_id)["pid"]
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         server.post(f"/api/sessions/{session_id}/stop")
         last = server.until_end(session_id)[-1]
@@ -141,16 +119,19 @@ def _runs(pid: str) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_conversation_is_continued(tmp_path: Path) -> None:
-    """By a new session, in the conversation of the first."""
+@pytest.mark.parametrize("provider", ["opencode", "opencode-run"])
+def test_a_conversation_is_continued(tmp_path: Path, provider: str) -> None:
+    """By a new session, in the conversation of the first; what each spends is booked once."""
     with serve(tmp_path) as server:
-        first = server.start(provider="opencode-run", prompt="plain one")
+        first = server.start(provider=provider, prompt="plain one")
         server.until_end(first)
         answer: Any = server.post(
             f"/api/sessions/{first}/continue", {"message": "plain two"}, status=201
         )
         events = server.until_end(answer["sessionId"])
-        session = server.get(f"/api/sessions/{answer['sessionId']}")["session"]
-        before = server.get(f"/api/sessions/{first}")["session"]
+        session = server.session(answer["sessionId"])
+        before = server.session(first)
+        usage = server.get("/api/usage")
     assert outputs(events)[-1] == "Done: plain two"
     assert session["conversation"] == before["conversation"]
+    assert [line["spending"]["cost"] for line in usage["lines"]] == [0.5, 0.5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -12,12 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from loki_twisted.access.interface import LOCAL
 from loki_twisted.model.errors import Conflict, Unavailable
 from loki_twisted.model.wire import GiveInput, Liveness
-from loki_twisted.web.attempts import FailedAttempts
-from loki_twisted.web.entrance import Entrance, Neighbours
 from loki_twisted.web.execution import Execution
-from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.operations import (
     Operation,
     Reply,
@@ -30,7 +30,7 @@ from loki_twisted.web.operations import (
 from loki_twisted.web.parameters import integer
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.site import Site
-from tests.fakes_web import LOOPBACK, NEIGHBOUR, Connection, Response, request_bytes
+from tests.fakes_web import LOOPBACK, NEIGHBOUR, Connection, Response, entrance_of, request_bytes
 
 ALIVE = Liveness(alive=True, uptime=1)
 
@@ -147,9 +147,8 @@ class Executing(SynchronousTestCase):
         """Put the operations into a site."""
         executions = [Execution(each, debug=debug) for each in operations_of(self.routes)]
         router = Router(executions, klein_app(executions, debug=debug))
-        gate = Gate(GatePolicy(auth_required=False, debug=debug), FailedAttempts(self.clock))
-        entrance = Entrance(gate, router, Neighbours(lambda _here, _peer: True), self.clock)
-        return Site(entrance, reactor=self.clock)
+        policy = GatePolicy(auth_required=False, debug=debug)
+        return Site(entrance_of(router, policy, self.clock), reactor=self.clock)
 
     def ask(self, method: str, target: str, body: object = None) -> Connection:
         """Ask for something; gives the connection."""
@@ -217,6 +216,7 @@ class Executing(SynchronousTestCase):
         response = self.answer("POST", "/say", {"input": "No."})
         assert (response.status, response.code, response.json["error"]) == (409, "CONFLICT", "No.")
 
+    @pytest.mark.threat("T31")
     def test_a_fault_of_ours(self) -> None:
         """It is answered by a fixed text, and logged under the id of the request."""
         response = self.answer("GET", "/broken")
@@ -317,6 +317,10 @@ class _Pending:
         return self
 
     request_id = b"id"
+    caller = LOCAL
+
+    def witness(self, _: object) -> None:
+        """Tell nobody."""
 
 
 class Declaring(SynchronousTestCase):

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from twisted.internet.address import UNIXAddress
 from twisted.internet.task import Clock
 
+from loki_twisted.access.keyring import Keyring
+from loki_twisted.access.tokens import plain_token
 from loki_twisted.web.arrivals import Arrival
 from loki_twisted.web.attempts import FailedAttempts
 from loki_twisted.web.authorities import own_hosts
-from loki_twisted.web.gate import Gate, GatePolicy, Verdict, hash_of_token
+from loki_twisted.web.gate import Gate, GatePolicy, Verdict
+from loki_twisted.web.tickets import Tickets
 from tests.fakes_web import (
     LOOPBACK,
     LOOPBACK_6,
@@ -27,7 +30,7 @@ from tests.fakes_web import (
     TOKEN,
 )
 
-HASHES = frozenset({hash_of_token(TOKEN), hash_of_token("another")})
+KEYRING = Keyring([plain_token("one", TOKEN), plain_token("two", "another")])
 OPEN = GatePolicy(auth_required=False)
 EVIL = b"https://evil.example"
 RIGHT = [b"Bearer " + TOKEN.encode()]
@@ -47,13 +50,18 @@ def arrival(**changes: Any) -> Arrival:
     return Arrival(**fields)
 
 
+def gate_of(policy: GatePolicy, clock: Clock) -> Gate:
+    """Make a gate."""
+    return Gate(policy, FailedAttempts(clock), Tickets(clock, policy.keyring))
+
+
 def judge(
     policy: GatePolicy,
     is_our_user: Callable[[], bool] = lambda: True,
     **changes: Any,
 ) -> Verdict:
     """Decide about one request."""
-    return Gate(policy, FailedAttempts(Clock())).judge(arrival(**changes), is_our_user)
+    return gate_of(policy, Clock()).judge(arrival(**changes), is_our_user)
 
 
 def refused(verdict: Verdict) -> tuple[int, str] | None:
@@ -72,6 +80,7 @@ def test_requests_to_this_machine_come_in(host: bytes) -> None:
     assert refused(judge(OPEN, hosts=[host])) is None
 
 
+@pytest.mark.threat("T2", "T4")
 @pytest.mark.parametrize(
     "host",
     [
@@ -104,7 +113,7 @@ def test_requests_to_this_machine_come_in(host: bytes) -> None:
 def test_requests_to_other_hosts_are_misdirected(host: bytes, method: bytes, target: bytes) -> None:
     """A name that is not ours is refused on every route, before anything else is looked at."""
     verdict = judge(
-        GatePolicy(token_hashes=HASHES),
+        GatePolicy(keyring=KEYRING),
         hosts=[host],
         method=method,
         target=target,
@@ -115,6 +124,7 @@ def test_requests_to_other_hosts_are_misdirected(host: bytes, method: bytes, tar
     assert refused(verdict) == (421, "HOST_NOT_ALLOWED")
 
 
+@pytest.mark.threat("T2", "T24")
 @pytest.mark.parametrize(
     "hosts",
     [
@@ -163,6 +173,7 @@ def test_pages_of_this_machine_may_read(origin: bytes, site: bytes | None) -> No
     assert b"Access-Control-Allow-Credentials" not in headers
 
 
+@pytest.mark.threat("T1", "T3")
 @pytest.mark.parametrize(
     "origins",
     [
@@ -196,6 +207,7 @@ def test_configured_origins_may_read() -> None:
     assert refused(judge(policy, origins=[b"https://trusted.example"])) is None
 
 
+@pytest.mark.threat("T3")
 def test_without_cors_only_our_own_pages_may() -> None:
     """Our own origin is the scheme of the connection with the host of the request."""
     policy = GatePolicy(
@@ -220,6 +232,7 @@ def test_our_own_pages_may_whatever_our_name_is() -> None:
     assert refused(judge(policy, origins=[b"http://box"], **here)) == (403, "FORBIDDEN")
 
 
+@pytest.mark.threat("T1", "T33")
 @pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"", b"nonsense"])
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 def test_other_sites_without_an_origin_are_refused(site: bytes, method: bytes) -> None:
@@ -240,7 +253,7 @@ def test_the_address_bar_and_our_own_pages_come_in(site: bytes) -> None:
 def test_a_preflight_is_answered_before_the_token() -> None:
     """An allowed page is told what it may send, without a token and without credentials."""
     verdict = judge(
-        GatePolicy(token_hashes=HASHES, local_without_token=False),
+        GatePolicy(keyring=KEYRING, local_without_token=False),
         method=b"OPTIONS",
         target=b"/whatever",
         origins=[b"http://localhost:5173"],
@@ -257,6 +270,7 @@ def test_a_preflight_is_answered_before_the_token() -> None:
     assert dict(verdict.headers)[b"Access-Control-Allow-Origin"] == b"http://localhost:5173"
 
 
+@pytest.mark.threat("T5")
 def test_a_private_network_is_opened_to_allowed_pages_alone() -> None:
     """A browser that asks whether a public page may reach us hears yes only for one we allow."""
     asks = {"method": b"OPTIONS", "wanted_methods": [b"GET"], "wants_private_network": True}
@@ -271,7 +285,7 @@ def test_a_private_network_is_opened_to_allowed_pages_alone() -> None:
 )
 def test_options_that_is_no_preflight_needs_a_token(changes: dict[str, Any]) -> None:
     """Without an origin or a wanted method OPTIONS is a request like any other."""
-    policy = GatePolicy(token_hashes=HASHES, local_without_token=False)
+    policy = GatePolicy(keyring=KEYRING, local_without_token=False)
     assert refused(judge(policy, method=b"OPTIONS", **changes)) == (401, "UNAUTHORIZED")
 
 
@@ -282,14 +296,15 @@ def test_options_that_is_no_preflight_needs_a_token(changes: dict[str, Any]) -> 
     ("here", "peer"),
     [(LOOPBACK, NEIGHBOUR), (LOOPBACK_6, NEIGHBOUR_6), (SOCKET_FILE, UNIXAddress(None))],
 )
-@pytest.mark.parametrize("hashes", [frozenset(), HASHES])
-def test_local_requests_need_no_token(here: object, peer: object, hashes: frozenset[bytes]) -> None:
+@pytest.mark.parametrize("keyring", [Keyring(), KEYRING])
+def test_local_requests_need_no_token(here: object, peer: object, keyring: Keyring) -> None:
     """Whether a token is set or not, our own user on this machine comes in without one."""
-    policy = GatePolicy(token_hashes=hashes)
+    policy = GatePolicy(keyring=keyring)
     assert refused(judge(policy, here=here, peer=peer)) is None
 
 
-@pytest.mark.parametrize("hashes", [frozenset(), HASHES])
+@pytest.mark.threat("T8", "T9", "B30")
+@pytest.mark.parametrize("keyring", [Keyring(), KEYRING])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -299,24 +314,25 @@ def test_local_requests_need_no_token(here: object, peer: object, hashes: frozen
         {"forwarded": True},
     ],
 )
-def test_other_requests_need_a_token(hashes: frozenset[bytes], changes: dict[str, Any]) -> None:
+def test_other_requests_need_a_token(keyring: Keyring, changes: dict[str, Any]) -> None:
     """A stranger, a forged host, and whatever a proxy passes on are not local."""
-    verdict = judge(GatePolicy(token_hashes=hashes), **changes)
+    verdict = judge(GatePolicy(keyring=keyring), **changes)
     assert refused(verdict) == (401, "UNAUTHORIZED")
     assert verdict.answer is not None
     assert dict(verdict.answer.headers) == {b"WWW-Authenticate": b"Bearer"}
 
 
+@pytest.mark.threat("T10")
 def test_other_users_of_the_machine_need_a_token() -> None:
     """Loopback is open to everybody on the machine; we are not."""
-    policy = GatePolicy(token_hashes=HASHES)
+    policy = GatePolicy(keyring=KEYRING)
     assert refused(judge(policy, lambda: False)) == (401, "UNAUTHORIZED")
     assert refused(judge(policy, lambda: False, authorizations=RIGHT)) is None
 
 
 def test_a_listener_that_others_reach_makes_nobody_local() -> None:
     """Where a listener is not bound to loopback, a token is needed from loopback too."""
-    policy = GatePolicy(token_hashes=HASHES, local_without_token=False)
+    policy = GatePolicy(keyring=KEYRING, local_without_token=False)
     assert refused(judge(policy)) == (401, "UNAUTHORIZED")
 
 
@@ -328,15 +344,16 @@ def test_the_user_is_asked_for_only_where_it_matters() -> None:
 
     assert refused(judge(OPEN, fail)) is None
     assert refused(judge(GatePolicy(), fail, target=b"/health/live")) is None
-    assert refused(judge(GatePolicy(token_hashes=HASHES), fail, authorizations=RIGHT)) is None
+    assert refused(judge(GatePolicy(keyring=KEYRING), fail, authorizations=RIGHT)) is None
     assert refused(judge(GatePolicy(), fail, forwarded=True)) == (401, "UNAUTHORIZED")
 
 
 # Tokens
 
-GUARDED = GatePolicy(token_hashes=HASHES, local_without_token=False)
+GUARDED = GatePolicy(keyring=KEYRING, local_without_token=False)
 
 
+@pytest.mark.threat("B25", "B26")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -354,6 +371,7 @@ def test_a_right_token_opens(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, forwarded=True, peer=STRANGER, **changes)) is None
 
 
+@pytest.mark.threat("T11", "B25", "B26", "B27")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -387,6 +405,7 @@ def test_anything_else_does_not_open(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (401, "UNAUTHORIZED")
 
 
+@pytest.mark.threat("B25")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -400,7 +419,8 @@ def test_two_tokens_are_not_understood(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (400, "BAD_REQUEST")
 
 
-@pytest.mark.parametrize("policy", [GUARDED, GatePolicy(token_hashes=HASHES), GatePolicy()])
+@pytest.mark.threat("T12", "B29")
+@pytest.mark.parametrize("policy", [GUARDED, GatePolicy(keyring=KEYRING), GatePolicy()])
 @pytest.mark.parametrize("name", ["token", "access_token", "%74oken", "TOKEN", "api_key"])
 def test_a_token_in_the_url_is_refused_even_if_right(policy: GatePolicy, name: str) -> None:
     """Whoever puts a token into a URL learns it at once, and not when it is found in a log."""
@@ -412,7 +432,7 @@ def test_a_token_in_the_url_is_refused_even_if_right(policy: GatePolicy, name: s
 def test_a_wrong_token_takes_the_right_of_the_place_away() -> None:
     """A local client that shows a token hears that it is wrong, where there is one to compare."""
     wrong = {"authorizations": [b"Bearer wrong"]}
-    assert refused(judge(GatePolicy(token_hashes=HASHES), **wrong)) == (401, "UNAUTHORIZED")
+    assert refused(judge(GatePolicy(keyring=KEYRING), **wrong)) == (401, "UNAUTHORIZED")
     assert refused(judge(GatePolicy(), **wrong)) is None
 
 
@@ -424,6 +444,7 @@ def test_probes_need_no_token(target: bytes) -> None:
     assert refused(judge(GUARDED, **stranger, origins=[EVIL])) == (403, "FORBIDDEN")
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize(
     "target",
     [
@@ -454,10 +475,11 @@ def test_without_auth_every_other_check_stays() -> None:
 # Many wrong tokens
 
 
+@pytest.mark.threat("T11", "B31")
 def test_many_wrong_tokens_are_slowed_down_and_the_right_one_never() -> None:
     """The eleventh within a minute is told to wait; a right token passes at any time."""
     clock = Clock()
-    gate = Gate(GUARDED, FailedAttempts(clock))
+    gate = gate_of(GUARDED, clock)
 
     def attempt(token: bytes, **changes: Any) -> tuple[int, str] | None:
         wanted = arrival(authorizations=[b"Bearer " + token], peer=STRANGER, **changes)
@@ -479,7 +501,7 @@ def test_many_wrong_tokens_are_slowed_down_and_the_right_one_never() -> None:
 
 def test_the_policy_does_not_show_its_tokens() -> None:
     """What is printed of a policy, into a log for example, has nothing of a token in it."""
-    assert "token_hashes" not in repr(GUARDED)
+    assert "keyring" not in repr(GUARDED)
 
 
 # The order of the checks, and the law of it all
@@ -495,6 +517,7 @@ FAULTS: list[tuple[dict[str, Any], tuple[int, str]]] = [
 ]
 
 
+@pytest.mark.threat("order")
 @pytest.mark.parametrize("first", range(len(FAULTS)))
 def test_the_first_fault_is_the_one_that_is_told(first: int) -> None:
     """A request that is wrong in several ways is answered for the first check that it fails."""
@@ -504,6 +527,7 @@ def test_the_first_fault_is_the_one_that_is_told(first: int) -> None:
     assert refused(judge(GUARDED, **changes)) == FAULTS[first][1]
 
 
+@pytest.mark.threat("T8", "T26")
 @given(
     hosts=st.lists(
         st.sampled_from([b"localhost", b"evil.example", b"127.0.0.1:9", b"", b"a b"]), max_size=2
@@ -521,7 +545,7 @@ def test_the_first_fault_is_the_one_that_is_told(first: int) -> None:
 def test_nobody_comes_in_without_a_reason(ours: bool, near: bool, **fields: Any) -> None:
     """Whoever comes in came to our name, from no foreign page, with a right token or locally."""
     ends = {} if near else {"here": PUBLIC, "peer": STRANGER}
-    verdict = judge(GatePolicy(token_hashes=HASHES), lambda: ours, **ends, **fields)
+    verdict = judge(GatePolicy(keyring=KEYRING), lambda: ours, **ends, **fields)
     if verdict.answer is not None:
         return
     assert fields["hosts"] in ([b"localhost"], [b"127.0.0.1:9"])

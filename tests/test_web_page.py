@@ -1,4 +1,4 @@
-"""Tests of :mod:`loki_twisted.web.page`: the files of the page, and what a browser is told of them."""
+"""Tests of :mod:`loki_twisted.web.page`: the files of the page, and what browsers are told."""
 
 from __future__ import annotations
 

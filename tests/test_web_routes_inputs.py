@@ -128,6 +128,7 @@ def test_continuing() -> None:
     assert response.json["sessionId"] == "session_2_bbbbbbbb"
 
 
+@pytest.mark.threat("T30")
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -155,25 +156,28 @@ def test_without_a_key() -> None:
     assert len(server.sessions.orders) == 2
 
 
+@pytest.mark.threat("T30")
 def test_a_key_for_something_else() -> None:
     """A key that was used for another request is refused."""
     server = here()
     path = f"/api/sessions/{ONE}/input"
     server.ask("POST", path, body={"input": "x"}, headers=KEY)
     response = server.ask("POST", path, body={"input": "y"}, headers=KEY)
-    assert (response.status, response.code) == (422, "VALIDATION_ERROR")
+    assert (response.status, response.code) == (409, "CONFLICT")
     assert len(server.sessions.orders) == 1
 
 
-def test_a_key_that_is_none() -> None:
-    """Blanks and control characters are refused."""
-    headers = {"Idempotency-Key": "a b"}
+@pytest.mark.parametrize("key", ["a b", "", "\x7f", "k" * 256])
+def test_a_key_that_is_none(key: str) -> None:
+    """Blanks, control characters, nothing at all and too much are refused, and nothing is done."""
+    headers = {"Idempotency-Key": key}
     response = here().ask(
         "POST", f"/api/sessions/{ONE}/input", body={"input": "x"}, headers=headers
     )
     assert (response.status, response.code) == (422, "VALIDATION_ERROR")
 
 
+@pytest.mark.threat("T30")
 def test_both_at_once() -> None:
     """While one is under way, the other is told so."""
     server = here()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from loki_twisted.model.recordings import Ending, Heading, line_of, piece_of
 from loki_twisted.model.timestamps import ms_from_iso
@@ -42,6 +42,9 @@ async def record(
                 write(line_of(piece_of(max(0, now_ms() - began_ms), stream, data)))
 
     following = [Deferred.fromCoroutine(follow(stream)) for stream in _STREAMS]
-    await gatherResults(following, consumeErrors=True)
+    try:
+        await gatherResults(following, consumeErrors=True)
+    except FirstError as first:
+        first.subFailure.raiseException()
     ended = (await client.get_session(session_id)).session
     write(line_of(Ending(at_ms=max(0, now_ms() - began_ms), exit_code=ended.exit_code)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loki_twisted.command.option import Option
 from loki_twisted.command.options import OPTIONS
@@ -18,6 +18,10 @@ class LineParser(argparse.ArgumentParser):
     def __init__(self, **keywords: object) -> None:
         keywords.setdefault("allow_abbrev", False)  # an option added later must change no script
         super().__init__(**keywords)  # type: ignore[arg-type]  # handed through as they are
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; unlike argparse's own it does not hide that it cannot."""
+        print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
         """End because of a wrong command line."""

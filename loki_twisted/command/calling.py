@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from loki_twisted.client import LokiClient, StreamReset
+from loki_twisted.client.callbacks import undisturbed
 from loki_twisted.command.colours import Palette, palette_for
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
@@ -53,8 +54,12 @@ async def converse(client: LokiClient, talk: Talk) -> int:
         return complain(complaint(error), exit_code_of(error))
     except BrokenPipeError:
         return Exit.UNHEARD
+    except OSError as error:
+        # Of what is printed: what goes wrong with a server is told as errors of ours.
+        return complain(f"cannot write: {error.strerror}", Exit.NOT_WRITTEN)
     finally:
-        await client.close()
+        # Also if whoever reads what is printed leaves in the middle of that.
+        await undisturbed(client.close())
 
 
 def show(given: argparse.Namespace, answer: msgspec.Struct, text: str) -> int:
@@ -80,9 +85,20 @@ def note(text: str) -> None:
     print(palette_for(sys.stderr, os.environ).paint("dim", f"-- {text} --"), file=sys.stderr)
 
 
+def note_more(shown: int, total: int) -> None:
+    """Say to people that a list is longer than what is shown of it."""
+    if shown < total and columns() is not None:
+        note(f"{shown} of {total}; more with --limit")
+
+
 def note_reset(reset: StreamReset) -> None:
     """Say that events are missing in a stream."""
     note(f"events are missing here: {plain(reset.reason)}")
+
+
+def note_presence(is_away: bool) -> None:
+    """Say that the server is away, or there again."""
+    note("cut off: trying again" if is_away else "back")
 
 
 def complain(text: str, exit_code: int) -> int:

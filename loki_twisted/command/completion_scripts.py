@@ -58,8 +58,9 @@ _lokictl_candidates() { # CURRENT
     fi
 }
 
+# Ids and nothing else, whatever a server says.
 _lokictl_ids() { # VERB
-    timeout 5 lokictl "$${server[@]}" "$$1" --quiet 2>/dev/null
+    timeout 5 lokictl "$${server[@]}" "$$1" --quiet 2>/dev/null | grep -xE '[A-Za-z0-9_-]+'
 }""")
 """For bash and zsh, which read it alike."""
 
@@ -132,7 +133,8 @@ function __lokictl_ids # VERB
             set pending $word
         end
     end
-    timeout 5 lokictl $server $argv[1] --quiet 2>/dev/null
+    # Ids and nothing else, whatever a server says.
+    timeout 5 lokictl $server $argv[1] --quiet 2>/dev/null | string match -r '^[A-Za-z0-9_-]+$'
 end
 
 complete -c lokictl -f"""

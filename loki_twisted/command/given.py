@@ -12,6 +12,7 @@ import os.path
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from loki_twisted.access.token_file import TokenFileRefused, read_tokens
 from loki_twisted.command.option import Option
 from loki_twisted.command.options import OPTIONS
 from loki_twisted.command.readers import read_token
@@ -36,7 +37,9 @@ def settings_from(given: Given, environ: Mapping[str, str], current: str) -> Set
         for where, text in _sources(option, given, environ):
             values[option.field] = _value(option, where, text)
             break
-    if "tokens" not in values and environ.get("LOKI_API_TOKEN"):
+    if "token_file" in values:
+        values["token_file"] = _token_file(_absolute(current, values["token_file"]))
+    elif environ.get("LOKI_API_TOKEN"):
         # Not in the table: a token on the command line could be read by every user.
         values["tokens"] = (_read("LOKI_API_TOKEN", read_token, environ["LOKI_API_TOKEN"]),)
     values["loki_dir"] = find_loki_dir(values.get("loki_dir"), current, holds_state_of_ours)
@@ -77,6 +80,18 @@ def _read(where: str, read: Callable[[str], Any], text: str) -> Any:
         # A token that is wrong is a secret all the same.
         shown = where if read is read_token else f"{where}: {text!r}"
         raise InvalidSettings(f"{shown} {error}.") from None
+
+
+def _token_file(path: str) -> str:
+    """Make sure that a file of tokens can be used, and holds one."""
+    try:
+        tokens = read_tokens(path)
+    except TokenFileRefused as error:
+        raise InvalidSettings(f"--token-file: {error}") from None
+    if not tokens:
+        msg = f"--token-file: {path}: holds no tokens; make one with: lokictl token create"
+        raise InvalidSettings(f"{msg}.")
+    return path
 
 
 def _absolute(current: str, path: str) -> str:

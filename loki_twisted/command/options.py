@@ -34,7 +34,6 @@ from loki_twisted.command.readers import (
     read_retained_events,
     read_speed,
     read_switch,
-    read_token_file,
     read_unanswered,
 )
 from loki_twisted.settings import Settings
@@ -100,10 +99,10 @@ OPTIONS: Final = (
     ),
     Option(
         name="token-file",
-        field="tokens",
+        field="token_file",
         metavar="FILE",
-        read=read_token_file,
-        help="Take the API tokens from a file, one a line, instead of LOKI_API_TOKEN.",
+        read=read_path,
+        help="Take the API tokens from a file (see: lokictl token), instead of LOKI_API_TOKEN.",
     ),
     Option(
         name="loki-dir",

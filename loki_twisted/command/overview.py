@@ -49,7 +49,10 @@ def overview(
     """
     places = len(taken.sessions) if lines is None else max(0, lines - _HEAD_LINES - _FOOT_LINES)
     shown = taken.sessions[:places]
-    parts: list[RenderableType] = [*_head(taken, url, now_ms, is_old=is_old), sessions_grid(shown, now_ms, room)]
+    parts: list[RenderableType] = [
+        *_head(taken, url, now_ms, is_old=is_old),
+        sessions_grid(shown, now_ms, room),
+    ]
     left_out = taken.total - len(shown)
     if left_out > 0:
         parts.append(Text(f"... and {left_out} more", "dim"))

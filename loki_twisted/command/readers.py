@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from loki_twisted.access.tokens import TOKEN
+
 _HOST_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
 _PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
 _MOST_PORT: Final = 65535
@@ -74,20 +75,20 @@ def read_origin(text: str) -> str:
 
 def read_token(text: str) -> str:
     """Read a token: printable ASCII without blanks, as a header can carry it."""
-    if not _TOKEN.fullmatch(text):
+    if not TOKEN.fullmatch(text):
         raise ValueError("is no token; a token is up to 1024 printable ASCII characters, no blanks")
     return text
 
 
 def read_token_file(text: str) -> tuple[str, ...]:
-    """Read the tokens of a file, one a line; empty lines are skipped."""
+    """Read the tokens of a file of a client's, one a line; empty lines are skipped."""
     try:
         lines = Path(text).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ValueError(f"cannot be read: {reason}") from None
     wanted = [line.strip() for line in lines if line.strip()]
-    if not wanted or not all(_TOKEN.fullmatch(line) for line in wanted):
+    if not wanted or not all(TOKEN.fullmatch(line) for line in wanted):
         raise ValueError("holds no tokens; put one a line, printable ASCII without blanks")
     return tuple(wanted)
 

@@ -13,6 +13,8 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger, LogLevel
 
 from loki_twisted import __version__
+from loki_twisted.access.token_file import TokenFileRefused, read_tokens
+from loki_twisted.access.tokens import SHORT_TOKEN
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
@@ -22,9 +24,6 @@ from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import Settings
 
 CANNOT_START_EXIT: Final = 1
-
-SHORT_TOKEN: Final = 16
-"""A token with fewer characters than this could be guessed."""
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""
@@ -109,10 +108,19 @@ def announce(addresses: list[str], settings: Settings) -> None:
 
 def hints(settings: Settings) -> Iterator[str]:
     """Say what is allowed but may not be meant."""
-    if any(len(token) < SHORT_TOKEN for token in settings.tokens):
+    if any(len(token) < SHORT_TOKEN for token in settings.tokens) or _has_short(settings):
         yield "A token is so short that it could be guessed; make one: loki serve --generate-token"
-    if settings.tokens and not settings.auth:
+    if (settings.tokens or settings.token_file) and not settings.auth:
         yield "There is a token, but --no-auth lets requests in without it"
+
+
+def _has_short(settings: Settings) -> bool:
+    if settings.token_file is None:
+        return False
+    try:
+        return any(token.is_short for token in read_tokens(settings.token_file))
+    except TokenFileRefused:
+        return False  # it has changed since it was read, which is told elsewhere
 
 
 def reason_not_started(error: BaseException) -> str:

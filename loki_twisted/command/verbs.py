@@ -30,6 +30,7 @@ SESSION_STATUSES: Final = (
 TASK_STATUSES: Final = ("pending", "queued", "running", "completed", "failed", "skipped")
 LEVELS: Final = ("debug", "info", "warn", "error")
 GROUPINGS: Final = ("session", "turn", "project", "provider", "model", "day")
+TOKEN_ACTIONS: Final = ("create", "list", "revoke")
 SHELLS: Final = ("bash", "zsh", "fish")
 
 JSON: Final = flag("--json", "print what the server says as JSON, streams as a line for each")
@@ -231,6 +232,18 @@ VERBS: Final[Mapping[str, Verb]] = {
             ),
             *SERVER,
         ),
+    ),
+    "token": Verb(
+        "Make, list or take back tokens in a file of a server.",
+        "loki_twisted.command.verbs_tokens:manage_tokens",
+        (
+            positional("action", "ACTION", "create, list or revoke", choices=TOKEN_ACTIONS),
+            positional("name", "NAME", "of a token to create or revoke", many="?"),
+            option("--file", "FILE", "that of loki serve --token-file", holds=Holds.FILE),
+            option("--scopes", "SCOPES", "some of read,write,admin; else read,write"),
+            option("--expires", "TIME", "30d, 12h, 15m, a day (UTC) or never; else never"),
+        ),
+        "A server takes up what changes within two seconds. A token is printed once.",
     ),
     "completion": Verb(
         "Print what lets a shell complete lokictl's words.",

@@ -39,6 +39,9 @@ _PORTS: Final = struct.Struct("!HH")
 _ERROR: Final = struct.Struct("=i")  # struct nlmsgerr up to its message
 _ANSWER: Final = struct.Struct("=4x48x12xII")  # struct inet_diag_msg: uid and inode
 
+_CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred: pid, uid, gid
+_UNKNOWN: Final = 2**32 - 1
+
 _LOCAL, _REMOTE, _OWNER, _INODE = 1, 2, 7, 9  # columns of /proc/net/tcp
 
 
@@ -70,6 +73,23 @@ def is_our_user(here: SocketAddress, peer: SocketAddress) -> bool:
     if not sys.platform.startswith("linux"):
         return True
     return uid_of_peer(here, peer) == os.geteuid()
+
+
+def uid_of_unix_peer(connection: object) -> int | None:
+    """
+    Find the user who has connected to a unix socket.
+
+    :param connection: Our end, a socket.
+    :returns: A user id; None where the kernel does not say.
+    """
+    if not isinstance(connection, socket.socket) or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    try:
+        said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return None
+    uid = _CREDENTIALS.unpack(said)[1]
+    return None if uid == _UNKNOWN else int(uid)
 
 
 def _ask_sock_diag(here: SocketAddress, peer: SocketAddress) -> int | None:

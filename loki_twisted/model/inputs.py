@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -77,7 +77,8 @@ class Input(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     :ivar default: The value that stands for "as you like", where the agent named one.
     :ivar created_at: ISO 8601 UTC with milliseconds; so are ``expires_at`` and ``answered_at``.
     :ivar expires_at: When the policy answers in people's place; None for never.
-    :ivar answered_by: Who answered: ``local`` for people, or ``policy``.
+    :ivar answered_by: Who answered: the name of a token, ``local`` for who needs none, or
+        ``policy``.
     :ivar reason: Why it was withdrawn, or what the policy went by, in words.
     """
 
@@ -88,7 +89,7 @@ class Input(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     created_at: str
     status: InputStatus = InputStatus.OPEN
     details: Mapping[str, Any] = {}
-    options: Sequence[Option] = ()
+    options: tuple[Option, ...] = ()
     multiple: bool = False
     takes_text: bool = False
     default: str | None = None

@@ -34,7 +34,7 @@ class Message(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     :ivar id: ``message_<ms>_<8 hex>``.
     :ivar created_at: ISO 8601 UTC with milliseconds; so is ``settled_at``.
     :ivar settled_at: When it was delivered or dropped.
-    :ivar sent_by: Who sent it: ``local`` for people.
+    :ivar sent_by: Who sent it: the name of a token, or ``local`` for who needs none.
     """
 
     id: str

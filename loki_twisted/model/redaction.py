@@ -40,7 +40,7 @@ _SECRET_NAME: Final = re.compile(
 )
 
 # Each form begins behind what is no part of a word, and goes on for as long as it can: so what is
-# left around it is never a secret itself.
+# left around it is hardly ever a secret itself.
 _SECRETS: Final = re.compile(
     r"""
       (?P<name>
@@ -51,10 +51,12 @@ _SECRETS: Final = re.compile(
         (?i: api[_-]?key | (?:access|secret|private|signing)[_-]?key | client[_-]?secret
            | passw(?:or)?d | secret | token )
         (?P<quote>["']?+) \s{0,8}+ [:=] \s{0,8}+
-      ) (?: (?: "[^"\n]*+"?+ | '[^'\n]*+'?+ )++ | (?<==) [^\s"'&,;()<>]{8,}+ )
+      ) (?: (?<==) (?= [^\s"'&,;()<>]{8} | [^\s"'&,;()<>]{0,7} ["'] )
+              (?: "[^"\n]*+"?+ | '[^'\n]*+'?+ | [^\s"'&,;()<>] )++
+          | (?: "[^"\n]*+"?+ | '[^'\n]*+'?+ )++ )
     | (?P<url> [a-z][a-z0-9+.-]{0,20}+ :// [^\s/:@"']{0,256}+ : ) [^\s/@"']{3,}+ (?=@)
     | (?P<scheme> (?i: bearer | basic ) \s{1,4}+ )                                 # a header
-      (?= [^\s"',;]{0,512}? \d | [^\s"',;]{20} ) [A-Za-z0-9._~+/=-]{8,}+
+      (?= [^\s"',;*]{0,512}? \d | [^\s"',;*]{20} ) [A-Za-z0-9._~+/=-]{8,}+
     | (?<![A-Za-z0-9])
       (?: (?: sk | rk | pk_live | sk_live ) [-_] [A-Za-z0-9_-]{16,}+
         | gh[pousr]_ [A-Za-z0-9]{20,}+ | github_pat_ [A-Za-z0-9_]{20,}+
@@ -64,7 +66,7 @@ _SECRETS: Final = re.compile(
       [A-Za-z0-9_-]*+
     | -----BEGIN\ [A-Z0-9 ]{0,32}?PRIVATE\ KEY----- (?: .*? -----END\ [A-Z0-9 ]{0,32}+----- | .*+ )
     | \A (?= .*[A-Z] ) (?= .*[a-z] ) (?= .*\d ) [A-Za-z0-9+/]{64,76}+ \Z           # a line of one
-    | [^\s.]{1,8}+ \.\.\. [^\s]{1,4}+ (?= \ \(\d+\ chars\) )                       # head...tail
+    | [^\s.*]{1,8}+ \.\.\. [^\s*]{1,4}+ (?= \ \(\d+\ chars\) )                     # head...tail
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -101,7 +103,13 @@ def redact(text: str) -> str:
     if not _has_mark(text) and not _may_be_of_a_key(text):
         return text
     redacted = _SECRETS.sub(_masked, text)
-    return text if redacted == text else redacted
+    if redacted == text:
+        return text
+    # A mask may close a gap that had hidden another: `a://me:KEY="x y"@host`. That ends, because
+    # each time fewer characters are left that are no mask.
+    while (further := _SECRETS.sub(_masked, redacted)) != redacted:
+        redacted = further
+    return redacted
 
 
 def _masked(found: re.Match[str]) -> str:

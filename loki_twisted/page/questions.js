@@ -135,7 +135,7 @@ export function Inbox() {
   return html`
     <div class="view inbox">
       <header class="head"><h1>Inbox</h1>
-        <p class="sum" role="status">${open.length ? `${plural(open.length, "agent question")} ${open.length === 1 ? "waits" : "wait"} for you` : ""}</p></header>
+        <p class="sum" role="status">${open.length ? `${plural(open.length, "question")} ${open.length === 1 ? "waits" : "wait"} for you` : ""}</p></header>
       <div class="questions">${open.map((input) => html`<${Question} key=${input.id} input=${input} />`)}</div>
       ${ready.value && !open.length && html`<${Empty} title="Nothing waits for you">When an agent asks for a permission, an answer or the approval of a plan, it stands here.<//>`}
       ${settled.value.length > 0 &&

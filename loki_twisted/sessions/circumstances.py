@@ -29,6 +29,7 @@ class Circumstances:
         left in its state directory has been told.
     :ivar ending: Called then: what it wrote of its own end.
     :ivar after: Called once with the record when the end is on disk.
+    :ivar stays: Whether the session is to stay when its agent has done its work.
     :ivar stop: Called with the record and a reason, in words, when it has spent what it may.
     """
 
@@ -44,4 +45,5 @@ class Circumstances:
     stop: Callable[[Record, str], None]
     policy: InputPolicy = InputPolicy()
     budget: Budget = UNLIMITED
+    stays: bool = False
     patience: Patience = Patience()

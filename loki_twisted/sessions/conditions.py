@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from loki_twisted.agents.outputs import Trouble
+from loki_twisted.agents.outputs import Trouble, Verdict
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
@@ -60,8 +60,12 @@ class Condition:
 _FINE: Final = Condition()
 
 
-def condition_of(state: SessionState) -> Condition:
-    """Say why a session that runs does not get on."""
+def condition_of(state: SessionState, *, stays: bool) -> Condition:
+    """
+    Say why a session that runs does not get on.
+
+    :param stays: Whether it was to stay for more messages when its agent has done its work.
+    """
     talk = state.talk
     if state.inputs:
         first = min(state.inputs.values(), key=lambda each: (each.created_at, each.id))
@@ -72,24 +76,31 @@ def condition_of(state: SessionState) -> Condition:
         return Condition(_TROUBLES[talk.trouble], talk.trouble_words, until)
     if talk.is_stalled:
         return Condition(ReasonCode.STALLED, "Its agent has said nothing for long.")
-    if _may_wait(state):
+    if _waits_for_more(state, stays=stays):
         return Condition(
             ReasonCode.WAITING_FOR_MESSAGE, "It has done its work, and stays for more."
         )
     return _FINE
 
 
-def _may_wait(state: SessionState) -> bool:
-    """Whether its agent can have more to do, and has none now."""
+def _waits_for_more(state: SessionState, *, stays: bool) -> bool:
+    """
+    Whether its agent can have more to do, and has none until people say something.
+
+    One that is not to stay ends in a moment, or goes on by itself; but not one that people told to
+    leave off.
+    """
     talk = state.talk
     takes_more = state.session.accepts_input and not talk.input_ends
-    return bool(talk.turn and not talk.turn_is_on and takes_more)
+    stays = stays or talk.verdict is Verdict.INTERRUPTED
+    return bool(talk.turn and not talk.turn_is_on and takes_more and stays)
 
 
-def with_condition(state: SessionState) -> tuple[SessionState, list[Fact]]:
+def with_condition(state: SessionState, *, stays: bool = False) -> tuple[SessionState, list[Fact]]:
     """
     Put the reason of a session that runs right.
 
+    :param stays: See :func:`condition_of`.
     :returns: The state, and the event for it if the reason is another one now.
     """
     session = state.session
@@ -98,7 +109,7 @@ def with_condition(state: SessionState) -> tuple[SessionState, list[Fact]]:
         is_ours or session.reason_code in FLEETING
     ):
         return state, []
-    now = condition_of(state)
+    now = condition_of(state, stays=stays)
     if now == Condition(session.reason_code, session.reason, session.reason_until):
         return state, []
     changed = msgspec.structs.replace(

@@ -59,7 +59,7 @@ MOST_OPEN: Final = 200
 """So many inputs of a session may be open; beyond that the oldest is denied, or withdrawn."""
 
 _TOO_MANY: Final = f"More than {MOST_OPEN} are open."
-_WITHDRAWN_BY_ITSELF: Final = "The agent went on by itself."
+_BY_ITSELF: Final = "The agent went on by itself."
 
 
 class Conduct:
@@ -73,6 +73,7 @@ class Conduct:
     :param driver: The session's driver, with the memory that is in the state.
     :param mask: Takes the secrets out of what the driver says when it is given something here.
     :param budget: What the session may spend.
+    :param stays: Whether it is to stay when its agent has done its work.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class Conduct:
         driver: IDriver,
         mask: Callable[[Outputs], Outputs],
         budget: Budget = UNLIMITED,
+        *,
+        stays: bool = False,
     ) -> None:
         self._state = state
         self._talk = state.talk
@@ -93,6 +96,7 @@ class Conduct:
         self._driver = driver
         self._mask = mask
         self._budget = budget
+        self._stays = stays
         self._facts: list[Fact] = []
         self._inputs = state.inputs
         self._messages = state.messages
@@ -135,15 +139,10 @@ class Conduct:
 
     def expire(self) -> None:
         """Decide all inputs whose limit has passed."""
+        policy = self._policy.on_unanswered
         for asked in list(self._inputs.values()):
-            if not has_expired(asked, self._now_ms):
-                continue
-            policy = self._policy.on_unanswered
-            answer = answer_of_policy(asked, policy)
-            if answer is None:
-                self._withdraw(asked, _WITHDRAWN_BY_ITSELF)
-            else:
-                self.answer(asked, answer, POLICY, f"Nobody answered in time: {policy}.")
+            if has_expired(asked, self._now_ms):
+                self._decide(asked, policy, f"Nobody answered in time: {policy}.", _BY_ITSELF)
 
     def queue(self, message: Message) -> None:
         """Let a message wait for the agent."""
@@ -181,7 +180,7 @@ class Conduct:
             state, session=session, inputs=self._inputs, messages=self._messages, talk=self._talk
         )
         state, alarms = with_standing(state, self._budget)
-        state, told = with_condition(state)
+        state, told = with_condition(state, stays=self._stays)
         opened_now = [each for name, each in self._inputs.items() if name not in before.inputs]
         rows = Rows(
             inputs=[*self._settled, *opened_now],
@@ -244,14 +243,15 @@ class Conduct:
         self._inputs = {**self._inputs, made.id: made}
         self.remember(keys={**self._talk.keys, made.id: asked.key})
         if len(self._inputs) > MOST_OPEN:
-            self._make_room(next(iter(self._inputs.values())))
+            self._decide(next(iter(self._inputs.values())), OnUnanswered.DENY, _TOO_MANY, _TOO_MANY)
 
-    def _make_room(self, oldest: Input) -> None:
-        answer = answer_of_policy(oldest, OnUnanswered.DENY)
+    def _decide(self, asked: Input, policy: OnUnanswered, why: str, otherwise: str) -> None:
+        """Let a policy answer; withdraw what it has no answer to."""
+        answer = answer_of_policy(asked, policy)
         if answer is None:
-            self._withdraw(oldest, _TOO_MANY)
+            self._withdraw(asked, otherwise)
         else:
-            self.answer(oldest, answer, POLICY, _TOO_MANY)
+            self.answer(asked, answer, POLICY, why)
 
     def _withdraw(self, asked: Input, reason: str) -> None:
         self._settle(*withdrawn(asked, reason, iso_from_ms(self._now_ms)))

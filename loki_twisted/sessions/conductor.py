@@ -229,6 +229,7 @@ class Conductor:
             self.driver,
             self._masked,
             self._with.budget,
+            stays=self._with.stays,
         )
         conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
         return conduct

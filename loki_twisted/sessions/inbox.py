@@ -102,9 +102,10 @@ def _requested(made: Input, timeout_ms: int | None) -> Fact:
         "expiresAt": made.expires_at,
     }
     data |= {name: value for name, value in said.items() if value is not None}
-    data |= {name: True for name in ("multiple", "takes_text") if getattr(made, name)}
-    if "takes_text" in data:
-        data["takesText"] = data.pop("takes_text")
+    if made.multiple:
+        data["multiple"] = True
+    if made.takes_text:
+        data["takesText"] = True
     if made.details:
         data["details"] = made.details
         if isinstance(context := made.details.get("context"), str):

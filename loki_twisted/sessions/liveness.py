@@ -22,6 +22,22 @@ _STARTING: Final = 15
 """Seconds that a run may take from its start to the moment at which it says that it began."""
 
 
+_NAME: Final = "LOKI_SESSION_ID"
+
+
+def session_given_to(directory: str, run: Run) -> str | None:
+    """
+    Say for which session the process of a run was started: the kernel knows what it was given.
+
+    :param directory: Of the project, without symbolic links. Who works elsewhere is not the run.
+    :returns: Empty if it was given none, None if nobody can tell.
+    """
+    if run.pid is None or procfs.working_directory(run.pid) != directory:
+        return None
+    given = procfs.variables(run.pid)
+    return given.get(_NAME, "") if given else None
+
+
 def liveness_of(run: Run) -> Liveness:
     """Look at the process of a run."""
     if run.pid is None:

@@ -16,6 +16,7 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.run_observer import RunObserver, all_of
+from loki_twisted.sessions.run_phases import phase_change_of
 from loki_twisted.sessions.sightings import AT_ONCE, changes
 from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import (
@@ -35,6 +36,7 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
+_NOT_AT_WORK = frozenset({SessionStatus.QUEUED, *(s for s in SessionStatus if s.is_final)})
 
 
 @implementer(ISightingListener)
@@ -164,6 +166,9 @@ class StateObserver:
         if facts and (record := self.book.find(session_id)) is not None:
             record.stirred()
         told.addCallback(lambda _: stored.append(lines))
+        if lines.session_id is None and (change := phase_change_of(facts)) is not None:
+            judged = self.runs.hear(project_dir, change)
+            return told if judged is None else all_of([told, judged])
         if lines.session_id is None or lines.session_id not in self._gone_unseen:
             return told
         self._gone_unseen.discard(lines.session_id)
@@ -200,11 +205,17 @@ class StateObserver:
         named = self.current.get(project_dir)
         if named is not None:
             return named
+        run = self.runs.session_of(project_dir) or ""
+        record = self.book.find(run)
+        if record is not None and not record.status.is_final:
+            return run
         for record in self.book:
-            session = record.state.session
-            if session.project_dir == project_dir and not session.status.is_final:
-                return session.id
-        return self.runs.session_of(project_dir) or ""
+            if (
+                record.state.session.project_dir == project_dir
+                and record.status not in _NOT_AT_WORK
+            ):
+                return record.id
+        return run
 
 
 async def _after(before: Sequence[Deferred[Any]], others: Sequence[Deferred[Any]]) -> None:

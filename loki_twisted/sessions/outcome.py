@@ -9,6 +9,8 @@ what it wrote                                            the session
 ======================================================== =====================================
 outcome ``stopped``; status ``stopped``, ``interrupted`` was stopped
 one of the statuses of success; outcome ``complete``     completed, even if it was killed then
+that it was at work or paused, and it was killed when    was stopped
+somebody had asked for its end, as ``loki stop`` does
 one of the statuses of failure; outcome ``failed``,      failed; the reason is what it said
 ``max_iterations``
 anything else: it was at work                            failed, whatever its exit code
@@ -41,6 +43,7 @@ from loki_twisted.agents.outputs import Verdict
 from loki_twisted.model.redaction import redact
 from loki_twisted.model.sessions import ReasonCode
 from loki_twisted.sessions.lifecycle import Step
+from loki_twisted.sessions.run_words import AT_WORK, PAUSES, SUCCESSES
 from loki_twisted.sessions.talk import Talk
 from loki_twisted.state.interface import RunEnding
 
@@ -48,19 +51,6 @@ _STOPPED: Final[Mapping[str, str]] = {
     "stopped": "It was stopped by its STOP file.",
     "interrupted": "It was interrupted by a signal.",
 }
-
-_COMPLETED: Final = frozenset(
-    {
-        "council_approved",
-        "council_force_approved",
-        "deterministic_gates_passed",
-        "completion_promise_fulfilled",
-        "reuse_already_satisfied",
-    }
-)
-
-_AT_WORK: Final = frozenset({"running", "exited", "paused"})
-"""Statuses that are followed by another, unless the run is killed. All others are failures."""
 
 _FAILED: Final[Mapping[str, str]] = {
     "failed": "Loki Mode gave up.",
@@ -72,6 +62,9 @@ _FAILED: Final[Mapping[str, str]] = {
     "force_stopped": "Loki Mode's council stopped it.",
 }
 """Those that we have words for; any other is quoted."""
+
+_CALLED_OFF: Final = "It was ended from outside."
+_KILLED: Final = 137
 
 _MOST_OF_BRIEF: Final = 500
 """So many characters of what it says of an error are passed on."""
@@ -103,10 +96,12 @@ def outcome_of(end: AgentEnd, said: RunEnding) -> Outcome:
     status, outcome = said.status or "", said.outcome or ""
     if outcome == "stopped" or status in _STOPPED:
         return Outcome(Step.QUIT, _STOPPED["stopped" if outcome == "stopped" else status])
-    if outcome == "complete" or status in _COMPLETED:
+    if outcome == "complete" or status in SUCCESSES:
         return _completed(end)
+    if said.is_called_off and end.exit_code == _KILLED and status in AT_WORK | PAUSES:
+        return Outcome(Step.QUIT, _CALLED_OFF)
     for word in (status, outcome):
-        if word in _FAILED or (word and word == status and word not in _AT_WORK):
+        if word in _FAILED or (word and word == status and word not in AT_WORK | PAUSES):
             words = _FAILED.get(word, f"Loki Mode says: {word[:_MOST_OF_BRIEF].replace('_', ' ')}.")
             brief = redact(said.brief or "")[:_MOST_OF_BRIEF]
             return Outcome(Step.FAIL, f"{words} {brief}".rstrip(), ReasonCode.SAID_SO)

@@ -14,6 +14,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import ReasonCode, SessionStatus
 from loki_twisted.sessions.conditions import FLEETING
 from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.run_words import PAUSES
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.state.interface import InputFate, LiveRun, Orders
 
@@ -45,7 +46,6 @@ _NO_INPUT: Final = (
     "This run of Loki Mode rejects all input: it was started without LOKI_PROMPT_INJECTION=true."
 )
 
-_PAUSED_STATUSES: Final = frozenset({"paused", "budget_exceeded"})
 _STANDING: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -90,7 +90,7 @@ def after_look(
     if run is None or before.status not in _STANDING:
         return state, []
     if is_ours and run.status is not None:
-        says_paused = run.status in _PAUSED_STATUSES
+        says_paused = run.status in PAUSES
         if before.status is SessionStatus.RUNNING and says_paused:
             reason = OVER_BUDGET if orders.over_budget else PAUSED
             return _moved(state, SessionStatus.PAUSED, reason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -25,7 +25,11 @@ from loki_twisted.state.interface import RunSighting
 _Fact = TypeVar("_Fact", bound=RunFact)
 
 _OF_A_SCOPE: Final = (RunPid, RunStamp, RunProgress)
+OWN_FILES: Final = frozenset({"loki.pid", "loki.pgid", "autonomy-state.json"})
+"""Those, by their names: what else lies there is of the directory."""
 
+_OF_ALL: Final = (RunPhase, RunWrapper)
+"""What lies there once for the directory and is asked about each run."""
 
 _Place = tuple[str | None, str]
 """Scope and path of a file."""
@@ -36,27 +40,44 @@ class RunFiles:
     """
     All that is known of a directory.
 
+    A project of many years holds what thousands of runs have left, and is judged many times in a
+    second: so what is known of each is handed on from change to change where none concerns it.
+
     :ivar facts: By kind, and by scope (the ``LOKI_SESSION_ID``; None for a run without one, and for
         what is there once for all) and path.
     """
 
     facts: Mapping[type, Mapping[_Place, RunFact]] = attrs.field(factory=dict)
+    _index: dict[type, dict[Any, RunFact]] = attrs.field(
+        factory=dict, eq=False, repr=False, kw_only=True
+    )
+    _runs: dict[str | None, Run] = attrs.field(factory=dict, eq=False, repr=False, kw_only=True)
+    _order: list[str | None] = attrs.field(factory=list, eq=False, repr=False, kw_only=True)
 
     def with_sightings(self, sightings: Iterable[RunSighting]) -> RunFiles:
         """Say what some files say now."""
         changed: dict[type, dict[_Place, RunFact]] = {}
+        touched: set[str | None] = set()
 
         def of(kind: type) -> dict[_Place, RunFact]:
             return changed.setdefault(kind, dict(self.facts.get(kind, {})))
 
         for said in sightings:
             place = said.scope, said.path
+            touched.add(said.scope)
             for kind in [*self.facts.keys(), *changed.keys()]:
                 if place in changed.get(kind, self.facts.get(kind, {})):
                     del of(kind)[place]
             if said.fact is not None:
                 of(type(said.fact))[place] = said.fact
-        return RunFiles({**self.facts, **changed})
+        is_same = changed.keys().isdisjoint(_OF_ALL)
+        same = [scope for scope in self._runs if scope not in touched] if is_same else []
+        return RunFiles(
+            {**self.facts, **changed},
+            index={kind: found for kind, found in self._index.items() if kind not in changed},
+            runs={scope: self._runs[scope] for scope in same},
+            order=self._order if is_same and changed.keys().isdisjoint(_OF_A_SCOPE) else [],
+        )
 
     def all(self, kind: type[_Fact]) -> Iterator[_Fact]:
         """All values of one kind that are there once for the directory, in the order of paths."""
@@ -66,17 +87,29 @@ class RunFiles:
 
     def one(self, kind: type[_Fact], scope: str | None = None) -> _Fact | None:
         """The value of a kind of which there is one at most."""
-        for (of, _), fact in self.facts.get(kind, {}).items():
-            if of == scope and isinstance(fact, kind):
-                return fact
-        return None
+        return self._find(kind, scope)
+
+    def _find(self, kind: type[_Fact], key: Any) -> _Fact | None:
+        """Find a value by its scope, and a wrapper by its process."""
+        index = self._index.get(kind)
+        if index is None:
+            index = self._index[kind] = {}
+            for (scope, _), fact in sorted(self.facts.get(kind, {}).items(), key=_by_path):
+                index.setdefault(fact.pid if isinstance(fact, RunWrapper) else scope, fact)
+        found = index.get(key)
+        return found if isinstance(found, kind) else None
 
     def has(self, marker: str) -> bool:
         """Whether a marker is there."""
         return RunMarker(marker) in self.all(RunMarker)
 
-    def scopes(self) -> list[str | None]:
+    def scopes(self) -> Sequence[str | None]:
         """The runs that may be told of here, the one that the shared files speak of last."""
+        if not self._order:
+            self._order.extend(self._sorted_scopes())
+        return self._order
+
+    def _sorted_scopes(self) -> list[str | None]:
         found = {
             scope: None
             for kind in (*_OF_A_SCOPE, RunPhase)
@@ -89,10 +122,16 @@ class RunFiles:
 
     def run(self, scope: str | None) -> Run:
         """One run of the directory."""
+        known = self._runs.get(scope)
+        if known is None:
+            known = self._runs[scope] = self._run(scope)
+        return known
+
+    def _run(self, scope: str | None) -> Run:
         pid_file = self.one(RunPid, scope)
         progress = self.one(RunProgress, scope)
         pid = pid_file.pid if pid_file else progress.pid if progress else None
-        wrapper = next((w for w in self.all(RunWrapper) if w.pid == pid), None)
+        wrapper = self._find(RunWrapper, pid)
         phase = self.one(RunPhase)
         began_at = wrapper.started_at if wrapper else None
         # The run before may have had the same number, or it is not there yet.

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.model.redaction import Redactor
+from loki_twisted.model.runs import RunPhaseChange
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
@@ -34,7 +35,11 @@ _log = Logger()
 _LOOK: Final = 2.0
 """Seconds between looks at the process of a run."""
 
+_PAST_AT_ONCE: Final = 50
+"""How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
+
 _NOTES: Final = "notes"
+_EVENTS: Final = "events.jsonl"
 
 RunNews = RunSighting | RunsBegin | RunsTold
 
@@ -47,6 +52,7 @@ class RunObserver:
     :ivar liveness: Looks at the process of a run.
     :ivar redactor: Takes secrets out of what runs say.
     :ivar hearing: Knows which runs read what people tell them.
+    :ivar given_to: See :class:`RunOwners`.
     """
 
     reactor: IReactorTime
@@ -54,6 +60,7 @@ class RunObserver:
     liveness: Callable[[Run], Liveness]
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     hearing: RunHearing = attrs.field(factory=RunHearing)
+    given_to: Callable[[str, Run], str | None] = lambda *_: None
     owners: RunOwners = attrs.field(init=False)
     _projects: dict[str, Project] = attrs.field(factory=dict, init=False)
     _told: dict[str, Mapping[str, str]] = attrs.field(factory=dict, init=False)
@@ -62,7 +69,7 @@ class RunObserver:
     _documented: set[str] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.owners = RunOwners(self.book)
+        self.owners = RunOwners(self.book, self.given_to)
 
     def load(self, cursors: Mapping[str, str]) -> None:
         """Begin with what is stored: all cursors there are."""
@@ -98,9 +105,16 @@ class RunObserver:
             project = self._projects[directory] = Project(directory, now)
         if any(isinstance(said, RunsBegin) for said in news):
             project.files, project.is_told = RunFiles(), False
-        project.files = project.files.with_sightings(s for s in news if isinstance(s, RunSighting))
-        project.changed_at = now
+        project.take([said for said in news if isinstance(said, RunSighting)], now)
         project.is_told |= any(isinstance(said, RunsTold) for said in news)
+        return self.judge(directory)
+
+    def hear(self, directory: str, change: RunPhaseChange) -> Deferred[Any] | None:
+        """Take what the event file says of the phase, as :meth:`seen` does what other files say."""
+        project = self._projects.get(directory)
+        if project is None:
+            return None
+        project.files = project.files.with_sightings([RunSighting(None, _EVENTS, change)])
         return self.judge(directory)
 
     def judge(self, directory: str) -> Deferred[Any] | None:
@@ -113,9 +127,10 @@ class RunObserver:
             project.check = None
         scopes = project.files.scopes()
         rechecks: list[float] = []
-        told = [
-            self._take(project, scope, rechecks, is_current=scope == scopes[-1]) for scope in scopes
-        ]
+        ours = self.owners.at_work(directory)
+        told = self._take_past(project, scopes[:-1], ours, rechecks)
+        for scope in scopes[-1:]:
+            told.append(self._take(project, scope, ours, rechecks, is_current=True))
         if not scopes:
             told = self._gone(directory)
         waiting = [done for done in told if done is not None]
@@ -167,11 +182,42 @@ class RunObserver:
 
     # One run
 
+    def _take_past(
+        self,
+        project: Project,
+        scopes: Sequence[str | None],
+        ours: Sequence[Record],
+        rechecks: list[float],
+    ) -> list[Deferred[Any] | None]:
+        """Take runs that another one came after, some of them now: there may be thousands."""
+        told: list[Deferred[Any] | None] = []
+        for scope in scopes:
+            run = project.files.run(scope)
+            if project.settled.get(scope) == run:
+                continue
+            if len(told) == _PAST_AT_ONCE:
+                rechecks.append(0.0)
+                break
+            more: list[float] = []
+            done = self._take(project, scope, ours, more, is_current=False)
+            if done is not None:
+                told.append(done)
+            elif not more:
+                project.settled[scope] = run
+            rechecks += more
+        return told
+
     def _take(
-        self, project: Project, scope: str | None, rechecks: list[float], *, is_current: bool
+        self,
+        project: Project,
+        scope: str | None,
+        ours: Sequence[Record],
+        rechecks: list[float],
+        *,
+        is_current: bool,
     ) -> Deferred[Any] | None:
         run = project.files.run(scope)
-        own = self.owners.session_of_ours(project.directory, run)
+        own = self.owners.session_of_ours(project.directory, run, ours)
         session_id = own or self.owners.name(project.directory, run)
         if session_id in self._documented:
             return None
@@ -197,7 +243,7 @@ class RunObserver:
         self, project: Project, run: Run, session_id: str, *, is_current: bool
     ) -> Judgement:
         record = self.book.find(session_id)
-        quiet = self.reactor.seconds() - project.changed_at
+        quiet = project.quiet(run.scope, self.reactor.seconds(), is_current=is_current)
         if record is not None and record.is_ours:
             # The keeper knows, and knows better.
             is_alive = record.agent is not None

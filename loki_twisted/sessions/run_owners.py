@@ -5,8 +5,9 @@ Whose a run is: one that this server started, or one that somebody else did.
 a run                                     is told as
 ========================================  ======================================================
 with ``LOKI_SESSION_ID`` of a session     that session
-of ours
+of ours, by its files or its environment
 of the process of a session of ours, or   that session, also later: this is put on record
+whose environment nobody can look into:
 begun in its project since it was
 started, or come up while it, a run of
 Loki Mode, is at work there
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -31,6 +32,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.run_files import Run
 
 _CLAIM = "run:"
+_LONGEST_NAME = 48
 
 
 @attrs.frozen(slots=True)
@@ -43,11 +45,18 @@ class Claim:
 
 @attrs.define(eq=False)
 class RunOwners:
-    """Knows which runs are ours, and what the others are called."""
+    """
+    Knows which runs are ours, and what the others are called.
+
+    :ivar given_to: Of a run in a directory, the ``LOKI_SESSION_ID`` that its process was given;
+        empty if it was given none, None if nobody can tell.
+    """
 
     book: SessionBook
+    given_to: Callable[[str, Run], str | None] = lambda *_: None
     _claims: dict[str, Claim] = attrs.field(factory=dict, init=False)
     _names: dict[str, str] = attrs.field(factory=dict, init=False)
+    _named: dict[str, tuple[str, str | None]] = attrs.field(factory=dict, init=False)
 
     def load(self, cursors: Mapping[str, str]) -> None:
         """Begin with what is stored."""
@@ -56,37 +65,54 @@ class RunOwners:
                 session_id, _, identity = text.partition(" ")
                 self._claims[name.removeprefix(_CLAIM)] = Claim(session_id, identity)
 
-    def session_of_ours(self, directory: str, run: Run) -> str | None:
+    def at_work(self, directory: str) -> Sequence[Record]:
+        """The sessions of ours that a run in a directory may be of."""
+        return [record for record in self.book if record.is_ours and _may_run(record, directory)]
+
+    def session_of_ours(self, directory: str, run: Run, at_work: Sequence[Record]) -> str | None:
         """
         Say of which session of ours a run is.
 
+        :param at_work: As :meth:`at_work` says.
         :returns: Its id, also if it was deleted since; None for a run of somebody else.
         """
         if run.scope is not None:
             record = self.book.find(run.scope)
             if record is not None and record.is_ours:
                 return record.id
-        is_known = self._is_known(directory, run)
-        for record in self.book:
-            if record.is_ours and _may_run(record, directory) and _is_of(record, run, is_known):
-                return record.id
+        found = self._among(at_work, directory, run) if at_work else None
         claim = self._claims.get(directory)
-        if claim is not None and claim.identity == run.identity:
+        if found is None and claim is not None and claim.identity == run.identity:
             return claim.session_id
-        return self._only_run(directory, run)
+        return found
 
-    def _only_run(self, directory: str, run: Run) -> str | None:
+    def _among(self, ours: Sequence[Record], directory: str, run: Run) -> str | None:
+        """Find the session that a run is of among those that it may be of."""
+        for record in ours:
+            pid = record.state.session.pid
+            if pid is not None and pid == run.pid:
+                return record.id
+        given = self.given_to(directory, run)
+        if given is not None:
+            return next((record.id for record in ours if record.id == given), None)
+        if self._is_known(directory, run):
+            return None
+        for record in ours:
+            if _has_begun_since(record, run):
+                return record.id
+        return self._only_run(ours, run)
+
+    def _only_run(self, ours: Sequence[Record], run: Run) -> str | None:
         """
         Find the session of ours that is a run of Loki Mode at work in a directory.
 
         It is the only run there can be: so what has come up since is it, whatever it says of its
         process and its time. What was there before is known as somebody else's.
         """
-        if not run.has_pid_file or self._is_known(directory, run):
+        if not run.has_pid_file:
             return None
-        for record in self.book:
-            is_run = record.state.session.steered_by is Steering.FILES
-            if record.is_ours and is_run and _may_run(record, directory):
+        for record in ours:
+            if record.state.session.steered_by is Steering.FILES:
                 return record.id
         return None
 
@@ -121,9 +147,10 @@ class RunOwners:
             began = re.sub(r"[^0-9A-Za-z]", "", (run.directory_began_at or "")[:19])
             wanted = f"loki_{began}" if began else f"loki_{_digest(directory)}"
         else:
-            wanted = re.sub(r"[^A-Za-z0-9_-]", "_", run.scope)[:48].lstrip("_-") or "loki"
-        if not is_session_id(wanted) or self._is_taken(wanted, directory):
-            wanted = f"{wanted[:48]}_{_digest(directory)}"
+            wanted = _name_of(run.scope)
+        if not is_session_id(wanted) or self._is_taken(wanted, directory, run.scope):
+            wanted = f"{wanted[:_LONGEST_NAME]}_{_digest(directory)}"
+        self._named.setdefault(wanted, (directory, run.scope))
         if run.scope is None:
             self._names[directory] = wanted
         return wanted
@@ -157,7 +184,9 @@ class RunOwners:
             and record.state.session.steered_by is Steering.FILES
         ]
 
-    def _is_taken(self, session_id: str, directory: str) -> bool:
+    def _is_taken(self, session_id: str, directory: str, scope: str | None) -> bool:
+        if self._named.get(session_id, (directory, scope)) != (directory, scope):
+            return True
         record = self.book.find(session_id)
         return record is not None and (
             record.is_ours or record.state.session.project_dir != directory
@@ -173,16 +202,18 @@ def _may_run(record: Record, directory: str) -> bool:
     )
 
 
-def _is_of(record: Record, run: Run, is_known: bool) -> bool:
-    session = record.state.session
-    if session.pid is not None and session.pid == run.pid:
-        return True
+def _has_begun_since(record: Record, run: Run) -> bool:
     # Loki Mode says seconds: one that was killed to make room may have begun in the same.
-    return (
-        not is_known
-        and run.began_at is not None
-        and run.began_at >= f"{session.started_at[:19]}.000Z"
-    )
+    second = f"{record.state.session.started_at[:19]}.000Z"
+    return run.began_at is not None and run.began_at >= second
+
+
+def _name_of(scope: str) -> str:
+    """Make an id of a ``LOKI_SESSION_ID``, another for each."""
+    if is_session_id(scope) and len(scope) <= _LONGEST_NAME:
+        return scope
+    words = re.sub(r"[^A-Za-z0-9_-]", "_", scope)[: _LONGEST_NAME - 9].strip("_-")
+    return f"{words or 'loki'}_{_digest(scope)}"
 
 
 def _digest(text: str) -> str:

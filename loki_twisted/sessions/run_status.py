@@ -41,6 +41,7 @@ from loki_twisted.sessions.run_files import (
     was_replaced,
 )
 from loki_twisted.sessions.run_tasks import has_begun_after
+from loki_twisted.sessions.run_words import AT_WORK, HALTS, PAUSES, SUCCESSES
 
 
 class Liveness(StrEnum):
@@ -50,16 +51,6 @@ class Liveness(StrEnum):
     DEAD = "dead"
     UNKNOWN = "unknown"
 
-
-_SUCCESSES: Final = frozenset(
-    {
-        *("council_approved", "council_force_approved", "deterministic_gates_passed"),
-        *("completion_promise_fulfilled", "reuse_already_satisfied"),
-    }
-)
-_HALTS: Final = frozenset({"stopped", "interrupted"})
-_PAUSES: Final = frozenset({"paused", "budget_exceeded"})
-_AT_WORK: Final = frozenset({"running", "exited", "starting"})
 
 _OUTCOMES: Final[Mapping[str, SessionStatus]] = {
     "complete": SessionStatus.COMPLETED,
@@ -97,7 +88,7 @@ class Standing:
 
 def is_ending(word: str) -> bool:
     """Whether a run that says this has nothing more to do."""
-    return word not in _AT_WORK | _PAUSES
+    return word not in AT_WORK | PAUSES
 
 
 def standing_of(files: RunFiles, run: Run, liveness: Liveness, quiet: float) -> Standing:
@@ -137,7 +128,7 @@ def _at_work(files: RunFiles, run: Run) -> SessionStatus:
     # A run that goes on says so a moment after it has taken up its next iteration.
     if (
         progress is not None
-        and progress.status in _PAUSES
+        and progress.status in PAUSES
         and not has_begun_after(files, progress.last_run or "")
     ):
         return SessionStatus.PAUSED
@@ -165,9 +156,9 @@ def _end(files: RunFiles, run: Run, word: str | None) -> Standing:
 
 
 def _ending(files: RunFiles, run: Run, word: str, exit_code: int | None) -> Standing:
-    if word in _SUCCESSES:
+    if word in SUCCESSES:
         return Standing(status=SessionStatus.COMPLETED, exit_code=exit_code)
-    if word in _HALTS:
+    if word in HALTS:
         termination = termination_of(files, run)
         why = termination.reason if termination else None
         return Standing(

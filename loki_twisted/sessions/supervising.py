@@ -196,6 +196,7 @@ class Supervisor:
                 stop=self._over_budget,
                 policy=self.policy.inputs_of(wanted),
                 budget=budget_of(wanted),
+                stays=request.stays_open,
                 patience=self.policy.patience,
             ),
         )

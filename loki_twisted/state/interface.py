@@ -265,11 +265,14 @@ class RunEnding:
     :ivar status: The last one of its ``autonomy-state.json``.
     :ivar outcome: Of its ``state/completion.json``.
     :ivar brief: What that says of the error.
+    :ivar is_called_off: Whether somebody wanted its end: there is a ``STOP`` file, or its
+        ``loki.pid`` is gone. Who just kills it leaves its ``loki.pid``.
     """
 
     status: str | None = None
     outcome: str | None = None
     brief: str | None = None
+    is_called_off: bool = False
 
 
 class IRunControl(Interface):

@@ -33,7 +33,6 @@ from loki_twisted.state.files import open_beneath
 from loki_twisted.state.interface import InputFate, IRunControl, LiveRun, Orders, RunEnding
 
 _PAUSE: Final = "PAUSE"
-_STOP: Final = "STOP"
 _INPUT: Final = "HUMAN_INPUT.md"
 _BUDGET: Final = "signals/BUDGET_EXCEEDED"
 _TOLD_IN: Final = "logs"
@@ -68,7 +67,7 @@ class RunControl:
         root = _root(project_dir)
         return Orders(
             pause=_inode(root, _PAUSE) is not None,
-            stop=_inode(root, _STOP) is not None,
+            stop=_inode(root, runs.STOP) is not None,
             human_input=_inode(root, _INPUT) is not None,
             over_budget=_inode(root, _BUDGET) is not None and runs.is_of_last_run(root, _BUDGET),
         )
@@ -84,7 +83,7 @@ class RunControl:
 
     def request_stop(self, project_dir: str) -> None:
         """See :class:`IRunControl`."""
-        _touch(project_dir, _STOP)
+        _touch(project_dir, runs.STOP)
 
     def give_input(self, project_dir: str, text: str) -> str:
         """See :class:`IRunControl`."""

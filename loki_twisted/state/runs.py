@@ -24,6 +24,7 @@ from loki_twisted.state.layout import NotUnderstood, json_of
 
 STATE: Final = "autonomy-state.json"
 PID: Final = "loki.pid"
+STOP: Final = "STOP"
 SESSIONS: Final = "sessions"
 CHECKOUTS: Final = "checkout-runs"
 
@@ -86,7 +87,15 @@ def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | 
         status=_text(state, "status"),
         outcome=_text(completion, "outcome"),
         brief=_text(completion, "error_brief"),
+        is_called_off=_is_called_off(root, name, pid),
     )
+
+
+def _is_called_off(root: str, name: str, pid: int) -> bool:
+    """Whether what is there is as ``loki stop`` leaves it, or as it is just before it kills."""
+    if _written(root, STOP):
+        return True
+    return all(number_of(root, path_of(place, PID)) != pid for place in (name, None))
 
 
 def is_of_last_run(root: str, path: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -19,6 +19,8 @@ import attrs
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
+
+from loki_twisted.access.interface import Caller
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -55,35 +57,56 @@ class Answer:
     :ivar headers: Headers beside the common ones and those of the body.
     :ivar closes: Whether the connection is closed after it, because what follows on
         it cannot be trusted.
+    :ivar code: That of a problem; else empty.
     """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     closes: bool = False
+    code: str = ""
+
+
+NOBODY: Final = Caller("nobody", frozenset())
+"""Who has not been let in, or is where everybody may be."""
 
 
 class IExchange(Interface):
     """What belongs to one request and its response. A component of the request."""
 
     request_id = Attribute("The id that the response carries, as bytes.")
+    caller = Attribute("Who sends the request.")
+    value = Attribute("What the answer says, where that is no problem; else None.")
+
+    def witness(answer: Answer) -> None:  # noqa: N805
+        """Have it put on record how the request is answered, if it is to be. Once is enough."""
 
     def stamp(request: Request) -> None:  # noqa: N805  # an interface method has no self
         """Put the time that it took into the response's headers."""
 
 
 @implementer(IExchange)
-@attrs.frozen(slots=True)
+@attrs.define(eq=False)
 class Exchange:
     """
     An exchange that is measured by a clock.
 
     :ivar began: The clock's seconds when the request was handed to us.
+    :ivar on_answer: Is told the answer, before it is sent; None where nobody wants to know.
     """
 
     request_id: bytes
     began: float
     clock: Clock
+    caller: Caller = NOBODY
+    value: object = None
+    on_answer: Callable[[Answer], None] | None = None
+
+    def witness(self, answer: Answer) -> None:
+        """Tell it."""
+        on_answer, self.on_answer = self.on_answer, None
+        if on_answer is not None:
+            on_answer(answer)
 
     def stamp(self, request: Request) -> None:
         """Measure now."""
@@ -139,8 +162,9 @@ def send(request: Request, answer: Answer) -> None:
 
     If a response has begun already, nothing right can be added to it: the connection is
     cut, so that the client does not take half a response for a whole one. If
-    the client has left, nothing happens.
+    the client has left, nothing is sent.
     """
+    exchange_of(request).witness(answer)
     if is_gone(request):
         return
     if request.startedWriting:
@@ -156,6 +180,7 @@ def prepare(request: Request, answer: Answer) -> bytes:
 
     :returns: The body.
     """
+    exchange_of(request).witness(answer)
     request.setResponseCode(answer.status, phrase_of(answer.status))
     headers = request.responseHeaders
     if answer.status != HTTPStatus.NO_CONTENT:

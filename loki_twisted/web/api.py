@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
+from loki_twisted.access.interface import IAudit
 from loki_twisted.kernel.peer import is_our_user
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.sessions.interface import ISessions
@@ -15,10 +16,12 @@ from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.leases import Leases
 from loki_twisted.web.long_answers import LongAnswers
 from loki_twisted.web.operations import operations_of
 from loki_twisted.web.page import Page
 from loki_twisted.web.repetitions import Repetitions
+from loki_twisted.web.routes import every_operation
 from loki_twisted.web.routes_document import DocumentRoutes
 from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
@@ -28,9 +31,12 @@ from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_starting import StartRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_tickets import TicketRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
 from loki_twisted.web.routing import Router, klein_app
+from loki_twisted.web.tickets import Tickets
 from loki_twisted.web.vitals import IVitals
+from loki_twisted.web.witness import Witness
 
 
 def make_api(
@@ -42,6 +48,8 @@ def make_api(
     outputs: LongAnswers,
     vitals: IVitals,
     policy: GatePolicy,
+    leases: Leases,
+    audit: IAudit,
     reactor: IReactorTime,
     peer_check: PeerCheck = is_our_user,
 ) -> Entrance:
@@ -55,6 +63,8 @@ def make_api(
         what agents print on its way to clients.
     :param vitals: How the server is.
     :param policy: Who may come in.
+    :param leases: Are given the answers that go on; whoever made them settles them now and again.
+    :param audit: The record of who did what.
     :param reactor: Measures time.
     :param peer_check: Tells of a connection within this machine whether our user is its peer.
     :returns: A leaf resource. It works at the root of a site and as a child of another
@@ -62,13 +72,17 @@ def make_api(
         Limits on connections, headers and slow clients are the site's: see
         :class:`loki_twisted.web.site.Site`.
     """
-    routes = _routes(sessions, log, hub, lists, outputs, vitals)
-    executions = [
-        Execution(bound, debug=policy.debug) for each in routes for bound in operations_of(each)
-    ]
-    router = Router(executions, klein_app(executions, debug=policy.debug))
-    gate = Gate(policy, FailedAttempts(reactor))
-    return Entrance(gate, Page(router), Neighbours(peer_check), reactor, vitals.not_serving)
+    tickets = Tickets(reactor, policy.keyring)
+    gate = Gate(policy, FailedAttempts(reactor), tickets)
+    routes = _routes(sessions, log, hub, lists, outputs, vitals, tickets)
+    witness = Witness(audit, every_operation(), reactor)
+    inner, neighbours = Page(_router(routes, debug=policy.debug)), Neighbours(peer_check)
+    return Entrance(gate, inner, neighbours, reactor, leases, witness, vitals.not_serving)
+
+
+def _router(routes: Iterable[object], *, debug: bool) -> Router:
+    executions = [Execution(bound, debug=debug) for each in routes for bound in operations_of(each)]
+    return Router(executions, klein_app(executions, debug=debug))
 
 
 def _routes(
@@ -78,6 +92,7 @@ def _routes(
     lists: EventLists,
     outputs: LongAnswers,
     vitals: IVitals,
+    tickets: Tickets,
 ) -> Sequence[object]:
     """All classes of routes, as they answer here."""
     repetitions = Repetitions(sessions)
@@ -90,6 +105,7 @@ def _routes(
         OutputRoutes(sessions, outputs),
         TaskRoutes(sessions),
         UsageRoutes(sessions),
-        EventRoutes(log, hub, lists),
+        EventRoutes(log, hub, lists, tickets),
+        TicketRoutes(tickets),
         DocumentRoutes(),
     )

@@ -87,13 +87,12 @@ def arrival_of(
     )
 
 
-def names_in_query(target: bytes) -> frozenset[str]:
-    """The names of the parameters in a target's query, in lower case."""
+def parameters_in(target: bytes) -> Sequence[tuple[str, str]]:
+    """The parameters in a target's query, in their order."""
     query = target.partition(b"?")[2]
     if not query:
-        return frozenset()
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    return frozenset(name.lower() for name, _ in pairs)
+        return ()
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
 def is_within_machine(here: IAddress, peer: IAddress) -> bool:
@@ -114,6 +113,17 @@ def host_for_address(address: IAddress) -> str | None:
     if isinstance(address, IPv6Address):
         return f"[{address.host}]"
     return None
+
+
+def names_in_query(target: bytes) -> frozenset[str]:
+    """The names of the parameters in a target's query, in lower case."""
+    return frozenset(name.lower() for name, _ in parameters_in(target))
+
+
+def place_of(address: IAddress) -> str:
+    """Write an address for a record: ``127.0.0.1:40000``, ``[::1]:40000`` or ``unix``."""
+    host = host_for_address(address)
+    return "unix" if host is None else f"{host}:{getattr(address, 'port', 0)}"
 
 
 def party(address: IAddress) -> str:

@@ -279,8 +279,8 @@ class Channel(HTTPChannel):
         headers = self.requests[-1].requestHeaders if self.requests else Headers()
         request_id = request_id_for(headers.getRawHeaders(b"X-Request-ID"))
         seconds = self.site.reactor.seconds() - self._began
+        self.site.log_refusal(self._request_line, self.getPeer(), answer, request_id)
         self.transport.write(as_bytes(answer, request_id, seconds))
-        self.site.log_refusal(self._request_line, answer, request_id)
         if self._can_half_close:
             self.transport.unregisterProducer()  # which would keep it from closing
             self.transport.loseWriteConnection()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import attrs
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -13,13 +16,15 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from loki_twisted.kernel.peer import SocketAddress
+from loki_twisted.kernel.peer import SocketAddress, uid_of_unix_peer
 from loki_twisted.stream import sse
-from loki_twisted.web.answers import Answer, Clock, open_exchange, send
-from loki_twisted.web.arrivals import arrival_of
+from loki_twisted.web.answers import Answer, Clock, Exchange, is_gone, open_exchange, send
+from loki_twisted.web.arrivals import Arrival, arrival_of
 from loki_twisted.web.gate import Gate, Verdict
+from loki_twisted.web.leases import Leases
 from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem, problem_of
+from loki_twisted.web.witness import Attempt, Witness, changes
 
 _ALWAYS_OPEN: Final = PAGE_PATHS | {
     b"/health",
@@ -54,6 +59,13 @@ class Neighbours:
             known = self._known[connection] = self._ask(here, peer)
         return known
 
+    def uid_at(self, connection: object, peer: IAddress) -> int | None:
+        """Tell which user is at the other end of a connection, where that is known."""
+        if isinstance(peer, IPv4Address | IPv6Address):
+            is_ours = self._known.get(connection) and sys.platform.startswith("linux")
+            return os.geteuid() if is_ours else None
+        return uid_of_unix_peer(getattr(connection, "socket", None))
+
     def _ask(self, here: IAddress, peer: IAddress) -> bool:
         ends = (here, peer)
         if all(isinstance(end, IPv4Address | IPv6Address) for end in ends):
@@ -68,6 +80,9 @@ class Entrance(Resource):
     Everything that a request meets from here on finds its exchange open.
 
     :param inner: A leaf that routes by ``postpath``.
+    :param neighbours: Knows whose the other ends of connections are.
+    :param leases: Are given the answers that go on.
+    :param witness: Puts on record what changes something.
     :ivar debug: Whether answers to faults of ours hold the stack.
     """
 
@@ -80,6 +95,8 @@ class Entrance(Resource):
         inner: IResource,
         neighbours: Neighbours,
         clock: Clock,
+        leases: Leases,
+        witness: Witness,
         not_serving: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__()
@@ -88,21 +105,15 @@ class Entrance(Resource):
         self._inner = inner
         self._neighbours = neighbours
         self._clock = clock
+        self._leases = leases
+        self._witness = witness
         self._not_serving = not_serving
 
     def render(self, request: Request) -> int:
         """Answer a request, or have it answered."""
         exchange = open_exchange(request, self._clock)
         try:
-            path = b"/" + b"/".join(request.postpath or ())
-            verdict = self.judge(request, request.method, request.uri, path)
-            for name, value in verdict.headers:
-                request.responseHeaders.setRawHeaders(name, [value])
-            answer = verdict.answer or self._answer_while_closed(request, path)
-            if answer is None:
-                self._inner.render(request)
-            else:
-                send(request, answer)
+            self._answer(request, exchange)
         except Exception:  # noqa: BLE001  # whatever it is, the client gets our envelope
             failure = Failure()
             self._log.failure("Request {id} failed", failure, id=exchange.request_id.decode())
@@ -111,6 +122,39 @@ class Entrance(Resource):
                 problem_of(failure, exchange.request_id, debug=self.debug),
             )
         return NOT_DONE_YET
+
+    def _answer(self, request: Request, exchange: Exchange) -> None:
+        path = b"/" + b"/".join(request.postpath or ())
+        arrival = _arrival_of(request, request.method, request.uri, path)
+        verdict = self._judge(request, arrival)
+        exchange.caller = verdict.caller
+        exchange.on_answer = self._on_answer(request, exchange, arrival, verdict)
+        for name, value in verdict.headers:
+            request.responseHeaders.setRawHeaders(name, [value])
+        answer = verdict.answer or self._answer_while_closed(request, arrival.path)
+        if answer is not None:
+            send(request, answer)
+            return
+        self._inner.render(request)
+        goes_on = verdict.caller.digest is not None and not changes(request.method)
+        if goes_on and not is_gone(request):
+            self._leases.hold(request, verdict.caller)
+
+    def _on_answer(
+        self, request: Request, exchange: Exchange, arrival: Arrival, verdict: Verdict
+    ) -> Callable[[Answer], None] | None:
+        """Say who wants to know how a request is answered."""
+        if verdict.answer is None and not changes(arrival.method):
+            return None  # nearly every request
+        attempt = Attempt(
+            method=arrival.method,
+            path=arrival.path,
+            peer=arrival.peer,
+            request_id=exchange.request_id,
+            caller=verdict.caller,
+            uid=self._neighbours.uid_at(request.transport, arrival.peer),
+        )
+        return lambda answer: self._witness.tell(attempt, answer, exchange.value)
 
     def _answer_while_closed(self, request: Request, path: bytes) -> Answer | None:
         """What a server that has not begun to serve, or has ended, answers to all but probes."""
@@ -129,21 +173,13 @@ class Entrance(Resource):
 
         :param path: Below the place where this resource is mounted.
         """
-        # Of the connection: what the request itself says of its ends can be changed on the way.
-        here, peer = request.channel.getHost(), request.channel.getPeer()
-        arrival = arrival_of(
-            request.requestHeaders,
-            method=method,
-            target=target,
-            path=path,
-            here=here,
-            peer=peer,
-            secure=request.isSecure(),
-        )
+        return self._judge(request, _arrival_of(request, method, target, path))
+
+    def _judge(self, request: Request, arrival: Arrival) -> Verdict:
         connection = request.transport
 
         def is_our_user() -> bool:
-            return self._neighbours.is_our_user(connection, here, peer)
+            return self._neighbours.is_our_user(connection, arrival.here, arrival.peer)
 
         return self._gate.judge(arrival, is_our_user)
 
@@ -156,5 +192,32 @@ class Entrance(Resource):
         verdict = self.judge(request, method, target, target.partition(b"?")[0])
         if verdict.answer is None:
             return None
-        answer = verdict.answer
-        return Answer(answer.status, answer.body, (*answer.headers, *verdict.headers), closes=True)
+        return attrs.evolve(
+            verdict.answer, headers=(*verdict.answer.headers, *verdict.headers), closes=True
+        )
+
+    def note_refusal(
+        self, request_line: bytes, peer: IAddress, answer: Answer, request_id: bytes
+    ) -> None:
+        """
+        Put on record what was refused before all of it had come.
+
+        :param request_line: As far as it has come.
+        """
+        method, _, rest = request_line.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0]
+        attempt = Attempt(method=method, path=path, peer=peer, request_id=request_id)
+        self._witness.tell(attempt, answer)
+
+
+def _arrival_of(request: Request, method: bytes, target: bytes, path: bytes) -> Arrival:
+    return arrival_of(
+        request.requestHeaders,
+        method=method,
+        target=target,
+        path=path,
+        # Of the connection: what the request itself says can be changed on the way.
+        here=request.channel.getHost(),
+        peer=request.channel.getPeer(),
+        secure=request.isSecure(),
+    )

@@ -23,7 +23,9 @@ from loki_twisted.web.limits import DEFAULT_LIMITS
 from loki_twisted.web.operations import Bound, Operation, Reply
 from loki_twisted.web.parameters import read_parameters
 from loki_twisted.web.problems import PayloadTooLarge, is_our_fault, problem_of
+from loki_twisted.web.scopes import check_scope
 from loki_twisted.web.validation import NoFields, read_body
+from loki_twisted.web.visits import visit_of
 
 MOST_BYTES: Final = DEFAULT_LIMITS.body_bytes
 
@@ -51,6 +53,8 @@ class Execution:
             a stream answers it. Cancelling it cancels nothing.
         """
         try:
+            if self.bound.operation.needs_token:
+                check_scope(exchange_of(request).caller, self.bound.operation.name)
             result = self.bound.handler(**variables, **self._arguments(request))
             if inspect.iscoroutine(result):
                 result = Deferred.fromCoroutine(result)
@@ -62,18 +66,21 @@ class Execution:
             return None
 
     def _arguments(self, request: Request) -> dict[str, object]:
+        # First the body: whether it is JSON at all comes before what anything means.
         operation = self.bound.operation
-        arguments = read_parameters(
-            request.uri, _declared_headers(request, operation), operation.parameters
-        )
         body = read_body(
             _content(request),
             request.requestHeaders.getRawHeaders(b"Content-Type", ()),
             request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
             operation.body,
         )
+        arguments = read_parameters(
+            request.uri, _declared_headers(request, operation), operation.parameters
+        )
         if operation.body is not NoFields:
             arguments["body"] = body
+        if operation.asks_who:
+            arguments["visit"] = visit_of(request)
         return arguments
 
     def _later(self, result: Deferred[object], request: Request) -> Deferred[object]:
@@ -89,6 +96,7 @@ class Execution:
             exchange_of(request).stamp(request)
             request.render(result)
             return Deferred()
+        exchange_of(request).value = result
         if isinstance(result, Reply):
             send(request, Answer(result.status, _encode(result.value)))
         else:
@@ -118,7 +126,7 @@ def _declared_headers(request: Request, operation: Operation) -> dict[str, list[
     for each in operation.parameters:
         if each.place == "header":
             given = request.requestHeaders.getRawHeaders(each.name.encode("ascii"), ())
-            headers[each.name] = [value.decode("latin-1") for value in given if value]
+            headers[each.name] = [value.decode("latin-1") for value in given]
     return headers
 
 

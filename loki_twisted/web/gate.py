@@ -7,7 +7,7 @@ Checks in their order, so that the answer to a request that is wrong in several 
 2. ``Host`` (421): a page that has pointed its own name at this machine is stopped here;
 3. ``Origin`` and ``Sec-Fetch-Site`` (403): other sites' pages are stopped here;
 4. a preflight is answered (204);
-5. token (401; 429 instead after too many wrong ones).
+5. token or ticket (401; 429 instead after too many wrong ones).
 
 Whether a request is local is decided by the two ends of its connection. Headers
 can only take that right away.
@@ -15,20 +15,21 @@ can only take that right away.
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final
 
 import attrs
 
-from loki_twisted.web.answers import Answer, Headers
+from loki_twisted.access.interface import LOCAL, Caller, IKeyring
+from loki_twisted.access.keyring import Keyring
+from loki_twisted.web.answers import NOBODY, Answer, Headers
 from loki_twisted.web.arrivals import (
     Arrival,
     host_for_address,
     is_within_machine,
     names_in_query,
+    parameters_in,
     party,
 )
 from loki_twisted.web.attempts import FailedAttempts
@@ -41,6 +42,8 @@ from loki_twisted.web.authorities import (
 from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem
 from loki_twisted.web.targets import ALLOWED, fault_of_line
+from loki_twisted.web.tickets import Tickets
+from loki_twisted.web.visits import Source
 
 OPEN_PATHS: Final = frozenset((b"/health/live", b"/health/ready"))
 """What of the API needs no token: whole paths, as they are routed by."""
@@ -48,10 +51,12 @@ OPEN_PATHS: Final = frozenset((b"/health/live", b"/health/ready"))
 TOKEN_PARAMETERS: Final = frozenset(("token", "access_token", "api_key", "apikey"))
 """Names in a query under which people put tokens, where logs and histories keep them."""
 
+TICKET: Final = "ticket"
+_TAKES_TICKETS: Final = b"/api/events"
+
 _NEED_NO_TOKEN: Final = OPEN_PATHS | PAGE_PATHS
 _OWN_SITES: Final = frozenset((b"same-origin", b"none"))
 _BEARER: Final = re.compile(rb"bearer +([!-~]+)", re.IGNORECASE)
-_CHALLENGE: Final[Headers] = ((b"WWW-Authenticate", b"Bearer"),)
 _PREFLIGHT: Final[Headers] = (
     (b"Access-Control-Allow-Methods", ALLOWED),
     (
@@ -66,17 +71,12 @@ _EXPOSED: Final = (
 )
 
 
-def hash_of_token(token: str) -> bytes:
-    """Turn a token into what is kept of it and compared."""
-    return sha256(token.encode()).digest()
-
-
 @attrs.frozen(slots=True, kw_only=True)
 class GatePolicy:
     """
     Who may come in.
 
-    :ivar token_hashes: Of the tokens that open the API; see :func:`hash_of_token`.
+    :ivar keyring: Knows the tokens that open the API.
     :ivar hosts: Names in a ``Host`` header that are ours; see
         :func:`~loki_twisted.web.authorities.own_hosts`. The address that a connection
         came in on is ours too: no page can make its name an address.
@@ -88,7 +88,7 @@ class GatePolicy:
     :ivar debug: Whether answers to faults of ours hold the stack.
     """
 
-    token_hashes: frozenset[bytes] = attrs.field(default=frozenset(), repr=False)
+    keyring: IKeyring = attrs.field(factory=Keyring, repr=False)
     hosts: frozenset[str] = LOOPBACK_NAMES
     origins: frozenset[str] = frozenset()
     own_origin_only: bool = False
@@ -104,13 +104,12 @@ class Verdict:
 
     :ivar answer: What to answer at once, or None if the request may come in.
     :ivar headers: What every answer to it carries, so that a page that may read it can.
+    :ivar caller: Who sends it, as far as that was found out.
     """
 
     answer: Answer | None
     headers: Headers = ()
-
-
-_COME_IN: Final = Verdict(None)
+    caller: Caller = NOBODY
 
 
 class Gate:
@@ -118,11 +117,13 @@ class Gate:
     Decides about each request by itself.
 
     :param failed: Counts wrong tokens.
+    :param tickets: Those that stand for tokens.
     """
 
-    def __init__(self, policy: GatePolicy, failed: FailedAttempts) -> None:
+    def __init__(self, policy: GatePolicy, failed: FailedAttempts, tickets: Tickets) -> None:
         self.policy = policy
         self._failed = failed
+        self._tickets = tickets
         self._origins = frozenset(origin.encode("ascii") for origin in policy.origins)
 
     def judge(self, arrival: Arrival, is_our_user: Callable[[], bool]) -> Verdict:
@@ -140,13 +141,15 @@ class Gate:
         )
         if answer is not None:
             return Verdict(answer)
-        if not arrival.origins:
-            answer = self._fault_of_token(arrival, is_our_user)
-            return _COME_IN if answer is None else Verdict(answer)
-        headers = ((b"Access-Control-Allow-Origin", arrival.origins[0]), _EXPOSED)
-        if arrival.method == b"OPTIONS" and arrival.wanted_methods:
-            return Verdict(_answer_to_preflight(arrival), headers)
-        return Verdict(self._fault_of_token(arrival, is_our_user), headers)
+        headers: Headers = ()
+        if arrival.origins:
+            headers = ((b"Access-Control-Allow-Origin", arrival.origins[0]), _EXPOSED)
+            if arrival.method == b"OPTIONS" and arrival.wanted_methods:
+                return Verdict(_answer_to_preflight(arrival), headers)
+        found = self._admit(arrival, is_our_user)
+        if isinstance(found, Answer):
+            return Verdict(found, headers)
+        return Verdict(None, headers, found)
 
     def _fault_of_host(self, arrival: Arrival) -> Answer | None:
         try:
@@ -175,25 +178,38 @@ class Gate:
             return False
         return origin in self._origins or is_loopback_origin(origin)
 
-    def _fault_of_token(self, arrival: Arrival, is_our_user: Callable[[], bool]) -> Answer | None:
+    def _admit(self, arrival: Arrival, is_our_user: Callable[[], bool]) -> Answer | Caller:
+        """Find out who it is, or what to answer where that has to be known and is not."""
         policy = self.policy
-        if not policy.auth_required or arrival.path in _NEED_NO_TOKEN:
-            return None
+        if arrival.path in _NEED_NO_TOKEN:
+            return NOBODY
+        if not policy.auth_required:
+            return LOCAL
         if not names_in_query(arrival.target).isdisjoint(TOKEN_PARAMETERS):
             return _unauthorized("A token in a URL ends up in logs; send it as a header.")
-        presented = bool(arrival.authorizations or arrival.api_keys)
-        if policy.token_hashes and presented:
-            if _opens(_token_of(arrival), policy.token_hashes):
-                return None
-            return self._refuse_token(arrival)
+        shown = self._shown(arrival)
+        if shown is not None:
+            return shown
         if _may_be_local(arrival, policy) and is_our_user():
-            return None
+            return LOCAL
         return _unauthorized("This request needs a token: Authorization: Bearer <token>.")
 
-    def _refuse_token(self, arrival: Arrival) -> Answer:
+    def _shown(self, arrival: Arrival) -> Answer | Caller | None:
+        """Look at what a request shows for itself; None if it shows nothing."""
+        keyring = self.policy.keyring
+        if keyring.asks and (arrival.authorizations or arrival.api_keys):
+            caller = keyring.find(_token_of(arrival))
+            return caller or self._refuse(arrival, "The token is wrong.")
+        ticket = _ticket_in(arrival)
+        if ticket is None:
+            return None
+        caller = self._tickets.find(ticket, _source_of(arrival))
+        return caller or self._refuse(arrival, "The ticket is wrong, used or too old.")
+
+    def _refuse(self, arrival: Arrival, sentence: str) -> Answer:
         wait = self._failed.fail(party(arrival.peer))
         if not wait:
-            return _unauthorized("The token is wrong.")
+            return _unauthorized(sentence)
         headers = ((b"Retry-After", b"%d" % wait),)
         return problem("TOO_MANY_REQUESTS", "Too many wrong tokens.", headers=headers)
 
@@ -229,11 +245,16 @@ def _token_of(arrival: Arrival) -> bytes:
     return match[1] if match else b""
 
 
-def _opens(token: bytes, hashes: frozenset[bytes]) -> bool:
-    # Of the digests, and of all of them, so that the time tells nothing of a token.
-    digest = sha256(token).digest()
-    return sum(hmac.compare_digest(digest, known) for known in hashes) > 0
+def _ticket_in(arrival: Arrival) -> str | None:
+    if arrival.path != _TAKES_TICKETS or arrival.method != b"GET":
+        return None
+    return next((value for name, value in parameters_in(arrival.target) if name == TICKET), None)
+
+
+def _source_of(arrival: Arrival) -> Source:
+    origin = arrival.origins[0] if arrival.origins else None
+    return Source(origin, arrival.scheme, arrival.hosts[0])
 
 
 def _unauthorized(sentence: str) -> Answer:
-    return problem("UNAUTHORIZED", sentence, headers=_CHALLENGE)
+    return problem("UNAUTHORIZED", sentence)

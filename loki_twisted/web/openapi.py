@@ -18,9 +18,11 @@ import msgspec
 from loki_twisted import __version__
 from loki_twisted.model.events import Event
 from loki_twisted.model.wire import Problem
-from loki_twisted.web.operations import Operation
+from loki_twisted.web.operations import EVENT_STREAM, Operation
 from loki_twisted.web.parameters import Parameter
 from loki_twisted.web.problems import STATUS_OF_CODE, kind_of
+from loki_twisted.web.scopes import scope_of
+from loki_twisted.web.targets import SEGMENT
 from loki_twisted.web.validation import NoFields
 
 Json = dict[str, Any]
@@ -28,9 +30,11 @@ Json = dict[str, Any]
 _DESCRIPTION: Final = """\
 Start, steer and watch coding agents.
 
-Requests from this machine, by the user who runs the server, need no token; all others do. Every
-response carries `X-Request-ID` (the client's own, if it sent a sane one) and `X-Response-Time`.
-Every error is answered with the same object: a sentence, a code and perhaps details."""
+Requests from this machine, by the user who runs the server, need no token; all others do, one with
+the scope that stands beside it: `read`, `write` or `admin`. Every response carries `X-Request-ID`
+(the client's own, if it sent a sane one) and `X-Response-Time`. Every error is answered with the
+same object: a sentence, a code and perhaps details. No text that is sent may hold a NUL
+character."""
 
 _ALWAYS: Final = (
     "BAD_REQUEST",
@@ -47,6 +51,15 @@ _WITH_BODY: Final = ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_
 _OPEN: Final = frozenset(("UNAUTHORIZED", "TOO_MANY_REQUESTS"))
 _ROLE: Final = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
 _JSON: Final = "application/json"
+_FRAME: Final[Json] = {
+    "type": "object",
+    "description": "One frame of the stream.",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": _JSON},
+    },
+}
 _SCHEMA_REF: Final = "#/components/schemas/{name}"
 
 _SECURITY: Final[Json] = {
@@ -69,8 +82,8 @@ _HEADER_REFS: Final = {name: {"$ref": f"#/components/headers/{name}"} for name i
 
 _VARIABLES: Final[Mapping[str, Json]] = {
     "sessionId": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
-    "taskId": {"type": "string", "minLength": 1},
-    "inputId": {"type": "string", "minLength": 1},
+    "taskId": {"type": "string", "pattern": SEGMENT},
+    "inputId": {"type": "string", "pattern": SEGMENT},
 }
 
 
@@ -135,8 +148,7 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     }
     if declared.description:
         described["description"] = declared.description
-    if not declared.needs_token:
-        described["security"] = []
+    described["security"] = _security(declared)
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _VARIABLES[name]}
         for name in declared.variables
@@ -145,9 +157,10 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     if parameters:
         described["parameters"] = parameters
     if declared.body is not NoFields:
+        examples = {name: {"value": value} for name, value in declared.examples.items()}
         described["requestBody"] = {
             "required": any(field.required for field in msgspec.structs.fields(declared.body)),
-            "content": {_JSON: {"schema": refs[declared.body]}},
+            "content": {_JSON: {"schema": refs[declared.body], "examples": examples}},
         }
     problems = {
         str(status): {"$ref": f"#/components/responses/{_name_of(codes)}"}
@@ -155,6 +168,14 @@ def _operation(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     }
     described["responses"] = {**_answers(declared, refs), **problems}
     return described
+
+
+def _security(declared: Operation) -> list[Json]:
+    """Where OpenAPI 3.1 wants the scope of a token: as the role that it needs."""
+    if not declared.needs_token:
+        return []
+    role = [scope_of(declared.name).value]
+    return [{}, *({name: role} for name in _SECURITY)]
 
 
 def _parameter(declared: Parameter) -> Json:
@@ -171,7 +192,8 @@ def _parameter(declared: Parameter) -> Json:
 
 def _answers(declared: Operation, refs: Mapping[Any, Json]) -> Json:
     if declared.answer is None:
-        content = {declared.media_type: {"schema": {"type": "string"}}}
+        is_stream = declared.media_type == EVENT_STREAM
+        content = {declared.media_type: {"schema": _FRAME if is_stream else {"type": "string"}}}
     else:
         content = {_JSON: {"schema": refs[declared.answer]}}
     headers = {**_HEADER_REFS, **declared.headers}

@@ -55,15 +55,19 @@ class Operation:
     :ivar tag: The group that it belongs to.
     :ivar parameters: Query parameters and headers that it reads.
     :ivar body: The shape of its body.
+    :ivar examples: Bodies that show what may be asked for, each by what it shows.
     :ivar answer: The type of its answer; None for a stream.
     :ivar media_type: That of a stream.
     :ivar headers: Those of its answer, beside the common ones, as OpenAPI describes them.
     :ivar status: The status of its answer.
     :ivar also: Types of answers with other statuses that are no errors of the client.
     :ivar errors: What the handler raises, beyond what any request can meet.
+    :ivar asks_who: Whether the handler is given ``visit``, a
+        :class:`~loki_twisted.web.visits.Visit`.
     :ivar needs_token: Whether a request that is not local needs a token.
     :ivar links: Where its answer leads: for each linked operation, by name, the
-        variables of its path and the field of the answer that fills each.
+        variables of its path and the field of the answer that fills each, ``tasks/0/id`` for one
+        within.
     """
 
     name: str
@@ -74,12 +78,14 @@ class Operation:
     tag: str
     parameters: Sequence[Parameter] = ()
     body: type[Request] = NoFields
+    examples: Mapping[str, Any] = attrs.field(factory=dict)
     answer: Any = None
     media_type: str = EVENT_STREAM
     headers: Mapping[str, Any] = attrs.field(factory=dict)
     status: int = 200
     also: Mapping[int, Any] = attrs.field(factory=dict)
     errors: Sequence[type[LokiError]] = ()
+    asks_who: bool = False
     needs_token: bool = True
     links: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 

@@ -125,7 +125,7 @@ class Page(Resource):
         if path not in FILES:
             self._inner.render(request)
         elif not request.postpath:  # mounted somewhere, and asked for without the slash
-            place = quote(request.prepath[-1]).encode() + b"/"
+            place = quote((request.prepath or [b""])[-1]).encode() + b"/"
             send(request, Answer(HTTPStatus.PERMANENT_REDIRECT, headers=((b"Location", place),)))
         elif request.method not in (b"GET", b"HEAD"):
             allowed = ((b"Allow", b"GET, HEAD"),)

@@ -56,6 +56,18 @@ class UnsupportedMediaType(errors.LokiError):
     """A body is of a type that is not taken."""
 
 
+class ScopeMissing(errors.LokiError):
+    """A token is right, and not good for this."""
+
+
+class TicketRefused(errors.LokiError):
+    """A ticket is wrong, used, too old, or not for this."""
+
+
+class TooManyTickets(errors.LokiError):
+    """As many tickets wait to be used as may."""
+
+
 @attrs.frozen(slots=True)
 class Kind:
     """
@@ -92,6 +104,9 @@ KIND_OF_ERROR: Final[Mapping[type[Exception], Kind]] = {
     errors.Unavailable: Kind("SERVICE_UNAVAILABLE", retry_seconds=1),
     PayloadTooLarge: Kind("PAYLOAD_TOO_LARGE"),
     UnsupportedMediaType: Kind("UNSUPPORTED_MEDIA_TYPE"),
+    ScopeMissing: Kind("FORBIDDEN"),
+    TicketRefused: Kind("UNAUTHORIZED"),
+    TooManyTickets: Kind("TOO_MANY_REQUESTS", retry_seconds=30),
     TimeoutError: Kind("TIMEOUT", "The server did not get done in time."),
     DeferredTimeout: Kind("TIMEOUT", "The server did not get done in time."),
 }
@@ -100,6 +115,7 @@ KIND_OF_ERROR: Final[Mapping[type[Exception], Kind]] = {
 INTERNAL: Final = Kind("INTERNAL_ERROR", "The server failed; its log says more.")
 
 _encode: Final = msgspec.json.Encoder().encode
+_CHALLENGE: Final[Headers] = ((b"WWW-Authenticate", b"Bearer"),)
 
 
 def problem(
@@ -112,7 +128,9 @@ def problem(
 ) -> Answer:
     """Make the answer that says what is wrong. Its status is that of the code."""
     body = _encode(Problem(error=sentence, code=code, details=details))
-    return Answer(STATUS_OF_CODE[code], body, headers, closes)
+    if code == "UNAUTHORIZED":
+        headers = (*headers, *_CHALLENGE)
+    return Answer(STATUS_OF_CODE[code], body, headers, closes, code)
 
 
 def kind_of(error: type[BaseException]) -> Kind:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from loki_twisted.model.errors import Conflict, InvalidRequest
+from loki_twisted.model.errors import Conflict
 from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.wire import Request
 from loki_twisted.sessions.interface import ISessions
@@ -63,8 +63,8 @@ class Repetitions:
         :param asked: What makes it another request: what it is about, and its body.
         :param act: Carries it out, and stores that it did together with what it did.
         :param again: Answers for what was done before.
-        :raises InvalidRequest: if the key was used for another request.
-        :raises Conflict: while the same key is being dealt with.
+        :raises Conflict: if the key was used for another request, and while the same key is
+            being dealt with.
         """
         if key is None:
             return await act(None)
@@ -78,8 +78,8 @@ class Repetitions:
             if known is None:
                 return await act(OnceKey(key=key, operation=operation, fingerprint=fingerprint))
             if (known.operation, known.fingerprint) != (operation, fingerprint):
-                fault = "was used for another request"
-                raise InvalidRequest.of([(_HEADER, fault)])
+                msg = f"This {_HEADER} was used for another request."
+                raise Conflict(msg)
             return await again(known)
         finally:
             self._under_way.discard(key)

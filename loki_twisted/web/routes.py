@@ -14,6 +14,7 @@ from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_starting import StartRoutes
 from loki_twisted.web.routes_tasks import TaskRoutes
+from loki_twisted.web.routes_tickets import TicketRoutes
 from loki_twisted.web.routes_usage import UsageRoutes
 
 ROUTES: Final = (
@@ -26,6 +27,7 @@ ROUTES: Final = (
     TaskRoutes,
     UsageRoutes,
     EventRoutes,
+    TicketRoutes,
     DocumentRoutes,
 )
 

@@ -23,6 +23,8 @@ from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.long_answer import LongAnswer
 from loki_twisted.web.operations import operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
+from loki_twisted.web.tickets import Tickets
+from loki_twisted.web.visits import Visit
 
 MOST_REPLAYED: Final = 10_000
 
@@ -68,7 +70,8 @@ _FILTER: Final = (
 class EventRoutes:
     """The routes under ``/api/events``."""
 
-    def __init__(self, log: IEventLog, hub: Hub, lists: EventLists) -> None:
+    def __init__(self, log: IEventLog, hub: Hub, lists: EventLists, tickets: Tickets) -> None:
+        self._tickets = tickets
         self._log = log
         self._hub = hub
         self._history = History(log, lists)
@@ -102,7 +105,14 @@ class EventRoutes:
                 schema={"type": "string"},
                 place="header",
             ),
+            text(
+                "ticket",
+                "Of `createTicket`, for who cannot send a token.",
+                pattern="[A-Za-z0-9_-]{1,256}",
+                expected="a ticket",
+            ),
         ),
+        asks_who=True,
         errors=(Unavailable,),
     )
     def stream_events(
@@ -113,6 +123,8 @@ class EventRoutes:
         history: int,
         last_event_id: str | None,
         last_event_id_header: str | None,
+        ticket: str | None,
+        visit: Visit,
     ) -> EventStream:
         """
         Watch events as they happen.
@@ -122,9 +134,12 @@ class EventRoutes:
         answered with the event `stream:reset` and then all that there is; the end of the server
         with `stream:bye`. Neither they nor `heartbeat` carry an id.
         """
+        wanted = EventFilter(session_id, types & min_level)
+        if ticket is not None:
+            self._tickets.use(ticket, visit.source, wanted)
         return EventStream(
             self._hub,
-            EventFilter(session_id, types & min_level),
+            wanted,
             history=history or None,
             last_event_id=last_event_id_header or last_event_id,
         )

@@ -20,13 +20,15 @@ from loki_twisted.model.wire import (
     InputList,
     OpenInputs,
 )
-from loki_twisted.sessions.interface import LOCAL, ISessions
+from loki_twisted.sessions.interface import ISessions
 from loki_twisted.web.operations import operation
 from loki_twisted.web.pages import OFFSET_PAGE, pagination_of
 from loki_twisted.web.repetitions import IDEMPOTENCY_KEY, Repetitions
 from loki_twisted.web.session_orders import known
+from loki_twisted.web.visits import Visit
 
 _TAG: Final = "inputs"
+_FIRST: Final = {"sessionId": "inputs/0/sessionId", "inputId": "inputs/0/id"}
 
 
 class InputRoutes:
@@ -41,7 +43,13 @@ class InputRoutes:
         self._sessions = sessions
         self._repetitions = repetitions
 
-    @operation("GET", "/api/inputs", tag=_TAG, answer=OpenInputs)
+    @operation(
+        "GET",
+        "/api/inputs",
+        tag=_TAG,
+        answer=OpenInputs,
+        links={"answerInput": _FIRST, "getInput": _FIRST},
+    )
     def list_open_inputs(self) -> OpenInputs:
         """List what the agents of all sessions ask and nobody has answered, oldest first."""
         found = list(self._sessions.open_inputs())
@@ -77,12 +85,17 @@ class InputRoutes:
         "/api/sessions/{sessionId}/inputs/{inputId}",
         tag=_TAG,
         body=AnswerInput,
+        examples={
+            "an option": {"answer": "deny", "message": "Not outside of the project."},
+            "several": {"answer": ["dawn", "paper"]},
+        },
         answer=InputDetail,
         parameters=(IDEMPOTENCY_KEY,),
+        asks_who=True,
         errors=(SessionNotFound, NotFound, Conflict, Unavailable, StorageFailed, StorageFull),
     )
     async def answer_input(
-        self, session_id: str, input_id: str, body: AnswerInput, key: str | None
+        self, session_id: str, input_id: str, body: AnswerInput, key: str | None, visit: Visit
     ) -> InputDetail:
         """
         Answer what an agent asks.
@@ -93,8 +106,10 @@ class InputRoutes:
         answer = Answer(values=values, message=body.message)
 
         async def act(once: OnceKey | None) -> InputDetail:
-            settled = await self._sessions.answer(known(session_id), input_id, answer, LOCAL, once)
-            return InputDetail(input=settled)
+            settled = self._sessions.answer(
+                known(session_id), input_id, answer, visit.caller.name, once
+            )
+            return InputDetail(input=await settled)
 
         async def again(done: DoneOnce) -> InputDetail:
             return InputDetail(input=await self._sessions.input(done.session_id, done.target))

@@ -13,6 +13,7 @@ from loki_twisted.web.operations import operation
 from loki_twisted.web.pages import OFFSET_PAGE, pagination_of
 from loki_twisted.web.repetitions import IDEMPOTENCY_KEY, Repetitions
 from loki_twisted.web.session_orders import STEERING, known
+from loki_twisted.web.visits import Visit
 
 _INPUT_WAITS: Final = "The input waits for Loki Mode, which reads it before its next iteration."
 _WORDS_OF_MESSAGE: Final = {
@@ -39,11 +40,18 @@ class MessageRoutes:
         "/api/sessions/{sessionId}/input",
         tag="sessions",
         body=GiveInput,
+        examples={
+            "a text": {"input": "dawn"},
+            "at once": {"input": "Leave the tests alone.", "delivery": "now"},
+        },
         answer=InputGiven,
         parameters=(IDEMPOTENCY_KEY,),
+        asks_who=True,
         errors=STEERING,
     )
-    async def give_input(self, session_id: str, body: GiveInput, key: str | None) -> InputGiven:
+    async def give_input(
+        self, session_id: str, body: GiveInput, key: str | None, visit: Visit
+    ) -> InputGiven:
         """
         Send text to the agent of a session.
 
@@ -58,6 +66,7 @@ class MessageRoutes:
                 body.input,
                 body.context,
                 delivery=body.delivery,
+                by=visit.caller.name,
                 once=once,
             )
             return _given(await given)

@@ -38,6 +38,7 @@ class SessionRoutes:
         "/api/sessions",
         tag=_TAG,
         answer=SessionList,
+        links={"getSession": {"sessionId": "sessions/0/id"}},
         parameters=(
             some_of("status", "Only sessions that stand there.", SessionStatus),
             text(

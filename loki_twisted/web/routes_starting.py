@@ -23,6 +23,7 @@ from loki_twisted.web.session_orders import STORAGE, known, ordered
 
 _TAG: Final = "sessions"
 _STARTING: Final = (
+    Conflict,
     SessionAlreadyRunning,
     TooManySessions,
     ProviderNotAvailable,
@@ -32,7 +33,20 @@ _STARTING: Final = (
 )
 _LINKS: Final = {
     name: {"sessionId": "sessionId"}
-    for name in ("getSession", "stopSession", "giveInput", "deleteSession", "listSessionTasks")
+    for name in (
+        "getSession",
+        "stopSession",
+        "pauseSession",
+        "resumeSession",
+        "interruptSession",
+        "deleteSession",
+        "continueSession",
+        "giveInput",
+        "listInputs",
+        "listMessages",
+        "listSessionTasks",
+        "readOutput",
+    )
 }
 
 
@@ -53,6 +67,9 @@ class StartRoutes:
         "/api/sessions",
         tag=_TAG,
         body=StartSession,
+        examples={
+            "the demo": {"provider": "demo", "prompt": "Build a page that tells the time."},
+        },
         answer=SessionOrder,
         status=201,
         errors=_STARTING,
@@ -76,10 +93,12 @@ class StartRoutes:
         "/api/sessions/{sessionId}/continue",
         tag=_TAG,
         body=ContinueSession,
+        examples={"the next wish": {"message": "Now let it show the date as well."}},
         answer=SessionOrder,
         status=201,
+        links=_LINKS,
         parameters=(IDEMPOTENCY_KEY,),
-        errors=(SessionNotFound, Conflict, *_STARTING),
+        errors=(SessionNotFound, *_STARTING),
     )
     async def continue_session(
         self, session_id: str, body: ContinueSession, key: str | None

@@ -105,7 +105,14 @@ class TaskRoutes:
         """
         return TaskDetail(task=await self._sessions.task(known(session_id), task_id))
 
-    @operation("GET", "/api/tasks", tag=_TAG, answer=TaskList, parameters=_PAGE)
+    @operation(
+        "GET",
+        "/api/tasks",
+        tag=_TAG,
+        answer=TaskList,
+        parameters=_PAGE,
+        links={"getTask": {"sessionId": "tasks/0/sessionId", "taskId": "tasks/0/id"}},
+    )
     async def list_tasks(
         self, status: _Statuses, limit: int, offset: int, after: TaskPlace | None
     ) -> TaskList:

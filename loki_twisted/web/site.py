@@ -200,7 +200,11 @@ class Site(BaseSite):
         if self._access is not None:
             self._access.note(request)
 
-    def log_refusal(self, request_line: bytes, answer: Answer, request_id: bytes) -> None:
+    def log_refusal(
+        self, request_line: bytes, peer: IAddress, answer: Answer, request_id: bytes
+    ) -> None:
         """Note what was refused before it became a request."""
+        if self._entrance is not None:
+            self._entrance.note_refusal(request_line, peer, answer, request_id)
         if self._access is not None:
             self._access.note_refusal(request_line, answer, request_id)

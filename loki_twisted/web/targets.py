@@ -16,8 +16,9 @@ from loki_twisted.web.answers import Answer
 from loki_twisted.web.problems import problem
 
 ROUTED_METHODS: Final = frozenset(
-    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"QUERY")
 )
+"""Those that HTTP knows and that do no harm: a route that has not got one says which it has."""
 REFUSED_METHODS: Final = frozenset((b"TRACE", b"CONNECT"))
 ALLOWED: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 """The methods that some route knows."""
@@ -28,6 +29,9 @@ _PATH: Final = re.compile(rb"/(?:%b(?:/%b)*/?)?" % (_SEGMENT, _SEGMENT))
 _QUERY: Final = re.compile(rb"[!-\"$-\[\]-~]*")  # printable ASCII but # and backslash
 _CONTROL: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 _DOTS: Final = frozenset((b".", b".."))
+SEGMENT: Final = r"^(?!\.{1,2}$)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+"""As JSON Schema: any text that can stand between two slashes, before it is escaped."""
+
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 
 

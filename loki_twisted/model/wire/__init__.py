@@ -51,10 +51,12 @@ from loki_twisted.model.wire.tasks import (
     TaskSelection,
     TaskSummary,
 )
+from loki_twisted.model.wire.tickets import CreateTicket, Ticket
 
 __all__ = [
     "AnswerInput",
     "ContinueSession",
+    "CreateTicket",
     "EventHistory",
     "EventStats",
     "GiveInput",
@@ -89,5 +91,6 @@ __all__ = [
     "TaskList",
     "TaskSelection",
     "TaskSummary",
+    "Ticket",
     "UsageReport",
 ]

@@ -1,0 +1,111 @@
+"""
+The audit log: files of JSON lines in the data directory, that only their owner may read.
+
+An entry is handed to the kernel before the request that it is about is answered, so it outlives
+this process. It is not synced: that would make each order wait for the disk, and what was done is
+in the event log all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from loki_twisted.access.interface import Entry, IAudit
+from loki_twisted.model.timestamps import iso_from_ms
+
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""Of a file. When the next entry would make it longer, it is put aside."""
+
+MOST_OLD: Final = 4
+"""So many files that were put aside are kept."""
+
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_log: Final = Logger()
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@implementer(IAudit)
+class AuditLog:
+    """
+    An audit log. It is made at the first entry, and made again if it was removed.
+
+    :param path: The newest file; those before it have the suffixes ``.1`` (the last one) and up.
+    :param now_ms: The wall clock.
+    """
+
+    def __init__(
+        self, path: str, now_ms: Callable[[], int], *, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._path = path
+        self._now_ms = now_ms
+        self._most_bytes = most_bytes
+        self._file: int | None = None
+        self._size = 0
+        self._lost = 0
+        self._reason = ""
+
+    def record(self, entry: Entry) -> None:
+        """See :class:`IAudit`."""
+        said = {name: value for name, value in entry.items() if value is not None}
+        line = _encode({"time": iso_from_ms(self._now_ms()), **said}) + b"\n"
+        try:
+            self._write(line)
+        except OSError as error:
+            self._lose(error)
+        else:
+            self._reason = ""
+
+    def problem(self) -> str | None:
+        """See :class:`IAudit`. It is over when an entry can be written again."""
+        if not self._reason:
+            return None
+        return f"The audit log cannot be written: {self._reason}; {self._lost} entries are lost."
+
+    def close(self) -> None:
+        """Let go of the file. May be repeated; it is opened again for the next entry."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+    def _lose(self, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        if reason != self._reason:  # told once, not for each entry
+            _log.error("The audit log cannot be written: {reason}", reason=reason)
+        self._reason = reason
+        self._lost += 1
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        file = self._open()
+        if self._size and self._size + len(line) > self._most_bytes:
+            self.close()
+            self._put_aside()
+            file = self._open()
+        written = os.write(file, line)
+        self._size += written
+        if written != len(line):
+            raise OSError("a line was cut off")
+
+    def _open(self) -> int:
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self.close()
+        if self._file is None:
+            self._file = os.open(self._path, _FLAGS, 0o600)
+            os.fchmod(self._file, 0o600)
+            self._size = os.fstat(self._file).st_size
+            if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
+                self._size += os.write(self._file, b"\n")  # what was cut off is a line of its own
+        return self._file
+
+    def _put_aside(self) -> None:
+        for number in range(MOST_OLD - 1, 0, -1):
+            if os.path.lexists(f"{self._path}.{number}"):
+                os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+        os.replace(self._path, f"{self._path}.1")

@@ -1,0 +1,46 @@
+"""The page about ``lokictl`` is made of what it knows."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from loki_twisted.agents.providers.plugins import installed_providers
+from loki_twisted.command.exits import MEANINGS, Exit
+from loki_twisted.command.verbs import (
+    GROUPINGS,
+    LEVELS,
+    PROVIDERS,
+    SESSION_STATUSES,
+    TASK_STATUSES,
+    VERBS,
+)
+from loki_twisted.model.events import LOG_LEVELS
+from loki_twisted.model.ledger import Grouping
+from loki_twisted.model.sessions import SessionStatus
+from loki_twisted.model.tasks import TaskStatus
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_it_is_the_committed_one() -> None:
+    """The page in the repository is what its generator makes."""
+    made = runpy.run_path(str(DOCS / "make_lokictl.py"))["page"]()
+
+    assert (DOCS / "lokictl.rst").read_text("utf-8") == made
+    for name in VERBS:
+        assert f"\n{name}\n{'-' * len(name)}\n" in made
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    """There is no exit code of which the page says nothing."""
+    assert list(MEANINGS) == list(Exit)
+
+
+def test_the_values_of_options_are_those_of_the_server() -> None:
+    """What lokictl knows by heart, to be fast, is what there is."""
+    assert list(SESSION_STATUSES) == list(SessionStatus)
+    assert list(TASK_STATUSES) == list(TaskStatus)
+    assert set(GROUPINGS) == set(Grouping)
+    assert LEVELS == LOG_LEVELS
+    assert set(PROVIDERS) <= set(installed_providers())

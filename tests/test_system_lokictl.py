@@ -1,0 +1,505 @@
+"""``lokictl`` against a real server: verbs, exit codes, pipes, terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.system import TIMEOUT, Server
+from tests.terminals import COMMAND, environment, exit_code, in_terminal, install, lokictl
+
+ESCAPE = "\x1b["
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server whose demo agents ask at once and wait long for an answer."""
+    with Server(tmp_path, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="600") as server:
+        yield server
+
+
+@pytest.fixture
+def asking(server: Server) -> str:
+    """A session whose agent has asked something."""
+    session_id = server.start(provider="demo")
+    server.wait_for(session_id, "input:requested")
+    return session_id
+
+
+def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    """What a command has printed that ended as it should, without an error."""
+    assert (done.returncode, done.stderr) == (code, "")
+    return done.stdout
+
+
+# A session from the beginning to the end, verb by verb
+
+
+def test_a_day_at_the_command_line(server: Server) -> None:
+    """A session is started, seen, asked, answered, followed, added up and removed."""
+    url = server.base
+    started = json.loads(said(lokictl(url, "start", "--provider", "demo", "--json")))
+    session_id = started["sessionId"]
+    server.wait_for(session_id, "input:requested")
+
+    assert session_id in said(lokictl(url, "ps"))
+    assert said(lokictl(url, "ps", "-q", "--status", "running")) == f"{session_id}\n"
+    inbox = said(lokictl(url, "inbox", "latest"))
+    assert "Which colours shall the clock have?" in inbox
+    assert "    2 midnight\n" in inbox
+    question = json.loads(said(lokictl(url, "inbox", "--json")))["inputs"][0]
+    assert question["sessionId"] == session_id
+
+    answered = said(lokictl(url, "answer", question["id"][-8:], "midnight"))
+    assert answered.endswith("Which colours shall the clock have? - midnight\n")
+    lines = said(lokictl(url, "tail", "latest", "--from-start", "--until-end")).splitlines()
+    assert "session:started" in lines[0]
+    assert "session:completed" in lines[-1]
+    assert any("Midnight it is" in line for line in lines)
+
+    assert "completed" in said(lokictl(url, "tasks", session_id, "--limit", "1"))
+    usage = json.loads(said(lokictl(url, "usage", "--by", "session", "--json")))
+    assert usage["lines"][0]["key"] == session_id
+    assert session_id in said(lokictl(url, "usage", "--session", session_id[-8:]))
+    assert "  demo         yes\n" in said(lokictl(url, "health"))
+    assert "deleted" in said(lokictl(url, "rm", session_id))
+    assert said(lokictl(url, "ps", "-q")) == ""
+
+
+def test_steering(server: Server, asking: str) -> None:
+    """A session is halted, let go on, and told something, which is the answer if it has asked."""
+    url = server.base
+    assert "paused" in said(lokictl(url, "pause", "latest"))
+    assert "running" in said(lokictl(url, "resume", asking[:-2]))
+    assert said(lokictl(url, "input", asking, "paint", "it", "blue")).startswith(f"{asking}: ")
+    server.wait_for(asking, "input:answered")
+
+
+def test_stopping_is_waited_for(server: Server, asking: str) -> None:
+    """With --wait the session has ended when the command has; as JSON it says so."""
+    stopped = json.loads(said(lokictl(server.base, "stop", "--wait", "--json", asking)))
+
+    assert stopped["status"] == "stopped"
+    assert server.get(f"/api/sessions/{asking}")["session"]["status"] == "stopped"
+    assert "session:stopped" in said(lokictl(server.base, "attach", asking), 7).splitlines()[-1]
+
+
+# Exit codes
+
+
+def test_exit_codes(server: Server, tmp_path: Path) -> None:
+    """Each kind of failure has its exit code, and one line on stderr that says what to do."""
+    url = server.base
+    ended = server.start(provider="demo", options={"dryRun": True})
+    server.until_end(ended)
+    told = {
+        ("stop", ended): (1, "lokictl: "),
+        ("continue", ended, "and", "more"): (1, "lokictl: "),
+        ("interrupt", ended): (1, "lokictl: "),
+        ("frobnicate",): (2, "lokictl: "),
+        ("tail", "--since", "never"): (2, "lokictl: 'never' is no time; give one like 10m"),
+        ("stop", "nobody"): (3, "lokictl: There is no session 'nobody'; see which there are: "),
+        ("answer", "nothing", "yes"): (3, "lokictl: 'nothing' is no open question; "),
+        ("ps", "--url", "http://127.0.0.1:1"): (5, "lokictl: Nothing answers at "),
+        ("ps", "--url", f"unix:{tmp_path}/none"): (5, "lokictl: Nothing answers at "),
+        ("record", ended, f"{tmp_path}/no/file"): (2, f"lokictl: {tmp_path}/no/file: No such"),
+    }
+    for words, (code, beginning) in told.items():
+        done = lokictl(url, *words)
+        assert (words, done.returncode, done.stdout) == (words, code, "")
+        assert done.stderr.startswith(beginning)
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_end_of_a_session_is_an_exit_code(tmp_path: Path) -> None:
+    """Who follows a session is told by the exit code that it has failed."""
+    with Server(tmp_path, LOKI_DEMO_SPEED="100", LOKI_DEMO_FAIL="1") as server:
+        followed = lokictl(server.base, "start", "--provider", "demo", "--follow")
+        assert "session:failed" in said(followed, 6)
+        assert "session:failed" in said(lokictl(server.base, "attach", "latest"), 6)
+
+
+def test_tokens(tmp_path: Path) -> None:
+    """Where a token is wanted and is not given, that is said; a file of it will do."""
+    file = tmp_path / "token"
+    file.write_text("a-token-of-this-test\n")
+    with Server(tmp_path, "--token-file", str(file)) as server:
+        refused = lokictl(server.base, "ps", LOKI_API_TOKEN="another-token")
+        assert refused.returncode == 4
+        assert "set LOKI_API_TOKEN to the server's token" in refused.stderr
+        assert said(lokictl(server.base, "ps", "--token-file", str(file))).startswith("SESSION")
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    """A server behind a socket is named by its path."""
+    socket = tmp_path / "s"
+    with Server(tmp_path, "--listen", "tcp:0:interface=127.0.0.1", "--listen", f"unix:{socket}"):
+        assert said(lokictl("", "--url", f"unix:{socket}", "ps", "-q")) == ""
+
+
+def test_what_runs_on_as_json(server: Server, asking: str, tmp_path: Path) -> None:
+    """As JSON each event is a line, and so is each look at the whole."""
+    url = server.base
+    look = json.loads(said(lokictl(url, "top", "--once", "--json")))
+    assert [each["id"] for each in look["sessions"]] == [asking]
+    assert (look["openInputs"], look["server"]["sessions"]["running"]) == (1, 1)
+    assert json.loads(said(lokictl(url, "answer", asking, "dawn", "--json")))["input"]["answer"]
+    server.until_end(asking)
+
+    events = [
+        json.loads(line) for line in said(lokictl(url, "attach", asking, "--json")).split("\n")[:-1]
+    ]
+    assert events[-1]["type"] == "session:completed"
+    whole = said(lokictl(url, "attach", asking, "--from-start", "--json"))
+    assert json.loads(whole.split("\n")[0])["type"] == "session:started"
+    file = tmp_path / "recording"
+    written = json.loads(said(lokictl(url, "record", asking, str(file), "--json")))
+    assert written == {"lines": len(file.read_bytes().splitlines()), "bytes": file.stat().st_size}
+    follow = said(lokictl(url, "start", "--provider", "demo", "--dry-run", "--follow", "--json"))
+    first, *rest = [json.loads(line) for line in follow.splitlines()]
+    assert {each["sessionId"] for each in rest} == {first["sessionId"]}
+
+
+# Pipes
+
+
+def test_a_pipe_that_is_closed(server: Server, asking: str) -> None:
+    """Where nobody reads any more it ends, also while nothing happens, and says nothing of it."""
+    with subprocess.Popen(
+        [*COMMAND, "tail", "--from-start"],
+        env=environment(server.base),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert b"session:started" in tail.stdout.readline()
+        tail.stdout.close()
+        assert tail.stderr.read() == b""
+        assert tail.wait(TIMEOUT) == 141
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ps"], ["completion", "bash"], ["top", "--json"]])
+def test_nobody_reads_from_the_beginning(server: Server, words: list[str]) -> None:
+    """A pipe that is closed before anything was printed is no fault either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        ended = subprocess.run(
+            [*COMMAND, *words],
+            env=environment(server.base),
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_a_disk_that_is_full(server: Server) -> None:
+    """What cannot be written is a line on stderr."""
+    with open("/dev/full", "wb") as full:  # a device
+        ended = subprocess.run(
+            [*COMMAND, "ps"],
+            env=environment(server.base),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        74,
+        b"lokictl: cannot write: No space left on device\n",
+    )
+
+
+def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:
+    """Where there is no terminal nothing has colours, and tables are as wide as they are."""
+    for words in (["ps"], ["inbox"], ["top"], ["tasks"], ["health"], ["usage"]):
+        assert ESCAPE not in said(lokictl(server.base, *words))
+    assert asking in said(lokictl(server.base, "top"))
+
+
+def test_what_agents_say_steers_no_terminal(server: Server, asking: str) -> None:
+    """What an agent says is shown without its escape sequences, wherever it is shown."""
+    evil = "\x1b[2J\x1b]0;owned\x07red\x9b31m\u202e"
+    server.post(f"/api/sessions/{asking}/input", {"input": evil})
+    server.until_end(asking)
+
+    for words in (
+        ["tail", "latest", "--from-start", "--until-end"],
+        ["attach", "latest"],
+        ["tasks"],
+    ):
+        shown = said(lokictl(server.base, *words))
+        assert "red" in shown
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+
+
+# Terminals
+
+
+def test_colours_in_a_terminal(server: Server, asking: str) -> None:
+    """In a terminal there are colours, unless NO_COLOR is set."""
+    coloured = in_terminal(server.base, "ps")
+    coloured.expect(re.escape(f"{ESCAPE}35mrunning"))
+    assert exit_code(coloured) == 0
+    plain = in_terminal(server.base, "ps", NO_COLOR="1")
+    plain.expect("running")
+    assert ESCAPE not in plain.before
+    assert exit_code(plain) == 0
+
+
+@pytest.mark.parametrize("verb", ["ps", "tasks", "usage", "top --once"])
+def test_forty_columns(server: Server, asking: str, verb: str) -> None:
+    """In a narrow terminal no line of a table is longer than the terminal is wide."""
+    terminal = in_terminal(server.base, *verb.split(), columns=40, NO_COLOR="1")
+    terminal.expect(pexpect.EOF)
+    lines = terminal.before.replace("\r", "").splitlines()
+
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 40
+    if verb == "ps":
+        assert lines[1].startswith(asking[-8:])
+
+
+def test_long_lists(server: Server, asking: str) -> None:
+    """People are told what a list leaves out; scripts are not."""
+    terminal = in_terminal(server.base, "tasks", "--limit", "1")
+    terminal.expect(r"-- 1 of \d+; more with --limit --")
+    assert exit_code(terminal) == 0
+    assert len(said(lokictl(server.base, "tasks", "--limit", "1")).splitlines()) == 2
+
+
+def test_top(server: Server, asking: str) -> None:
+    """Top shows what there is and what changes, and leaves the terminal as it was."""
+    terminal = in_terminal(server.base, "top", "--interval", "600")
+    terminal.expect("1 asked")
+    assert "\x1b[?1049h" in terminal.before
+    terminal.expect(asking)
+    server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
+    terminal.expect("No session runs")
+    terminal.send("q")
+    terminal.expect(re.escape("\x1b[?1049l"))
+    assert exit_code(terminal) == 0
+
+
+def test_top_while_the_server_is_away(server: Server) -> None:
+    """A server that goes away is said to be away, and what was seen last stays."""
+    terminal = in_terminal(server.base, "top", "--interval", "0.2")
+    terminal.expect("healthy|degraded")
+    server.kill()
+    terminal.expect("CUT OFF")
+    terminal.sendintr()
+    assert exit_code(terminal) == 130
+
+
+@pytest.mark.parametrize("columns", [100, 40])
+def test_attach_and_answer(server: Server, asking: str, columns: int) -> None:
+    """One who attaches sees what is asked, answers it, sees it taken, and the session end."""
+    terminal = in_terminal(server.base, "attach", "latest", columns=columns)
+    terminal.expect("Which colours shall the clock have")
+    terminal.expect("2 midnight")
+    terminal.expect("answer>")
+    terminal.send("2\r")
+    terminal.expect("Midnight it is")
+    terminal.expect("session:completed")
+    assert exit_code(terminal) == 0
+    answered = server.get(f"/api/sessions/{asking}/inputs")["inputs"][0]
+    assert answered["answer"]["values"] == ["midnight"]
+
+
+def test_attach_and_say(server: Server, asking: str) -> None:
+    """What is no command is said to be none; orders are given; Ctrl-D leaves the session alone."""
+    terminal = in_terminal(server.base, "attach", asking)
+    terminal.expect("answer>")
+    terminal.send("/frob\r")
+    terminal.expect("/frob is not understood")
+    terminal.send("/pause\r")
+    terminal.expect("session:paused")
+    terminal.send("\x04")
+    terminal.expect("Left; the session goes on")
+    assert exit_code(terminal) == 0
+    assert server.get(f"/api/sessions/{asking}")["session"]["status"] == "paused"
+
+
+def test_answered_elsewhere(server: Server, asking: str) -> None:
+    """What somebody else answers is no longer asked."""
+    terminal = in_terminal(server.base, "attach", asking)
+    terminal.expect("answer>")
+    server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
+    terminal.expect("input:answered")
+    terminal.expect("session:completed")
+    assert exit_code(terminal) == 0
+
+
+class Shell:
+    """A shell in a terminal, in which ``lokictl`` is run."""
+
+    def __init__(self, server: Server, scripts: Path) -> None:
+        path = f"{install(scripts)}:{os.environ['PATH']}"
+        self.terminal = pexpect.spawn(
+            "/bin/bash",
+            ["--norc", "--noediting"],
+            env=environment(server.base, PS1="ready$ ", PATH=path),
+            encoding="utf-8",
+            timeout=TIMEOUT,
+            dimensions=(30, 200),
+        )
+        self.terminal.expect_exact("ready$ ")
+
+    def run(self, line: str) -> str:
+        """Run something to its end; gives what it printed."""
+        self.terminal.sendline(line)
+        self.terminal.expect_exact("\r\n")
+        self.terminal.expect_exact("ready$ ")
+        return str(self.terminal.before)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("attach latest", "answer>"),
+        ("tail --from-start", "input:requested"),
+        ("top", "1 asked"),
+        ("record latest -", "demo"),
+    ],
+)
+def test_ctrl_c(server: Server, asking: str, tmp_path: Path, words: str, shown: str) -> None:
+    """Ctrl-C ends at once, with the exit code that says so, and gives the terminal back."""
+    shell = Shell(server, tmp_path / "scripts")
+    before = shell.run("stty -a")
+    shell.terminal.sendline(f"lokictl {words}")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact("ready$ ")
+    assert "Traceback" not in shell.terminal.before
+
+    assert shell.run("echo $?").strip() == "130"
+    assert shell.run("stty -a") == before
+    shell.terminal.close()
+
+
+@pytest.mark.parametrize(("verb", "shown"), [("attach", "answer>"), ("top", "1 asked")])
+def test_terminated(server: Server, asking: str, verb: str, shown: str) -> None:
+    """A signal ends it likewise, and the terminal takes lines again."""
+    terminal = in_terminal(server.base, verb, *(["latest"] if verb == "attach" else []))
+    held = os.open(f"/proc/{terminal.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+    try:
+        terminal.expect(shown)
+        assert not termios.tcgetattr(held)[3] & termios.ICANON
+        terminal.kill(signal.SIGTERM)
+        terminal.wait()
+        assert terminal.exitstatus == 128 + signal.SIGTERM
+        assert termios.tcgetattr(held)[3] & termios.ICANON
+    finally:
+        os.close(held)
+        terminal.close()
+
+
+def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
+    """What takes long says so in a terminal, while it does."""
+    file = tmp_path / "recording"
+    terminal = in_terminal(server.base, "record", "latest", str(file))
+    terminal.expect(f"Recording {asking} \\(1s\\)")
+    server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
+    terminal.expect(r"\d+ lines, \d+ bytes")
+    assert exit_code(terminal) == 0
+    assert json.loads(file.read_text().splitlines()[-1])["exitCode"] == 0
+
+
+def test_going_on_over_a_restart(tmp_path: Path) -> None:
+    """Tail goes on where it was when the server is back, without a gap and without a double."""
+    variables = {"LOKI_DEMO_SPEED": "50", "LOKI_DEMO_TIMEOUT": "600"}
+    with Server(tmp_path, **variables) as first:
+        port = first.port
+        session_id = first.start(provider="demo")
+        first.wait_for(session_id, "input:requested")
+        with subprocess.Popen(
+            [*COMMAND, "tail", session_id, "--from-start", "--until-end", "--json"],
+            env=environment(first.base),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as tail:
+            assert tail.stdout is not None
+            first_line = tail.stdout.readline()
+            first.kill()
+            with Server(tmp_path, "--port", str(port), **variables) as second:
+                second.post(f"/api/sessions/{session_id}/input", {"input": "dawn"})
+                rest, errors = tail.communicate(timeout=TIMEOUT)
+                events = [json.loads(line) for line in (first_line + rest).splitlines()]
+                told = [e for e in events if e["type"] != "heartbeat"]
+                page = second.get(f"/api/events/history?sessionId={session_id}&limit=1000")
+    assert tail.returncode == 0
+    assert {*errors.splitlines()} <= {"-- cut off: trying again --", "-- back --"}
+    assert [event["id"] for event in told] == [event["id"] for event in page["events"]]
+
+
+def test_a_server_that_is_away(server: Server, asking: str) -> None:
+    """Tail says that it was cut off, and goes on trying until it is ended."""
+    terminal = in_terminal(server.base, "tail", "latest", "--from-start")
+    terminal.expect("input:requested")
+    server.kill()
+    terminal.expect("-- cut off: trying again --")
+    terminal.sendintr()
+    assert exit_code(terminal) == 130
+
+
+def test_a_server_that_does_not_answer(server: Server) -> None:
+    """Where a server is slow that is said, and Ctrl-C ends at once all the same."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        terminal = in_terminal(server.base, "ps")
+        terminal.expect(r"Asking the server \(1s\)")
+        terminal.sendintr()
+        assert exit_code(terminal) == 130
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def test_since(server: Server, asking: str) -> None:
+    """Tail begins at a time; what was before it is left out."""
+    page = server.get(f"/api/events/history?sessionId={asking}&limit=1000")["events"]
+    middle = page[len(page) // 2]["timestamp"]
+    wanted = [event["id"] for event in page if event["timestamp"] >= middle]
+    with subprocess.Popen(
+        [*COMMAND, "tail", "latest", "--since", middle, "--json"],
+        env=environment(server.base),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as tail:
+        assert tail.stdout is not None
+        lines = [json.loads(tail.stdout.readline())["id"] for _ in wanted]
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(TIMEOUT) == 130
+    assert lines == wanted
+
+
+def test_attached_over_a_restart(tmp_path: Path) -> None:
+    """One who is attached is told that the server is away, and answers when it is back."""
+    variables = {"LOKI_DEMO_SPEED": "50", "LOKI_DEMO_TIMEOUT": "600"}
+    with Server(tmp_path, **variables) as first:
+        session_id = first.start(provider="demo")
+        first.wait_for(session_id, "input:requested")
+        terminal = in_terminal(first.base, "attach", "latest")
+        terminal.expect("answer>")
+        first.kill()
+        terminal.send("2\r")
+        terminal.expect("start a server with: loki serve")
+        with Server(tmp_path, "--port", str(first.port), **variables):
+            terminal.send("/inbox\r")
+            terminal.expect("2 midnight")
+            terminal.send("2\r")
+            terminal.expect("Midnight it is")
+            terminal.expect("session:completed")
+            assert exit_code(terminal) == 0
