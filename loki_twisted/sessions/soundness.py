@@ -18,7 +18,7 @@ MOST_MEMORY: Final = 256 * 1024
 """Bytes of UTF-8 that a driver may remember."""
 
 MOST_OUTPUT: Final = 512 * 1024
-"""Bytes of JSON of an output, but for what is written to the agent: everybody who listens has it."""
+"""Bytes of JSON of an output, but for what is written to the agent: all who listen have it."""
 
 _OUTPUTS: Final = frozenset(get_args(Output))
 _encode: Final = msgspec.json.Encoder().encode
