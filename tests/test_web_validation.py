@@ -211,6 +211,27 @@ def test_the_bounds_are_where_they_are_said_to_be() -> None:
     parse_object(b'{"a":' + b"9" * 4300 + b"}")
 
 
+def test_no_number_takes_long_to_read() -> None:
+    """What is greater than all that is taken is not worked out; it is too great, and told so."""
+    for digits in (b"1" + b"0" * 20, b"9" * 4299, b"1e300"):
+        for sign, message in ((b"", "must be at most 100"), (b"-", "must be at least -100")):
+            with pytest.raises(InvalidRequest, match=f"priority: {message}"):
+                read(b'{"priority": ' + sign + digits + b"}")
+    with pytest.raises(BadRequest, match="too many digits"):
+        read(b'{"priority": 0.' + b"9" * 4300 + b"}")
+
+
+def test_a_hundred_faults_are_told() -> None:
+    """An answer is not greater by far than what it answers."""
+    for body in (
+        {f"f{number}": 1 for number in range(900)},
+        {"command": list(range(900))},
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            read(json.dumps(body).encode())
+        assert len((caught.value.details or {})["errors"]) == 100
+
+
 def test_what_stands_in_strings_is_not_counted() -> None:
     """A prompt may hold as much program text as it may be long."""
     code = '{["\\",' * 10_000
