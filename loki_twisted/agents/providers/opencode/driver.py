@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
-import msgspec
-
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
@@ -25,7 +23,7 @@ from loki_twisted.agents.outputs import (
     TurnBegan,
     Verdict,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.opencode.asking import answered, order
 from loki_twisted.agents.providers.opencode.events import read_event, withdrawn
 from loki_twisted.agents.providers.opencode.parts import flushed, settled
@@ -60,7 +58,7 @@ FIRST: Final = "first"
 _TELL_EVERY: Final = 1000
 
 
-class OpencodeDriver(Driver):
+class OpencodeDriver(RememberingDriver[State]):
     """
     See :class:`IDriver`.
 
@@ -72,9 +70,8 @@ class OpencodeDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
+        super().__init__(State(), memory)
         self._request = request
-        self._memory: tuple[State, str] | None = None
-        self._become(msgspec.json.decode(memory, type=State) if memory else State())
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -121,12 +118,6 @@ class OpencodeDriver(Driver):
         if self._state.session:
             outputs.append((completed if is_done else failed)(MAIN, OPENCODE))
         return outputs
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        if self._memory is None or self._memory[0] is not self._state:
-            self._memory = self._state, msgspec.json.encode(self._state).decode()
-        return self._memory[1]
 
     # Lines of the bridge
 
@@ -243,7 +234,7 @@ class OpencodeDriver(Driver):
 
     def _become(self, state: State) -> None:
         """Be in a state. It takes messages while it works: it looks for them at each step."""
-        self._state = state
+        super()._become(state)
         self.is_ready = state.phase is Phase.IDLE
         self.takes_now = state.phase in (Phase.IDLE, Phase.ASKED, Phase.BUSY)
 

@@ -17,7 +17,7 @@ from loki_twisted.agents.outputs import (
     TurnEnded,
     Verdict,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.opencode.driver import LINE_LIMIT
 from loki_twisted.agents.providers.opencode.events import plan_of, problem_of
 from loki_twisted.agents.providers.opencode.parts import spending_of, tool_outputs
@@ -75,7 +75,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     uncounted: int = 0
 
 
-class OpencodeRunDriver(Driver):
+class OpencodeRunDriver(RememberingDriver[RunState]):
     """
     See :class:`IDriver`. It asks nothing: what it would ask is denied by itself.
 
@@ -86,8 +86,8 @@ class OpencodeRunDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
+        super().__init__(RunState(), memory)
         self._request = request
-        self._state = msgspec.json.decode(memory, type=RunState) if memory else RunState()
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -118,10 +118,6 @@ class OpencodeRunDriver(Driver):
         tell = completed if verdict.verdict is Verdict.DONE else failed
         agent = [tell(*_AGENT)] if state.session else []
         return [verdict, *self._tell_unknown(), *agent]
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        return "" if self._state == RunState() else msgspec.json.encode(self._state).decode()
 
     def _opened(self, found: Fields) -> Outputs:
         session = name_of(found.get("sessionID"))
