@@ -74,4 +74,4 @@ class Vitals:
 
     def system(self) -> System:
         """See :class:`IVitals`."""
-        return read_system(apsw.sqlite_lib_version())
+        return read_system(apsw.sqlite_lib_version(), self._rooms.data_dir)

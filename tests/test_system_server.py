@@ -9,6 +9,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.system import TIMEOUT, Server
 from tests.test_system_sessions import HERE, install_runner
 
@@ -134,6 +136,7 @@ def test_variables_are_honoured_and_flags_win(tmp_path: Path) -> None:
         assert server.get("/health/live")["alive"]
 
 
+@pytest.mark.threat("T34")
 def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     """A server on a unix socket answers there, and nobody else may open it."""
     path = tmp_path / "loki.sock"

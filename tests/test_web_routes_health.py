@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from zope.interface.verify import verifyObject
 
@@ -122,9 +124,15 @@ def test_durations_in_words(milliseconds: int, words: str) -> None:
     assert duration_in_words(milliseconds) == words
 
 
-def test_the_figures_of_this_machine() -> None:
+def test_the_figures_of_this_machine(tmp_path: Path) -> None:
     """They are read without starting anything, and are such as a machine has."""
-    system = read_system("3.54.0")
+    (tmp_path / "log.db").write_bytes(b"x" * 100)
+    (tmp_path / "log.db-wal").write_bytes(b"x" * 50)
+    system = read_system("3.54.0", str(tmp_path))
+    assert system.log_bytes == 150
+    assert 0 < (system.disk_free or 0) < (system.disk_total or 0)
+    nowhere = read_system("3.54.0", str(tmp_path / "nowhere"))
+    assert (nowhere.disk_free, nowhere.disk_total, nowhere.log_bytes) == (None, None, 0)
     assert system.sqlite_version == "3.54.0"
     assert system.cpus >= 1
     assert system.memory_used > 1_000_000

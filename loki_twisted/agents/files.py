@@ -128,7 +128,7 @@ class AgentFiles:
                 limits=plan.limits.given,
             )
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
-            with open(self.path(SPEC), "x", encoding="ascii") as file:
+            with open(self.path(SPEC), "x", encoding="ascii", opener=_open_private) as file:
                 json.dump(msgspec.structs.asdict(spec), file)
         except OSError:
             self.remove()
@@ -206,3 +206,7 @@ class AgentFiles:
                 return msgspec.convert(json.load(file), kind)
         except (FileNotFoundError, ValueError, msgspec.ValidationError):
             return None
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -66,15 +66,16 @@ class Execution:
             return None
 
     def _arguments(self, request: Request) -> dict[str, object]:
+        # First the body: whether it is JSON at all comes before what anything means.
         operation = self.bound.operation
-        arguments = read_parameters(
-            request.uri, _declared_headers(request, operation), operation.parameters
-        )
         body = read_body(
             _content(request),
             request.requestHeaders.getRawHeaders(b"Content-Type", ()),
             request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
             operation.body,
+        )
+        arguments = read_parameters(
+            request.uri, _declared_headers(request, operation), operation.parameters
         )
         if operation.body is not NoFields:
             arguments["body"] = body

@@ -25,7 +25,6 @@ from loki_twisted.agents.providers.claude_plans import maybe_change, take_change
 from loki_twisted.agents.providers.claude_reading import Line, is_name
 from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.members import object_of, objects_of, text_of
-from loki_twisted.agents.providers.objects import maybe_tidy
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import (
     MAIN,
@@ -36,6 +35,7 @@ from loki_twisted.agents.providers.telling import (
     returned,
     spawned,
 )
+from loki_twisted.agents.providers.tidying import maybe_tidy
 
 _SPAWNING: Final = frozenset({"Agent", "Task"})
 """Tools that spawn a sub-agent; the second is the older name."""
