@@ -38,13 +38,13 @@ from loki_twisted.agents.providers.opencode.state import (
     name_of,
     number_of,
     replaced,
-    with_entry,
     words_of,
 )
-from loki_twisted.agents.providers.opencode.words import facts_of_stderr, uncounted, verdict_of
+from loki_twisted.agents.providers.opencode.words import facts_of_stderr, verdict_of
 from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, spawned, text
+from loki_twisted.agents.providers.unknown import one_more, told
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 
@@ -54,8 +54,6 @@ LINE_LIMIT: Final = 2 * 1024 * 1024
 BRIDGE: Final = "loki.bridge"
 FIRST: Final = "first"
 """The id of the prompt that the session was started with."""
-
-_TELL_EVERY: Final = 1000
 
 
 class OpencodeDriver(RememberingDriver[State]):
@@ -247,15 +245,14 @@ class OpencodeDriver(RememberingDriver[State]):
         return list(outputs)
 
     def _not_known(self, kind: str) -> Outputs:
-        state = self._state
-        state = with_entry(state, "unknown", kind, state.unknown.get(kind, 0) + 1)
-        self._become(replaced(state, uncounted=state.uncounted + 1))
-        return self._tell_unknown() if self._state.uncounted >= _TELL_EVERY else ()
+        unknown, facts = one_more(self._state.unknown, kind, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
     def _tell_unknown(self) -> Outputs:
-        fact = uncounted(self._state.unknown, self._state.uncounted)
-        self._change(unknown={}, uncounted=0)
-        return [] if fact is None else [fact]
+        unknown, facts = told(self._state.unknown, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
     _READERS: ClassVar[Mapping[str, Callable[[OpencodeDriver, Fields], Outputs]]] = {
         "session": _opened,
