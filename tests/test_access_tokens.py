@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 import threading
@@ -275,6 +276,24 @@ def test_a_keyring_finds_who_shows_a_token() -> None:
     assert (found.name, found.scopes) == ("one", EVERY_SCOPE)
     for wrong in (b"", b"a-right-toke", b"a-right-token ", b"A-right-token", DIGEST, HEX.encode()):
         assert keyring.find(wrong) is None
+
+
+@pytest.mark.threat("T11", "B27")
+@pytest.mark.parametrize("shown", [b"token-0", b"token-9", b"xoken-0", b"token-x", b"", b"x" * 999])
+def test_every_token_is_compared_whatever_is_shown(
+    shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hashes of one length, in constant time, all of them: the time tells nothing of any."""
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    keyring = Keyring([plain_token(f"name-{n}", f"token-{n}") for n in range(10)])
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    keyring.find(shown)
+    assert compared == [(32, 32)] * 10
 
 
 def test_a_token_is_good_until_it_expires() -> None:

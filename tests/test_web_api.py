@@ -73,7 +73,7 @@ def test_every_route_answers(method: str, target: str) -> None:
     check_common_headers(response)
 
 
-@pytest.mark.threat("T26")
+@pytest.mark.threat("T26", "B24")
 @pytest.mark.parametrize(("method", "target"), ROUTES)
 def test_every_route_is_guarded(method: str, target: str) -> None:
     """Without a token a stranger gets no further than the probes, and nothing happens."""
@@ -159,7 +159,7 @@ def test_unknown_paths(target: str) -> None:
     assert server(WITH_TOKEN).ask("GET", target).status == 401
 
 
-@pytest.mark.threat("order")
+@pytest.mark.threat("order", "B24")
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "OPTIONS"])
 def test_a_stranger_cannot_tell_routes_apart(method: str) -> None:
     """A wrong method, a wrong path and a wrong body are all the same to who has no token."""
@@ -207,6 +207,7 @@ def test_a_page_of_this_machine_reads_errors_and_streams() -> None:
         connection.close()
 
 
+@pytest.mark.threat("B31")
 def test_guessing_tokens_over_connections() -> None:
     """It does not help to open a new connection for each attempt."""
     here = server(WITH_TOKEN)

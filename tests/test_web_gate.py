@@ -303,7 +303,7 @@ def test_local_requests_need_no_token(here: object, peer: object, keyring: Keyri
     assert refused(judge(policy, here=here, peer=peer)) is None
 
 
-@pytest.mark.threat("T8", "T9")
+@pytest.mark.threat("T8", "T9", "B30")
 @pytest.mark.parametrize("keyring", [Keyring(), KEYRING])
 @pytest.mark.parametrize(
     "changes",
@@ -353,6 +353,7 @@ def test_the_user_is_asked_for_only_where_it_matters() -> None:
 GUARDED = GatePolicy(keyring=KEYRING, local_without_token=False)
 
 
+@pytest.mark.threat("B25", "B26")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -370,7 +371,7 @@ def test_a_right_token_opens(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, forwarded=True, peer=STRANGER, **changes)) is None
 
 
-@pytest.mark.threat("T11")
+@pytest.mark.threat("T11", "B25", "B26", "B27")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -404,6 +405,7 @@ def test_anything_else_does_not_open(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (401, "UNAUTHORIZED")
 
 
+@pytest.mark.threat("B25")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -417,7 +419,7 @@ def test_two_tokens_are_not_understood(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (400, "BAD_REQUEST")
 
 
-@pytest.mark.threat("T12")
+@pytest.mark.threat("T12", "B29")
 @pytest.mark.parametrize("policy", [GUARDED, GatePolicy(keyring=KEYRING), GatePolicy()])
 @pytest.mark.parametrize("name", ["token", "access_token", "%74oken", "TOKEN", "api_key"])
 def test_a_token_in_the_url_is_refused_even_if_right(policy: GatePolicy, name: str) -> None:
@@ -473,7 +475,7 @@ def test_without_auth_every_other_check_stays() -> None:
 # Many wrong tokens
 
 
-@pytest.mark.threat("T11")
+@pytest.mark.threat("T11", "B31")
 def test_many_wrong_tokens_are_slowed_down_and_the_right_one_never() -> None:
     """The eleventh within a minute is told to wait; a right token passes at any time."""
     clock = Clock()
