@@ -303,6 +303,7 @@ def test_a_script_that_calls_it(place: Place) -> None:
     place.order(session_id, "stop")
     assert place.end(session_id).type == "session:stopped"
     assert carriers(session_id) == []
+    assert list(place.temporary.glob("loki-run-*")) == []
     project.plan()
     assert place.end(place.start(project)).type == "session:completed"
 
@@ -313,8 +314,8 @@ def test_somebody_types_loki_stop(place: Place, is_paused: bool) -> None:
     project = place.project(call="gated", iterations=2)
     session_id = place.start(project)
     project.wait_for("called-1")
+    place.order(session_id, "pause")
     if is_paused:
-        place.order(session_id, "pause")
         project.go(1)
         place.server.wait_for(session_id, "session:paused")
     stop, pid = project.path / ".loki/STOP", place.session(session_id)["pid"]
