@@ -24,7 +24,7 @@ import os
 # Opened by the leader of a session the terminal becomes its own, so that Ctrl-C is a signal.
 os.close(os.open(os.ttyname(0), os.O_RDWR))
 from loki_twisted.command import demo
-demo.PATIENCE_SECONDS = 10_000.0
+demo.PATIENCE_SECONDS = {patience}
 """
 
 
@@ -136,10 +136,10 @@ def test_a_directory_that_is_none(home: Path) -> None:
 class Terminal:
     """The demo in a terminal of its own."""
 
-    def __init__(self, home: Path, *words: str) -> None:
+    def __init__(self, home: Path, *words: str, patience: float = 10_000.0) -> None:
         self._end, program = os.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", IN_TERMINAL + PROGRAM, "demo", *words],
+            [sys.executable, "-c", IN_TERMINAL.format(patience=patience) + PROGRAM, "demo", *words],
             env=environment(home, LOKI_DEMO_TIMEOUT="60"),
             stdin=program,
             stdout=program,
@@ -178,6 +178,15 @@ def test_an_answer_is_typed(home: Path) -> None:
     assert terminal.end() == 0
     assert "Pink with dots it is" in terminal.said
     assert "\x1b[32m" in terminal.said
+
+
+def test_nothing_is_typed(home: Path) -> None:
+    """Who only watches sees it go on by itself, with an answer of its own."""
+    terminal = Terminal(home, "--once", "--speed", "40", patience=0.4)
+
+    assert terminal.end() == 0
+    assert "type an answer, or wait: midnight" in terminal.said
+    assert "Midnight it is" in terminal.said
 
 
 def test_ctrl_c_in_the_middle(home: Path) -> None:

@@ -117,6 +117,24 @@ def test_usage() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("session_1795473791042_4fe1a2b3", "4fe1a2b3"),
+        ("session_1795473791042_4fe1a2b3/12", "4fe1a2b3/12"),
+        ("/srv/p", "/srv/p"),
+        ("", "-"),
+    ],
+)
+def test_usage_in_little_room(key: str, shown: str) -> None:
+    """In a narrow terminal ids of sessions are short, also where a turn stands behind one."""
+    line = LedgerLine(key=key, spending=Spending(), origins=[], sessions=1, turns=1)
+    page = Pagination(total=1, limit=100, offset=0, has_more=False)
+    report = UsageReport(by=Grouping.TURN, lines=[line], sum=line, pagination=page)
+
+    assert usage_table(report, PLAIN, 40).splitlines()[1].startswith(f"{shown} ")
+
+
+@pytest.mark.parametrize(
     ("dollars", "origin", "text"),
     [
         (0.0, CostOrigin.UNKNOWN, "-"),

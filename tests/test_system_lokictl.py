@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def test_exit_codes(server: Server, tmp_path: Path) -> None:
     server.until_end(ended)
     told = {
         ("stop", ended): (1, "lokictl: "),
+        ("continue", ended, "and", "more"): (1, "lokictl: "),
+        ("interrupt", ended): (1, "lokictl: "),
         ("frobnicate",): (2, "lokictl: "),
         ("tail", "--since", "never"): (2, "lokictl: 'never' is no time; give one like 10m"),
         ("stop", "nobody"): (3, "lokictl: There is no session 'nobody'; see which there are: "),
@@ -141,6 +144,29 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     socket = tmp_path / "s"
     with Server(tmp_path, "--listen", "tcp:0:interface=127.0.0.1", "--listen", f"unix:{socket}"):
         assert said(lokictl("", "--url", f"unix:{socket}", "ps", "-q")) == ""
+
+
+def test_what_runs_on_as_json(server: Server, asking: str, tmp_path: Path) -> None:
+    """As JSON each event is a line, and so is each look at the whole."""
+    url = server.base
+    look = json.loads(said(lokictl(url, "top", "--once", "--json")))
+    assert [each["id"] for each in look["sessions"]] == [asking]
+    assert (look["openInputs"], look["server"]["sessions"]["running"]) == (1, 1)
+    assert json.loads(said(lokictl(url, "answer", asking, "dawn", "--json")))["input"]["answer"]
+    server.until_end(asking)
+
+    events = [
+        json.loads(line) for line in said(lokictl(url, "attach", asking, "--json")).split("\n")[:-1]
+    ]
+    assert events[-1]["type"] == "session:completed"
+    whole = said(lokictl(url, "attach", asking, "--from-start", "--json"))
+    assert json.loads(whole.split("\n")[0])["type"] == "session:started"
+    file = tmp_path / "recording"
+    written = json.loads(said(lokictl(url, "record", asking, str(file), "--json")))
+    assert written == {"lines": len(file.read_bytes().splitlines()), "bytes": file.stat().st_size}
+    follow = said(lokictl(url, "start", "--provider", "demo", "--dry-run", "--follow", "--json"))
+    first, *rest = [json.loads(line) for line in follow.splitlines()]
+    assert {each["sessionId"] for each in rest} == {first["sessionId"]}
 
 
 # Pipes
@@ -203,6 +229,22 @@ def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:
     assert asking in said(lokictl(server.base, "top"))
 
 
+def test_what_agents_say_steers_no_terminal(server: Server, asking: str) -> None:
+    """What an agent says is shown without its escape sequences, wherever it is shown."""
+    evil = "\x1b[2J\x1b]0;owned\x07red\x9b31m\u202e"
+    server.post(f"/api/sessions/{asking}/input", {"input": evil})
+    server.until_end(asking)
+
+    for words in (
+        ["tail", "latest", "--from-start", "--until-end"],
+        ["attach", "latest"],
+        ["tasks"],
+    ):
+        shown = said(lokictl(server.base, *words))
+        assert "red" in shown
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+
+
 # Terminals
 
 
@@ -230,6 +272,14 @@ def test_forty_columns(server: Server, asking: str, verb: str) -> None:
         assert lines[1].startswith(asking[-8:])
 
 
+def test_long_lists(server: Server, asking: str) -> None:
+    """People are told what a list leaves out; scripts are not."""
+    terminal = in_terminal(server.base, "tasks", "--limit", "1")
+    terminal.expect(r"-- 1 of \d+; more with --limit --")
+    assert exit_code(terminal) == 0
+    assert len(said(lokictl(server.base, "tasks", "--limit", "1")).splitlines()) == 2
+
+
 def test_top(server: Server, asking: str) -> None:
     """Top shows what there is and what changes, and leaves the terminal as it was."""
     terminal = in_terminal(server.base, "top", "--interval", "600")
@@ -253,9 +303,10 @@ def test_top_while_the_server_is_away(server: Server) -> None:
     assert exit_code(terminal) == 130
 
 
-def test_attach_and_answer(server: Server, asking: str) -> None:
+@pytest.mark.parametrize("columns", [100, 40])
+def test_attach_and_answer(server: Server, asking: str, columns: int) -> None:
     """One who attaches sees what is asked, answers it, sees it taken, and the session end."""
-    terminal = in_terminal(server.base, "attach", "latest")
+    terminal = in_terminal(server.base, "attach", "latest", columns=columns)
     terminal.expect("Which colours shall the clock have")
     terminal.expect("2 midnight")
     terminal.expect("answer>")
@@ -338,6 +389,23 @@ def test_ctrl_c(server: Server, asking: str, tmp_path: Path, words: str, shown: 
     shell.terminal.close()
 
 
+@pytest.mark.parametrize(("verb", "shown"), [("attach", "answer>"), ("top", "1 asked")])
+def test_terminated(server: Server, asking: str, verb: str, shown: str) -> None:
+    """A signal ends it likewise, and the terminal takes lines again."""
+    terminal = in_terminal(server.base, verb, *(["latest"] if verb == "attach" else []))
+    held = os.open(f"/proc/{terminal.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+    try:
+        terminal.expect(shown)
+        assert not termios.tcgetattr(held)[3] & termios.ICANON
+        terminal.kill(signal.SIGTERM)
+        terminal.wait()
+        assert terminal.exitstatus == 128 + signal.SIGTERM
+        assert termios.tcgetattr(held)[3] & termios.ICANON
+    finally:
+        os.close(held)
+        terminal.close()
+
+
 def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
     """What takes long says so in a terminal, while it does."""
     file = tmp_path / "recording"
@@ -372,8 +440,31 @@ def test_going_on_over_a_restart(tmp_path: Path) -> None:
                 events = [json.loads(line) for line in (first_line + rest).splitlines()]
                 told = [e for e in events if e["type"] != "heartbeat"]
                 page = second.get(f"/api/events/history?sessionId={session_id}&limit=1000")
-    assert (tail.returncode, errors) == (0, "")
+    assert tail.returncode == 0
+    assert {*errors.splitlines()} <= {"-- cut off: trying again --", "-- back --"}
     assert [event["id"] for event in told] == [event["id"] for event in page["events"]]
+
+
+def test_a_server_that_is_away(server: Server, asking: str) -> None:
+    """Tail says that it was cut off, and goes on trying until it is ended."""
+    terminal = in_terminal(server.base, "tail", "latest", "--from-start")
+    terminal.expect("input:requested")
+    server.kill()
+    terminal.expect("-- cut off: trying again --")
+    terminal.sendintr()
+    assert exit_code(terminal) == 130
+
+
+def test_a_server_that_does_not_answer(server: Server) -> None:
+    """Where a server is slow that is said, and Ctrl-C ends at once all the same."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        terminal = in_terminal(server.base, "ps")
+        terminal.expect(r"Asking the server \(1s\)")
+        terminal.sendintr()
+        assert exit_code(terminal) == 130
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def test_since(server: Server, asking: str) -> None:
@@ -392,3 +483,23 @@ def test_since(server: Server, asking: str) -> None:
         tail.send_signal(signal.SIGINT)
         assert tail.wait(TIMEOUT) == 130
     assert lines == wanted
+
+
+def test_attached_over_a_restart(tmp_path: Path) -> None:
+    """One who is attached is told that the server is away, and answers when it is back."""
+    variables = {"LOKI_DEMO_SPEED": "50", "LOKI_DEMO_TIMEOUT": "600"}
+    with Server(tmp_path, **variables) as first:
+        session_id = first.start(provider="demo")
+        first.wait_for(session_id, "input:requested")
+        terminal = in_terminal(first.base, "attach", "latest")
+        terminal.expect("answer>")
+        first.kill()
+        terminal.send("2\r")
+        terminal.expect("start a server with: loki serve")
+        with Server(tmp_path, "--port", str(first.port), **variables):
+            terminal.send("/inbox\r")
+            terminal.expect("2 midnight")
+            terminal.send("2\r")
+            terminal.expect("Midnight it is")
+            terminal.expect("session:completed")
+            assert exit_code(terminal) == 0

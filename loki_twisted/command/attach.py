@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 
-from loki_twisted.client import LokiClient
-from loki_twisted.command.calling import Talk, call, note_reset, palette
+from loki_twisted.client import LokiClient, StreamReset
+from loki_twisted.command.calling import Talk, call, palette
+from loki_twisted.command.colours import can_be_steered
 from loki_twisted.command.complaints import complaint
 from loki_twisted.command.conversation import spoken
 from loki_twisted.command.exits import Exit
@@ -19,6 +21,7 @@ from loki_twisted.command.formatting import plain
 from loki_twisted.command.keyboard import terminal_kept
 from loki_twisted.command.names import find_session, short
 from loki_twisted.command.questions import question_lines, read_answer
+from loki_twisted.command.screens import Printed, Screen
 from loki_twisted.command.typed import HELP, ORDERS, Command, Words, read_line
 from loki_twisted.command.verbs_watching import ENDS, exit_code_of, show_event
 from loki_twisted.model.errors import LokiError
@@ -38,25 +41,10 @@ LOOK_SECONDS: Final = 2.0
 _PAGE: Final = 1000
 
 
-class Screen(Protocol):
-    """Where lines are shown, and typed."""
-
-    async def line(self) -> str:
-        """Wait for the next line that is typed."""
-
-    def show(self, *lines: str) -> None:
-        """Print lines."""
-
-    def refresh(self) -> None:
-        """Look anew at what stands around the line that is typed."""
-
-    async def end(self) -> None:
-        """Wait until all is printed."""
-
-
 def attach(given: argparse.Namespace) -> int:
     """Attach to a session."""
-    is_talk = not given.json and sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = sys.stdin.isatty() and can_be_steered(sys.stdout, os.environ)
+    is_talk = is_terminal and not given.json
     if not is_talk:
         return call(given, _watching(given))
     # Late, because they are for terminals alone, and want a reactor of their own.
@@ -88,23 +76,6 @@ async def _attached(client: LokiClient, given: argparse.Namespace) -> Attached:
     return Attached(client, given, (await client.get_session(session_id)).session)
 
 
-class _Printed:
-    """Lines that are printed, where none can be typed."""
-
-    async def line(self) -> str:
-        return await Deferred[str]()
-
-    def show(self, *lines: str) -> None:
-        for line in lines:
-            print(line, flush=True)
-
-    def refresh(self) -> None:
-        return None
-
-    async def end(self) -> None:
-        return None
-
-
 class Attached:
     """
     One session that is watched and talked with.
@@ -113,7 +84,7 @@ class Attached:
     """
 
     def __init__(self, client: LokiClient, given: argparse.Namespace, session: Session) -> None:
-        self.screen: Screen = _Printed()
+        self.screen: Screen = Printed()
         self.questions: dict[str, Input] = {}
         self._client = client
         self._given = given
@@ -166,7 +137,7 @@ class Attached:
             return _exit_code_of_status(self._session.status)
         await self._show_questions()
         wanted = EventFilter(self._session.id)
-        async with self._client.events(wanted, after, on_reset=note_reset) as stream:
+        async with self._client.events(wanted, after, on_reset=self._show_reset) as stream:
             async for event in stream:
                 await self._show(event)
                 if event.type in ENDS:
@@ -194,25 +165,34 @@ class Attached:
                 return after
 
     async def _show_questions(self) -> None:
-        """Show what is asked since before we looked."""
+        """Show what is asked and was not shown yet; forget what is asked no longer."""
         found = await self._client.list_inputs(self._session.id)
-        for asked in reversed(found.inputs):
-            if asked.status is InputStatus.OPEN:
-                self._ask(asked)
+        still = {each.id: each for each in found.inputs if each.status is InputStatus.OPEN}
+        for gone in self.questions.keys() - still.keys():
+            del self.questions[gone]
+        for asked in reversed(still.values()):
+            self._ask(asked)
 
     # Events
 
     async def _show(self, event: Event) -> None:
-        input_id = str(event.data.get("inputId"))
         if event.type == "input:requested" and not self._given.json:
-            asked = (await self._client.get_input(self._session.id, input_id)).input
-            if asked.status is InputStatus.OPEN:
-                self._ask(asked)
+            try:
+                await self._show_questions()
+            except LokiError:
+                pass  # the server is away again; it is looked for what is asked when it is back
+            else:
                 return
         elif event.type in {"input:answered", "input:withdrawn"}:
-            self.questions.pop(input_id, None)
+            self.questions.pop(str(event.data.get("inputId")), None)
         self._say(event)
         self.screen.refresh()
+
+    def _show_reset(self, reset: StreamReset) -> None:
+        """Say that events are missing."""
+        self.screen.show(
+            palette().paint("yellow", f"-- events are missing: {plain(reset.reason)} --")
+        )
 
     def _say(self, event: Event) -> None:
         if self._given.json:
@@ -231,6 +211,8 @@ class Attached:
         try:
             self._session = (await self._client.get_session(self._session.id)).session
             self._is_cut_off = False
+            if self._session.open_inputs != len(self.questions):
+                await self._show_questions()
         except LokiError:
             self._is_cut_off = True
         self.screen.refresh()

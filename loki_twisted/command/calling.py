@@ -85,9 +85,20 @@ def note(text: str) -> None:
     print(palette_for(sys.stderr, os.environ).paint("dim", f"-- {text} --"), file=sys.stderr)
 
 
+def note_more(shown: int, total: int) -> None:
+    """Say to people that a list is longer than what is shown of it."""
+    if shown < total and columns() is not None:
+        note(f"{shown} of {total}; more with --limit")
+
+
 def note_reset(reset: StreamReset) -> None:
     """Say that events are missing in a stream."""
     note(f"events are missing here: {plain(reset.reason)}")
+
+
+def note_presence(is_away: bool) -> None:
+    """Say that the server is away, or there again."""
+    note("cut off: trying again" if is_away else "back")
 
 
 def complain(text: str, exit_code: int) -> int:

@@ -17,7 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    TimeoutError,  # noqa: A004  # Twisted's own, which the builtin does not catch
+    gatherResults,
+    maybeDeferred,
+)
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 

@@ -104,9 +104,19 @@ def usage_table(report: UsageReport, palette: Palette, room: int | None = None) 
         Column("TURNS", rank=2, is_number=True),
         Column("SESSIONS", rank=1, is_number=True),
     )
-    rows = [_usage_row(line, line.key or "-") for line in report.lines]
+    is_narrow = room is not None and room < _ROOM_FOR_LONG_IDS
+    rows = [
+        _usage_row(line, _short_key(line.key) if is_narrow else line.key or "-")
+        for line in report.lines
+    ]
     rows.append(_usage_row(report.sum, "all"))
     return as_text(grid(columns, rows, room), palette, room)
+
+
+def _short_key(key: str) -> str:
+    """Shorten the id of a session, also where a turn stands behind it; leave all else."""
+    session_id, slash, turn = key.partition("/")
+    return f"{short(session_id)}{slash}{turn}" or "-"
 
 
 def _usage_row(line: LedgerLine, name: str) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ from loki_twisted.command.formatting import duration, plain
 LONG_SECONDS: Final = 0.5
 """What takes no longer is not worth a word."""
 
+ASKING: Final = "Asking the server"
+"""What takes long where a server is slow to answer."""
+
 _TURN_SECONDS: Final = 0.1
 _T = TypeVar("_T")
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 import tty
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from loki_twisted.command.keyboard import maybe_keyboard, terminal_kept
 from loki_twisted.command.overview import Overview, overview
 from loki_twisted.command.tables import as_text
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.identifiers import ORIGIN
 
 ACTIVE: Final = "queued,starting,running,paused,stopping"
 """The sessions that are shown if not all are wanted."""
@@ -61,14 +63,15 @@ def top(given: argparse.Namespace) -> int:
 async def _take(client: LokiClient, given: argparse.Namespace) -> Overview:
     """Look at the server."""
     status = None if given.all else ACTIVE
+    # First, so that whatever happens behind the newest event makes us look again.
+    stream = await client.event_stats()
     looking: list[Deferred[Any]] = [
         client.list_sessions(status=status, limit=MOST_SESSIONS),
         client.status(),
-        client.event_stats(),
         client.open_inputs(),
     ]
     try:
-        sessions, server, stream, asked = await gatherResults(looking, consumeErrors=True)
+        sessions, server, asked = await gatherResults(looking, consumeErrors=True)
     except FirstError as first:
         first.subFailure.raiseException()
     return Overview(
@@ -131,6 +134,7 @@ class _Watch:
         from twisted.internet import reactor
 
         self.is_left = False
+        self._is_listening = False
         self._client = client
         self._given = given
         self._alarm = Alarm(reactor, LEAST_SECONDS)
@@ -138,10 +142,8 @@ class _Watch:
         self._watching: list[Deferred[Any]] = []
 
     async def __aenter__(self) -> _Watch:
-        watching = [self._listen()] if self._keyboard is None else [self._listen(), self._type()]
-        self._watching = [Deferred.fromCoroutine(each) for each in watching]
-        for each in self._watching:
-            each.addErrback(lambda _: None)  # what fails to be heard is looked at all the same
+        if self._keyboard is not None:
+            self._begin(self._type())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -152,19 +154,29 @@ class _Watch:
     async def look(self) -> Overview | None:
         """Look at the server; None if it is away."""
         try:
-            return await _take(self._client, self._given)
+            taken = await _take(self._client, self._given)
         except (ClientError, ServerUnreachable) as error:
             if is_final(error):
                 raise
             return None
+        if not self._is_listening:
+            self._is_listening = True
+            self._begin(self._listen(taken.stream.newest_event_id or ORIGIN))
+        return taken
 
     async def wait(self) -> None:
         """Wait until it is time to look again."""
         if not self.is_left:
             await self._alarm.wait(self._given.interval)
 
-    async def _listen(self) -> None:
-        async for _ in self._client.events(EventFilter.of(None, _TELLING)):
+    def _begin(self, watching: Coroutine[Any, Any, None]) -> None:
+        begun = Deferred.fromCoroutine(watching)
+        begun.addErrback(lambda _: None)  # what is not heard of is looked at all the same
+        self._watching.append(begun)
+
+    async def _listen(self, after: str) -> None:
+        wanted = EventFilter.of(None, _TELLING)
+        async for _ in self._client.events(wanted, after, on_reset=lambda _: None):
             self._alarm.ring()
 
     async def _type(self) -> None:

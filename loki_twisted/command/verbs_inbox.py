@@ -10,6 +10,7 @@ from loki_twisted.command.calling import call, palette, show
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
 from loki_twisted.command.names import LATEST, find_session
+from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.command.questions import choose_question, question_lines, read_answer
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.messages import Delivery
@@ -20,7 +21,7 @@ def inbox(given: argparse.Namespace) -> int:
     """List what agents ask and nobody has answered."""
 
     async def talk(client: LokiClient) -> int:
-        found = await client.open_inputs()
+        found = await progress(ASKING, client.open_inputs())
         if given.session is not None:
             session_id = await find_session(client, given.session)
             here = [each for each in found.inputs if each.session_id == session_id]

@@ -7,26 +7,33 @@ import os.path
 import time
 
 from loki_twisted.client import LokiClient
-from loki_twisted.command.calling import call, columns, complain, palette, show
+from loki_twisted.command.calling import call, columns, complain, note_more, palette, show
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.listing import health_text, tasks_table, usage_table
 from loki_twisted.command.moments import read_moment
 from loki_twisted.command.names import find_session
+from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.model.wire import SessionTasks, TaskList
 
 
 def tasks(given: argparse.Namespace) -> int:
     """List tasks, of one session or of all."""
 
     async def talk(client: LokiClient) -> int:
-        if given.session is None:
-            everywhere = await client.list_tasks(status=given.status, limit=given.limit)
-            return show(given, everywhere, tasks_table(everywhere.tasks, palette(), columns()))
-        session_id = await find_session(client, given.session)
-        here = await client.list_session_tasks(session_id, status=given.status, limit=given.limit)
-        return show(given, here, tasks_table(here.tasks, palette(), columns()))
+        found = await progress(ASKING, _list_tasks(client, given))
+        show(given, found, tasks_table(found.tasks, palette(), columns()))
+        note_more(len(found.tasks), found.pagination.total)
+        return Exit.DONE
 
     return call(given, talk)
+
+
+async def _list_tasks(client: LokiClient, given: argparse.Namespace) -> TaskList | SessionTasks:
+    if given.session is None:
+        return await client.list_tasks(status=given.status, limit=given.limit)
+    session_id = await find_session(client, given.session)
+    return await client.list_session_tasks(session_id, status=given.status, limit=given.limit)
 
 
 def usage(given: argparse.Namespace) -> int:
@@ -40,7 +47,7 @@ def usage(given: argparse.Namespace) -> int:
         session_id = None
         if given.session is not None:
             session_id = await find_session(client, given.session)
-        report = await client.usage(
+        asking = client.usage(
             given.by,
             session_id=session_id,
             project_dir=None if given.project is None else os.path.abspath(given.project),
@@ -49,7 +56,10 @@ def usage(given: argparse.Namespace) -> int:
             until=until,
             limit=given.limit,
         )
-        return show(given, report, usage_table(report, palette(), columns()))
+        report = await progress(ASKING, asking)
+        show(given, report, usage_table(report, palette(), columns()))
+        note_more(len(report.lines), report.pagination.total)
+        return Exit.DONE
 
     return call(given, talk)
 
@@ -64,7 +74,7 @@ def health(given: argparse.Namespace) -> int:
     """Say how the server is."""
 
     async def talk(client: LokiClient) -> int:
-        found = await client.health()
+        found = await progress(ASKING, client.health())
         show(given, found, health_text(found, palette()))
         return Exit.UNWELL if found.status == "unhealthy" else Exit.DONE
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 from loki_twisted.client import ClientError, LokiClient
-from loki_twisted.command.calling import call, columns, complain, palette, show
+from loki_twisted.command.calling import call, columns, complain, note_more, palette, show
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
 from loki_twisted.command.listing import sessions_table
 from loki_twisted.command.names import NoSuchName, find_session
-from loki_twisted.command.progress import progress
+from loki_twisted.command.progress import ASKING, progress
 from loki_twisted.command.verbs_watching import ENDS, follow
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import EARLIEST
@@ -27,16 +27,19 @@ def ps(given: argparse.Namespace) -> int:
     """List sessions."""
 
     async def talk(client: LokiClient) -> int:
-        sessions = await client.list_sessions(
+        asking = client.list_sessions(
             status=given.status, provider=given.provider, limit=given.limit
         )
+        sessions = await progress(ASKING, asking)
         if given.quiet and not given.json:
             for each in sessions.sessions:
                 print(plain(each.id), flush=True)
             return Exit.DONE
         now_ms = time.time_ns() // 1_000_000
         text = sessions_table(sessions.sessions, now_ms, palette(), columns())
-        return show(given, sessions, text)
+        show(given, sessions, text)
+        note_more(len(sessions.sessions), sessions.total)
+        return Exit.DONE
 
     return call(given, talk)
 

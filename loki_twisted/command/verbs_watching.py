@@ -10,11 +10,13 @@ import attrs
 import msgspec
 
 from loki_twisted.client import EventStream, LokiClient
-from loki_twisted.command.calling import call, complain, note_reset, palette
+from loki_twisted.command.calling import call, complain, note_presence, note_reset, palette
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import event_line
 from loki_twisted.command.moments import place_before, read_moment
 from loki_twisted.command.names import find_session
+from loki_twisted.command.presence import Presence
+from loki_twisted.command.progress import progress
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.events import KIND_OF_TYPE, Event
 from loki_twisted.model.filters import EventFilter, mask_of_types
@@ -90,11 +92,13 @@ def tail(given: argparse.Namespace) -> int:
     async def talk(client: LokiClient) -> int:
         # Without a server the stream would wait for one, and say nothing.
         await client.live()
-        async for event in await wish.begin(client):
-            if wish.shows(event):
-                show_event(given, event)
-            if wish.ends and event.type in ENDS:
-                return exit_code_of(event)
+        stream = await progress("Looking for the beginning", wish.begin(client))
+        with Presence(client, note_presence):
+            async for event in stream:
+                if wish.shows(event):
+                    show_event(given, event)
+                if wish.ends and event.type in ENDS:
+                    return exit_code_of(event)
         return Exit.DONE
 
     return call(given, talk)
@@ -108,7 +112,8 @@ async def follow(client: LokiClient, given: argparse.Namespace, session_id: str)
     """
     wanted = EventFilter(session_id)
     async with client.events(wanted, after=EARLIEST, on_reset=note_reset) as stream:
-        return exit_code_of(await _show_to_the_end(given, stream))
+        with Presence(client, note_presence):
+            return exit_code_of(await _show_to_the_end(given, stream))
 
 
 async def _show_to_the_end(given: argparse.Namespace, stream: EventStream) -> Event:

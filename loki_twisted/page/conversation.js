@@ -1,6 +1,6 @@
 // What was said and done, as a conversation: messages, calls of tools with what came of them, marks.
 
-import { html, useMemo, useState } from "./html.js";
+import { Component, html, useMemo, useRef, useState } from "./html.js";
 import { goOn, tell } from "./actions.js";
 import { Diff, difference, isPatch, linesOfPatch, near } from "./diff.js";
 import { Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
@@ -44,6 +44,21 @@ export function blocksOf(items) {
   }
   return blocks;
 }
+
+/**
+ * The same blocks, but those that are as they were before are the very objects: they are not drawn again.
+ *
+ * `before` is by key what was drawn last.
+ */
+export function keepSame(blocks, before) {
+  return blocks.map((block) => {
+    const old = before.get(block.key);
+    return old && old.result === block.result && isSame(old.outcome, block.outcome) ? old : block;
+  });
+}
+
+/** Whether two outcomes, of a message or of a question, are the same. */
+const isSame = (one, other) => one === other || (one?.data !== undefined && one.data === other?.data);
 
 const SUMMARIES = ["description", "command", "file_path", "filePath", "path", "pattern", "query", "url", "prompt", "task", "title"];
 
@@ -167,6 +182,17 @@ function outcomeWords({ type, data }) {
   return `${shorten(said, 200)}${data.answeredBy === "policy" ? " (nobody answered in time)" : ""}`;
 }
 
+/** A block is drawn again only when it is another one. */
+class Turn extends Component {
+  shouldComponentUpdate({ block }) {
+    return block !== this.props.block;
+  }
+
+  render({ block }) {
+    return html`<${Block} block=${block} />`;
+  }
+}
+
 function Block({ block }) {
   const { type, data, at } = block;
   if (type === "agent:output") return html`<${Said} block=${block} />`;
@@ -211,7 +237,9 @@ function withLog({ talk, log }) {
 
 export function Conversation({ model, session }) {
   const version = model.talk.version.value + model.log.version.value;
-  const blocks = useMemo(() => blocksOf(withLog(model)), [version]);
+  const drawn = useRef(new Map());
+  const blocks = useMemo(() => keepSame(blocksOf(withLog(model)), drawn.current), [version]);
+  drawn.current = new Map(blocks.map((block) => [block.key, block]));
   const [ref, atEnd, toEnd] = useFollowing(version);
   const { talk } = model;
   const earlier = async () => {
@@ -230,7 +258,7 @@ export function Conversation({ model, session }) {
         <div class="turns">
           ${talk.hasEarlier && html`<button type="button" class="button quiet" onClick=${earlier}>Show what was before</button>`}
           ${model.loaded.value && !blocks.length && html`<p class="note">Nothing was said yet.</p>`}
-          ${blocks.map((block) => html`<${Block} key=${block.key} block=${block} />`)}
+          ${blocks.map((block) => html`<${Turn} key=${block.key} block=${block} />`)}
         </div>
       </div>
       ${(!atEnd || talk.detached) && html`<button type="button" class="button to-end" onClick=${newest}><${Icon} name="down" />Newest${talk.missed ? html` <span class="num">${plural(talk.missed, "new one")}</span>` : ""}</button>`}

@@ -214,9 +214,10 @@ export function open(id) {
 export function follow() {
   const follower = new Follower({
     onEvents,
-    onFresh() {
-      refreshLists();
-      opened.value?.load();
+    onFresh(lost) {
+      refreshLists(); // also of what there are no events: a session that was deleted
+      const model = opened.value;
+      if (model && (lost || model.failure.value || !model.loaded.value)) model.load();
     },
   });
   follower.run();

@@ -20,10 +20,10 @@ from loki_twisted.agents.providers.aider_reports import BRIDGE_LINES, nothing
 from loki_twisted.agents.providers.aider_state import AiderState, Step, flushed
 from loki_twisted.agents.providers.bridges import key_of, maybe_fields, order
 from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.members import Fields, maybe_text
 from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.agents.providers.prompts import maybe_prompt, prompt_of
 from loki_twisted.agents.providers.telling import MAIN
-from loki_twisted.agents.providers.typed_fields import Fields, maybe_text
 from loki_twisted.model.messages import Message
 
 _COMMANDS: Final = ("/", "!")

@@ -14,13 +14,7 @@ from typing import Final
 from loki_twisted.agents.outputs import Conversation
 from loki_twisted.agents.providers.claude_memory import Draft
 from loki_twisted.agents.providers.claude_notices import NOTICES, QUIET, SYSTEM
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
-    is_name,
-    object_of,
-    objects_of,
-    text_of,
-)
+from loki_twisted.agents.providers.claude_reading import Line, is_name
 from loki_twisted.agents.providers.claude_requests import take_cancel, take_pending, take_request
 from loki_twisted.agents.providers.claude_turns import (
     be_at_work,
@@ -38,6 +32,7 @@ from loki_twisted.agents.providers.claude_work import (
     words_of,
 )
 from loki_twisted.agents.providers.claude_writing import is_ours
+from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, thought
 

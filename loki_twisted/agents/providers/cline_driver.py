@@ -45,10 +45,10 @@ from loki_twisted.agents.providers.cline_state import (
     with_problem,
 )
 from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.members import Fields, fields_of, maybe_count, maybe_text
 from loki_twisted.agents.providers.programs import CLINE
 from loki_twisted.agents.providers.prompts import maybe_prompt
 from loki_twisted.agents.providers.telling import MAIN
-from loki_twisted.agents.providers.typed_fields import Fields, fields_of, maybe_count, maybe_text
 from loki_twisted.model.inputs import Answer, Effect, InputKind, Option
 
 ALLOW: Final = "allow"

@@ -12,10 +12,11 @@ import msgspec
 
 from loki_twisted.agents.outputs import Output
 from loki_twisted.agents.providers.cleaning import clean, cut
-from loki_twisted.agents.providers.objects import MAX_NUMBER, maybe_tidy
+from loki_twisted.agents.providers.objects import MAX_NUMBER
 from loki_twisted.agents.providers.plans import Plan
 from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import MAIN
+from loki_twisted.agents.providers.tidying import maybe_tidy
 
 USER: Final = "user"
 """Stands for the model of a message that is not the agent's."""
