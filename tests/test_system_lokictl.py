@@ -132,6 +132,7 @@ def test_tokens(tmp_path: Path) -> None:
     """Where a token is wanted and is not given, that is said; a file of it will do."""
     file = tmp_path / "token"
     file.write_text("a-token-of-this-test\n")
+    file.chmod(0o600)
     with Server(tmp_path, "--token-file", str(file)) as server:
         refused = lokictl(server.base, "ps", LOKI_API_TOKEN="another-token")
         assert refused.returncode == 4

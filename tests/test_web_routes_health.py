@@ -62,8 +62,31 @@ def test_without_a_log_it_is_unhealthy() -> None:
     here.vitals.found = {}
     response = here.ask("GET", "/health")
     assert (response.status, response.json["status"]) == (503, "unhealthy")
-    assert response.json["problems"][0] == "The log cannot be written."
+    assert response.json["problems"][:2] == [
+        "The log cannot be written.",
+        "disk I/O error on ...",
+    ]
     assert b"/var" not in response.body
+
+
+def test_health_and_status_tell_the_same_problems() -> None:
+    """Whichever of the two is asked says all that is amiss: an end, the log, rooms, providers."""
+    here = Server()
+    here.log.failure = "There is no room left on its disk."
+    here.vitals.closed = "The server is shutting down."
+    here.vitals.troubles = ["The watcher polls."]
+    here.vitals.found = {}
+    health = here.ask("GET", "/health").json["problems"]
+    here.vitals.closed = None
+
+    assert health == [
+        "The server is shutting down.",
+        "The log cannot be written.",
+        "There is no room left on its disk.",
+        "The watcher polls.",
+        "No program of any provider was found.",
+    ]
+    assert here.ask("GET", "/api/status").json["problems"] == health[1:]
 
 
 def test_ready() -> None:

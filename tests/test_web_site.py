@@ -86,10 +86,20 @@ def test_the_files_of_a_process_are_enough_for_so_many() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
     try:
-        assert limits_of_process() == Limits(connections=400)
-        assert Site(Resource(), reactor=Clock()).limits == Limits(connections=400)
+        assert limits_of_process() == Limits(connections=400, told=33)
+        assert Site(Resource(), reactor=Clock()).limits == limits_of_process()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("soft", [64, 100, 128, 256, 1_024, 20_000])
+def test_some_files_are_never_clients(soft: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few there are, the log, agents and those that are refused have theirs too."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+    limits = limits_of_process()
+    assert limits.connections >= 16
+    assert limits.told >= 1
+    assert soft < 128 or soft - limits.connections - limits.told >= 64
 
 
 @pytest.mark.parametrize("soft", [resource.RLIM_INFINITY, 1_000_000])

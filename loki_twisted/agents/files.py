@@ -106,6 +106,14 @@ class AgentFiles:
         """Where a file is."""
         return os.path.join(self.directory, name)
 
+    def spool_bytes(self) -> int:
+        """How many bytes the output of the agent has; 0 for what is not there."""
+        total = 0
+        for name in STREAMS:
+            with suppress(OSError):
+                total += os.stat(self.path(name)).st_size
+        return total
+
     def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
         """
         Make all that the keeper wants to find.

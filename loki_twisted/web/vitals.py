@@ -54,6 +54,9 @@ class IVitals(Interface):
         Anybody may read it: it names no path.
         """
 
+    def metrics() -> bytes:
+        """The figures of this moment, in the format of Prometheus."""
+
     def system() -> System:
         """The machine, and what the server takes of it."""
 
