@@ -8,7 +8,9 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+
+from loki_twisted.settings import InvalidSettings
 
 
 class Sockets:
@@ -30,11 +32,22 @@ class Sockets:
 
         :raises twisted.internet.error.CannotListenError: if one cannot be had; those before it
             are bound then.
+        :raises InvalidSettings: if it is to be inherited, and there is none.
         """
         for description in self._descriptions:
-            port = await serverFromString(self._reactor, description).listen(factory)
+            port = await self._endpoint(description).listen(factory)
             _accept(port, False)
             self.ports.append(port)
+
+    def _endpoint(self, description: str) -> IStreamServerEndpoint:
+        try:
+            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
+        except LookupError:
+            raise InvalidSettings(
+                f"No socket was inherited for {description!r}; systemd passes on those of a "
+                "socket unit."
+            ) from None
+        return endpoint
 
     def accept(self) -> None:
         """Take those who connect, and those who wait."""

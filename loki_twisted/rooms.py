@@ -82,9 +82,14 @@ class Rooms:
     tokens: TokenWatch = attrs.field(init=False)
     audit: AuditLog = attrs.field(init=False)
 
+    @property
+    def data_dir(self) -> str:
+        """Where the log is, and what agents print."""
+        return self._settings.data_dir
+
     @log.default
     def _make_log(self) -> SQLiteEventLog:
-        path = os.path.join(self._settings.data_dir, "log.db")
+        path = os.path.join(self.data_dir, "log.db")
         kept = retention_of(self._settings)
         return SQLiteEventLog(self._reactor, path, now_ms=_now_ms, retention=kept)
 

@@ -30,7 +30,10 @@ from loki_twisted.endpoints import (
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.wire import StartOptions, StartSession
+from loki_twisted.operation.figures import Exposition
+from loki_twisted.operation.stalls import Stalls
 from loki_twisted.policies import gate_policy_of
+from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
@@ -66,7 +69,8 @@ class Service(BaseService):
         ``TokenFileRefused`` if the file of tokens cannot.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
-    :ivar reloads: Called by :meth:`reload`.
+    :ivar reloads: Called when it is to take up what has changed.
+    :ivar stalls: Of its reactor, where somebody watches that.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
     """
@@ -85,6 +89,7 @@ class Service(BaseService):
         self.phase = "starting"
         self.trouble: str | None = None
         self.reloads: list[Callable[[], None]] = []
+        self.stalls = Stalls()
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
@@ -102,6 +107,7 @@ class Service(BaseService):
         access = AccessLog(LogLevel.info) if settings.access_log else None
         self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
+        self.exposition = Exposition(readings_of(self))
 
     def _api(self, descriptions: Sequence[str]) -> Entrance:
         rooms = self.rooms

@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from loki_twisted import __version__
 from loki_twisted.model.wire import ProviderDetail, System
+from loki_twisted.operation.figures import Exposition
 from loki_twisted.rooms import Rooms
 from loki_twisted.web.vitals import IVitals, read_system
 
@@ -20,10 +21,12 @@ class Standing(Protocol):
 
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
     :ivar trouble: Why it should take no work although it serves, in a sentence, or None.
+    :ivar exposition: Its figures.
     """
 
     phase: str
     trouble: str | None
+    exposition: Exposition
 
 
 @implementer(IVitals)
@@ -72,6 +75,10 @@ class Vitals:
             return "The log cannot be written."
         return self.not_serving() or self._standing.trouble
 
+    def metrics(self) -> bytes:
+        """See :class:`IVitals`."""
+        return self._standing.exposition.page()
+
     def system(self) -> System:
         """See :class:`IVitals`."""
-        return read_system(apsw.sqlite_lib_version())
+        return read_system(apsw.sqlite_lib_version(), self._rooms.data_dir)

@@ -236,19 +236,19 @@ def chromium(directory: Path) -> Iterator[Browser]:
 
 
 def recording(
-    path: Path, lines: Sequence[str], *, driven_by: str = "demo", end_ms: int = 0, at_once: int = 1
+    path: Path, lines: Sequence[str], *, end_ms: int = 0, at_once: int = 1, gap_ms: float = 1
 ) -> None:
     """
-    Write a recording of an agent that prints lines.
+    Write a recording of an agent that speaks as the demo does.
 
-    :param at_once: How many come together.
+    :param at_once: How many lines come together.
+    :param gap_ms: How long after the ones before.
     """
-    heading = {"version": 1, "drivenBy": driven_by, "startedAt": "2026-11-26T00:00:00.000Z"}
+    heading = {"version": 1, "drivenBy": "demo", "startedAt": "2026-11-26T00:00:00.000Z"}
     entries: list[object] = [{"kind": "loki", **heading}]
     for first in range(0, len(lines), at_once):
         text = "".join(f"{line}\n" for line in lines[first : first + at_once])
-        entries.append(
-            {"kind": "piece", "atMs": first // at_once, "stream": "stdout", "text": text}
-        )
+        at_ms = round(first // at_once * gap_ms)
+        entries.append({"kind": "piece", "atMs": at_ms, "stream": "stdout", "text": text})
     entries.append({"kind": "end", "atMs": end_ms, "exitCode": 0})
     path.write_text("".join(json.dumps(each) + "\n" for each in entries), "utf-8")

@@ -411,6 +411,10 @@ class FakeVitals:
         """Why not."""
         return self.unready
 
+    def metrics(self) -> bytes:
+        """One figure."""
+        return b"loki_ready 1.0\n"
+
     def system(self) -> System:
         """A small machine."""
         return System(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 import threading
@@ -77,6 +78,7 @@ def test_a_line_says_all_of_a_token(token: Token) -> None:
     assert token_in(line_of(token), 7) == token
 
 
+@pytest.mark.threat("T12")
 @given(st.text())
 def test_no_line_is_repeated_by_its_refusal(line: str) -> None:
     """Any line is a token, or nothing, or refused with words of ours: it may be a secret."""
@@ -178,6 +180,7 @@ def test_two_of_a_name_or_a_token_are_refused(lines: tuple[str, ...], tmp_path: 
         read_tokens(written(tmp_path / "tokens", *lines))
 
 
+@pytest.mark.threat("T34")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610, 0o644])
 def test_a_file_that_others_can_open_is_refused(mode: int, tmp_path: Path) -> None:
     """Who can read it has the plain tokens, and who can write it opens all."""
@@ -263,6 +266,7 @@ def test_changes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 # The keyring
 
 
+@pytest.mark.threat("T11")
 def test_a_keyring_finds_who_shows_a_token() -> None:
     """By the whole token alone: none that is longer, shorter or near it."""
     keyring = Keyring([plain_token("one", "a-right-token"), plain_token("two", "another")])
@@ -272,6 +276,24 @@ def test_a_keyring_finds_who_shows_a_token() -> None:
     assert (found.name, found.scopes) == ("one", EVERY_SCOPE)
     for wrong in (b"", b"a-right-toke", b"a-right-token ", b"A-right-token", DIGEST, HEX.encode()):
         assert keyring.find(wrong) is None
+
+
+@pytest.mark.threat("T11", "B27")
+@pytest.mark.parametrize("shown", [b"token-0", b"token-9", b"xoken-0", b"token-x", b"", b"x" * 999])
+def test_every_token_is_compared_whatever_is_shown(
+    shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hashes of one length, in constant time, all of them: the time tells nothing of any."""
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    keyring = Keyring([plain_token(f"name-{n}", f"token-{n}") for n in range(10)])
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    keyring.find(shown)
+    assert compared == [(32, 32)] * 10
 
 
 def test_a_token_is_good_until_it_expires() -> None:

@@ -37,6 +37,7 @@ def numbers_in(lines: list[str]) -> dict[str, list[str]]:
 class LimitsTests(AgentCase):
     """Agents with limits."""
 
+    @pytest.mark.threat("T29")
     async def test_they_hold_for_the_agent_and_not_for_its_keeper(self) -> None:
         """All three are set for good before the program begins; the keeper has those of ours."""
         script = f"{SHOW}; exec sleep 1000"

@@ -249,6 +249,7 @@ def test_wrong_variables(environ: dict[str, str], tmp_path: Path) -> None:
         by_serve([], environ, str(tmp_path))
 
 
+@pytest.mark.threat("T12")
 def test_a_wrong_token_is_not_repeated(tmp_path: Path) -> None:
     """A token that cannot be one is complained of, and not printed."""
     with pytest.raises(InvalidSettings) as refused:
@@ -265,6 +266,7 @@ def test_a_generated_token_is_one(tmp_path: Path) -> None:
     assert by_serve([], {"LOKI_API_TOKEN": token}, str(tmp_path)).tokens == (token,)
 
 
+@pytest.mark.threat("T35", "T-cfg2")
 @pytest.mark.parametrize("arguments", [["--bogus"], ["--por", "1"], ["extra"], ["--port"]])
 def test_wrong_command_lines(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

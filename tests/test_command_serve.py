@@ -160,6 +160,7 @@ async def test_a_unix_socket(start: Start, tmp_path: Path) -> None:
     assert server.end(signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.threat("T7", "T-cfg1")
 def test_others_are_kept_out(start: Start, tmp_path: Path) -> None:
     """A server that all could reach and that has no token does not start, and makes nothing."""
     code, said = start(*SERVE, "--host", "0.0.0.0", "--port", "0").end()

@@ -190,6 +190,7 @@ def test_loopback_names() -> None:
     assert [is_loopback(name) for name in names] == [True, True, True, False, False, False, False]
 
 
+@pytest.mark.threat("T7")
 @pytest.mark.parametrize(
     "chosen",
     [

@@ -31,6 +31,7 @@ def run(path: Path, *words: str) -> int:
     return main(["token", *words, "--file", str(path)])
 
 
+@pytest.mark.threat("T12")
 def test_a_token_is_printed_once_and_kept_as_a_hash(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

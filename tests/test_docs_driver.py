@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,17 @@ def test_interfaces() -> None:
     """The example is a provider with a driver."""
     assert verifyObject(IProvider, PLUGIN["parrot"])
     assert verifyObject(IDriver, parrot())
+
+
+def test_it_is_small() -> None:
+    """A driver is a matter of 40 lines."""
+    [driver] = [
+        node
+        for node in ast.parse((EXAMPLES / "parrot_provider.py").read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == "ParrotDriver"
+    ]
+    assert driver.end_lineno is not None
+    assert driver.end_lineno - driver.lineno < 40
 
 
 def test_from_the_prompt_to_the_end() -> None:

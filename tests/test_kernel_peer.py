@@ -76,6 +76,7 @@ def test_what_is_no_address_has_no_owner() -> None:
     assert uid_of_peer(("", 1), ("::zz", 2)) is None
 
 
+@pytest.mark.threat("T10")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_another_user_is_told_apart() -> None:
     """A process of another user at the other end is seen as that user."""

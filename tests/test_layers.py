@@ -41,6 +41,7 @@ TOP = {
     "endpoints",
     "listening",
     "policies",
+    "readings",
     "rooms",
     "service",
     "settings",

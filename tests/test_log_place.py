@@ -41,6 +41,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
+@pytest.mark.threat("T34")
 def test_only_we_may_enter(tmp_path: Path, umask: int) -> None:
     """The directory is 0700 and its lock 0600, whatever the umask is."""
     path = tmp_path / "server"
@@ -108,6 +109,7 @@ def test_the_lock_is_not_inherited(tmp_path: Path) -> None:
         assert child.poll() is None
 
 
+@pytest.mark.threat("T34", "T-perm")
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o702])
 def test_a_directory_of_many_is_refused(tmp_path: Path, mode: int) -> None:
     """Where others may write nothing is kept, and nothing is left there."""
@@ -131,6 +133,7 @@ def test_a_directory_that_others_may_read_is_taken(tmp_path: Path) -> None:
     DataDirectory(str(path)).release()
 
 
+@pytest.mark.threat("T34", "T-perm")
 def test_a_directory_of_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.browsers import ENTER, PHONE, TABULATOR, Browser, recording
+from tests.claude_support import install
 from tests.system import Server
 
 PATIENT = {"LOKI_DEMO_SPEED": "20", "LOKI_DEMO_TIMEOUT": "60"}
@@ -112,6 +116,7 @@ def test_a_crash_under_an_open_page(browser: Browser, tmp_path: Path) -> None:
         browser.is_live()
         first.kill()
         browser.until(lambda: browser.link == "cut")
+        browser.sees("how things stood then", ".stale")
         port = str(first.port)
     with Server(tmp_path, "--port", port, **PATIENT) as second:
         browser.is_live()
@@ -323,3 +328,69 @@ def test_raw_output_is_saved(browser: Browser, tmp_path: Path) -> None:
         browser.click("button", "Save the raw output")
         browser.sees("Saved", ".toasts")
         assert browser.until(lambda: saved.exists() and saved.read_bytes()) == expected
+
+
+def test_a_session_is_paused_and_told_things(browser: Browser, server: Server) -> None:
+    """Halted and let on by buttons; what is written below reaches the agent."""
+    begin(browser, server)
+    browser.sees(QUESTION, ".turns .question")
+    browser.click("button", "Pause")
+    browser.until(lambda: state(browser) == "Paused")
+    browser.click("button", "Resume")
+    browser.until(lambda: state(browser) == "Needs you")
+    browser.fill("#message", "teal")
+    browser.click("button", "Send")
+    browser.sees("Done: a clock in teal", ".turns")
+    browser.until(lambda: state(browser) == "Completed")
+    assert browser.count("#message") == 0
+
+
+def test_a_conversation_goes_on_in_another_session(browser: Browser, tmp_path: Path) -> None:
+    """A permission is given with what it is for in sight, and what has ended is gone on with."""
+    path = os.pathsep.join([install(tmp_path).search_path, "/usr/bin", "/bin"])
+    with Server(tmp_path, PATH=path) as server:
+        browser.open(server.base + "/#/new")
+        browser.click("radio", "claude")
+        browser.fill("#field-prompt", "permission please")
+        browser.click("button", "Start")
+        browser.sees("rm -r build", ".turns .question")
+        browser.click("button", "Allow")
+        browser.until(lambda: state(browser) == "Completed")
+        first = browser.driver.current_url
+        browser.fill("#message", "plain again")
+        browser.click("button", "Continue")
+        browser.until(lambda: browser.driver.current_url != first)
+        browser.sees("You say: plain again", ".turns")
+        browser.sees("Goes on with", ".figures")
+        # A call and its result are one block, which opens.
+        browser.until(lambda: browser.count(".call summary") == 1)
+        browser.run("document.querySelector('.call summary').click()")
+        browser.sees("a.txt\nb.txt", ".call .result")
+
+
+def test_a_token_that_may_only_look(browser: Browser, tmp_path: Path) -> None:
+    """Everything is shown to it; what it may not do is refused in words, where it was asked."""
+    tokens = tmp_path / "tokens"
+    lokictl = "import sys; from loki_twisted.command.lokictl import main; sys.exit(main())"
+    command = [sys.executable, "-c", lokictl, "token", "create", "guest"]
+    made = subprocess.run(
+        [*command, "--file", str(tokens), "--scopes", "read"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    token = made.stdout.strip()
+    with Server(tmp_path, "--token-file", str(tokens), **PATIENT) as server:
+        browser.headers(**{"X-Forwarded-For": "192.0.2.1"})
+        try:
+            browser.open(server.base + "/")
+            browser.fill("#token", token)
+            browser.click("button", "Open")
+            browser.is_live()
+            browser.go("#/new")
+            browser.click("radio", "demo")
+            browser.click("button", "Start")
+            browser.until(lambda: browser.text(".refusal"))
+            assert server.get("/api/sessions")["total"] == 0
+        finally:
+            browser.headers()

@@ -434,3 +434,17 @@ def test_continuing_a_conversation(tmp_path: Path) -> None:
     for hostile in ("..", "../aider", "/etc", "", "."):
         with pytest.raises(InvalidRequest):
             AiderProvider().plan(attrs.evolve(wanted, conversation=hostile), machine)
+
+
+def test_a_process_that_is_done_and_is_ended() -> None:
+    """The signal that ends it is no failure of its work, if it had answered."""
+    run = Run()
+    run.answer()
+    run.report("exit", reason="Completed --message-file")
+    assert run.end(code=None, signal=15) == TurnEnded(Verdict.DONE)
+    run.bridge("turn", message="")
+    run.answer()
+    assert run.end(code=None, signal=15).verdict is Verdict.FAILED
+    run.bridge("turn", message="")
+    run.report("exit", reason="Completed --message-file")
+    assert run.end(code=None, signal=15).reason == "The model did not answer."

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
@@ -15,6 +17,7 @@ from loki_twisted.agents.outputs import Asked, Taken, Write
 from loki_twisted.agents.providers.command import CommandDriver, CommandProvider
 from loki_twisted.agents.providers.demonstration import DemoProvider
 from loki_twisted.agents.providers.machine import Machine
+from loki_twisted.agents.providers.plain import PlainDriver
 from loki_twisted.agents.providers.plugins import by_name
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.model.errors import InvalidRequest, ProviderNotAvailable
@@ -178,3 +181,13 @@ def test_it_speaks_the_plain_line_protocol(place: Place) -> None:
     assert second.key != first.key
     message = Message(id="m1", session_id="s1", text="go on", created_at="")
     assert later.say(message) == [Write("go on\n"), Taken("m1")]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_an_answer_is_one_line(values: list[str]) -> None:
+    """Whatever it has, it is not taken for the answers to what is asked next."""
+    [written] = PlainDriver().answer("question-1", Answer(values=tuple(values)))
+    assert isinstance(written, Write)
+    assert written.text.endswith("\n")
+    assert len(written.text.splitlines()) == 1
+    assert written.text.split() == ", ".join(values).split()

@@ -59,6 +59,7 @@ def test_what_agents_need_goes_through(name: str) -> None:
     assert agent_environment({name: "value"}, "s1") == {name: "value", **OURS}
 
 
+@pytest.mark.threat("T13")
 @pytest.mark.parametrize("name", OWN)
 def test_what_is_the_servers_own_never_goes_through(name: str) -> None:
     """Not even when an operator names it."""
@@ -79,6 +80,7 @@ def test_the_session_is_named_by_us() -> None:
     assert agent_environment(environ, "s1", list(environ)) == OURS
 
 
+@pytest.mark.threat("T13")
 @given(st.dictionaries(NAMES, st.just("value"), max_size=12), st.lists(NAMES, max_size=4))
 @settings(deadline=None, max_examples=200)
 def test_nothing_comes_out_that_may_not(environ: dict[str, str], extra: list[str]) -> None:

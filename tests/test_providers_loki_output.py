@@ -34,7 +34,7 @@ def test_it_is_a_driver() -> None:
     verifyObject(IDriver, LokiModeDriver())
 
 
-@pytest.mark.parametrize("end", [RULE, "━━━━", "╔═══", "=== Provider: claude ===", f"{INFO} x"])
+@pytest.mark.parametrize("end", [RULE, "━━━━", "╔═══", f"{INFO} x"])
 def test_a_prompt_that_is_said(end: str) -> None:
     """One line stands for all of it, before the line behind it."""
     (told,) = facts_of_line("stdout", end)
@@ -44,6 +44,18 @@ def test_a_prompt_that_is_said(end: str) -> None:
         told.data["message"],
         "after",
     ]
+
+
+def test_what_people_write_ends_no_prompt() -> None:
+    """A prompt holds their words and whole files of theirs: all of it is left out."""
+    told = messages(f"{INFO} Prompt: Do", "=== Part 1 ===", "[INFO] a line of a log", "x", RULE)
+    assert told[0] == left_out(2 + 14 + 22 + 1, 4)
+
+
+def test_the_beginning_of_a_prompt_is_left_out_too() -> None:
+    """Loki Mode notes no more than that, and says so."""
+    noted = "=== Prompt (truncated): Do", "this... ==="
+    assert messages(*noted, "after") == [left_out(2 + 11, 2), "after"]
 
 
 def test_a_prompt_that_is_noted() -> None:
@@ -59,7 +71,13 @@ def test_a_prompt_that_is_noted() -> None:
 def test_prompts_one_after_the_other() -> None:
     """Each is left out for itself."""
     said, noted = f"{INFO} Prompt: one", "=== Prompt: two ==="
-    assert messages(said, noted, said, RULE)[:3] == [left_out(3, 1), left_out(7, 1), left_out(3, 1)]
+    told = messages(said, RULE, noted, said, said, RULE)
+    assert [each for each in told if each.startswith("[A prompt")] == [
+        left_out(3, 1),
+        left_out(7, 1),
+        left_out(3, 1),
+        left_out(3, 1),
+    ]
 
 
 def test_the_other_stream_is_never_part_of_a_prompt() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from loki_twisted.agents.providers.cleaning import MAX_NAME, MAX_TEXT
-from loki_twisted.agents.providers.objects import MAX_DEPTH, MAX_OBJECT, maybe_object
+from loki_twisted.agents.providers.objects import MAX_OBJECT, maybe_object
 from loki_twisted.agents.providers.plain import facts_of_line
+from loki_twisted.agents.providers.tidying import MAX_DEPTH, MAX_PARTS, maybe_tidy
 from loki_twisted.model.events import EVENT_TYPES
 
 SERVERS_OWN = [
@@ -232,3 +233,14 @@ def test_an_object_may_be_indented() -> None:
     """Blanks around an object do not matter."""
     (fact,) = facts_of_line("stdout", '  {"type": "phase", "phase": "x"}  ')
     assert fact.type == "phase:started"
+
+
+def test_parts_are_bounded() -> None:
+    """An object of more values than can be looked at is a log line, and told as one text."""
+    for count, is_read in ((MAX_PARTS - 1, True), (MAX_PARTS, False)):
+        value = {"a": [0] * count}
+        assert (maybe_tidy(value) is not None) is is_read
+        assert (maybe_object(json.dumps(value)) is not None) is is_read
+    flat = {f"name {number}": [] for number in range(MAX_PARTS // 2)}
+    assert maybe_tidy({"a": [flat, flat, flat]}) is None
+    assert maybe_tidy({"a": [flat]}) is not None

@@ -208,6 +208,7 @@ def test_any_line_is_translated(stream: str, text: str) -> None:
     check_laws(facts_of_line(stream, text))
 
 
+@pytest.mark.threat("T19")
 @given(STREAMS, OBJECTS)
 @settings(deadline=None, max_examples=400)
 def test_any_object_is_translated(stream: str, said: object) -> None:

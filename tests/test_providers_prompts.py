@@ -70,6 +70,7 @@ def test_a_prompt_is_never_taken_for_anything_else(text: str) -> None:
     assert argument.endswith(text)
 
 
+@pytest.mark.threat("T16")
 @pytest.mark.parametrize("text", ["--bg", "-x and more", "update", "#12", "/etc/passwd", "a.md"])
 def test_what_could_be_a_word_of_the_command_line(text: str) -> None:
     """Options, sub-commands, issues and paths are put into words."""
@@ -88,6 +89,7 @@ def test_texts_that_cannot_stand_on_a_command_line(text: str) -> None:
     assert faults(wanted) == ["prompt", "prdPath", "model"]
 
 
+@pytest.mark.threat("T16")
 def test_a_model_is_no_option() -> None:
     """A name that begins with a dash is refused."""
     assert faults(request(model="--dangerous")) == ["model"]

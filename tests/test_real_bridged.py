@@ -116,13 +116,25 @@ def test_cline(model: str, home: Path, tmp_path: Path, asks: bool) -> None:
             provider="cline", prompt=PROMPT, options={"onUnanswered": "deny", "inputTimeout": 1000}
         )
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     assert (home / "made").exists() is not asks
     if session["status"] == "failed":
         assert session["reason"] == MUTE
     else:
         assert any(each.type == "input:requested" for each in events) is asks
     assert session["usage"]["outputTokens"] == 20
+
+
+@pytest.mark.skipif(CLINE is None, reason="cline is not installed")
+def test_cline_without_an_account(home: Path, tmp_path: Path) -> None:
+    """Our command line is taken, and that nobody answers it is why the session has failed."""
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:1")
+    with Server(home, **variables(tmp_path, **nowhere)) as server:
+        session_id = server.start(provider="cline", prompt=PROMPT)
+        assert server.until_end(session_id)[-1].type == "session:failed"
+        session = server.session(session_id)
+    assert session["reasonCode"] == "said_so"
+    assert "connect" in session["reason"]
 
 
 @pytest.mark.skipif(AIDER is None, reason="aider is not installed")
@@ -132,7 +144,7 @@ def test_aider(model: str, home: Path, tmp_path: Path) -> None:
     with Server(home, **variables(tmp_path, **keys)) as server:
         session_id = server.start(provider="aider", prompt=PROMPT, model="openai/m")
         events = server.until_end(session_id)
-        session = server.get(f"/api/sessions/{session_id}")["session"]
+        session = server.session(session_id)
     said = [each.data["output"] for each in events if each.type == "agent:output"]
     assert any("All is done." in each for each in said)
     assert session["status"] == "completed"
@@ -145,5 +157,5 @@ def test_aider_without_a_key(home: Path, tmp_path: Path) -> None:
     with Server(home, **variables(tmp_path)) as server:
         session_id = server.start(provider="aider", prompt=PROMPT)
         assert server.until_end(session_id)[-1].type == "session:failed"
-        reason = server.get(f"/api/sessions/{session_id}")["session"]["reason"]
+        reason = server.session(session_id)["reason"]
     assert reason == "aider has no key for a model, and nobody can log in for it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.kernel import procfs
 from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.runs import (
     Note,
+    RunBeat,
     RunCost,
     RunFact,
     RunNotes,
@@ -48,6 +51,7 @@ from loki_twisted.state.interface import (
     Sighting,
     Unreadable,
 )
+from loki_twisted.state.loki_events import facts_of_lines
 from loki_twisted.state.loki_queue import tasks_of
 from tests.fakes_sessions import FakeAgent, MemoryLog
 
@@ -126,6 +130,7 @@ class RunCase(SynchronousTestCase):
 
 
 DIRECTORY = RunPhase("building", EARLY)
+RUNNING = progress("running")
 AT_WORK = {
     "phase": DIRECTORY,
     "pid": RunPid(PID),
@@ -219,6 +224,23 @@ class ObservedRuns(RunCase):
             *("session:started", "session:completed"),
             *("session:started", "session:failed"),
         ]
+
+    def test_one_that_was_left_behind_when_another_is_at_work(self) -> None:
+        """What the other one writes is no sign of life of it, and it is started no more."""
+        self.find(**{"phase": DIRECTORY, "loki.pid": RunPid(PID), "autonomy-state.json": RUNNING})
+        self.clock.advance(HOLD)
+        assert self.book.read(OBSERVED).status is S.RUNNING
+        own = [
+            RunSighting("other", "sessions/other/loki.pid", RunPid(99)),
+            RunSighting("other", "sessions/other/autonomy-state.json", progress("running", 99)),
+        ]
+        self.successResultOf(self.tell(own))
+        for number in range(20):
+            self.clock.pump([0.2] * 10)
+            self.change(beat=RunBeat(str(number)))
+        assert self.book.read(OBSERVED).status is S.FAILED
+        assert self.book.read("other").status is S.RUNNING
+        assert self.types().count("session:started") == 1
 
     def test_a_run_that_is_over_stays_the_same(self) -> None:
         """When the next run clears away when the last one began, that is no other run."""
@@ -499,6 +521,63 @@ class OurRuns(RunCase):
         assert self.types("ours") == ["phase:started"]
 
 
+class PhasesInTheEventFile(RunCase):
+    """Lines of ``events.jsonl`` that say that the phase has changed."""
+
+    def hear(self, *words: object) -> None:
+        lines = [json.dumps({"type": "phase_change", "data": {"to": word}}) for word in words]
+        facts = facts_of_lines("events", lines)
+        said = LogLines(session_id=None, source="events", lines=lines, cursors={}, facts=facts)
+        self.successResultOf(self.tell([said]))
+
+    def phases(self) -> list[str]:
+        facts = [fact for _, fact in self.log.events]
+        return [fact.data["phase"] for fact in facts if fact.type.startswith("phase:")]
+
+    def test_they_count_where_no_file_names_a_phase(self) -> None:
+        """Each batch of lines is one change at most, to the last phase in it."""
+        self.find(**{**AT_WORK, "phase": RunPhase(None, EARLY)})
+        self.hear("BUILDING", "Testing")
+        self.hear("TESTING", 7, "")
+        self.hear("DEPLOYMENT")
+        assert self.phases() == ["testing", "deployment"]
+        assert self.book.read(OBSERVED).current_phase == "deployment"
+
+    def test_they_come_too_late_where_one_does(self) -> None:
+        """Then they are no more than lines of a log."""
+        self.find(**{**AT_WORK, "phase": RunPhase("deployment", EARLY)})
+        self.hear("BUILDING")
+        assert self.phases() == ["deployment"]
+        assert self.types().count("log:debug") == 1
+
+    def test_without_a_run_they_are_lines(self) -> None:
+        """There is nobody whose phase it could be."""
+        self.hear("BUILDING")
+        assert self.phases() == []
+
+
+class NamesOfRuns(RunCase):
+    """Runs with names that cannot be ids of sessions, or are taken."""
+
+    def test_each_is_a_session(self) -> None:
+        """However alike two names are, each run is told once, and goes on as itself."""
+        names = ["v1.0", "v1_0", "x" * 60, "x" * 61, OBSERVED, ".", "."]
+        self.find(**AT_WORK)
+        for pid, name in enumerate(names, 100):
+            said = progress("council_approved" if pid % 2 else "failed", pid)
+            path = f"sessions/{name}/autonomy-state.json"
+            self.successResultOf(self.tell([RunSighting(name, path, said)]))
+        for word in ("testing", "deployment"):
+            self.clock.pump([0.1] * 40)
+            self.change(phase=RunPhase(word, EARLY))
+        assert len(list(self.book)) == len(set(names)) + 1
+        for record in self.book:
+            assert is_session_id(record.id)
+            told = [each for each in self.types(record.id) if each.startswith("session:")]
+            assert told[:1] == ["session:started"]
+            assert len(told) == (1 if record.id == OBSERVED else 2)
+
+
 class ManyRuns(RunCase):
     """A directory in which many runs have left what they wrote of themselves."""
 
@@ -601,6 +680,8 @@ class LivenessOfProcesses(SynchronousTestCase):
         assert liveness_of(self.run_of(os.getpid(), None)) is Liveness.UNKNOWN
         began = iso_from_ms(int(started * 1000) + 1000)
         assert liveness_of(self.run_of(os.getpid(), None, began)) is Liveness.ALIVE
+        left = attrs.evolve(self.run_of(os.getpid(), own), has_pid_file=False)
+        assert liveness_of(left) is Liveness.UNKNOWN
 
     def test_a_process_that_has_ended_is_dead(self) -> None:
         """A stamp of this boot without its process is of a run that is dead."""

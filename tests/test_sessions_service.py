@@ -200,6 +200,7 @@ class StartTests(SessionCase):
         assert error.details == {"sessionId": first.id}
         assert self.start("two").status is SessionStatus.RUNNING
 
+    @pytest.mark.threat("T29")
     def test_as_many_as_may_be(self) -> None:
         """Beyond the limit a session is refused, and admitted when one has ended."""
         first = self.start("one")
@@ -208,6 +209,7 @@ class StartTests(SessionCase):
         self.world.ends(first.id, 0)
         self.start("three")
 
+    @pytest.mark.threat("T29")
     def test_limits_hold_while_agents_are_being_started(self) -> None:
         """Many requests at the same moment do not slip through."""
         self.world.runner.automatic = False
@@ -265,6 +267,7 @@ class StartTests(SessionCase):
         self.world.runner.automatic = True
         self.start()
 
+    @pytest.mark.threat("T17")
     def test_paths_outside_the_roots(self) -> None:
         """Neither by dots nor by links nor absolutely can a request leave the roots."""
         os.symlink("/etc", os.path.join(self.home, "link"))
@@ -442,6 +445,25 @@ class OrderTests(SessionCase):
             self.world.sessions.get(session.id)
         self.refused(self.world.sessions.delete(session.id), SessionNotFound)
         assert self.world.log.types() == ["session:started", "session:completed"]
+
+    def test_deleted_twice_at_once(self) -> None:
+        """One is carried out; if it fails, the session can be deleted again."""
+        session = self.start()
+        self.world.ends(session.id, 0)
+        log = self.world.log
+        log.automatic = False
+        for is_broken in (True, False):
+            first = self.world.sessions.delete(session.id)
+            error = self.refused(self.world.sessions.delete(session.id), Conflict)
+            assert "being deleted" in str(error)
+            log.broken = is_broken
+            log.commit()
+            if is_broken:
+                self.refused(first, StorageFailed)
+            else:
+                self.successResultOf(first)
+        assert log.rows == {}
+        assert self.world.runner.forgotten == [session.id]
 
     def test_unknown_sessions(self) -> None:
         """Every order and question about a session that is not there says so."""

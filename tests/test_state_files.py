@@ -44,12 +44,14 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
     assert found.flaw is Flaw.TOO_BIG
 
 
+@pytest.mark.threat("T20")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """A named pipe that nobody writes to is refused at once."""
     os.mkfifo(tmp_path / "file.json")
     assert flaw_of(tmp_path) is Flaw.NOT_REGULAR
 
 
+@pytest.mark.threat("T20")
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     """Directories, devices and sockets are refused."""
     (tmp_path / "directory.json").mkdir()
@@ -63,6 +65,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         assert flaw_of(tmp_path, "socket.json") is Flaw.NOT_REGULAR
 
 
+@pytest.mark.threat("T20")
 def test_links_lead_nowhere(tmp_path: Path) -> None:
     """A symbolic link is refused, as the file, as a directory on the way, and as the root."""
     (tmp_path / "secret").mkdir()
@@ -79,6 +82,7 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     assert flaw_of(tmp_path / "secret") is None
 
 
+@pytest.mark.threat("T20")
 def test_a_huge_file_costs_nothing(tmp_path: Path) -> None:
     """A file of 100 MB (of holes) is refused by its size."""
     with open(tmp_path / "file.json", "wb") as file:
@@ -154,6 +158,7 @@ def test_a_file_cut_anywhere_says_nothing(tmp_path: Path) -> None:
     assert [type(sighting) for sighting in reading.sightings] == [TasksSighting]
 
 
+@pytest.mark.threat("T20", "T23")
 @pytest.mark.parametrize(
     "content",
     [

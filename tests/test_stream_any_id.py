@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -23,6 +24,7 @@ ids = st.one_of(
 )
 
 
+@pytest.mark.threat("T28")
 @calm
 @given(ids)
 def test_any_id(asked: str) -> None:

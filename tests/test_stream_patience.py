@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -146,6 +147,7 @@ class PatienceTests(SynchronousTestCase):
         self.pass_time(50)
         assert KEEP_ALIVE not in sink.held
 
+    @pytest.mark.threat("T21")
     def test_stalled(self) -> None:
         """A client that takes nothing for 60 seconds while there is something is cut."""
         sink, other = listen(self.hub, room=100), listen(self.hub)

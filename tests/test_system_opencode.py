@@ -119,16 +119,19 @@ def _runs(pid: str) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_conversation_is_continued(tmp_path: Path) -> None:
-    """By a new session, in the conversation of the first."""
+@pytest.mark.parametrize("provider", ["opencode", "opencode-run"])
+def test_a_conversation_is_continued(tmp_path: Path, provider: str) -> None:
+    """By a new session, in the conversation of the first; what each spends is booked once."""
     with serve(tmp_path) as server:
-        first = server.start(provider="opencode-run", prompt="plain one")
+        first = server.start(provider=provider, prompt="plain one")
         server.until_end(first)
         answer: Any = server.post(
             f"/api/sessions/{first}/continue", {"message": "plain two"}, status=201
         )
         events = server.until_end(answer["sessionId"])
-        session = server.get(f"/api/sessions/{answer['sessionId']}")["session"]
+        session = server.session(answer["sessionId"])
         before = server.session(first)
+        usage = server.get("/api/usage")
     assert outputs(events)[-1] == "Done: plain two"
     assert session["conversation"] == before["conversation"]
+    assert [line["spending"]["cost"] for line in usage["lines"]] == [0.5, 0.5]

@@ -9,6 +9,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.system import TIMEOUT, Server
 from tests.test_system_sessions import HERE, install_runner
 
@@ -105,6 +107,14 @@ def test_a_port_in_use_touches_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_socket_that_is_not_there_touches_nothing(tmp_path: Path) -> None:
+    """Who starts a server by hand that systemd is to give a socket reads that in one line."""
+    options = ("--listen", "systemd:domain=INET:index=0")
+    (line,) = refused(tmp_path, *options, LOKI_API_TOKEN="a-token-that-is-long")
+    assert "No socket was inherited" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_options_that_are_wrong_touch_nothing(tmp_path: Path) -> None:
     """Unknown flags, bad ports and an open server without a token are one line each."""
     for options in (
@@ -134,6 +144,7 @@ def test_variables_are_honoured_and_flags_win(tmp_path: Path) -> None:
         assert server.get("/health/live")["alive"]
 
 
+@pytest.mark.threat("T34")
 def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     """A server on a unix socket answers there, and nobody else may open it."""
     path = tmp_path / "loki.sock"

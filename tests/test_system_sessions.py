@@ -161,6 +161,7 @@ def test_stop_is_answered_at_once_and_leaves_nothing(server: Server, home: Path)
     assert server.request("GET", f"/api/sessions/{session_id}").status == 404
 
 
+@pytest.mark.threat("T13")
 def test_the_servers_secrets_are_not_in_an_agents_environment(home: Path) -> None:
     """The token is the server's, whatever else the agent inherits."""
     install_runner(home, "env; cat /proc/self/cmdline | tr '\\0' ' '; echo")

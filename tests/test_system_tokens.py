@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +67,7 @@ def record_of(home: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.threat("T27", "B28")
 def test_a_token_that_is_revoked_is_gone_with_its_streams(tmp_path: Path, is_full: bool) -> None:
     """Within five seconds, without a restart; the stream of another token goes on."""
     file = tokens_file(tmp_path / "tokens", named("ci", "ci-secret"), "plain-secret")
@@ -82,6 +85,33 @@ def test_a_token_that_is_revoked_is_gone_with_its_streams(tmp_path: Path, is_ful
             assert server.request("GET", "/api/status", **header).status == status
 
 
+@pytest.mark.threat("B28")
+def test_a_hangup_takes_up_the_file_at_once(tmp_path: Path) -> None:
+    """SIGHUP does not wait for a file that is touched all the time; streams of old tokens end."""
+    file = tokens_file(tmp_path / "tokens", named("ci", "old-secret"))
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(0.1):
+            os.utime(file)
+
+    with Server(tmp_path, "--token-file", str(file)) as server:
+        touching = threading.Thread(target=touch)
+        touching.start()
+        try:
+            with open_stream(server, "old-secret") as stream:
+                tokens_file(file, named("ci", "new-secret"))
+                os.kill(server.pid, signal.SIGHUP)
+                end_of(stream)
+            for secret, status in (("old-secret", 401), ("new-secret", 200)):
+                header = {"Authorization": f"Bearer {secret}"}
+                assert server.request("GET", "/api/status", **header).status == status
+        finally:
+            ended.set()
+            touching.join(TIMEOUT)
+
+
+@pytest.mark.threat("T27")
 def test_a_token_that_expires_ends_its_streams_by_itself(tmp_path: Path) -> None:
     """Nobody does anything: the time comes, and the stream is over."""
     expires_ms = time.time_ns() // 1_000_000 + 5_000

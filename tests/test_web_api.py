@@ -73,6 +73,7 @@ def test_every_route_answers(method: str, target: str) -> None:
     check_common_headers(response)
 
 
+@pytest.mark.threat("T26", "B24")
 @pytest.mark.parametrize(("method", "target"), ROUTES)
 def test_every_route_is_guarded(method: str, target: str) -> None:
     """Without a token a stranger gets no further than the probes, and nothing happens."""
@@ -90,6 +91,7 @@ def test_every_route_is_guarded(method: str, target: str) -> None:
     assert response.status in {200, 201}
 
 
+@pytest.mark.threat("T1", "T2")
 @pytest.mark.parametrize(("method", "target"), ROUTES)
 def test_no_foreign_page_reaches_any_route(method: str, target: str) -> None:
     """Pages of other sites, and names that were pointed at this machine, stop at the gate."""
@@ -157,6 +159,7 @@ def test_unknown_paths(target: str) -> None:
     assert server(WITH_TOKEN).ask("GET", target).status == 401
 
 
+@pytest.mark.threat("order", "B24")
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "OPTIONS"])
 def test_a_stranger_cannot_tell_routes_apart(method: str) -> None:
     """A wrong method, a wrong path and a wrong body are all the same to who has no token."""
@@ -167,6 +170,7 @@ def test_a_stranger_cannot_tell_routes_apart(method: str) -> None:
     assert here.ask("POST", "/api/sessions", body=b"x", headers=text).status == 401
 
 
+@pytest.mark.threat("T3")
 def test_a_page_of_this_machine() -> None:
     """Its preflight is answered, and the request that follows can be read by it."""
     here = server()
@@ -203,6 +207,7 @@ def test_a_page_of_this_machine_reads_errors_and_streams() -> None:
         connection.close()
 
 
+@pytest.mark.threat("B31")
 def test_guessing_tokens_over_connections() -> None:
     """It does not help to open a new connection for each attempt."""
     here = server(WITH_TOKEN)
@@ -245,6 +250,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.threat("T17", "T18")
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_only_text(text: str) -> None:
     """In any parameter, path or field it is refused or handed on as it is; nothing breaks."""

@@ -48,6 +48,7 @@ def test_headers_are_taken_as_they_were_sent() -> None:
     assert seen.scheme == b"https"
 
 
+@pytest.mark.threat("T9")
 @pytest.mark.parametrize(
     "name",
     [

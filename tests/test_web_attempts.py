@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 
 from loki_twisted.web.attempts import ALLOWED_FAILURES, MOST_PARTIES, FailedAttempts
@@ -30,6 +31,7 @@ def test_parties_are_counted_apart() -> None:
     assert attempts.fail("a") > 0
 
 
+@pytest.mark.threat("T11")
 def test_what_is_remembered_is_bounded() -> None:
     """However many parties fail, only so many are kept: those that failed last."""
     attempts = FailedAttempts(Clock())

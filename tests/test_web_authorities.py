@@ -76,6 +76,7 @@ def test_any_bytes_are_a_host_or_malformed(value: bytes) -> None:
         assert text == name or (text.startswith(name + ":") and text[len(name) + 1 :].isdigit())
 
 
+@pytest.mark.threat("T2")
 @given(
     st.sampled_from(sorted(LOOPBACK_NAMES)),
     st.text("abc.:@%[]/ ,127", min_size=1, max_size=8),
@@ -105,6 +106,7 @@ def test_pages_of_this_machine_are_told(origin: bytes) -> None:
     assert is_loopback_origin(origin)
 
 
+@pytest.mark.threat("T3")
 @pytest.mark.parametrize(
     "origin",
     [
@@ -148,6 +150,7 @@ def test_other_pages_are_told(origin: bytes) -> None:
     assert not is_loopback_origin(origin)
 
 
+@pytest.mark.threat("T3")
 @given(st.binary(max_size=40))
 def test_an_origin_is_never_taken_for_its_beginning(more: bytes) -> None:
     """A loopback origin stays one only if a port is added to it."""
@@ -165,6 +168,7 @@ def test_a_server_answers_to_its_own_names() -> None:
     assert own_hosts("fe80::1", ["[2001:db8::1]"]) >= {"[fe80::1]", "[2001:db8::1]"}
 
 
+@pytest.mark.threat("T4")
 @pytest.mark.parametrize("wildcard", ["", "0.0.0.0", "::"])
 def test_a_wildcard_stands_for_the_machine(wildcard: str) -> None:
     """Who listens everywhere is reached by the machine's name, and never by the wildcard."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from zope.interface import directlyProvides, providedBy
 
 from loki_twisted.web import channel
 from loki_twisted.web.limits import Limits
+from tests.bad_input import lines
+from tests.bad_input.cases import PORT, Case
 from tests.fakes_web import (
     PUBLIC,
     STRANGER,
@@ -30,6 +33,20 @@ H = b"Host: localhost:57374\r\n"
 J = b"Content-Type: application/json\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\n" + H + b"\r\n"
 POST = b"POST /api/sessions HTTP/1.1\r\n" + H + J
+
+
+def rows(*names: str) -> list[Case]:
+    """The cases of some rows of the tables of bad input, which are asked over sockets as well."""
+    return [
+        attrs.evolve(case, sent=case.sent.replace(PORT, b"57374"))
+        for case in lines.CASES
+        if case.id.partition(".")[0] in names
+    ]
+
+
+def name_of(case: Case) -> str:
+    """The name of a case."""
+    return case.id
 
 
 def closes_after(data: bytes, server: Server | None = None) -> Response:
@@ -61,57 +78,20 @@ def check_common_headers(response: Response) -> None:
 # Lines and headers
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"GET /health/live HTTP/9.9\r\n",
-        b"GET /health/live HTTP/2.0\r\n",
-        b"GET /health/live HTTP/1.10\r\n",
-        b"GET /health/live\r\n",
-        b"GET  /health/live HTTP/1.1\r\n",
-        b"GET /health/ live HTTP/1.1\r\n",
-        b"GET /health/live http/1.1\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) + b"\r\n",
-        b"\x00" * 100 + b"\r\n",
-        b"nonsense\r\n",
-        b"\r\n\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\nHost : localhost\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\nHo(st: localhost\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\n: localhost\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\nno colon\r\n\r\n",
-        LIVE[:-2] + b"Foo: a\x00b\r\n\r\n",
-        LIVE[:-2] + b"Foo: x\nContent-Length: 44\r\n\r\n",
-        LIVE[:-2] + b"Foo: x\rContent-Length: 44\r\n\r\n",
-        LIVE[:-2] + b"Foo: a\r\n b\r\n\r\n",
-        LIVE[:-2] + b"Foo: a\r\n\tb\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\n Host: localhost\r\n\r\n",
-    ],
-    ids=lambda data: repr(data[:60]),
-)
-def test_what_is_no_http_is_not_understood(data: bytes) -> None:
+@pytest.mark.threat("T24", "T36")
+@pytest.mark.parametrize("case", rows("B1", "B2", "B3", "B4", "B32"), ids=name_of)
+def test_what_is_no_http_is_not_understood(case: Case) -> None:
     """It is answered in our envelope, and nothing after it is served on its connection."""
-    response = closes_after(data + LIVE)
+    response = closes_after(case.sent + LIVE)
     assert (response.status, response.code) == (400, "BAD_REQUEST")
 
 
-@pytest.mark.parametrize(
-    ("data", "status", "code"),
-    [
-        (b"GET /" + b"x" * 20_000, 414, "URI_TOO_LONG"),
-        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", 414, "URI_TOO_LONG"),
-        (b"x" * 16_385 + b"\r\n", 414, "URI_TOO_LONG"),
-        (LIVE[:-2] + b"X: " + b"x" * 20_000, 431, "HEADERS_TOO_LARGE"),
-        (LIVE[:-2] + b"X: " + b"x" * 17_000 + b"\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
-        (LIVE[:-2] + (b"X: " + b"x" * 1000 + b"\r\n") * 17 + b"\r\n", 431, "HEADERS_TOO_LARGE"),
-        (LIVE[:-2] + b"X: 1\r\n" * 101 + b"\r\n", 431, "HEADERS_TOO_LARGE"),
-    ],
-    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else None,
-)
-def test_what_is_too_long_is_told_so(data: bytes, status: int, code: str) -> None:
+@pytest.mark.threat("T22")
+@pytest.mark.parametrize("case", rows("B6"), ids=name_of)
+def test_what_is_too_long_is_told_so(case: Case) -> None:
     """The request line, one header, all of them together, and their number have bounds."""
-    response = closes_after(data)
-    assert (response.status, response.code) == (status, code)
+    response = closes_after(case.sent)
+    assert (response.status, response.code) == (case.status, case.code)
 
 
 def test_what_is_long_enough_is_served() -> None:
@@ -123,6 +103,7 @@ def test_what_is_long_enough_is_served() -> None:
         assert connection.response().status == 200
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize("method", [b"get", b"GEt", b"FOO"])
 def test_an_unknown_method(method: bytes) -> None:
     """It is not implemented, and routes nowhere."""
@@ -130,6 +111,7 @@ def test_an_unknown_method(method: bytes) -> None:
     assert (response.status, response.code) == (501, "NOT_IMPLEMENTED")
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize("line", [b"TRACE / HTTP/1.1", b"CONNECT localhost:80 HTTP/1.1"])
 def test_a_dangerous_method(line: bytes) -> None:
     """It is refused with the methods that there are."""
@@ -138,6 +120,7 @@ def test_a_dangerous_method(line: bytes) -> None:
     assert response.header("allow") == "GET, HEAD, POST, DELETE, OPTIONS"
 
 
+@pytest.mark.threat("T8", "T24")
 @pytest.mark.parametrize(
     ("lines", "status", "code"),
     [
@@ -174,53 +157,22 @@ def test_both_naming_somebody_else_is_misdirected() -> None:
 # Framing
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
-        b"Content-Length: 2\r\nContent-Length: 2\r\n",
-        b"Content-Length: 2\r\nContent-Length: 3\r\n",
-        b"Content-Length: 2, 2\r\n",
-        b"Content-Length: +2\r\n",
-        b"Content-Length: -2\r\n",
-        b"Content-Length: 0x2\r\n",
-        b"Content-Length: 2 2\r\n",
-        b"Content-Length: two\r\n",
-        b"Content-Length:\r\n",
-        b"Content-Length: " + b"0" * 19 + b"2\r\n",
-        b"Content-Length: " + b"9" * 4301 + b"\r\n",
-        b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n",
-        b"Transfer-Encoding: identity\r\n",
-        b"Transfer-Encoding: gzip, chunked\r\n",
-        b"Transfer-Encoding: chunked, chunked\r\n",
-        b"Transfer-Encoding: xchunked\r\n",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        b"Transfer-Encoding:\x0bchunked\r\n",
-    ],
-    ids=lambda framing: repr(framing[:60]),
-)
-def test_a_length_that_could_be_read_in_two_ways(framing: bytes) -> None:
+@pytest.mark.threat("T24")
+@pytest.mark.parametrize("case", rows("B33", "B34", "B35", "B36"), ids=name_of)
+def test_a_length_that_could_be_read_in_two_ways(case: Case) -> None:
     """What follows is not taken for a request of its own: the connection ends."""
     server = Server()
-    response = closes_after(POST + framing + b"\r\n{}" + LIVE, server)
+    response = closes_after(case.sent + LIVE, server)
     assert (response.status, response.code) == (400, "BAD_REQUEST")
     assert server.sessions.orders == []
 
 
-def test_chunks_need_http_1_1() -> None:
-    """HTTP/1.0 knows none, and a proxy of that age would read something else."""
-    data = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    assert closes_after(data).status == 400
-
-
-@pytest.mark.parametrize(
-    "chunks", [b"zz\r\n", b"+2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}x", b"-1\r\n", b"2;" + b"x" * 2000]
-)
-def test_chunks_that_are_wrong(chunks: bytes) -> None:
+@pytest.mark.threat("T24")
+@pytest.mark.parametrize("case", rows("B38"), ids=name_of)
+def test_chunks_that_are_wrong(case: Case) -> None:
     """A body that cannot be put together is not understood."""
     server = Server()
-    response = closes_after(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + LIVE, server)
+    response = closes_after(case.sent + LIVE, server)
     assert (response.status, response.code) == (400, "BAD_REQUEST")
     assert server.sessions.orders == []
 
@@ -245,6 +197,7 @@ def test_a_body_in_pieces_is_put_together(size: int) -> None:
 # Bodies
 
 
+@pytest.mark.threat("T22")
 @pytest.mark.parametrize("length", [1_048_577, 5_000_000, 10**18])
 def test_a_declared_body_that_is_too_long(length: int) -> None:
     """It is refused before a byte of it is read, and before anything else is looked at."""
@@ -254,6 +207,7 @@ def test_a_declared_body_that_is_too_long(length: int) -> None:
     assert connection.response().code == "PAYLOAD_TOO_LARGE"
 
 
+@pytest.mark.threat("T22")
 def test_a_body_that_grows_too_long() -> None:
     """One in chunks is counted while it comes, and dropped when it is too long."""
     server = Server()
@@ -278,6 +232,7 @@ def test_a_body_of_the_greatest_length() -> None:
     assert not connection.is_closed
 
 
+@pytest.mark.threat("T22", "order")
 def test_the_gate_stands_before_the_body() -> None:
     """Whoever may not come in is told so before the body is read, and read no further."""
     cases: list[tuple[dict[str, str], int]] = [
@@ -333,6 +288,7 @@ def test_requests_follow_one_another() -> None:
     assert not connection.is_closed
 
 
+@pytest.mark.threat("T25")
 def test_answers_come_in_order() -> None:
     """A request that takes its time keeps those behind it waiting, and none is lost."""
     from twisted.internet.defer import Deferred
@@ -358,6 +314,7 @@ def test_a_client_that_wants_to_close_is_closed() -> None:
         assert connection.is_closed
 
 
+@pytest.mark.threat("T6")
 def test_an_upgrade_is_ignored() -> None:
     """There is no WebSocket here: the request is answered like any other."""
     connection = Server().connect()
@@ -403,6 +360,7 @@ def wait(server: Server, seconds: float) -> None:
         server.clock.advance(0.5)
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize("data", [b"G", b"GET /health/live HTTP/1.1\nHost: x\n\n", LIVE[:-2]])
 def test_a_head_has_ten_seconds(data: bytes) -> None:
     """A request that does not come, or comes by the byte, is given up."""
@@ -419,6 +377,7 @@ def test_a_head_has_ten_seconds(data: bytes) -> None:
     assert response.header("x-response-time") in {"10000ms", "10500ms", "11000ms"}
 
 
+@pytest.mark.threat("T21")
 def test_dripping_bytes_win_no_time() -> None:
     """Each byte that comes does not begin the time anew."""
     server = Server()
@@ -431,6 +390,7 @@ def test_dripping_bytes_win_no_time() -> None:
     assert connection.response().status == 408
 
 
+@pytest.mark.threat("T21")
 def test_a_body_has_thirty_seconds() -> None:
     """Also one that comes by the byte."""
     server = Server()

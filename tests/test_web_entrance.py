@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet.address import UNIXAddress
@@ -126,6 +127,7 @@ class EntranceTests(SynchronousTestCase):
             assert (b"secret" in response.body) == debug
             assert len(self.flushLoggedErrors(ValueError)) == 1
 
+    @pytest.mark.threat("T8")
     def test_the_ends_of_the_connection_decide(self) -> None:
         """What somebody has changed in the request on its way does not make it local."""
         server = Server()
@@ -147,6 +149,7 @@ class EntranceTests(SynchronousTestCase):
         assert connection.response().status == 401
         assert len(seen) == 1
 
+    @pytest.mark.threat("T9")
     def test_a_client_behind_a_proxy_on_this_machine_is_not_local(self) -> None:
         """A proxy that names its client by the PROXY protocol is believed."""
         server = Server()
@@ -257,6 +260,7 @@ class ForeignTests(SynchronousTestCase):
         response, _ = self.ask("POST", "/loki/api/sessions", body=b" " * 1_048_577)
         assert (response.status, response.code) == (413, "PAYLOAD_TOO_LARGE")
 
+    @pytest.mark.threat("T1")
     def test_a_form_starts_nothing(self) -> None:
         """The foreign site may have parsed it; for us it is of the wrong type."""
         form = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import select
 import socket
 import struct
@@ -84,6 +85,12 @@ class Client(Protocol):
 
 def own_certificate() -> tuple[PrivateCertificate, Certificate]:
     """Make a key, and a certificate for localhost that it signs itself."""
+    key, certificate = own_pem()
+    return PrivateCertificate.loadPEM(key + certificate), Certificate.loadPEM(certificate)
+
+
+def own_pem() -> tuple[bytes, bytes]:
+    """Make both, as they stand in files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -104,8 +111,7 @@ def own_certificate() -> tuple[PrivateCertificate, Certificate]:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    return PrivateCertificate.loadPEM(pem + public), Certificate.loadPEM(public)
+    return pem, certificate.public_bytes(serialization.Encoding.PEM)
 
 
 # Twisted hands pyOpenSSL its own objects, which newer releases of it would rather not have.
@@ -228,10 +234,11 @@ async def test_all_ways_give_the_same(rig: Rig) -> None:
     await closed
     for client in clients:
         await client.ended
-    body = clients[0].body
+    # When each shall come back is its own.
+    body, *others = (re.sub(rb"retry: \d+\n\nevent: stream:bye", b"bye", c.body) for c in clients)
     # Digests, because pytest would compare megabytes line by line.
     digest = sha256(body).digest()
-    assert [sha256(client.body).digest() == digest for client in clients] == [True] * 6
+    assert [sha256(other).digest() == digest for other in others] == [True] * 5
     assert numbers_of(body) == list(range(1, events + 1))
     assert body.endswith(b'data: {"lastEventId":"evt_%d_%d"}\n\n' % (events, START_MS))
     for client in clients[::2]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -215,6 +216,7 @@ class Executing(SynchronousTestCase):
         response = self.answer("POST", "/say", {"input": "No."})
         assert (response.status, response.code, response.json["error"]) == (409, "CONFLICT", "No.")
 
+    @pytest.mark.threat("T31")
     def test_a_fault_of_ours(self) -> None:
         """It is answered by a fixed text, and logged under the id of the request."""
         response = self.answer("GET", "/broken")

@@ -80,6 +80,7 @@ def test_requests_to_this_machine_come_in(host: bytes) -> None:
     assert refused(judge(OPEN, hosts=[host])) is None
 
 
+@pytest.mark.threat("T2", "T4")
 @pytest.mark.parametrize(
     "host",
     [
@@ -123,6 +124,7 @@ def test_requests_to_other_hosts_are_misdirected(host: bytes, method: bytes, tar
     assert refused(verdict) == (421, "HOST_NOT_ALLOWED")
 
 
+@pytest.mark.threat("T2", "T24")
 @pytest.mark.parametrize(
     "hosts",
     [
@@ -171,6 +173,7 @@ def test_pages_of_this_machine_may_read(origin: bytes, site: bytes | None) -> No
     assert b"Access-Control-Allow-Credentials" not in headers
 
 
+@pytest.mark.threat("T1", "T3")
 @pytest.mark.parametrize(
     "origins",
     [
@@ -204,6 +207,7 @@ def test_configured_origins_may_read() -> None:
     assert refused(judge(policy, origins=[b"https://trusted.example"])) is None
 
 
+@pytest.mark.threat("T3")
 def test_without_cors_only_our_own_pages_may() -> None:
     """Our own origin is the scheme of the connection with the host of the request."""
     policy = GatePolicy(
@@ -228,6 +232,7 @@ def test_our_own_pages_may_whatever_our_name_is() -> None:
     assert refused(judge(policy, origins=[b"http://box"], **here)) == (403, "FORBIDDEN")
 
 
+@pytest.mark.threat("T1", "T33")
 @pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"", b"nonsense"])
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 def test_other_sites_without_an_origin_are_refused(site: bytes, method: bytes) -> None:
@@ -265,6 +270,7 @@ def test_a_preflight_is_answered_before_the_token() -> None:
     assert dict(verdict.headers)[b"Access-Control-Allow-Origin"] == b"http://localhost:5173"
 
 
+@pytest.mark.threat("T5")
 def test_a_private_network_is_opened_to_allowed_pages_alone() -> None:
     """A browser that asks whether a public page may reach us hears yes only for one we allow."""
     asks = {"method": b"OPTIONS", "wanted_methods": [b"GET"], "wants_private_network": True}
@@ -297,6 +303,7 @@ def test_local_requests_need_no_token(here: object, peer: object, keyring: Keyri
     assert refused(judge(policy, here=here, peer=peer)) is None
 
 
+@pytest.mark.threat("T8", "T9", "B30")
 @pytest.mark.parametrize("keyring", [Keyring(), KEYRING])
 @pytest.mark.parametrize(
     "changes",
@@ -315,6 +322,7 @@ def test_other_requests_need_a_token(keyring: Keyring, changes: dict[str, Any]) 
     assert dict(verdict.answer.headers) == {b"WWW-Authenticate": b"Bearer"}
 
 
+@pytest.mark.threat("T10")
 def test_other_users_of_the_machine_need_a_token() -> None:
     """Loopback is open to everybody on the machine; we are not."""
     policy = GatePolicy(keyring=KEYRING)
@@ -345,6 +353,7 @@ def test_the_user_is_asked_for_only_where_it_matters() -> None:
 GUARDED = GatePolicy(keyring=KEYRING, local_without_token=False)
 
 
+@pytest.mark.threat("B25", "B26")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -362,6 +371,7 @@ def test_a_right_token_opens(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, forwarded=True, peer=STRANGER, **changes)) is None
 
 
+@pytest.mark.threat("T11", "B25", "B26", "B27")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -395,6 +405,7 @@ def test_anything_else_does_not_open(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (401, "UNAUTHORIZED")
 
 
+@pytest.mark.threat("B25")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -408,6 +419,7 @@ def test_two_tokens_are_not_understood(changes: dict[str, Any]) -> None:
     assert refused(judge(GUARDED, **changes)) == (400, "BAD_REQUEST")
 
 
+@pytest.mark.threat("T12", "B29")
 @pytest.mark.parametrize("policy", [GUARDED, GatePolicy(keyring=KEYRING), GatePolicy()])
 @pytest.mark.parametrize("name", ["token", "access_token", "%74oken", "TOKEN", "api_key"])
 def test_a_token_in_the_url_is_refused_even_if_right(policy: GatePolicy, name: str) -> None:
@@ -432,6 +444,7 @@ def test_probes_need_no_token(target: bytes) -> None:
     assert refused(judge(GUARDED, **stranger, origins=[EVIL])) == (403, "FORBIDDEN")
 
 
+@pytest.mark.threat("T26")
 @pytest.mark.parametrize(
     "target",
     [
@@ -462,6 +475,7 @@ def test_without_auth_every_other_check_stays() -> None:
 # Many wrong tokens
 
 
+@pytest.mark.threat("T11", "B31")
 def test_many_wrong_tokens_are_slowed_down_and_the_right_one_never() -> None:
     """The eleventh within a minute is told to wait; a right token passes at any time."""
     clock = Clock()
@@ -503,6 +517,7 @@ FAULTS: list[tuple[dict[str, Any], tuple[int, str]]] = [
 ]
 
 
+@pytest.mark.threat("order")
 @pytest.mark.parametrize("first", range(len(FAULTS)))
 def test_the_first_fault_is_the_one_that_is_told(first: int) -> None:
     """A request that is wrong in several ways is answered for the first check that it fails."""
@@ -512,6 +527,7 @@ def test_the_first_fault_is_the_one_that_is_told(first: int) -> None:
     assert refused(judge(GUARDED, **changes)) == FAULTS[first][1]
 
 
+@pytest.mark.threat("T8", "T26")
 @given(
     hosts=st.lists(
         st.sampled_from([b"localhost", b"evil.example", b"127.0.0.1:9", b"", b"a b"]), max_size=2

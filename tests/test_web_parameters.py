@@ -120,6 +120,7 @@ def test_a_query_that_is_no_text_is_not_understood(query: bytes) -> None:
         read_parameters(b"/x?" + query, {}, ALL)
 
 
+@pytest.mark.threat("T22")
 def test_a_query_of_very_many_parameters_is_not_looked_at() -> None:
     """The work that a query can cause is bounded."""
     assert len(faults(b"&".join(b"p%d=1" % n for n in range(50)))) == 50

@@ -80,6 +80,7 @@ def test_a_wrong_method_is_told_the_right_ones() -> None:
     assert dict(answer.headers) == {b"Allow": b"GET, HEAD, POST"}
 
 
+@pytest.mark.threat("T31")
 def test_a_fault_of_ours_tells_nothing_of_the_inside() -> None:
     """A 500 has a fixed sentence and the id under which the log tells more."""
     answer = problem_of(Failure(ValueError("/secret/path")), b"the-id")

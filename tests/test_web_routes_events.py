@@ -137,6 +137,7 @@ def test_pages_put_together_are_the_whole(
     assert forwards == backwards == whole
 
 
+@pytest.mark.threat("T28")
 @pytest.mark.parametrize(
     "query",
     [
@@ -335,6 +336,7 @@ def test_an_empty_header_is_none() -> None:
     connection.close()
 
 
+@pytest.mark.threat("T28")
 @pytest.mark.parametrize(
     "query",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from zope.interface.verify import verifyObject
 
@@ -60,8 +62,31 @@ def test_without_a_log_it_is_unhealthy() -> None:
     here.vitals.found = {}
     response = here.ask("GET", "/health")
     assert (response.status, response.json["status"]) == (503, "unhealthy")
-    assert response.json["problems"][0] == "The log cannot be written."
+    assert response.json["problems"][:2] == [
+        "The log cannot be written.",
+        "disk I/O error on ...",
+    ]
     assert b"/var" not in response.body
+
+
+def test_health_and_status_tell_the_same_problems() -> None:
+    """Whichever of the two is asked says all that is amiss: an end, the log, rooms, providers."""
+    here = Server()
+    here.log.failure = "There is no room left on its disk."
+    here.vitals.closed = "The server is shutting down."
+    here.vitals.troubles = ["The watcher polls."]
+    here.vitals.found = {}
+    health = here.ask("GET", "/health").json["problems"]
+    here.vitals.closed = None
+
+    assert health == [
+        "The server is shutting down.",
+        "The log cannot be written.",
+        "There is no room left on its disk.",
+        "The watcher polls.",
+        "No program of any provider was found.",
+    ]
+    assert here.ask("GET", "/api/status").json["problems"] == health[1:]
 
 
 def test_ready() -> None:
@@ -122,9 +147,15 @@ def test_durations_in_words(milliseconds: int, words: str) -> None:
     assert duration_in_words(milliseconds) == words
 
 
-def test_the_figures_of_this_machine() -> None:
+def test_the_figures_of_this_machine(tmp_path: Path) -> None:
     """They are read without starting anything, and are such as a machine has."""
-    system = read_system("3.54.0")
+    (tmp_path / "log.db").write_bytes(b"x" * 100)
+    (tmp_path / "log.db-wal").write_bytes(b"x" * 50)
+    system = read_system("3.54.0", str(tmp_path))
+    assert system.log_bytes == 150
+    assert 0 < (system.disk_free or 0) < (system.disk_total or 0)
+    nowhere = read_system("3.54.0", str(tmp_path / "nowhere"))
+    assert (nowhere.disk_free, nowhere.disk_total, nowhere.log_bytes) == (None, None, 0)
     assert system.sqlite_version == "3.54.0"
     assert system.cpus >= 1
     assert system.memory_used > 1_000_000

@@ -128,6 +128,7 @@ def test_continuing() -> None:
     assert response.json["sessionId"] == "session_2_bbbbbbbb"
 
 
+@pytest.mark.threat("T30")
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -155,6 +156,7 @@ def test_without_a_key() -> None:
     assert len(server.sessions.orders) == 2
 
 
+@pytest.mark.threat("T30")
 def test_a_key_for_something_else() -> None:
     """A key that was used for another request is refused."""
     server = here()
@@ -175,6 +177,7 @@ def test_a_key_that_is_none(key: str) -> None:
     assert (response.status, response.code) == (422, "VALIDATION_ERROR")
 
 
+@pytest.mark.threat("T30")
 def test_both_at_once() -> None:
     """While one is under way, the other is told so."""
     server = here()

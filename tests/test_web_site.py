@@ -38,6 +38,7 @@ def test_it_is_what_twisted_expects() -> None:
     assert IRequest.providedBy(Request(connection.protocol))
 
 
+@pytest.mark.threat("T36")
 def test_http_2_is_not_offered() -> None:
     """None of the limits holds there."""
     assert Server().site.acceptableProtocols() == [b"http/1.1"]
@@ -54,6 +55,7 @@ def test_starting_and_stopping_leaves_nothing_behind() -> None:
 # Too many connections
 
 
+@pytest.mark.threat("T21")
 def test_too_many_connections_are_told_so() -> None:
     """Beyond the limit an answer comes at once, and the others are not disturbed."""
     server = Server(limits=Limits(connections=2))
@@ -84,10 +86,20 @@ def test_the_files_of_a_process_are_enough_for_so_many() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
     try:
-        assert limits_of_process() == Limits(connections=400)
-        assert Site(Resource(), reactor=Clock()).limits == Limits(connections=400)
+        assert limits_of_process() == Limits(connections=400, told=33)
+        assert Site(Resource(), reactor=Clock()).limits == limits_of_process()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("soft", [64, 100, 128, 256, 1_024, 20_000])
+def test_some_files_are_never_clients(soft: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few there are, the log, agents and those that are refused have theirs too."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+    limits = limits_of_process()
+    assert limits.connections >= 16
+    assert limits.told >= 1
+    assert soft < 128 or soft - limits.connections - limits.told >= 64
 
 
 @pytest.mark.parametrize("soft", [resource.RLIM_INFINITY, 1_000_000])
@@ -234,6 +246,7 @@ class AccessLog(SynchronousTestCase):
             if event["log_level"] is LogLevel.debug
         ]
 
+    @pytest.mark.threat("T12")
     def test_each_request_is_logged_without_what_is_secret(self) -> None:
         """Method, path, status, size, time and id; neither query nor header nor body."""
         server = Server(GatePolicy(debug=True))
@@ -336,6 +349,7 @@ class OtherResources(SynchronousTestCase):
         connection.send(request_bytes("POST", "/", body=b"12345"))
         assert connection.responses()[-1].code == "PAYLOAD_TOO_LARGE"
 
+    @pytest.mark.threat("T22")
     def test_forms_are_not_parsed(self) -> None:
         """A form is a body like any other: nothing takes it apart before it is asked for."""
         site = Site(Slow(), reactor=Clock())

@@ -60,6 +60,7 @@ def test_a_star_is_not_implemented() -> None:
     assert code_of(b"OPTIONS", b"*") == "NOT_IMPLEMENTED"
 
 
+@pytest.mark.threat("T17", "T26")
 @pytest.mark.parametrize(
     "target",
     [

@@ -88,7 +88,7 @@ def opened(connection: Connection) -> bool:
 # Tickets
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B57")
 def test_a_ticket_opens_one_stream_without_a_token() -> None:
     """It is used up by it: the next one to show it is told that it is wrong."""
     guarded = Guarded(token("reader"))
@@ -108,7 +108,7 @@ def test_a_ticket_is_random_and_of_it_only_a_hash_is_kept() -> None:
     assert not any(each in repr(vars(tickets)) for each in made)
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B57")
 def test_a_ticket_is_over_after_30_seconds_of_a_clock_that_never_goes_back() -> None:
     """Whatever the wall clock does: it is good a moment before, and not then."""
     guarded = Guarded(token("reader"))
@@ -120,7 +120,7 @@ def test_a_ticket_is_over_after_30_seconds_of_a_clock_that_never_goes_back() -> 
     assert refused(guarded.stream(f"?ticket={late}")) == (401, "UNAUTHORIZED")
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B58")
 @pytest.mark.parametrize(
     ("body", "right", "wrong"),
     [
@@ -144,7 +144,7 @@ def test_a_ticket_is_for_the_events_that_it_was_made_for(
     assert refused(guarded.stream(f"?ticket={second}{right}")) == (401, "UNAUTHORIZED")
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B58")
 @pytest.mark.parametrize(
     ("made_by", "shown_by", "is_good"),
     [
@@ -170,7 +170,7 @@ def test_a_ticket_is_for_the_page_that_it_was_made_for(
     assert is_good or refused(stream) == (401, "UNAUTHORIZED")
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B59")
 @pytest.mark.parametrize("ticket", ["", "x", "A" * 43, "%41" * 43, "x" * 300, "%00", "a%20b"])
 def test_wrong_tickets_are_refused_before_anything_is_looked_at(ticket: str) -> None:
     """Whatever they look like, and whatever else is wrong with the request."""
@@ -191,7 +191,7 @@ def test_wrong_tickets_are_counted_as_wrong_tokens_are() -> None:
     assert opened(guarded.stream(f"?ticket={right}"))
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B58")
 @pytest.mark.parametrize(
     ("method", "target"),
     [
@@ -211,7 +211,7 @@ def test_a_ticket_is_good_for_the_stream_alone(method: str, target: str) -> None
     assert opened(guarded.stream(f"?ticket={ticket}"))
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B57")
 def test_a_ticket_does_not_outlive_its_token() -> None:
     """One whose token was taken back or has expired opens nothing."""
     guarded = Guarded(token("reader"), token("guest", expires_ms=1000))
@@ -231,7 +231,7 @@ def test_a_ticket_gives_no_more_than_its_token() -> None:
     assert answer.json["details"]["missingScope"] == "read"
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B59")
 def test_tickets_are_bounded_in_number() -> None:
     """Who makes too many is told when there will be room; others have their own."""
     guarded = Guarded(token("reader"), token("other"))
@@ -245,7 +245,7 @@ def test_tickets_are_bounded_in_number() -> None:
     guarded.ticket()
 
 
-@pytest.mark.threat("T14")
+@pytest.mark.threat("T14", "B59")
 @pytest.mark.parametrize(
     "body",
     [

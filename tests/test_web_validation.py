@@ -93,6 +93,7 @@ def test_json_may_be_declared_in_several_ways(declared: bytes) -> None:
     assert read_body(b"{}", (declared,), (), StartSession) == StartSession()
 
 
+@pytest.mark.threat("T1")
 @pytest.mark.parametrize(
     "types",
     [
@@ -128,6 +129,7 @@ def test_a_compressed_body_is_not_taken() -> None:
 # What is JSON
 
 
+@pytest.mark.threat("T23")
 @pytest.mark.parametrize(
     "content",
     [
@@ -201,11 +203,33 @@ def test_what_is_no_object_is_not_understood(content: bytes) -> None:
         read(content)
 
 
+@pytest.mark.threat("T23")
 def test_the_bounds_are_where_they_are_said_to_be() -> None:
     """64 levels, a thousand values and numbers of 4,300 digits are still JSON."""
     parse_object(b'{"a":' * 63 + b"{}" + b"}" * 63)
     parse_object(b'{"a":[' + b"1," * 997 + b"1]}")
     parse_object(b'{"a":' + b"9" * 4300 + b"}")
+
+
+def test_no_number_takes_long_to_read() -> None:
+    """What is greater than all that is taken is not worked out; it is too great, and told so."""
+    for digits in (b"1" + b"0" * 20, b"9" * 4299, b"1e300"):
+        for sign, message in ((b"", "must be at most 100"), (b"-", "must be at least -100")):
+            with pytest.raises(InvalidRequest, match=f"priority: {message}"):
+                read(b'{"priority": ' + sign + digits + b"}")
+    with pytest.raises(BadRequest, match="too many digits"):
+        read(b'{"priority": 0.' + b"9" * 4300 + b"}")
+
+
+def test_a_hundred_faults_are_told() -> None:
+    """An answer is not greater by far than what it answers."""
+    for body in (
+        {f"f{number}": 1 for number in range(900)},
+        {"command": list(range(900))},
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            read(json.dumps(body).encode())
+        assert len((caught.value.details or {})["errors"]) == 100
 
 
 def test_what_stands_in_strings_is_not_counted() -> None:

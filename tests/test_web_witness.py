@@ -73,6 +73,7 @@ def test_all_that_changes_something_is_in_the_table() -> None:
     assert len(templates) == len(CHANGES)
 
 
+@pytest.mark.threat("T12")
 @pytest.mark.parametrize(("method", "target", "body", "about"), CHANGES)
 def test_what_changes_something_is_recorded(
     method: str, target: str, body: object, about: dict[str, object]
@@ -119,6 +120,7 @@ REFUSED: list[tuple[str, str, str | None, dict[str, Any], int, str, str | None]]
 ]
 
 
+@pytest.mark.threat("T12")
 @pytest.mark.parametrize(("method", "target", "name", "asked", "status", "code", "who"), REFUSED)
 def test_refused_attempts_are_recorded(
     method: str,

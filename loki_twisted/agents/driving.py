@@ -63,7 +63,8 @@ class IDriver(Interface):
 
     line_limit: int = Attribute(
         "Bytes of a line beyond which it is cut, 32 MiB at most. Of a cut one the first 64 KiB are"
-        " given, with a mark."
+        " given, with a mark. So is it of one that holds more values of JSON than can be read"
+        " without holding up everybody."
     )
 
     is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")

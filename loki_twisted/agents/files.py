@@ -106,6 +106,14 @@ class AgentFiles:
         """Where a file is."""
         return os.path.join(self.directory, name)
 
+    def spool_bytes(self) -> int:
+        """How many bytes the output of the agent has; 0 for what is not there."""
+        total = 0
+        for name in STREAMS:
+            with suppress(OSError):
+                total += os.stat(self.path(name)).st_size
+        return total
+
     def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
         """
         Make all that the keeper wants to find.
@@ -128,7 +136,7 @@ class AgentFiles:
                 limits=plan.limits.given,
             )
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
-            with open(self.path(SPEC), "x", encoding="ascii") as file:
+            with open(self.path(SPEC), "x", encoding="ascii", opener=_open_private) as file:
                 json.dump(msgspec.structs.asdict(spec), file)
         except OSError:
             self.remove()
@@ -206,3 +214,7 @@ class AgentFiles:
                 return msgspec.convert(json.load(file), kind)
         except (FileNotFoundError, ValueError, msgspec.ValidationError):
             return None
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 
 from loki_twisted.agents.lines import LINE_LIMIT, cut_line
+from loki_twisted.agents.richness import Richness
 
 
 class LongLine:
@@ -21,23 +22,26 @@ class LongLine:
         """
         Begin one.
 
-        :param limit: With more bytes than that it is cut.
+        :param limit: With more bytes than that it is cut, or with more values of JSON than can be
+            read without holding up everybody.
         """
         self.size = 0
         self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._beginning = b""
         self._text = ""
+        self._richness = Richness()
 
     @property
     def is_too_long(self) -> bool:
         """Whether it is cut."""
-        return self.size > self._limit
+        return self.size > self._limit or self._richness.is_too_rich
 
     def add(self, data: bytes) -> None:
         """Go on with what was read next of it."""
         self.size += len(data)
         self._beginning += data[: LINE_LIMIT - len(self._beginning)]
+        self._richness.add(data)
         if self.is_too_long:
             self._text = ""
         else:

@@ -117,6 +117,10 @@ class KeptAgent:
         """Whether there is nothing more to be done with it."""
         return self._stage in (Stage.TOLD, Stage.DETACHED)
 
+    def spool_bytes(self) -> int:
+        """How much it has printed, as it stands on disk."""
+        return self._facts.files.spool_bytes()
+
     def follow(
         self,
         cursors: Mapping[str, str],

@@ -119,6 +119,11 @@ class KeeperRunner:
         if lock is not None:
             os.close(lock)
 
+    def spool_bytes(self) -> int:
+        """How much the agents at work have printed, as it stands on disk."""
+        at_work = [agent for agent in self._agents.values() if not agent.is_over]
+        return sum(agent.spool_bytes() for agent in at_work)
+
     def detach(self) -> Deferred[None]:
         """See :class:`IAgentRunner`."""
         self._is_detached = True

@@ -1,4 +1,4 @@
-"""What a program does around a server: it tells the service manager, and has it reload."""
+"""What a program does around a server: it tells the service manager, reloads, and watches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from loki_twisted.model.sessions import FINAL, SessionStatus
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.operation.pulse import Pulse
+from loki_twisted.operation.stall_monitor import StallMonitor
 
 if TYPE_CHECKING:
     from loki_twisted.service import Service
@@ -31,6 +32,7 @@ class Operator:
         self._manager = manager
         self._service: Service | None = None
         self._pulse: Pulse | None = None
+        self._monitor: StallMonitor | None = None
 
     def take(self, service: Service) -> None:
         """Look after a server that has not been started."""
@@ -41,6 +43,7 @@ class Operator:
             lambda: status_of(service),
             lambda: service.rooms.log.failure is None,
         )
+        self._monitor = StallMonitor(service.reactor, service.stalls)
         service.ready.addCallback(self._serves)
 
     def reload(self) -> None:
@@ -60,6 +63,8 @@ class Operator:
     def _serves(self, addresses: T) -> T:
         if self._pulse is not None:
             self._pulse.ready()
+        if self._monitor is not None and not self._monitor.start():
+            _log.info("This kind of reactor is not watched for stalls")
         return addresses
 
 

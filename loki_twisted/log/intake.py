@@ -37,8 +37,9 @@ from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
 from loki_twisted.log.writer import Writer
-from loki_twisted.model.blocks import Block, block_of_facts
+from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed, Unavailable
+from loki_twisted.model.tallies import Tally
 
 MAX_BLOCK_EVENTS: Final = 1_024
 """
@@ -88,6 +89,7 @@ class Intake:
     :ivar observers: Told of every commit, before those who wait for it.
     :ivar bounds: What the log holds.
     :ivar notices: What the operator must know of what was met on the way, in sentences.
+    :ivar commits: How many there were, and how long they took.
     """
 
     _log = Logger()
@@ -107,6 +109,7 @@ class Intake:
         self._reactor = reactor
         self._limits = limits
         self.notices: list[str] = []
+        self.commits = Tally()
         self._writer = Writer(path, open_log, self._from_thread, retention, now_ms)
         self._state = _State.NEW
         self._failed: StorageFailed | None = None
@@ -204,8 +207,8 @@ class Intake:
             case NotOpened(error):
                 self._on_closed()
                 self._opened.errback(error)
-            case Committed(entries, blocks, bounds):
-                self._on_committed(entries, blocks, bounds)
+            case Committed():
+                self._on_committed(report)
             case Shortened(bounds):
                 self.bounds = bounds
             case Unshortened(problem):
@@ -228,16 +231,15 @@ class Intake:
         self._state = _State.DRAINING if self._drained else _State.OPEN
         self._opened.callback(opened)
 
-    def _on_committed(
-        self, entries: Sequence[Entry], blocks: Sequence[Block], bounds: Bounds
-    ) -> None:
-        self.bounds = bounds
-        busy = self.observers.tell(blocks) if blocks else []
-        self._take_out(entries)
+    def _on_committed(self, done: Committed) -> None:
+        self.bounds = done.bounds
+        self.commits.add(done.seconds)
+        busy = self.observers.tell(done.blocks) if done.blocks else []
+        self._take_out(done.entries)
         if busy:
-            DeferredList(busy).addCallback(lambda _: _fire_all(entries, bounds))
+            DeferredList(busy).addCallback(lambda _: _fire_all(done.entries, done.bounds))
         else:
-            _fire_all(entries, bounds)
+            _fire_all(done.entries, done.bounds)
 
     def _on_failed(self, failed: Failed) -> None:
         if self.failure != str(failed.error):

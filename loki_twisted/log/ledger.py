@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from itertools import chain
+from time import perf_counter
 from typing import Final
 
 import apsw
@@ -108,6 +109,7 @@ class Ledger:
         if self._connection is None:
             self._report(attrs.evolve(self._failure, entries=entries))
             return
+        began = perf_counter()
         try:
             blocks = join_neighbours(chain.from_iterable(entry.blocks for entry in entries))
             changes = merged(entry.changes for entry in entries)
@@ -117,7 +119,9 @@ class Ledger:
             return
         if blocks:
             self._newest = blocks[-1].block.last_seq
-        self._report(Committed(entries, [new.block for new in blocks], self._cutter.bounds))
+        seconds = perf_counter() - began
+        told = [new.block for new in blocks]
+        self._report(Committed(entries, told, self._cutter.bounds, seconds))
         try:
             self._maybe_checkpoint(_CHECKPOINT_PAGES if is_idle() else _OVERDUE_PAGES)
         except apsw.Error as error:

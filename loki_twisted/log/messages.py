@@ -53,11 +53,13 @@ class Committed:
     Entries are on disk, as these blocks.
 
     :ivar bounds: What the log holds now.
+    :ivar seconds: How long it took.
     """
 
     entries: Sequence[Entry]
     blocks: Sequence[Block]
     bounds: Bounds
+    seconds: float = attrs.field(default=0.0, eq=False)
 
 
 @attrs.frozen(slots=True)

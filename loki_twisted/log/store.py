@@ -41,6 +41,7 @@ from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Message, MessagePage
 from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session
+from loki_twisted.model.tallies import Tally
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 _SHORT_COUNT: Final = 1_024
@@ -139,6 +140,11 @@ class SQLiteEventLog:
     def notices(self) -> Sequence[str]:
         """What the operator must know of the log, beside ``failure``, in sentences."""
         return self._intake.notices
+
+    @property
+    def commits(self) -> Tally:
+        """How many commits there were, and how long they took."""
+        return self._intake.commits
 
     @property
     def failure(self) -> str | None:

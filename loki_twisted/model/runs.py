@@ -80,6 +80,13 @@ class RunPhase:
 
 
 @attrs.frozen(slots=True)
+class RunPhaseChange:
+    """The last ``phase_change`` in ``events.jsonl``: it comes seconds later than the file above."""
+
+    phase: str
+
+
+@attrs.frozen(slots=True)
 class RunProvider:
     """``state/provider``."""
 
@@ -222,6 +229,7 @@ RunFact = (
     | RunWrapper
     | RunCheckout
     | RunPhase
+    | RunPhaseChange
     | RunProvider
     | RunOutcome
     | RunTermination

@@ -1,7 +1,7 @@
 // The board: all sessions, those that need somebody first.
 
 import { html, signal, useState } from "./html.js";
-import { Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, standing } from "./parts.js";
+import { Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
 import { Question } from "./questions.js";
 import { inputs, ready, sessions, total } from "./store.js";
 import { Ago, Took, clean, compact, millis, money } from "./text.js";
@@ -56,7 +56,7 @@ function Row({ session }) {
       <${State} session=${session} />
       <span class="what">
         <strong>${nameOf(session)}</strong>
-        <small>${(session.openInputs ? "" : reason) || clean(session.projectDir)}</small>
+        <small>${(session.openInputs ? "" : reason) || shortPath(session.projectDir)}</small>
       </span>
       <span class="kind"><span>${kindOf(session)}</span>${session.model && html`<small>${session.model}</small>`}</span>
       <span class="phase">${session.currentPhase ? clean(session.currentPhase) : html`<span class="faint">\u2013</span>`}</span>

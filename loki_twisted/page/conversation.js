@@ -1,6 +1,6 @@
 // What was said and done, as a conversation: messages, calls of tools with what came of them, marks.
 
-import { html, useMemo, useState } from "./html.js";
+import { Component, html, useMemo, useRef, useState } from "./html.js";
 import { goOn, tell } from "./actions.js";
 import { Diff, difference, isPatch, linesOfPatch, near } from "./diff.js";
 import { Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
@@ -45,10 +45,27 @@ export function blocksOf(items) {
   return blocks;
 }
 
+/**
+ * The same blocks, but those that are as they were before are the very objects: they are not drawn again.
+ *
+ * `before` is by key what was drawn last.
+ */
+export function keepSame(blocks, before) {
+  return blocks.map((block) => {
+    const old = before.get(block.key);
+    return old && old.result === block.result && isSame(old.outcome, block.outcome) ? old : block;
+  });
+}
+
+/** Whether two outcomes, of a message or of a question, are the same. */
+const isSame = (one, other) => one === other || (one?.data !== undefined && one.data === other?.data);
+
 const SUMMARIES = ["description", "command", "file_path", "filePath", "path", "pattern", "query", "url", "prompt", "task", "title"];
 
 function summaryOf(input, output) {
   if (input && typeof input === "object") {
+    const plan = planOf(input);
+    if (plan) return `${plan.filter((each) => each.done).length} of ${plural(plan.length, "step")} done`;
     for (const name of SUMMARIES) {
       const value = input[name];
       if (typeof value === "string" && value) return shorten(firstLine(value), 160);
@@ -56,6 +73,18 @@ function summaryOf(input, output) {
     }
   }
   return output ? shorten(firstLine(output), 160) : "";
+}
+
+/** A list of things to do, as several agents keep one: `[{text, done, now}]`, or null. */
+function planOf({ todos, plan }) {
+  const list = Array.isArray(todos) ? todos : plan;
+  if (!Array.isArray(list) || !list.length) return null;
+  const steps = list.map((each) => ({
+    text: each?.content ?? each?.step,
+    done: each?.status === "completed",
+    now: each?.status === "in_progress",
+  }));
+  return steps.every((each) => typeof each.text === "string") ? steps : null;
 }
 
 const isText = (value) => typeof value === "string";
@@ -82,6 +111,13 @@ const TOLD = new Set(["old_string", "new_string", "oldString", "newString", "edi
 
 function Arguments({ input, output }) {
   if (!input || typeof input !== "object") return output ? html`<pre class="code" tabindex="0">${clean(output)}</pre>` : null;
+  const plan = planOf(input);
+  if (plan) {
+    return html`<ul class="plan">${plan.map(
+      ({ text, done, now }) => html`<li class=${done ? "done" : now ? "now" : ""}><span class="box" aria-hidden="true">${done && html`<${Icon} name="check" />`}</span>
+        <span>${clean(text)}<span class="unseen">${done ? " (done)" : now ? " (at work)" : ""}</span></span></li>`,
+    )}</ul>`;
+  }
   const changes = changesOf(input);
   const rest = Object.entries(input).filter(([name]) => !changes.length || !TOLD.has(name));
   return html`
@@ -167,6 +203,17 @@ function outcomeWords({ type, data }) {
   return `${shorten(said, 200)}${data.answeredBy === "policy" ? " (nobody answered in time)" : ""}`;
 }
 
+/** A block is drawn again only when it is another one. */
+class Turn extends Component {
+  shouldComponentUpdate({ block }) {
+    return block !== this.props.block;
+  }
+
+  render({ block }) {
+    return html`<${Block} block=${block} />`;
+  }
+}
+
 function Block({ block }) {
   const { type, data, at } = block;
   if (type === "agent:output") return html`<${Said} block=${block} />`;
@@ -211,7 +258,9 @@ function withLog({ talk, log }) {
 
 export function Conversation({ model, session }) {
   const version = model.talk.version.value + model.log.version.value;
-  const blocks = useMemo(() => blocksOf(withLog(model)), [version]);
+  const drawn = useRef(new Map());
+  const blocks = useMemo(() => keepSame(blocksOf(withLog(model)), drawn.current), [version]);
+  drawn.current = new Map(blocks.map((block) => [block.key, block]));
   const [ref, atEnd, toEnd] = useFollowing(version);
   const { talk } = model;
   const earlier = async () => {
@@ -230,7 +279,7 @@ export function Conversation({ model, session }) {
         <div class="turns">
           ${talk.hasEarlier && html`<button type="button" class="button quiet" onClick=${earlier}>Show what was before</button>`}
           ${model.loaded.value && !blocks.length && html`<p class="note">Nothing was said yet.</p>`}
-          ${blocks.map((block) => html`<${Block} key=${block.key} block=${block} />`)}
+          ${blocks.map((block) => html`<${Turn} key=${block.key} block=${block} />`)}
         </div>
       </div>
       ${(!atEnd || talk.detached) && html`<button type="button" class="button to-end" onClick=${newest}><${Icon} name="down" />Newest${talk.missed ? html` <span class="num">${plural(talk.missed, "new one")}</span>` : ""}</button>`}

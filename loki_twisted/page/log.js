@@ -1,6 +1,6 @@
 // The log: only the lines that can be seen are drawn, however many there are.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { Icon } from "./parts.js";
 import { absolute, clean, clock, compact, plural } from "./text.js";
 
@@ -105,7 +105,18 @@ export function Log({ model }) {
   `;
 }
 
-function Line({ line, picked, pick }) {
+/** A line never changes, so it is drawn once for as long as it is in sight. */
+class Line extends Component {
+  shouldComponentUpdate({ line, picked }) {
+    return line !== this.props.line || picked !== this.props.picked;
+  }
+
+  render({ line, picked, pick }) {
+    return drawLine(line, picked, pick);
+  }
+}
+
+function drawLine(line, picked, pick) {
   return html`
     <div class=${`log-line ${line.level} ${picked ? "picked" : ""}`} onClick=${() => pick(line)}>
       <time datetime=${new Date(line.at).toISOString()} title=${absolute(line.at)}>${clock(line.at)}</time>

@@ -77,6 +77,12 @@ export const kindOf = ({ provider, drivenBy }) =>
 /** Of its id the part that tells it from its neighbours. */
 export const shortId = (id) => id.slice(id.lastIndexOf("_") + 1);
 
+/** The end of a path, which tells it from its neighbours. */
+export function shortPath(path) {
+  const parts = clean(path).split("/");
+  return parts.length > 4 ? `\u2026/${parts.slice(-2).join("/")}` : parts.join("/");
+}
+
 /** What is asked, without the arguments that are shown beside it anyway. */
 export const promptOf = ({ prompt, details }) =>
   details?.arguments === undefined ? prompt : prompt.replace(/\s*\{[^]*\}\s*$/, "");
@@ -166,28 +172,49 @@ function inline(text) {
   });
 }
 
-/** Keeps what scrolls at its end, as long as the reader is there. Gives [ref, atEnd, toEnd]. */
+const INTENT_MS = 1000;
+
+/**
+ * Keeps what scrolls at its end, until the reader scrolls away. Gives [ref, atEnd, toEnd].
+ *
+ * That something is not at its end says nothing: what is drawn may have grown. So the reader is
+ * believed only when it was the reader who moved.
+ */
 export function useFollowing(version) {
   const ref = useRef(null);
   const following = useRef(true);
   const [atEnd, setAtEnd] = useState(true);
+  const keep = () => {
+    if (following.current && ref.current) ref.current.scrollTop = ref.current.scrollHeight;
+  };
   useEffect(() => {
     const box = ref.current;
-    if (!box) return undefined;
-    const onScroll = () => {
-      following.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-      setAtEnd(following.current);
+    let moved = -INTENT_MS;
+    const onMove = () => {
+      moved = performance.now();
     };
+    const onScroll = () => {
+      const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+      if (!isAtEnd && performance.now() - moved > INTENT_MS) return;
+      following.current = isAtEnd;
+      setAtEnd(isAtEnd);
+    };
+    const moves = ["wheel", "touchmove", "keydown", "pointerdown"];
+    for (const each of moves) box.addEventListener(each, onMove, { passive: true });
     box.addEventListener("scroll", onScroll, { passive: true });
-    return () => box.removeEventListener("scroll", onScroll);
+    const grown = new ResizeObserver(keep);
+    for (const each of [box, ...box.children]) grown.observe(each);
+    return () => {
+      for (const each of moves) box.removeEventListener(each, onMove);
+      box.removeEventListener("scroll", onScroll);
+      grown.disconnect();
+    };
   }, []);
-  useEffect(() => {
-    if (following.current && ref.current) ref.current.scrollTop = ref.current.scrollHeight;
-  }, [version]);
+  useEffect(keep, [version]);
   const toEnd = () => {
     following.current = true;
     setAtEnd(true);
-    if (ref.current) ref.current.scrollTop = ref.current.scrollHeight;
+    keep();
   };
   return [ref, atEnd, toEnd];
 }

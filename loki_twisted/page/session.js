@@ -5,7 +5,7 @@ import { download, forget, interrupt, pause, resume, stop } from "./actions.js";
 import { Charts } from "./charts.js";
 import { Conversation } from "./conversation.js";
 import { Log } from "./log.js";
-import { Careful, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, standing } from "./parts.js";
+import { Careful, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
 import { Question } from "./questions.js";
 import { inputs, opened, sessions } from "./store.js";
 import { Tasks, Timeline } from "./tasks.js";
@@ -29,7 +29,7 @@ export function SessionView({ id, tab }) {
   const [, , View] = TABS.find(([name]) => name === tab) ?? TABS[0];
   const open = inputs.value.filter((each) => each.sessionId === id);
   // In the conversation a question stands where it was asked.
-  const seen = tab === "" && model.talk.version.value >= 0 ? model.talk.items.map((each) => each.data.inputId) : [];
+  const seen = open.length && tab === "" && model.talk.version.value >= 0 ? model.talk.items.map((each) => each.data.inputId) : [];
   const asked = open.filter((each) => !seen.includes(each.id));
   return html`
     <div class="session">
@@ -105,7 +105,7 @@ function Figures({ session }) {
       <div><dt>Cost</dt><dd class="num" title=${`The cost is ${usage.costOrigin ?? "unknown"}.`}>${money(usage.cost)}</dd></div>
       <div class="wide"><dt>Agents</dt><dd class="num">${agents.active ? `${agents.active} at work` : agents.spawned || "\u2013"}</dd></div>
       <div class="wide"><dt>Agent</dt><dd>${kindOf(session)}${session.model ? ` \u00b7 ${session.model}` : ""}</dd></div>
-      <div class="wide"><dt>Directory</dt><dd class="path" title=${clean(session.projectDir)}>${clean(session.projectDir)}</dd></div>
+      <div class="wide"><dt>Directory</dt><dd class="path" title=${clean(session.projectDir)}>${shortPath(session.projectDir)}</dd></div>
       <div class="wide"><dt>Started</dt><dd><${Ago} at=${started} /></dd></div>
       ${session.exitCode !== null && html`<div class="wide"><dt>Exit code</dt><dd class="num">${session.exitCode}</dd></div>`}
       ${session.continues && html`<div class="wide"><dt>Goes on with</dt><dd><a href=${`#/session/${encodeURIComponent(session.continues)}`}>${shortId(session.continues)}</a></dd></div>`}

@@ -6,7 +6,7 @@ import { seqOf } from "./stream.js";
 import { Window } from "./windows.js";
 
 const MOST_LINES = 20_000;
-const MOST_TALK = 1_500;
+const MOST_TALK = 600;
 const MOST_POINTS = 2_000;
 const MOST_TASKS = 1_000;
 const MOST_PHASES = 300;

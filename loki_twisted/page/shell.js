@@ -5,7 +5,7 @@ import { useToken, wanted } from "./api.js";
 import { Icon } from "./parts.js";
 import { dismiss, inputs, sessions, toasts } from "./store.js";
 import { link } from "./stream.js";
-import { compact, duration, now } from "./text.js";
+import { At, compact, duration, now } from "./text.js";
 
 const THEME = "loki-theme";
 const theme = signal(readTheme());
@@ -92,6 +92,13 @@ function Navigation({ view }) {
   `;
 }
 
+/** Tells that what is shown is old, where that cannot be overlooked. */
+function Stale() {
+  const { state, since } = link.value;
+  if (state !== "cut") return null;
+  return html`<p class="stale" role="status">Cut off${since ? html` since <${At} at=${since} />` : ""}. What you see is how things stood then.</p>`;
+}
+
 function Toasts() {
   return html`
     <div class="toasts" role="status" aria-live="polite">
@@ -151,6 +158,7 @@ export function Shell({ view, children }) {
       <div class="foot"><${Mark} /><${ThemeButton} /></div>
     </header>
     <main id="main" tabindex="-1">${children}</main>
+    <${Stale} />
     <${Toasts} />
   `;
 }

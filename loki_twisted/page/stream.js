@@ -14,6 +14,8 @@ export const rate = signal(0);
 
 const SILENCE_MS = 45_000; // a quiet stream says something every 15 seconds
 const MOST_BEHIND = 20_000; // events; beyond that it is quicker to read anew how things stand
+const FLUSH_MS = 90;
+const HIDDEN_MS = 400;
 const MOST_WAIT_MS = 10_000;
 
 /** The number in the id of an event. */
@@ -45,8 +47,8 @@ function readFrame(text) {
 /**
  * Follows the stream for as long as the page is open.
  *
- * `onEvents` gets events in order, each once. `onFresh` is called when what is known of the
- * server may be old: at first, after a break, and when events were lost. It reads anew how things stand.
+ * `onEvents` gets events in order, each once. `onFresh` is called when a connection is made, and
+ * when events were lost on one. It is told whether something has happened that no event tells any more.
  */
 export class Follower {
   constructor({ onEvents, onFresh }) {
@@ -55,7 +57,10 @@ export class Follower {
     this.lastId = null;
     this.failures = 0;
     this.queue = [];
+    this.cutSince = 0;
+    this.lost = true;
     this.flushing = false;
+    this.flushed = 0;
     this.target = 0;
     this.arrived = [];
     this.wake = () => {};
@@ -75,6 +80,9 @@ export class Follower {
         await this.once();
         this.failures = 0;
       } catch (error) {
+        if (error instanceof Problem && error.status === 403) {
+          wanted.value = { message: error.message, retryAt: null }; // this token does not do
+        }
         if (error instanceof Problem && (error.status === 401 || wanted.value)) {
           link.value = { state: "locked" };
           await new Promise((done) => {
@@ -94,7 +102,8 @@ export class Follower {
   async pause(error) {
     const wait = Math.min(MOST_WAIT_MS, 250 * 2 ** Math.min(this.failures, 6));
     const ms = (error.retryAfter ?? 0) * 1000 || wait * (0.75 + Math.random() / 2);
-    link.value = { state: "cut", retryAt: Date.now() + ms, message: error.message };
+    const since = this.cutSince || (this.cutSince = this.lastId === null ? 0 : Date.now());
+    link.value = { state: "cut", retryAt: Date.now() + ms, message: error.message, since };
     await new Promise((done) => {
       const timer = setTimeout(done, ms);
       this.wake = () => (clearTimeout(timer), done());
@@ -110,6 +119,7 @@ export class Follower {
     const behind = this.target - seqOf(this.lastId ?? "");
     if (this.lastId === null || behind < 0 || behind > MOST_BEHIND) {
       this.lastId = stats.newestEventId ?? "evt_0_0";
+      this.lost = true;
       this.flush();
     }
     const aborts = new AbortController();
@@ -121,7 +131,8 @@ export class Follower {
         signal: aborts.signal,
       });
       this.tell();
-      this.onFresh();
+      this.onFresh(this.lost);
+      this.lost = false;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       const frames = new Frames();
       for (;;) {
@@ -146,7 +157,7 @@ export class Follower {
     if (frame.data === undefined) return;
     if (frame.event === "stream:reset") {
       this.flush();
-      this.onFresh();
+      this.onFresh(true);
     } else if (frame.event !== "stream:bye") {
       this.queue.push(JSON.parse(frame.data));
       if (this.queue.length >= 5000) this.flush();
@@ -157,16 +168,16 @@ export class Follower {
   tell() {
     const behind = this.target - seqOf(this.lastId ?? "");
     if (behind > 0) link.value = { state: "behind", behind };
-    else if (link.value.state !== "live") link.value = { state: "live", since: Date.now() };
+    else if (link.value.state !== "live") link.value = { state: "live" };
+    this.cutSince = 0;
   }
 
   flushSoon() {
     if (this.flushing) return;
     this.flushing = true;
-    const flush = () => this.flush();
-    // A page that nobody sees is not drawn, so nothing would ever be flushed by its frames.
-    if (document.hidden) setTimeout(flush, 250);
-    else requestAnimationFrame(flush);
+    // What comes in a burst is drawn together: ten times a second is as good to read as sixty.
+    const wait = document.hidden ? HIDDEN_MS : Math.max(0, this.flushed + FLUSH_MS - performance.now());
+    setTimeout(() => this.flush(), wait);
   }
 
   flush() {
@@ -174,6 +185,7 @@ export class Follower {
     const events = this.queue;
     if (!events.length) return;
     this.queue = [];
+    this.flushed = performance.now();
     this.arrived.push([Date.now(), events.length]);
     this.onEvents(events);
   }
@@ -182,7 +194,6 @@ export class Follower {
     const since = Date.now() - 5000;
     this.arrived = this.arrived.filter(([at]) => at > since);
     rate.value = this.arrived.reduce((sum, [, count]) => sum + count, 0) / 5;
-    if (document.hidden && this.queue.length) this.flush();
   }
 }
 

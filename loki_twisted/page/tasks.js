@@ -84,7 +84,7 @@ export function Timeline({ model, session }) {
         <ul class="phases">${phases.map((each, i) => html`
           <li key=${`${each.from}-${i}`}><span class="label">${each.name}</span>
             <span class="track"><span class=${`stretch phase ${each.failed ? "tone-bad" : i === phases.length - 1 && !ended ? "tone-run" : "tone-phase"}`} style=${place(each.from, each.to)}></span></span>
-            <span class="num took">${duration(each.to - each.from)}</span></li>`)}</ul>
+            <span class="num took">${duration(each.to - each.from, ended)}</span></li>`)}</ul>
         ${tasks.length > 0 && html`<h2>Tasks</h2>`}
         <ul>${tasks.map((task) => html`
           <li key=${task.id}><span class="label" title=${clean(task.title)}>${clean(task.title)}</span>

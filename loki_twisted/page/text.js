@@ -47,8 +47,9 @@ export function millis(iso) {
   return Number.isNaN(at) ? null : at;
 }
 
-/** A duration: two units at most, so that it stays readable while it counts. */
-export function duration(ms) {
+/** A duration: two units at most, so that it stays readable while it counts; tenths if `exact`. */
+export function duration(ms, exact = false) {
+  if (exact && ms < 9950) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`;
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);
@@ -115,7 +116,7 @@ export function Ago({ at }) {
 export function Took({ from, to }) {
   if (from == null) return null;
   const title = to == null ? `Since ${absolute(from)}` : `${absolute(from)} to ${absolute(to)}`;
-  return html`<span class="num" title=${title}>${duration((to ?? now.value) - from)}</span>`;
+  return html`<span class="num" title=${title}>${duration((to ?? now.value) - from, to != null)}</span>`;
 }
 
 /** A time of day, exact on hover. */

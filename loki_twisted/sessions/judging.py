@@ -10,8 +10,9 @@ of a session   by
 =============  =====================================================================================
 status         ``run_status.py``
 tasks          ``run_tasks.py``
-phase          the orchestrator's; ``completed`` and ``failed`` only when the run has written its
-               ending, since a new run finds those of the one before
+phase          the orchestrator's, and where that names none the last that a ``phase_change`` in
+               ``events.jsonl`` has named; ``completed`` and ``failed`` only when the run has
+               written its ending, since a new run finds those of the one before
 agents         those that are active in ``agents.json``. An empty list says nothing while files
                change: the status monitor writes one every 2.5 s over what the agent has
                written. None when no iteration is at work
@@ -27,7 +28,7 @@ from typing import Final
 
 import attrs
 
-from loki_twisted.model.runs import Note, RunAgents, RunCost, RunNotes, RunPhase
+from loki_twisted.model.runs import Note, RunAgents, RunCost, RunNotes, RunPhase, RunPhaseChange
 from loki_twisted.model.sessions import SessionStatus, Usage
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.tasks import Task
@@ -114,7 +115,8 @@ def judge(
 
 def _phase(files: RunFiles, run: Run, status: SessionStatus) -> str | None:
     found = files.one(RunPhase)
-    phase = found.phase if found else None
+    change = files.one(RunPhaseChange)
+    phase = (found.phase if found else None) or (change.phase if change else None)
     is_over = status.is_final or (run.progress is not None and is_ending(run.progress.status))
     return None if phase in _ENDS_OF_PHASES and not is_over else phase
 

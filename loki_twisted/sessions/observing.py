@@ -16,6 +16,7 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.run_observer import RunObserver, all_of
+from loki_twisted.sessions.run_phases import phase_change_of
 from loki_twisted.sessions.sightings import AT_ONCE, changes
 from loki_twisted.sessions.state import with_status
 from loki_twisted.state.interface import (
@@ -165,6 +166,9 @@ class StateObserver:
         if facts and (record := self.book.find(session_id)) is not None:
             record.stirred()
         told.addCallback(lambda _: stored.append(lines))
+        if lines.session_id is None and (change := phase_change_of(facts)) is not None:
+            judged = self.runs.hear(project_dir, change)
+            return told if judged is None else all_of([told, judged])
         if lines.session_id is None or lines.session_id not in self._gone_unseen:
             return told
         self._gone_unseen.discard(lines.session_id)

@@ -25,6 +25,9 @@ from loki_twisted.state.interface import RunSighting
 _Fact = TypeVar("_Fact", bound=RunFact)
 
 _OF_A_SCOPE: Final = (RunPid, RunStamp, RunProgress)
+OWN_FILES: Final = frozenset({"loki.pid", "loki.pgid", "autonomy-state.json"})
+"""Those, by their names: what else lies there is of the directory."""
+
 _OF_ALL: Final = (RunPhase, RunWrapper)
 """What lies there once for the directory and is asked about each run."""
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.model.redaction import Redactor
+from loki_twisted.model.runs import RunPhaseChange
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
@@ -38,6 +39,7 @@ _PAST_AT_ONCE: Final = 50
 """How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
 
 _NOTES: Final = "notes"
+_EVENTS: Final = "events.jsonl"
 
 RunNews = RunSighting | RunsBegin | RunsTold
 
@@ -103,9 +105,16 @@ class RunObserver:
             project = self._projects[directory] = Project(directory, now)
         if any(isinstance(said, RunsBegin) for said in news):
             project.files, project.is_told = RunFiles(), False
-        project.files = project.files.with_sightings(s for s in news if isinstance(s, RunSighting))
-        project.changed_at = now
+        project.take([said for said in news if isinstance(said, RunSighting)], now)
         project.is_told |= any(isinstance(said, RunsTold) for said in news)
+        return self.judge(directory)
+
+    def hear(self, directory: str, change: RunPhaseChange) -> Deferred[Any] | None:
+        """Take what the event file says of the phase, as :meth:`seen` does what other files say."""
+        project = self._projects.get(directory)
+        if project is None:
+            return None
+        project.files = project.files.with_sightings([RunSighting(None, _EVENTS, change)])
         return self.judge(directory)
 
     def judge(self, directory: str) -> Deferred[Any] | None:
@@ -234,7 +243,7 @@ class RunObserver:
         self, project: Project, run: Run, session_id: str, *, is_current: bool
     ) -> Judgement:
         record = self.book.find(session_id)
-        quiet = self.reactor.seconds() - project.changed_at
+        quiet = project.quiet(run.scope, self.reactor.seconds(), is_current=is_current)
         if record is not None and record.is_ours:
             # The keeper knows, and knows better.
             is_alive = record.agent is not None

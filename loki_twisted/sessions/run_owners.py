@@ -32,6 +32,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.run_files import Run
 
 _CLAIM = "run:"
+_LONGEST_NAME = 48
 
 
 @attrs.frozen(slots=True)
@@ -55,6 +56,7 @@ class RunOwners:
     given_to: Callable[[str, Run], str | None] = lambda *_: None
     _claims: dict[str, Claim] = attrs.field(factory=dict, init=False)
     _names: dict[str, str] = attrs.field(factory=dict, init=False)
+    _named: dict[str, tuple[str, str | None]] = attrs.field(factory=dict, init=False)
 
     def load(self, cursors: Mapping[str, str]) -> None:
         """Begin with what is stored."""
@@ -145,9 +147,10 @@ class RunOwners:
             began = re.sub(r"[^0-9A-Za-z]", "", (run.directory_began_at or "")[:19])
             wanted = f"loki_{began}" if began else f"loki_{_digest(directory)}"
         else:
-            wanted = re.sub(r"[^A-Za-z0-9_-]", "_", run.scope)[:48].lstrip("_-") or "loki"
-        if not is_session_id(wanted) or self._is_taken(wanted, directory):
-            wanted = f"{wanted[:48]}_{_digest(directory)}"
+            wanted = _name_of(run.scope)
+        if not is_session_id(wanted) or self._is_taken(wanted, directory, run.scope):
+            wanted = f"{wanted[:_LONGEST_NAME]}_{_digest(directory)}"
+        self._named.setdefault(wanted, (directory, run.scope))
         if run.scope is None:
             self._names[directory] = wanted
         return wanted
@@ -181,7 +184,9 @@ class RunOwners:
             and record.state.session.steered_by is Steering.FILES
         ]
 
-    def _is_taken(self, session_id: str, directory: str) -> bool:
+    def _is_taken(self, session_id: str, directory: str, scope: str | None) -> bool:
+        if self._named.get(session_id, (directory, scope)) != (directory, scope):
+            return True
         record = self.book.find(session_id)
         return record is not None and (
             record.is_ours or record.state.session.project_dir != directory
@@ -201,6 +206,14 @@ def _has_begun_since(record: Record, run: Run) -> bool:
     # Loki Mode says seconds: one that was killed to make room may have begun in the same.
     second = f"{record.state.session.started_at[:19]}.000Z"
     return run.began_at is not None and run.began_at >= second
+
+
+def _name_of(scope: str) -> str:
+    """Make an id of a ``LOKI_SESSION_ID``, another for each."""
+    if is_session_id(scope) and len(scope) <= _LONGEST_NAME:
+        return scope
+    words = re.sub(r"[^A-Za-z0-9_-]", "_", scope)[: _LONGEST_NAME - 9].strip("_-")
+    return f"{words or 'loki'}_{_digest(scope)}"
 
 
 def _digest(text: str) -> str:

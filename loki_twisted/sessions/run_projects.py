@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -9,8 +10,9 @@ from twisted.internet.interfaces import IDelayedCall
 
 from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.judging import Judgement
-from loki_twisted.sessions.run_files import Run, RunFiles
+from loki_twisted.sessions.run_files import OWN_FILES, Run, RunFiles
 from loki_twisted.sessions.run_steps import missing_tasks
+from loki_twisted.state.interface import RunSighting
 
 HOLD: Final = 1.0
 """Seconds for which what may be half of a change is not believed."""
@@ -26,6 +28,7 @@ class Project:
 
     :ivar is_told: Whether all that was there at first is known.
     :ivar changed_at: When anything changed last, by the reactor's clock.
+    :ivar own_changed_at: By scope, when a file of that run alone did.
     :ivar held: By scope, and whether it is an end, since when a run is not believed yet.
     :ivar missing: By session and task, since when a task is not listed any more.
     :ivar current: Id of the session that the shared files speak of.
@@ -41,7 +44,25 @@ class Project:
     missing: dict[tuple[str, str], float] = attrs.field(factory=dict)
     check: IDelayedCall | None = None
     current: str | None = None
+    own_changed_at: dict[str | None, float] = attrs.field(factory=dict)
     settled: dict[str | None, Run] = attrs.field(factory=dict)
+
+    def take(self, said: Sequence[RunSighting], now: float) -> None:
+        """Take what files say now."""
+        self.files = self.files.with_sightings(said)
+        self.changed_at = now
+        own = [each for each in said if each.scope is not None or each.path in OWN_FILES]
+        self.own_changed_at.update(dict.fromkeys((each.scope for each in own), now))
+
+    def quiet(self, scope: str | None, now: float, *, is_current: bool) -> float:
+        """
+        Say for how many seconds a run has written nothing.
+
+        :param is_current: Whether what is there once for the directory is this run's. Else
+            another run writes it, and that is no sign of life of this one.
+        """
+        changed_at = self.changed_at if is_current else self.own_changed_at.get(scope, now)
+        return now - changed_at
 
     def waits(self, record: Record | None, judged: Judgement, now: float) -> float:
         """Say for how many seconds a run that comes or goes may still be but half told."""

@@ -12,7 +12,8 @@ any other line                ``log:info``: the line itself
 ============================  =====================================================================
 
 The level is the table's below; ``warn`` where ``status`` says ``fail`` or ``failed``.
-That a run started, paused and ended is told by its state, not by these lines.
+That a run started, paused and ended is told by its state, not by these lines; and so is its
+phase, but where its state names none (``sessions/run_phases.py``).
 """
 
 from __future__ import annotations

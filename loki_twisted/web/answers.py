@@ -21,6 +21,7 @@ from twisted.web.server import Request
 from zope.interface import Attribute, Interface, implementer
 
 from loki_twisted.access.interface import Caller
+from loki_twisted.web.metering import NO_ROUTE, RequestMeter
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -75,6 +76,7 @@ class IExchange(Interface):
     """What belongs to one request and its response. A component of the request."""
 
     request_id = Attribute("The id that the response carries, as bytes.")
+    route = Attribute("The path of the operation that answers, as it is declared; empty before.")
     caller = Attribute("Who sends the request.")
     value = Attribute("What the answer says, where that is no problem; else None.")
 
@@ -82,7 +84,7 @@ class IExchange(Interface):
         """Have it put on record how the request is answered, if it is to be. Once is enough."""
 
     def stamp(request: Request) -> None:  # noqa: N805  # an interface method has no self
-        """Put the time that it took into the response's headers."""
+        """Put the time that it took into the response's headers, and count it."""
 
 
 @implementer(IExchange)
@@ -92,12 +94,15 @@ class Exchange:
     An exchange that is measured by a clock.
 
     :ivar began: The clock's seconds when the request was handed to us.
+    :ivar meter: Counts it.
     :ivar on_answer: Is told the answer, before it is sent; None where nobody wants to know.
     """
 
     request_id: bytes
     began: float
     clock: Clock
+    meter: RequestMeter
+    route: str = NO_ROUTE
     caller: Caller = NOBODY
     value: object = None
     on_answer: Callable[[Answer], None] | None = None
@@ -110,9 +115,9 @@ class Exchange:
 
     def stamp(self, request: Request) -> None:
         """Measure now."""
-        request.responseHeaders.setRawHeaders(
-            b"X-Response-Time", [duration_text(self.clock.seconds() - self.began)]
-        )
+        seconds = self.clock.seconds() - self.began
+        request.responseHeaders.setRawHeaders(b"X-Response-Time", [duration_text(seconds)])
+        self.meter.note(self.route, request.method, request.code, seconds)
 
 
 def request_id_for(wanted: Sequence[bytes] | None) -> bytes:
@@ -132,10 +137,10 @@ def duration_text(seconds: float) -> bytes:
     return b"%dms" % (seconds * 1000)
 
 
-def open_exchange(request: Request, clock: Clock) -> Exchange:
+def open_exchange(request: Request, clock: Clock, meter: RequestMeter) -> Exchange:
     """Begin to answer a request: set the headers that do not depend on the answer."""
     wanted = request.requestHeaders.getRawHeaders(b"X-Request-ID")
-    exchange = Exchange(request_id_for(wanted), clock.seconds(), clock)
+    exchange = Exchange(request_id_for(wanted), clock.seconds(), clock, meter)
     request.setComponent(IExchange, exchange)
     headers = request.responseHeaders
     headers.removeHeader(b"Server")  # it would name a version

@@ -27,6 +27,7 @@ from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_messages import MessageRoutes
+from loki_twisted.web.routes_metrics import MetricsRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_starting import StartRoutes
@@ -98,6 +99,7 @@ def _routes(
     repetitions = Repetitions(sessions)
     return (
         HealthRoutes(vitals, sessions, log, hub),
+        MetricsRoutes(vitals),
         StartRoutes(sessions, repetitions),
         SessionRoutes(sessions),
         InputRoutes(sessions, repetitions),

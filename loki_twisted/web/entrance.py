@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 import attrs
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -22,6 +22,7 @@ from loki_twisted.web.answers import Answer, Clock, Exchange, is_gone, open_exch
 from loki_twisted.web.arrivals import Arrival, arrival_of
 from loki_twisted.web.gate import Gate, Verdict
 from loki_twisted.web.leases import Leases
+from loki_twisted.web.metering import RequestMeter
 from loki_twisted.web.page import PAGE_PATHS
 from loki_twisted.web.problems import problem, problem_of
 from loki_twisted.web.witness import Attempt, Witness, changes
@@ -44,25 +45,27 @@ class Neighbours:
     """
     Remembers for each connection whether our own user is at its other end.
 
-    :param check: Is asked once for each connection, and only over TCP: who may
+    :param check: Is asked until it is so once for each connection, and only over TCP: who may
         connect to a unix socket is decided by its permissions.
     """
 
     def __init__(self, check: PeerCheck) -> None:
         self._check = check
-        self._known: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+        self._known: WeakSet[object] = WeakSet()
 
     def is_our_user(self, connection: object, here: IAddress, peer: IAddress) -> bool:
         """Tell whose process is at the other end of a connection within this machine."""
-        known = self._known.get(connection)
-        if known is None:
-            known = self._known[connection] = self._ask(here, peer)
-        return known
+        if connection in self._known:
+            return True
+        is_ours = self._ask(here, peer)
+        if is_ours:  # what could not be found out, for want of a descriptor, may be later
+            self._known.add(connection)
+        return is_ours
 
     def uid_at(self, connection: object, peer: IAddress) -> int | None:
         """Tell which user is at the other end of a connection, where that is known."""
         if isinstance(peer, IPv4Address | IPv6Address):
-            is_ours = self._known.get(connection) and sys.platform.startswith("linux")
+            is_ours = connection in self._known and sys.platform.startswith("linux")
             return os.geteuid() if is_ours else None
         return uid_of_unix_peer(getattr(connection, "socket", None))
 
@@ -84,6 +87,7 @@ class Entrance(Resource):
     :param leases: Are given the answers that go on.
     :param witness: Puts on record what changes something.
     :ivar debug: Whether answers to faults of ours hold the stack.
+    :ivar meter: Counts the requests.
     """
 
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -101,6 +105,7 @@ class Entrance(Resource):
     ) -> None:
         super().__init__()
         self.debug = gate.policy.debug
+        self.meter = RequestMeter()
         self._gate = gate
         self._inner = inner
         self._neighbours = neighbours
@@ -111,7 +116,7 @@ class Entrance(Resource):
 
     def render(self, request: Request) -> int:
         """Answer a request, or have it answered."""
-        exchange = open_exchange(request, self._clock)
+        exchange = open_exchange(request, self._clock, self.meter)
         try:
             self._answer(request, exchange)
         except Exception:  # noqa: BLE001  # whatever it is, the client gets our envelope

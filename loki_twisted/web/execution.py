@@ -53,6 +53,7 @@ class Execution:
             a stream answers it. Cancelling it cancels nothing.
         """
         try:
+            exchange_of(request).route = self.bound.operation.path
             if self.bound.operation.needs_token:
                 check_scope(exchange_of(request).caller, self.bound.operation.name)
             result = self.bound.handler(**variables, **self._arguments(request))
@@ -66,15 +67,16 @@ class Execution:
             return None
 
     def _arguments(self, request: Request) -> dict[str, object]:
+        # First the body: whether it is JSON at all comes before what anything means.
         operation = self.bound.operation
-        arguments = read_parameters(
-            request.uri, _declared_headers(request, operation), operation.parameters
-        )
         body = read_body(
             _content(request),
             request.requestHeaders.getRawHeaders(b"Content-Type", ()),
             request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
             operation.body,
+        )
+        arguments = read_parameters(
+            request.uri, _declared_headers(request, operation), operation.parameters
         )
         if operation.body is not NoFields:
             arguments["body"] = body
@@ -96,7 +98,9 @@ class Execution:
             request.render(result)
             return Deferred()
         exchange_of(request).value = result
-        if isinstance(result, Reply):
+        if isinstance(result, Answer):
+            send(request, result)
+        elif isinstance(result, Reply):
             send(request, Answer(result.status, _encode(result.value)))
         else:
             send(request, Answer(self.bound.operation.status, _encode(result)))

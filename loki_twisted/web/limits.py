@@ -10,6 +10,14 @@ import attrs
 _SHARE_OF_FILES: Final = 0.8
 """Of the file descriptors; the rest is for the log, for agents and for new connections' answers."""
 
+_FILES_OF_OURS: Final = 96
+"""So many are never clients', however few there are."""
+
+_SHARE_OF_REST: Final = 3
+"""A third of the rest may be those of clients that are being refused."""
+
+_FEWEST: Final = 16
+
 MOST_CONNECTIONS: Final = 10_000
 """So many are taken at most unless somebody asks for more: each takes some kilobytes."""
 
@@ -23,6 +31,7 @@ class Limits:
     :ivar head_bytes: Of a request line and its headers together.
     :ivar headers: How many headers a request may have.
     :ivar body_bytes: Of a request body.
+    :ivar chunks: In how many a body may come whose length is not told before.
     :ivar head_seconds: From the first byte of a request (of a connection, for the
         first one) to the end of its headers.
     :ivar body_seconds: From there to the end of the body.
@@ -31,17 +40,20 @@ class Limits:
     :ivar linger_seconds: How long a refused client that sends on is listened to,
         so that it gets to read why.
     :ivar connections: How many may be open at once.
+    :ivar told: So many beyond these are told so; those beyond that are cut.
     """
 
     line_bytes: int = 16_384
     head_bytes: int = 16_384
     headers: int = 100
     body_bytes: int = 1_048_576
+    chunks: int = 4096
     head_seconds: float = 10
     body_seconds: float = 30
     idle_seconds: float = 60
     linger_seconds: float = 2
     connections: int = 512
+    told: int = 64
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -50,5 +62,8 @@ DEFAULT_LIMITS: Final = Limits()
 def limits_of_process() -> Limits:
     """The usual limits, with as many connections as this process has file descriptors for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else int(soft * _SHARE_OF_FILES)
-    return Limits(connections=min(files, MOST_CONNECTIONS))
+    if soft == resource.RLIM_INFINITY:
+        return Limits(connections=MOST_CONNECTIONS)
+    connections = max(_FEWEST, min(int(soft * _SHARE_OF_FILES), soft - _FILES_OF_OURS))
+    told = max(1, min(Limits().told, (soft - connections) // _SHARE_OF_REST))
+    return Limits(connections=min(connections, MOST_CONNECTIONS), told=told)

@@ -10,6 +10,7 @@ from loki_twisted.web.routes_events import EventRoutes
 from loki_twisted.web.routes_health import HealthRoutes
 from loki_twisted.web.routes_inputs import InputRoutes
 from loki_twisted.web.routes_messages import MessageRoutes
+from loki_twisted.web.routes_metrics import MetricsRoutes
 from loki_twisted.web.routes_output import OutputRoutes
 from loki_twisted.web.routes_sessions import SessionRoutes
 from loki_twisted.web.routes_starting import StartRoutes
@@ -19,6 +20,7 @@ from loki_twisted.web.routes_usage import UsageRoutes
 
 ROUTES: Final = (
     HealthRoutes,
+    MetricsRoutes,
     StartRoutes,
     SessionRoutes,
     InputRoutes,

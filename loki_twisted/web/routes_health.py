@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from loki_twisted.log.interface import IEventLog
@@ -23,6 +24,9 @@ from loki_twisted.web.vitals import IVitals
 _TAG: Final = "health"
 _NEED_NOTHING: Final = frozenset({"demo", "command", "acp"})
 """Providers that are there without any program of an agent."""
+_PATH: Final = re.compile(r"(?<!\w)/\S+")
+"""Where something lies is of no use to whoever reads it elsewhere."""
+
 _UNAVAILABLE: Final = 503
 _WAITING: Final = FINAL | {SessionStatus.QUEUED}
 
@@ -44,18 +48,13 @@ class HealthRoutes:
         It is degraded if something does not work as it should, or no agent is installed; it
         is unhealthy, and answers 503, if the log cannot be written.
         """
-        providers = dict(self._vitals.providers())
-        problems = list(self._vitals.problems())
-        if not any(found for name, found in providers.items() if name not in _NEED_NOTHING):
-            problems.append("No program of any provider was found.")
         unhealthy = self._log.failure is not None
-        if unhealthy:
-            problems.insert(0, "The log cannot be written.")
+        problems = self._problems()
         health = Health(
             status="unhealthy" if unhealthy else "degraded" if problems else "healthy",
             version=self._vitals.version,
             uptime=self._vitals.uptime_ms(),
-            providers=providers,
+            providers=dict(self._vitals.providers()),
             active_session=self._sessions.active_session(),
             problems=problems,
         )
@@ -101,8 +100,20 @@ class HealthRoutes:
                 subscribers=self._hub.subscriber_count, history_size=len(self._log.bounds)
             ),
             system=self._vitals.system(),
-            problems=list(self._vitals.problems()),
+            problems=self._problems(),
         )
+
+    def _problems(self) -> list[str]:
+        """What is amiss, the worst first; each says why, as far as that is known."""
+        problems = [reason] if (reason := self._vitals.not_serving()) is not None else []
+        if self._log.failure is not None:
+            why = _PATH.sub("...", self._log.failure)
+            problems += ["The log cannot be written.", why]
+        problems += self._vitals.problems()
+        found = self._vitals.providers().items()
+        if not any(is_there for name, is_there in found if name not in _NEED_NOTHING):
+            problems.append("No program of any provider was found.")
+        return problems
 
     @operation("GET", "/api/providers", tag=_TAG, answer=ProviderList)
     def list_providers(self) -> ProviderList:

@@ -11,6 +11,7 @@ from loki_twisted.web.problems import ScopeMissing
 SCOPE_OF: Final[Mapping[str, Scope]] = {
     "getHealth": Scope.READ,
     "getStatus": Scope.READ,
+    "getMetrics": Scope.READ,
     "listProviders": Scope.READ,
     "listSessions": Scope.READ,
     "getSession": Scope.READ,

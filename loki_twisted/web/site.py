@@ -12,22 +12,24 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString
+from twisted.web.http import (
+    _MalformedChunkedDataError,  # what ends the reading of chunks
+    datetimeToString,
+)
 from twisted.web.resource import IResource
 from twisted.web.server import Request as BaseRequest
 from twisted.web.server import Site as BaseSite
 
 from loki_twisted.web.access import AccessLog
-from loki_twisted.web.answers import Answer, IExchange, open_exchange, send
+from loki_twisted.web.answers import Answer, Exchange, IExchange, open_exchange, send
 from loki_twisted.web.channel import Channel
 from loki_twisted.web.entrance import Entrance
 from loki_twisted.web.limits import Limits, limits_of_process
+from loki_twisted.web.metering import NO_ROUTE, RequestMeter
 from loki_twisted.web.problems import problem, problem_of
 from loki_twisted.web.targets import origin_form
 
 _SWEEP_SECONDS: Final = 1.0
-_TOLD: Final = 64
-"""So many connections beyond the limit are told so; those beyond that are cut."""
 
 _TOO_MANY: Final = problem(
     "SERVICE_UNAVAILABLE",
@@ -43,6 +45,7 @@ class Request(BaseRequest):
 
     channel: Channel
     content: BytesIO
+    _pieces = 0
 
     def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # it was checked
         """Make room for the body. It is short, so it needs no file."""
@@ -50,8 +53,15 @@ class Request(BaseRequest):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body."""
-        if self.content.tell() + len(data) > self.channel.site.limits.body_bytes:
+        limits = self.channel.site.limits
+        self._pieces += 1
+        if self.content.tell() + len(data) > limits.body_bytes:
             self.channel.refuse_body()
+        elif self._pieces > limits.chunks and self.channel.length is None:
+            # Each costs as much time as a thousand bytes, so the rest is not gone through.
+            sentence = f"A body may come in {limits.chunks} chunks at most."
+            self.channel.refuse(problem("PAYLOAD_TOO_LARGE", sentence))
+            raise _MalformedChunkedDataError
         else:
             self.content.write(data)
 
@@ -73,7 +83,7 @@ class Request(BaseRequest):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer that we failed."""
-        exchange = self.getComponent(IExchange) or open_exchange(self, self.channel.site.reactor)
+        exchange = self.getComponent(IExchange) or self.channel.site.exchange_for(self)
         request_id = exchange.request_id
         _log.failure("Request {id} failed", reason, id=request_id.decode("ascii"))
         send(self, problem_of(reason, request_id))
@@ -111,6 +121,7 @@ class Site(BaseSite):
         super().__init__(root, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.limits = limits or limits_of_process()
         self._entrance = root if isinstance(root, Entrance) else None
+        self._meter = RequestMeter() if self._entrance is None else self._entrance.meter
         if access is None and self._entrance is not None and self._entrance.debug:
             access = AccessLog()
         self._access = access
@@ -165,7 +176,7 @@ class Site(BaseSite):
         if not self._sweep.running:
             self._sweep.start(_SWEEP_SECONDS, now=False)
         excess = len(self._channels) - self.limits.connections
-        if excess > _TOLD:
+        if excess > self.limits.told:
             channel.transport.abortConnection()
         elif excess > 0:
             channel.refuse(_TOO_MANY)
@@ -187,6 +198,15 @@ class Site(BaseSite):
             return None
         return self._entrance.refusal(request, method, target)
 
+    def exchange_for(self, request: BaseRequest) -> Exchange:
+        """Begin to answer a request that did not get as far as the gate."""
+        return open_exchange(request, self.reactor, self._meter)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections there are."""
+        return len(self._channels)
+
     def _check_deadlines(self) -> None:
         now = self.reactor.seconds()
         for channel in list(self._channels):
@@ -204,6 +224,7 @@ class Site(BaseSite):
         self, request_line: bytes, peer: IAddress, answer: Answer, request_id: bytes
     ) -> None:
         """Note what was refused before it became a request."""
+        self._meter.note(NO_ROUTE, request_line.partition(b" ")[0], answer.status, 0.0)
         if self._entrance is not None:
             self._entrance.note_refusal(request_line, peer, answer, request_id)
         if self._access is not None:

@@ -10,6 +10,7 @@ some 100 microseconds so, which is little beside what it orders.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,11 @@ MOST_VALUES: Final = 1000
 
 MOST_DIGITS: Final = 4300
 """So long may a number be."""
+
+MOST_FAULTS: Final = 100
+"""So many are told at once."""
+
+_GREAT: Final = 10**20  # more than any that is taken, so as good as whatever is greater
 
 _CHARSET: Final = re.compile(r'\s*charset="?utf-8"?\s*', re.IGNORECASE)
 _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -116,7 +122,11 @@ def _check_type(types: Sequence[bytes], encodings: Sequence[bytes]) -> None:
 def _values_at_least(content: bytes) -> int:
     # Cheap, because it comes before anything that costs: what JSON puts between values,
     # outside of strings. Without what is escaped, every second piece is outside.
-    outside = b"".join(content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    plain = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = plain.count(b'"')
+    if marks > 4 * MOST_VALUES:  # a value has four at most, its name's and its own
+        return marks // 4
+    outside = b"".join(plain.split(b'"')[::2])
     return sum(outside.count(mark) for mark in (b",", b"[", b"{"))
 
 
@@ -130,10 +140,15 @@ def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(text: str) -> int:
     if len(text) > MOST_DIGITS:
         raise ValueError("a number has too many digits")
+    # Reading long ones takes as much time as the square of their length.
+    if len(text) > len(str(_GREAT)):
+        return -_GREAT if text.startswith("-") else _GREAT
     return int(text)
 
 
 def _number(text: str) -> float:
+    if len(text) > MOST_DIGITS:
+        raise ValueError("a number has too many digits")
     value = float(text)
     return int(value) if value.is_integer() else value  # JSON knows one kind of number
 
@@ -189,7 +204,15 @@ def _check_pattern(
         yield ValidationError(pattern)
 
 
-_Validator: Final = validators.extend(Draft202012Validator, {"pattern": _check_pattern})
+def _check_items(validator: Any, items: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    # Each fault costs time, and takes more room in the answer than in the request.
+    every = Draft202012Validator.VALIDATORS["items"](validator, items, value, schema)
+    yield from itertools.islice(every, MOST_FAULTS)
+
+
+_Validator: Final = validators.extend(
+    Draft202012Validator, {"items": _check_items, "pattern": _check_pattern}
+)
 
 
 @functools.cache
@@ -202,7 +225,7 @@ def _faults(value: Any, shape: type[Request]) -> list[tuple[str, str]]:
     for error in _validator(shape).iter_errors(value):
         faults += _faults_of(error)
     faults += [(path, "must not hold a NUL character") for path in _paths_of_nul(value, "")]
-    return list(dict.fromkeys(faults))
+    return list(dict.fromkeys(faults))[:MOST_FAULTS]
 
 
 def _faults_of(error: ValidationError) -> list[tuple[str, str]]:

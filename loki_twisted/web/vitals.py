@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from loki_twisted.model.wire import ProviderDetail, System
 from twisted import __version__ as twisted_version
 
 _RESIDENT_PAGES = 1  # column of /proc/self/statm
+_LOG_FILES = ("log.db", "log.db-wal", "log.db-shm")
 
 
 class IVitals(Interface):
@@ -52,16 +54,21 @@ class IVitals(Interface):
         Anybody may read it: it names no path.
         """
 
+    def metrics() -> bytes:
+        """The figures of this moment, in the format of Prometheus."""
+
     def system() -> System:
         """The machine, and what the server takes of it."""
 
 
-def read_system(sqlite_version: str) -> System:
+def read_system(sqlite_version: str, data_dir: str) -> System:
     """
     Read the figures of this machine and process.
 
     :param sqlite_version: Of the library that the log is kept with.
+    :param data_dir: Where the log is.
     """
+    total, free = _disk_bytes(data_dir)
     return System(
         platform=sys.platform,
         arch=platform.machine(),
@@ -71,7 +78,25 @@ def read_system(sqlite_version: str) -> System:
         cpus=os.cpu_count() or 1,
         memory_used=_resident_bytes(),
         load_average=os.getloadavg()[0],
+        disk_free=free,
+        disk_total=total,
+        log_bytes=sum(_bytes_of(os.path.join(data_dir, name)) for name in _LOG_FILES),
     )
+
+
+def _disk_bytes(directory: str) -> tuple[int | None, int | None]:
+    try:
+        disk = shutil.disk_usage(directory)
+    except OSError:
+        return None, None
+    return disk.total, disk.free
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # it comes and goes
 
 
 def _resident_bytes() -> int:

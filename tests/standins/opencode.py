@@ -3,7 +3,8 @@ A stand-in for opencode: ``opencode serve`` and ``opencode run``, with a script 
 
 The first word of a prompt is the name of the script (see ``Turn``). ``OPENCODE_STANDIN`` says what
 is odd about the whole: ``deaf`` never listens, ``broken`` ends at once, ``old`` has the routes and
-events of older versions.
+events of older versions. As the program that it stands for it knows its conversations again when it
+is started anew in the same directory.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 ODD = os.environ.get("OPENCODE_STANDIN", "")
 LARGE = 30 * 1024 * 1024
 TIMEOUT = 60
+MEMORY = Path(".opencode-standin.json")
 TOKENS = {
     "total": 160,
     "input": 100,
@@ -49,7 +52,16 @@ class World:
         self.may_listen.set()
         self.is_late, self.was_read = threading.Event(), threading.Event()
         self.turns: dict[str, Turn] = {}
-        self._numbers = itertools.count(1)
+        first = 1
+        if MEMORY.exists():
+            first, self.sessions, self.messages = json.loads(MEMORY.read_text("utf-8"))
+        self._numbers = itertools.count(first)
+
+    def remember(self) -> None:
+        """Keep what was said for the next of us."""
+        memory = json.dumps([next(self._numbers), self.sessions, self.messages])
+        if len(memory) < LARGE // 10:
+            MEMORY.write_text(memory, "utf-8")
 
     def name(self, kind: str) -> str:
         """A new id."""
@@ -86,6 +98,7 @@ class World:
         self.publish("session.status", sessionID=session, status=status)
         if status["type"] == "idle":
             self.status.pop(session, None)
+            self.remember()
             self.publish("session.idle", sessionID=session)
         else:
             self.status[session] = status

@@ -18,6 +18,7 @@ from loki_twisted.agents.providers.acp_content import short
 from loki_twisted.agents.providers.acp_state import Stage
 from loki_twisted.agents.providers.cleaning import clean, cut
 from loki_twisted.agents.providers.jsonrpc import Failure
+from loki_twisted.agents.providers.members import fields_of, object_of, objects_of
 from loki_twisted.agents.providers.prompts import prompt_of
 
 VERSION: Final = 1
@@ -94,8 +95,8 @@ def opening_of(request: LaunchRequest, greeting: Mapping[str, Any]) -> Opening |
     if request.conversation is None:
         return Opening("session/new", params, Stage.OPENING, logins)
     params = {"sessionId": request.conversation, **params}
-    capabilities = _object(greeting.get("agentCapabilities"))
-    if isinstance(_object(capabilities.get("sessionCapabilities")).get("resume"), dict):
+    capabilities = object_of(greeting, "agentCapabilities")
+    if isinstance(object_of(capabilities, "sessionCapabilities").get("resume"), dict):
         return Opening("session/resume", params, Stage.OPENING, logins)
     if capabilities.get("loadSession") is True:
         return Opening("session/load", params, Stage.LOADING, logins)
@@ -111,11 +112,8 @@ def opened_as(request: LaunchRequest, result: Mapping[str, Any]) -> OpenSession 
     session_id = request.conversation or _name(result.get("sessionId"))
     if not session_id:
         return Refusal("It gave the session no name.")
-    modes = _object(result.get("modes")).get("availableModes")
-    can_only_look = any(
-        _object(each).get("id") == ONLY_LOOKING
-        for each in (modes if isinstance(modes, list) else [])
-    )
+    modes = objects_of(object_of(result, "modes"), "availableModes")
+    can_only_look = any(each.get("id") == ONLY_LOOKING for each in modes)
     if request.dry_run and not can_only_look:
         return Refusal("It has no mode in which it only looks, and it was to do no more.")
     return OpenSession(session_id, _model_of(result) or request.model)
@@ -148,22 +146,17 @@ def words_of(failure: Failure, details: str, logins: str) -> str:
 
 def _logins_of(methods: Any) -> str:
     known = methods[:_MOST_LOGINS] if isinstance(methods, list) else []
-    names = [_name(each.get("name")) or _name(each.get("id")) for each in known if _object(each)]
+    names = [_name(each.get("name")) or _name(each.get("id")) for each in known if fields_of(each)]
     return ", ".join(filter(None, names))
 
 
 def _model_of(result: Mapping[str, Any]) -> str | None:
     """The model, as a field of its own or as one of the options."""
-    model = _name(_object(result.get("models")).get("currentModelId"))
-    options = result.get("configOptions")
-    for each in options if isinstance(options, list) else []:
-        if _object(each).get("category") == "model":
+    model = _name(object_of(result, "models").get("currentModelId"))
+    for each in objects_of(result, "configOptions"):
+        if each.get("category") == "model":
             model = model or _name(each.get("currentValue"))
     return model or None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _name(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from loki_twisted.agents.outputs import Outputs, Spent, Verdict
 from loki_twisted.agents.providers.acp_content import short
-from loki_twisted.agents.providers.objects import MAX_NUMBER
+from loki_twisted.agents.providers.members import count_of, fields_of, list_of, object_of
 from loki_twisted.model.spending import CostOrigin, Spending
 
 _VERDICTS: Final[Mapping[str, tuple[Verdict, str | None]]] = {
@@ -58,9 +58,9 @@ def spent_in(result: Mapping[str, Any], origin: CostOrigin, model: str | None) -
 
 
 def _drafted(usage: Mapping[str, Any]) -> Spending:
-    read, written = _count(usage, "cachedReadTokens"), _count(usage, "cachedWriteTokens")
-    fresh, output = _count(usage, "inputTokens"), _count(usage, "outputTokens")
-    total = _count(usage, "totalTokens")
+    read, written = count_of(usage, "cachedReadTokens"), count_of(usage, "cachedWriteTokens")
+    fresh, output = count_of(usage, "inputTokens"), count_of(usage, "outputTokens")
+    total = count_of(usage, "totalTokens")
     # Some count what is of the cache as input too. The sum gives it away.
     if read + written <= fresh and 0 < total < fresh + output + read + written:
         fresh -= read + written
@@ -69,28 +69,16 @@ def _drafted(usage: Mapping[str, Any]) -> Spending:
         output_tokens=output,
         cache_read_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=min(_count(usage, "thoughtTokens"), output),
+        reasoning_tokens=min(count_of(usage, "thoughtTokens"), output),
     )
 
 
 def _of_gemini(result: Mapping[str, Any]) -> Iterator[tuple[str | None, Spending]]:
-    quota = _object(_object(result.get("_meta")).get("quota"))
-    models = quota.get("model_usage")
-    known = models[:_MOST_MODELS] if isinstance(models, list) else []
-    for each in known or [quota]:
-        counted = _object(_object(each).get("token_count"))
+    quota = object_of(object_of(result, "_meta"), "quota")
+    for each in list_of(quota, "model_usage")[:_MOST_MODELS] or [quota]:
+        counted = object_of(each, "token_count")
         amount = Spending(
-            input_tokens=_count(counted, "input_tokens"),
-            output_tokens=_count(counted, "output_tokens"),
+            input_tokens=count_of(counted, "input_tokens"),
+            output_tokens=count_of(counted, "output_tokens"),
         )
-        yield short(_object(each).get("model")) or None, amount
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(counted: Mapping[str, Any], name: str) -> int:
-    """A number of things; 0 for what is none."""
-    value = counted.get(name)
-    return value if type(value) is int and 0 <= value < MAX_NUMBER else 0
+        yield short(fields_of(each).get("model")) or None, amount

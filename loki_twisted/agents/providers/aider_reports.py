@@ -29,14 +29,14 @@ from loki_twisted.agents.providers.aider_state import (
 )
 from loki_twisted.agents.providers.bridges import order
 from loki_twisted.agents.providers.cleaning import cut
-from loki_twisted.agents.providers.programs import AIDER
-from loki_twisted.agents.providers.typed_fields import (
+from loki_twisted.agents.providers.members import (
     Fields,
     fields_of,
     maybe_amount,
     maybe_count,
     maybe_text,
 )
+from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.model.spending import CostOrigin, Spending
 
 NO_KEY: Final = "aider has no key for a model, and nobody can log in for it."
@@ -51,7 +51,14 @@ def _turn(state: AiderState, found: Fields) -> Step:
     state, told = flushed(state)
     message = maybe_text(found, "message")
     state = state.but(
-        is_busy=True, sent=0, answered=0, total=0.0, exception="", problem="", given_up=""
+        is_busy=True,
+        sent=0,
+        answered=0,
+        total=0.0,
+        exception="",
+        problem="",
+        given_up="",
+        is_done=False,
     )
     return state, [*told, *([Taken(message)] if message else []), TurnBegan()]
 
@@ -100,6 +107,12 @@ def _login(state: AiderState, _: Fields) -> Step:
     return state.but(given_up=NO_KEY), [telling.log("error", NO_KEY, AIDER), order(interrupt=True)]
 
 
+def _exit(state: AiderState, properties: Fields) -> Step:
+    """It ends by itself; other reasons than this are failures, and errors that it has run into."""
+    reason = maybe_text(properties, "reason") or ""
+    return state.but(is_done=reason.startswith("Completed")), []
+
+
 def _ended(state: AiderState, found: Fields) -> Step:
     state, told = flushed(state)
     verdict = _verdict_of(state, found)
@@ -120,7 +133,7 @@ def _failure_of(state: AiderState, found: Fields) -> str | None:
     reasons = (
         telling.text(maybe_text(found, "problem")),
         state.given_up,
-        f"Signal {number} ended aider." if number else "",
+        f"Signal {number} ended aider." if number and not state.is_done else "",
         state.exception,
         (state.problem or f"aider ended with exit code {code}.") if code else "",
         "" if is_answered else f"The model did not answer. {state.problem}".rstrip(),
@@ -140,6 +153,7 @@ _REPORTS: Final[Mapping[str, _Reader]] = {
     "message_send": _answered,
     "message_send_exception": _exception,
     "oauth_flow_initiated": _login,
+    "exit": _exit,
 }
 BRIDGE_LINES: Final[Mapping[str, _Reader]] = {
     "begin": _begin,

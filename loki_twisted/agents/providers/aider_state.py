@@ -32,6 +32,7 @@ class AiderState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar exception: What was reported to have gone wrong, in this turn.
     :ivar problem: The last line in this turn that tells of an error.
     :ivar given_up: The line in this turn that tells that it could not do it.
+    :ivar is_done: Whether its process has reported that it has done with the message.
     :ivar verdict: How the last turn ended; empty before the first end.
     """
 
@@ -45,6 +46,7 @@ class AiderState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     exception: str = ""
     problem: str = ""
     given_up: str = ""
+    is_done: bool = False
     verdict: str = ""
 
     def but(self, **changes: Any) -> AiderState:

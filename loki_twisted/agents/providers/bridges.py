@@ -18,7 +18,7 @@ from loki_twisted.agents import bridges
 from loki_twisted.agents.bridges.voice import MARK
 from loki_twisted.agents.driving import IMachine
 from loki_twisted.agents.outputs import Write
-from loki_twisted.agents.providers.typed_fields import Fields, maybe_text
+from loki_twisted.agents.providers.members import Fields, maybe_text
 
 BEGIN: Final = "begin"
 """The kind of the first line."""

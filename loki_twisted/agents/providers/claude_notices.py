@@ -11,14 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from loki_twisted.agents.providers.claude_memory import Draft
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
-    count_of,
-    object_of,
-    objects_of,
-    text_of,
-    texts_of,
-)
+from loki_twisted.agents.providers.claude_reading import Line
 from loki_twisted.agents.providers.claude_turns import be_at_work, be_told, take_retry
 from loki_twisted.agents.providers.claude_work import (
     take_task_notification,
@@ -26,6 +19,7 @@ from loki_twisted.agents.providers.claude_work import (
     take_task_updated,
     take_tasks_changed,
 )
+from loki_twisted.agents.providers.members import count_of, object_of, objects_of, text_of, texts_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said
 

@@ -12,8 +12,9 @@ import re
 from typing import Final
 
 from loki_twisted.agents.providers.claude_memory import Draft
-from loki_twisted.agents.providers.claude_reading import Line, is_name, objects_of, text_of
+from loki_twisted.agents.providers.claude_reading import Line, is_name
 from loki_twisted.agents.providers.cleaning import clean, cut
+from loki_twisted.agents.providers.members import objects_of, text_of
 from loki_twisted.agents.providers.plans import Entry, Plan, changes, entry, numbered
 
 Change = tuple[str, str, str]

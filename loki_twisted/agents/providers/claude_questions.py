@@ -7,12 +7,8 @@ from typing import Any, Final
 
 from loki_twisted.agents.outputs import Asked
 from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Purpose
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
-    object_of,
-    objects_of,
-    text_of,
-)
+from loki_twisted.agents.providers.claude_reading import Line
+from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.telling import name, text
 from loki_twisted.model.inputs import InputKind, Option
 

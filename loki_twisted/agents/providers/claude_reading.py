@@ -16,9 +16,6 @@ Line = Mapping[str, Any]
 MOST_LEVELS: Final = 100
 """Levels of objects and lists in a line; a deeper one is not read."""
 
-_MAX_NUMBER: Final = 2**53
-"""Numbers from here on are none that an agent counts."""
-
 _MAX_INTEGER: Final = 2**63
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -89,43 +86,6 @@ def _mended(value: Any) -> Any:
     if type(value) is int and not -_MAX_INTEGER < value < _MAX_INTEGER:
         return str(value)
     return value
-
-
-def text_of(found: Line, name: str) -> str:
-    """A field that is a text; empty if it is none."""
-    value = found.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def object_of(found: Line, name: str) -> dict[str, Any]:
-    """A field that is an object; empty if it is none."""
-    value = found.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def objects_of(found: Line, name: str) -> list[dict[str, Any]]:
-    """The objects of a field that is a list."""
-    value = found.get(name)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def texts_of(found: Line, name: str) -> list[str]:
-    """The texts of a field that is a list."""
-    value = found.get(name)
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def number_of(found: Line, name: str) -> float:
-    """A field that is a number, from 0 to what all clients can hold; 0 if it is none."""
-    value = found.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    return value if 0 <= value < _MAX_NUMBER else 0
-
-
-def count_of(found: Line, name: str) -> int:
-    """A field that is a whole number, as :func:`number_of`."""
-    return int(number_of(found, name))
 
 
 def is_name(text: str) -> bool:

@@ -31,15 +31,10 @@ from loki_twisted.agents.providers.claude_questions import (
     ask_questions,
     response_of_questions,
 )
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
-    is_name,
-    object_of,
-    objects_of,
-    text_of,
-)
+from loki_twisted.agents.providers.claude_reading import Line, is_name
 from loki_twisted.agents.providers.claude_writing import refusal_line, response_line
 from loki_twisted.agents.providers.cleaning import cut
+from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import log, name
 from loki_twisted.model.inputs import Answer

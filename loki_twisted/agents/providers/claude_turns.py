@@ -24,18 +24,17 @@ from loki_twisted.agents.outputs import (
     Verdict,
 )
 from loki_twisted.agents.providers.claude_memory import Draft, Limit, Standing
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
+from loki_twisted.agents.providers.claude_reading import Line, is_name
+from loki_twisted.agents.providers.claude_writing import prompt_line, uuid_of
+from loki_twisted.agents.providers.cleaning import cut
+from loki_twisted.agents.providers.members import (
     count_of,
-    is_name,
     number_of,
     object_of,
     objects_of,
     text_of,
     texts_of,
 )
-from loki_twisted.agents.providers.claude_writing import prompt_line, uuid_of
-from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, spawned, text
 from loki_twisted.model.spending import NOTHING, CostOrigin, Spending

@@ -22,15 +22,9 @@ from loki_twisted.agents.providers.claude_memory import (
     Memory,
 )
 from loki_twisted.agents.providers.claude_plans import maybe_change, take_change, take_todos
-from loki_twisted.agents.providers.claude_reading import (
-    Line,
-    is_name,
-    object_of,
-    objects_of,
-    text_of,
-)
+from loki_twisted.agents.providers.claude_reading import Line, is_name
 from loki_twisted.agents.providers.cleaning import clean, cut
-from loki_twisted.agents.providers.objects import maybe_tidy
+from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import (
     MAIN,
@@ -41,6 +35,7 @@ from loki_twisted.agents.providers.telling import (
     returned,
     spawned,
 )
+from loki_twisted.agents.providers.tidying import maybe_tidy
 
 _SPAWNING: Final = frozenset({"Agent", "Task"})
 """Tools that spawn a sub-agent; the second is the older name."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 from loki_twisted.agents.providers import plans, telling
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.cline_state import MOST_AGENTS, ClineState, Step
+from loki_twisted.agents.providers.members import Fields, fields_of, maybe_text
 from loki_twisted.agents.providers.telling import MAIN
-from loki_twisted.agents.providers.typed_fields import Fields, fields_of, maybe_text
 
 _MOST_TASKS: Final = 100
 _MOST_TITLE: Final = 256

@@ -29,15 +29,15 @@ from loki_twisted.agents.providers.cline_state import (
     with_text,
     with_words,
 )
-from loki_twisted.agents.providers.programs import CLINE
-from loki_twisted.agents.providers.telling import MAIN
-from loki_twisted.agents.providers.typed_fields import (
+from loki_twisted.agents.providers.members import (
     Fields,
     fields_of,
     maybe_amount,
     maybe_count,
     maybe_text,
 )
+from loki_twisted.agents.providers.programs import CLINE
+from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.model.spending import Spending, plus
 
 _decode: Final = msgspec.json.Decoder().decode

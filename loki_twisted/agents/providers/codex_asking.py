@@ -33,7 +33,7 @@ from loki_twisted.agents.providers.codex_forms import (
 )
 from loki_twisted.agents.providers.jsonrpc import Request, RequestId, result_line
 from loki_twisted.agents.providers.members import count_of, list_of, object_of, text_of
-from loki_twisted.agents.providers.objects import maybe_tidy
+from loki_twisted.agents.providers.tidying import maybe_tidy
 from loki_twisted.model.inputs import Answer, InputKind, Option
 
 _MOST: Final = 20

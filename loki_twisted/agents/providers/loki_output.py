@@ -7,7 +7,8 @@ two ways in which it is printed, and what is behind it:
 
 - ``[INFO] Prompt: ...``, until a line that is coloured, as everything is that Loki Mode prints
   itself, or begins with a box or a rule;
-- ``=== Prompt: ... ===``, until a line that ends so, or another that begins so.
+- ``=== Prompt: ... ===``, or ``=== Prompt (truncated): ... ===`` of its beginning, until a line
+  that ends so, or another that begins so.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from loki_twisted.agents.providers.plain import facts_of_line
 from loki_twisted.model.events import Fact
 
 _SAID: Final = re.compile(r"\[INFO\] Prompt: ")
-_NOTED: Final = re.compile(r"=== Prompt: ")
+_NOTED: Final = re.compile(r"=== Prompt(?: \(truncated\))?: ")
+_COLOURED: Final = re.compile(r"\x1b\[|[━═╔]{3}")
 _BEHIND: Final = re.compile(r"\x1b\[|[━═╔]{3}|=== |\[(?:INFO|STEP|WARN|ERROR|DEBUG)\] ")
+"""What is behind the beginning of a prompt that is noted, if its own end is not seen."""
+
 _MOST_LINES: Final = 20_000
 """A prompt that has more is none: then lines are told again."""
 
@@ -71,14 +75,15 @@ class LokiModeDriver(Driver):
             return facts_of_line(stream, text)
         if self._within is _Within.NOTHING:
             return self._between(text)
-        if _BEHIND.match(text) or self._lines >= _MOST_LINES:
+        behind = _COLOURED if self._within is _Within.SAID else _BEHIND
+        if behind.match(text) or self._lines >= _MOST_LINES:
             # Perhaps the next prompt begins here.
             return [self._left_out(), *self._between(text)]
         self._count(text)
         return [self._left_out()] if self._is_last(text) else ()
 
     def _between(self, text: str) -> Sequence[Fact]:
-        if "Prompt: " not in text:
+        if "Prompt" not in text:
             return facts_of_line("stdout", text)
         cleaned = clean(text)
         for within, start in ((_Within.SAID, _SAID), (_Within.NOTED, _NOTED)):

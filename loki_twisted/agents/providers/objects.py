@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
-from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut, cut
+from loki_twisted.agents.providers.cleaning import MAX_NAME, cut
+from loki_twisted.agents.providers.tidying import TooMuch, tidied
 from loki_twisted.agents.providers.words import maybe_level, maybe_status
 from loki_twisted.model.events import KIND_OF_TYPE, Fact
 from loki_twisted.model.tasks import TaskStatus
@@ -27,22 +28,12 @@ from loki_twisted.model.tasks import TaskStatus
 MAX_OBJECT: Final = 256 * 1024
 """Characters of a line beyond which it is not read as JSON."""
 
-MAX_DEPTH: Final = 16
-"""Levels of objects and lists in an object; a deeper one is a log line."""
-
 MAX_NUMBER: Final = 2**53
 """Numbers that every client can hold exactly lie below this."""
-
-_MAX_INTEGER: Final = 2**63
-"""Integers at and beyond this become text: a JSON number of that size is an error to many."""
 
 _decode: Final = msgspec.json.Decoder().decode
 
 _Fields = dict[str, Any]
-
-
-class _TooDeep(Exception):
-    """An object has more levels than we keep."""
 
 
 def maybe_object(text: str) -> dict[str, Any] | None:
@@ -50,44 +41,16 @@ def maybe_object(text: str) -> dict[str, Any] | None:
     Read a line as a JSON object.
 
     :param text: Cleaned. Leading and trailing blanks do not matter.
-    :returns: The object with clean and bounded texts, nested at most :data:`MAX_DEPTH` levels,
-        that JSON can hold again; None if the line is none, or is too large or too deep.
+    :returns: The object with clean and bounded texts that JSON can hold again; None if the line is
+        none, or is too large, or beyond what ``tidying.py`` lets pass.
     """
     if len(text) > MAX_OBJECT:
         return None
     try:
         found = _decode(text)
-        return _tidy(found, MAX_DEPTH) if isinstance(found, dict) else None
-    except (msgspec.MsgspecError, RecursionError, _TooDeep):
+        return tidied(found, len(text)) if isinstance(found, dict) else None
+    except (msgspec.MsgspecError, RecursionError, TooMuch):
         return None
-
-
-def maybe_tidy(value: Any) -> Any:
-    """
-    Clean and bound a JSON value.
-
-    :returns: None for one that is nested more than :data:`MAX_DEPTH` levels.
-    """
-    try:
-        return _tidy(value, MAX_DEPTH)
-    except _TooDeep:
-        return None
-
-
-def _tidy(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return clean_and_cut(value)
-    if isinstance(value, dict | list) and not depth:
-        raise _TooDeep
-    if isinstance(value, dict):
-        return {
-            clean_and_cut(name, MAX_NAME): _tidy(part, depth - 1) for name, part in value.items()
-        }
-    if isinstance(value, list):
-        return [_tidy(part, depth - 1) for part in value]
-    if type(value) is int and not -_MAX_INTEGER < value < _MAX_INTEGER:
-        return str(value)
-    return value
 
 
 def fact_of_object(found: Mapping[str, Any], text: str, level: str) -> Fact:

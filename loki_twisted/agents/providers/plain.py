@@ -99,8 +99,9 @@ class PlainDriver(Driver):
     """
     The driver of every agent that has no protocol of its own.
 
-    A message is a line of its input, and so is an answer. Such an agent is told things at any
-    time; what it makes of them is its own affair.
+    A message is a line of its input, or several if it has several. An answer is one whatever it
+    has, or the others would answer what is asked next. Such an agent is told things at any time;
+    what it makes of them is its own affair.
 
     :param memory: How many questions it has put so far. That of another driver, whose provider is
         not there any more, says nothing.
@@ -126,7 +127,7 @@ class PlainDriver(Driver):
 
     def answer(self, key: str, answer: Answer) -> Outputs:
         """See :class:`IDriver`."""
-        return [Write(", ".join(answer.values) + "\n")]
+        return [Write(" ".join(", ".join(answer.values).splitlines()) + "\n")]
 
     def memory(self) -> str:
         """See :class:`IDriver`."""

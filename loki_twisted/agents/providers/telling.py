@@ -26,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut
-from loki_twisted.agents.providers.objects import maybe_tidy
+from loki_twisted.agents.providers.tidying import maybe_tidy
 from loki_twisted.model.events import Fact
 
 MAIN: Final = "main"

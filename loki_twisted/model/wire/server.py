@@ -85,7 +85,12 @@ class StreamCounts(Shape, frozen=True, kw_only=True):
 
 
 class System(Shape, frozen=True, kw_only=True):
-    """The machine and what runs on it. Memory is in bytes, ``loadAverage`` of the last minute."""
+    """
+    The machine and what runs on it.
+
+    Memory and disk are in bytes, ``loadAverage`` is of the last minute. ``diskFree`` and
+    ``diskTotal`` are of the file system that the log lies on, ``logBytes`` is what it takes there.
+    """
 
     platform: str
     arch: str
@@ -95,6 +100,9 @@ class System(Shape, frozen=True, kw_only=True):
     cpus: int
     memory_used: int
     load_average: float
+    disk_free: int | None = None
+    disk_total: int | None = None
+    log_bytes: int | None = None
 
 
 class Status(Shape, frozen=True, kw_only=True):

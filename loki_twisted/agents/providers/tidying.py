@@ -1,0 +1,69 @@
+"""JSON values of agents, cleaned and bounded, so that they can be kept and looked at."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut
+
+MAX_DEPTH: Final = 16
+"""Levels of objects and lists in a value."""
+
+MAX_PARTS: Final = 10_000
+"""Values in it, at all its levels: to look at more would hold up everybody."""
+
+_MAX_INTEGER: Final = 2**63
+"""Integers at and beyond this become text: a JSON number of that size is an error to many."""
+
+
+class TooMuch(Exception):
+    """A value has more levels, or more parts, than we keep."""
+
+
+def tidied(value: Any, size: int = MAX_PARTS) -> Any:
+    """
+    Clean and bound a JSON value.
+
+    :param size: How many characters it had as JSON, where that is known: one that has fewer than
+        parts are allowed is not counted.
+    :raises TooMuch: if it has more levels than :data:`MAX_DEPTH`, or parts than :data:`MAX_PARTS`.
+    """
+    if size >= MAX_PARTS and isinstance(value, dict | list):
+        _check_parts(value)
+    return _tidy(value, MAX_DEPTH)
+
+
+def maybe_tidy(value: Any) -> Any:
+    """Clean and bound a JSON value; None if it is too much."""
+    try:
+        return tidied(value)
+    except TooMuch:
+        return None
+
+
+def _check_parts(value: Any) -> None:
+    """Count without looking at each: a list of millions is known by its length."""
+    count, pending = 0, [value]
+    while pending:
+        one = pending.pop()
+        count += len(one)
+        if count > MAX_PARTS:
+            raise TooMuch
+        parts = one.values() if isinstance(one, dict) else one
+        pending += [each for each in parts if isinstance(each, dict | list)]
+
+
+def _tidy(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return clean_and_cut(value)
+    if isinstance(value, dict | list) and not depth:
+        raise TooMuch
+    if isinstance(value, dict):
+        return {
+            clean_and_cut(name, MAX_NAME): _tidy(part, depth - 1) for name, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_tidy(part, depth - 1) for part in value]
+    if type(value) is int and not -_MAX_INTEGER < value < _MAX_INTEGER:
+        return str(value)
+    return value

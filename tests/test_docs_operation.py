@@ -1,0 +1,19 @@
+"""The page for those who run a server says what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from loki_twisted.operation.figures import Figures
+from tests.test_operation_figures import readings
+
+PAGE = Path(__file__).parent.parent / "docs" / "operation.rst"
+
+
+def test_every_figure_stands_in_the_table() -> None:
+    """The table has each figure, with its kind, and no other."""
+    table = re.findall(r"^``(loki_\w+)`` +(\w+) ", PAGE.read_text("utf-8"), re.MULTILINE)
+    made = [(family.name, family.type) for family in Figures(readings()).collect()]
+
+    assert sorted(table) == sorted(made)
