@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -163,3 +164,26 @@ def test_the_end_of_its_terminal_ends_a_server(tmp_path: Path) -> None:
         window.communicate(b"\n", timeout=TIMEOUT)
     assert window.returncode == 0
     assert b"Reloading" not in said.read_bytes()
+
+
+def test_b28_a_reload_takes_tokens_back(tmp_path: Path) -> None:
+    """A token whose line is gone opens nothing after a reload, and its stream is over."""
+    tokens = tmp_path / "tokens"
+    tokens.touch(0o600)
+    tokens.write_text("the-token-that-stays\nthe-token-that-goes\n")
+    options = ("--token-file", str(tokens), "--log-format", "json")
+    going = {"Authorization": "Bearer the-token-that-goes"}
+    staying = {"Authorization": "Bearer the-token-that-stays"}
+    with Server(tmp_path, *options) as server:
+        assert server.request("GET", "/api/status", **going).status == 200
+        stream = server.stream(**going)
+        reader = threading.Thread(target=lambda: [*stream], daemon=True)
+        reader.start()
+        tokens.write_text("the-token-that-stays\n")
+        os.kill(server.pid, signal.SIGHUP)
+        while not any("Reloading" in line for line in server.said):
+            time.sleep(0.01)
+        assert server.request("GET", "/api/status", **going).status == 401
+        assert server.request("GET", "/api/status", **staying).status == 200
+        reader.join(TIMEOUT)
+        assert not reader.is_alive()
