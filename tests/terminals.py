@@ -10,7 +10,7 @@ from typing import Any
 
 import pexpect
 
-from tests.system import TIMEOUT
+from tests.system import TIMEOUT, Server
 
 PROGRAM = "import sys; from loki_twisted.command.lokictl import main; sys.exit(main())"
 COMMAND = (sys.executable, "-c", PROGRAM)
@@ -68,3 +68,21 @@ def install(directory: Path) -> Path:
     file.write_text(f"#!{sys.executable}\n{PROGRAM.replace('; ', chr(10))}\n")
     file.chmod(0o755)
     return directory
+
+
+def asking_server(home: Path) -> Server:
+    """Start a server whose demo agents ask at once and wait long for an answer."""
+    return Server(home, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="600")
+
+
+def begin_to_ask(server: Server) -> str:
+    """Start a session, and wait until its agent has asked something; gives its id."""
+    session_id = server.start(provider="demo")
+    server.wait_for(session_id, "input:requested")
+    return session_id
+
+
+def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    """What a command has printed that ended as it should, without an error."""
+    assert (done.returncode, done.stderr) == (code, "")
+    return done.stdout

@@ -27,6 +27,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     target.close()
 
 
+@pytest.mark.threat("B-hdr")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_it_gets_its_one_right_answer(target: Target, case: Case) -> None:
     """Status, code, envelope and headers are right; nothing was started, written or broken off."""

@@ -22,6 +22,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     target.close()
 
 
+@pytest.mark.threat("B-hdr")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_every_bad_request_gets_its_one_right_answer(target: Target, operation: Described) -> None:
     """

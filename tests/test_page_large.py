@@ -109,15 +109,28 @@ def test_a_busy_session_stays_smooth(browser: Browser, server: Server, is_full: 
     session_id = server.start(provider="replay", projectDir="busy", prdPath=busy(server, count))
     browser.go(f"#/session/{session_id}")
     browser.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
-    before = metrics(browser)
+    unspent = metrics(browser)
     browser.run(
         "window.drawn = 0; new MutationObserver(() => { window.drawn += 1 })"
         ".observe(document.getElementById('page'), { childList: true, subtree: true })"
     )
     browser.sees(f"Message {count - 1}.", ".turns")
-    spent = metrics(browser) - before
+    spent = metrics(browser) - unspent
     drawn_times = browser.run("return window.drawn")
     assert browser.count(".turns > *") < 700
+    numbers = (
+        "return [...document.querySelectorAll('.turn.agent .prose')]"
+        ".map(each => Number(/Message (\\d+)/.exec(each.textContent)[1]))"
+    )
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees(f"Message {count - 1}.", ".turns")
+    browser.is_live()
+    before = browser.run(numbers)
+    browser.click("button", "Show what was before")
+    browser.until(lambda: len(browser.run(numbers)) > len(before))
+    first = browser.run(numbers)[0]
+    assert first < before[0]
+    assert browser.run(numbers) == list(range(first, count))
     assert drawn_times > 0
     assert not is_full or spent / drawn_times < 0.05, (spent, drawn_times)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,22 +27,31 @@ def server(tmp_path_factory: pytest.TempPathFactory, is_full: bool) -> Iterator[
     home = tmp_path_factory.mktemp("projects", numbered=not is_full)
     for name in ("billing", "shop-api", "durations", "website"):
         (home / name).mkdir()
-    record(home / "durations" / "session.jsonl")
-    speed = "2" if is_full else "20"
-    with Server(home, LOKI_DEMO_SPEED=speed, LOKI_DEMO_TIMEOUT="90") as running:
+    install(home / "bin" / "claude")
+    variables = {
+        "LOKI_DEMO_SPEED": "2" if is_full else "20",
+        "LOKI_DEMO_TIMEOUT": "90",
+        "PATH": os.pathsep.join([str(home / "bin"), "/usr/bin", "/bin"]),
+    }
+    with Server(home, **variables) as running:
         yield running
 
 
-def record(path: Path) -> None:
-    """Make a recording of what was printed, and let nothing more come for long."""
-    lines = PLAYED.read_text("utf-8").splitlines()
-    heading = {"version": 1, "drivenBy": "claude", "startedAt": "2026-11-26T00:00:00.000Z"}
-    entries: list[dict[str, Any]] = [{"kind": "loki", **heading}]
-    for number, line in enumerate(lines):
-        at = {"kind": "piece", "atMs": 30 * number, "stream": "stdout"}
-        entries.append({**at, "text": line + "\n"})
-    entries.append({"kind": "end", "atMs": 600_000, "exitCode": 0})
-    path.write_text("".join(json.dumps(each) + "\n" for each in entries), "utf-8")
+def install(program: Path) -> None:
+    """Make a ``claude`` that prints what was printed once, and waits for its answer for ever."""
+    program.parent.mkdir()
+    text = f"""#!{sys.executable}
+import sys, time
+if "--version" in sys.argv:
+    sys.exit(print("2.0.0 (Claude Code)"))
+sys.stdin.readline()
+for line in open({str(PLAYED)!r}, encoding="utf-8"):
+    print(line, end="", flush=True)
+    time.sleep(0.03)
+sys.stdin.read()
+"""
+    program.write_text(text, "utf-8")
+    program.chmod(0o755)
 
 
 @pytest.fixture
@@ -54,7 +63,9 @@ def sessions(server: Server) -> dict[str, str]:
     server.until_end(ended)
     dry = server.start(provider="demo", projectDir="shop-api", options={"dryRun": True})
     server.until_end(dry)
-    played = server.start(provider="replay", projectDir="durations", prdPath="session.jsonl")
+    wanted = {"prompt": "Durations lose their minutes.", "model": "claude-sonnet-4-5"}
+    options = {"stayOpen": True}
+    played = server.start(provider="claude", projectDir="durations", options=options, **wanted)
     server.wait_for(played, "input:requested")
     waiting = server.start(provider="demo", projectDir="website")
     server.wait_for(waiting, "input:requested")

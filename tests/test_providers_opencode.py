@@ -365,7 +365,7 @@ def test_what_is_not_known_is_counted() -> None:
     assert isinstance(told, Fact)
     assert told.type == "log:debug"
     assert told.data["message"].startswith("1000 lines")
-    assert "a.new.kind (250)" in told.data["message"]
+    assert told.data["context"]["a.new.kind"] == 250
     talk.hear(event("a.new.kind"))
     assert "1 lines" in str(talk.driver.ended())
 

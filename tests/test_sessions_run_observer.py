@@ -680,6 +680,8 @@ class LivenessOfProcesses(SynchronousTestCase):
         assert liveness_of(self.run_of(os.getpid(), None)) is Liveness.UNKNOWN
         began = iso_from_ms(int(started * 1000) + 1000)
         assert liveness_of(self.run_of(os.getpid(), None, began)) is Liveness.ALIVE
+        left = attrs.evolve(self.run_of(os.getpid(), own), has_pid_file=False)
+        assert liveness_of(left) is Liveness.UNKNOWN
 
     def test_a_process_that_has_ended_is_dead(self) -> None:
         """A stamp of this boot without its process is of a run that is dead."""

@@ -446,6 +446,25 @@ class OrderTests(SessionCase):
         self.refused(self.world.sessions.delete(session.id), SessionNotFound)
         assert self.world.log.types() == ["session:started", "session:completed"]
 
+    def test_deleted_twice_at_once(self) -> None:
+        """One is carried out; if it fails, the session can be deleted again."""
+        session = self.start()
+        self.world.ends(session.id, 0)
+        log = self.world.log
+        log.automatic = False
+        for is_broken in (True, False):
+            first = self.world.sessions.delete(session.id)
+            error = self.refused(self.world.sessions.delete(session.id), Conflict)
+            assert "being deleted" in str(error)
+            log.broken = is_broken
+            log.commit()
+            if is_broken:
+                self.refused(first, StorageFailed)
+            else:
+                self.successResultOf(first)
+        assert log.rows == {}
+        assert self.world.runner.forgotten == [session.id]
+
     def test_unknown_sessions(self) -> None:
         """Every order and question about a session that is not there says so."""
         sessions = self.world.sessions

@@ -31,7 +31,7 @@ from loki_twisted.model.inputs import Effect, InputKind, Option
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.sessions.guarded import GuardedDriver
-from loki_twisted.sessions.soundness import MOST_MEMORY
+from loki_twisted.sessions.soundness import MOST_MEMORY, MOST_OUTPUT
 from loki_twisted.sessions.state import SessionState, after_facts
 
 LONE = "\ud800"
@@ -55,7 +55,7 @@ SOUND: list[Output] = [
     Fact("log:info", {"level": "info", "message": "ready"}),
     asked(options=[Option(value="a", label="b", effect=Effect.DENY)], details={"x": [1, None]}),
     Withdrawn(None, "gone"),
-    Write("x\n"),
+    Write("x\n" * MOST_OUTPUT),
     EndInput(),
     Conversation("c"),
     Taken("m"),
@@ -78,6 +78,7 @@ UNSOUND: list[Any] = [
     Fact("log:info", {"message": object()}),
     Fact("log:info", {"message": LONE}),
     Fact("log:info", {"message": nested(100_000)}),
+    Fact("log:info", {"message": "x" * MOST_OUTPUT}),
     asked(key=5),
     asked(key=[]),
     asked(prompt=LONE),

@@ -72,6 +72,20 @@ def test_a_run_with_an_id(project: Path) -> None:
     assert live_runs(str(project)) == []
 
 
+def test_a_run_that_is_a_child_of_what_was_started(project: Path) -> None:
+    """It is found by the id that it was given, and ends as it wrote under that id."""
+    with process(project, LOKI_SESSION_ID="s1") as pid, process(project) as other:
+        write(project / ".loki/sessions/s1/loki.pid", pid)
+        write(project / ".loki/sessions/s1/autonomy-state.json", {"pid": pid, "status": "paused"})
+        run = live_run(str(project), "s1", 4711)
+        assert run is not None
+        assert (run.pid, run.status) == (pid, "paused")
+        said = ending(str(project), "s1", 4711, 0)
+        assert said == RunEnding(status="paused")
+        write(project / ".loki/sessions/s1/loki.pid", other)
+        assert live_run(str(project), "s1", 4711) is None
+
+
 @pytest.mark.parametrize(
     ("prd", "variables", "ignores"),
     [
@@ -175,6 +189,9 @@ def test_an_end_that_somebody_wanted(project: Path) -> None:
     assert is_called_off()
     write(state / "loki.pid", 4712)
     assert is_called_off()
+    write(state / "loki.pid", 4711)
+    assert not is_called_off()
+    (state / "loki.pid").unlink()
     write(state / "sessions/s1/loki.pid", 4711)
     assert not is_called_off()
     write(state / "STOP", "")

@@ -283,14 +283,39 @@ def test_somebody_kills_it(place: Place, kill: Callable[[int, int], None], wrapp
     place.leaves_nothing(session_id, project)
 
 
+def test_a_script_that_calls_it(place: Place) -> None:
+    """Where ``loki`` is one, the run is its child: it takes orders all the same."""
+    program = place.root.parent / "bin/loki"
+    words = program.read_text()
+    program.write_text(words.replace("exec ", "") + "exit $?\n")
+    try:
+        project = place.project(call="gated", iterations=3)
+        session_id = place.start(project)
+        project.wait_for("called-1")
+    finally:
+        program.write_text(words)
+    place.order(session_id, "pause")
+    project.go(1)
+    place.server.wait_for(session_id, "session:paused")
+    place.order(session_id, "resume")
+    place.server.wait_for(session_id, "session:resumed")
+    project.wait_for("called-2")
+    place.order(session_id, "stop")
+    assert place.end(session_id).type == "session:stopped"
+    assert carriers(session_id) == []
+    assert list(place.temporary.glob("loki-run-*")) == []
+    project.plan()
+    assert place.end(place.start(project)).type == "session:completed"
+
+
 @pytest.mark.parametrize("is_paused", [False, True], ids=["at work", "paused"])
 def test_somebody_types_loki_stop(place: Place, is_paused: bool) -> None:
     """A STOP file, SIGKILL, and the pid file removed: it was stopped, as an observed one is."""
     project = place.project(call="gated", iterations=2)
     session_id = place.start(project)
     project.wait_for("called-1")
+    place.order(session_id, "pause")
     if is_paused:
-        place.order(session_id, "pause")
         project.go(1)
         place.server.wait_for(session_id, "session:paused")
     stop, pid = project.path / ".loki/STOP", place.session(session_id)["pid"]

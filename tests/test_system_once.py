@@ -46,7 +46,7 @@ def test_each_is_carried_out_once_whatever_crashes(tmp_path: Path) -> None:
         other = server.request(
             "POST", f"{place}/input", {"input": "x"}, **{"Idempotency-Key": "message"}
         )
-        assert other.status == 422
+        assert other.status == 409
         server.until(session_id, says("There are two files."))
         server.post(f"{place}/stop")
         events = server.until_end(session_id)

@@ -168,6 +168,7 @@ def test_a_server_answers_to_its_own_names() -> None:
     assert own_hosts("fe80::1", ["[2001:db8::1]"]) >= {"[fe80::1]", "[2001:db8::1]"}
 
 
+@pytest.mark.threat("T4")
 @pytest.mark.parametrize("wildcard", ["", "0.0.0.0", "::"])
 def test_a_wildcard_stands_for_the_machine(wildcard: str) -> None:
     """Who listens everywhere is reached by the machine's name, and never by the wildcard."""

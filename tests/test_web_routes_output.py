@@ -10,6 +10,7 @@ from twisted.logger import capturedLogs
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.sessions.interface import OutputStream
 from loki_twisted.stream.patience import PATIENCE
+from loki_twisted.web.output_bodies import LiveOutput
 from loki_twisted.web.places import WAIT_SECONDS
 from loki_twisted.web.routes_output import MOST_OUTPUTS, SHORT_BYTES
 from tests.fakes_output import FakeOutput
@@ -324,6 +325,26 @@ def test_a_follower_that_leaves() -> None:
     assert len(here.out.reads) == reads
     assert len(here.outputs) == 0
     assert here.clock.getDelayedCalls() == []
+
+
+def test_a_slow_follower_that_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is let go of, though a transport stops who writes to it before it says that it is gone."""
+    some, asked = LiveOutput.some, []
+
+    async def counted(body: LiveOutput) -> bytes:
+        asked.append(body)
+        assert len(asked) < 10  # else without end
+        return await some(body)
+
+    monkeypatch.setattr(LiveOutput, "some", counted)
+    here = Printing(LARGE)
+    connection = here.begin_slowly(f"{TARGET}?follow=true")
+    before = len(asked)
+    connection.transport.producer.stopProducing()
+    connection.close()
+    assert len(asked) == before
+    assert here.out.closed
+    assert len(here.outputs) == 0
 
 
 def test_one_that_is_emptied_while_it_is_followed() -> None:

@@ -64,6 +64,8 @@ const SUMMARIES = ["description", "command", "file_path", "filePath", "path", "p
 
 function summaryOf(input, output) {
   if (input && typeof input === "object") {
+    const plan = planOf(input);
+    if (plan) return `${plan.filter((each) => each.done).length} of ${plural(plan.length, "step")} done`;
     for (const name of SUMMARIES) {
       const value = input[name];
       if (typeof value === "string" && value) return shorten(firstLine(value), 160);
@@ -71,6 +73,18 @@ function summaryOf(input, output) {
     }
   }
   return output ? shorten(firstLine(output), 160) : "";
+}
+
+/** A list of things to do, as several agents keep one: `[{text, done, now}]`, or null. */
+function planOf({ todos, plan }) {
+  const list = Array.isArray(todos) ? todos : plan;
+  if (!Array.isArray(list) || !list.length) return null;
+  const steps = list.map((each) => ({
+    text: each?.content ?? each?.step,
+    done: each?.status === "completed",
+    now: each?.status === "in_progress",
+  }));
+  return steps.every((each) => typeof each.text === "string") ? steps : null;
 }
 
 const isText = (value) => typeof value === "string";
@@ -97,6 +111,13 @@ const TOLD = new Set(["old_string", "new_string", "oldString", "newString", "edi
 
 function Arguments({ input, output }) {
   if (!input || typeof input !== "object") return output ? html`<pre class="code" tabindex="0">${clean(output)}</pre>` : null;
+  const plan = planOf(input);
+  if (plan) {
+    return html`<ul class="plan">${plan.map(
+      ({ text, done, now }) => html`<li class=${done ? "done" : now ? "now" : ""}><span class="box" aria-hidden="true">${done && html`<${Icon} name="check" />`}</span>
+        <span>${clean(text)}<span class="unseen">${done ? " (done)" : now ? " (at work)" : ""}</span></span></li>`,
+    )}</ul>`;
+  }
   const changes = changesOf(input);
   const rest = Object.entries(input).filter(([name]) => !changes.length || !TOLD.has(name));
   return html`

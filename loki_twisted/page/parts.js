@@ -55,7 +55,9 @@ const REASONS = {
 
 /** In one word how a session stands, and the tone of that. */
 export function standing(session) {
-  const reason = session.status === "running" ? REASONS[session.reasonCode] : null;
+  const running = session.status === "running";
+  if (running && session.openInputs) return REASONS.waiting_for_input;
+  const reason = running ? REASONS[session.reasonCode] : null;
   return reason ?? STATES[session.status] ?? [session.status, "idle"];
 }
 

@@ -61,8 +61,12 @@ async function readLists() {
     get("api/providers"),
   ]);
   batch(() => {
-    sessions.value = new Map(listed.sessions.map((each) => [each.id, each]));
+    const old = sessions.value.get(opened.value?.id);
     total.value = listed.total;
+    keep(new Map([...(old ? [old] : []), ...listed.sessions].map((each) => [each.id, each])));
+    if (opened.value && !listed.sessions.some((each) => each.id === opened.value.id)) {
+      refresh(opened.value.id); // it is too old for the list, or gone
+    }
     settle(open.inputs);
     providers.value = kinds.providers;
     ready.value = true;
@@ -121,18 +125,17 @@ const refreshStale = lazily(async () => {
   const next = new Map(sessions.value);
   found.forEach((session, i) => {
     if (session === null) next.delete(ids[i]);
-    else if (session && next.has(ids[i])) next.set(ids[i], session);
-    else if (session) return prepend(next, session);
+    else if (session) next.set(ids[i], session);
   });
-  sessions.value = new Map([...next].slice(0, MOST_SESSIONS));
+  keep(next);
 }, REFRESH_MS);
 
-function prepend(map, session) {
-  const others = [...map];
-  map.clear();
-  map.set(session.id, session);
-  for (const [id, each] of others) map.set(id, each);
-  total.value += 1;
+/** Keep the newest sessions, and the one that is looked at however old it is. */
+function keep(known) {
+  const sorted = [...known.values()].sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  const kept = sorted.filter((each, at) => at < MOST_SESSIONS || each.id === opened.value?.id);
+  sessions.value = new Map(kept.map((each) => [each.id, each]));
+  total.value = Math.max(total.value, kept.length);
 }
 
 async function readSession(id) {
@@ -203,11 +206,15 @@ function hearInput({ type, data }) {
   inputs.value = inputs.value.filter((each) => each !== gone);
 }
 
+let begun = false;
+
 /** Look at a session, or at none. */
 export function open(id) {
   if (opened.value?.id === id) return;
   opened.value = id ? new SessionModel(id) : null;
+  if (!begun) return; // what is read before the stream has its place would have a gap behind it
   opened.value?.load();
+  if (id && !sessions.value.has(id)) refresh(id); // too old for the list
 }
 
 /** Begin: follow the stream, and read how things stand whenever it may have changed unheard. */
@@ -217,6 +224,7 @@ export function follow() {
     onFresh(lost) {
       refreshLists(); // also of what there are no events: a session that was deleted
       const model = opened.value;
+      begun = true;
       if (model && (lost || model.failure.value || !model.loaded.value)) model.load();
     },
   });

@@ -39,8 +39,8 @@ def session_given_to(directory: str, run: Run) -> str | None:
 
 
 def liveness_of(run: Run) -> Liveness:
-    """Look at the process of a run."""
-    if run.pid is None:
+    """Look at the process of a run; nobody asks for one that has left no ``loki.pid``."""
+    if run.pid is None or not run.has_pid_file:
         return Liveness.UNKNOWN
     process = procfs.stat_of(run.pid)
     began = None

@@ -163,6 +163,9 @@ class SessionService:
         if not record.status.is_final or record.in_flight:
             msg = f"A session that is {record.status} cannot be deleted."
             raise Conflict(msg, {"status": str(record.status)})
+        if self._book.is_deleted(session_id):
+            msg = "The session is being deleted."
+            raise Conflict(msg, {"status": str(record.status)})
         await self._book.forget(record)
         if record.is_ours:
             self._launcher.runner.forget(session_id)

@@ -11,11 +11,14 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from loki_twisted.agents.outputs import Output
+from loki_twisted.agents.outputs import Output, Write
 from loki_twisted.model.events import KIND_OF_TYPE, Fact
 
 MOST_MEMORY: Final = 256 * 1024
 """Bytes of UTF-8 that a driver may remember."""
+
+MOST_OUTPUT: Final = 512 * 1024
+"""Bytes of JSON of an output, but for what is written to the agent: all who listen have it."""
 
 _OUTPUTS: Final = frozenset(get_args(Output))
 _encode: Final = msgspec.json.Encoder().encode
@@ -32,12 +35,14 @@ def sound(output: Any) -> Output:
     if kind not in _OUTPUTS:
         return error(f"The driver said what is no output: {kind.__name__}.")
     try:
-        _encode(output)
+        size = len(_encode(output))
         # Bytes stand for no text, and numbers are looked at as they are.
         plain = msgspec.to_builtins(output, builtin_types=(bytes, bytearray))
         made: Output = msgspec.convert(plain, kind)
     except Exception as fault:  # noqa: BLE001 (whatever an object of others may do)
         return error(f"The driver said what cannot be kept: {kind.__name__} ({fault}).")
+    if size > MOST_OUTPUT and kind is not Write:
+        return error(f"The driver said too much at once: {kind.__name__} of {size} bytes.")
     return _sound_fact(made) if isinstance(made, Fact) else made
 
 

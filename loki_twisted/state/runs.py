@@ -28,6 +28,7 @@ STOP: Final = "STOP"
 SESSIONS: Final = "sessions"
 CHECKOUTS: Final = "checkout-runs"
 
+_ID: Final = "LOKI_SESSION_ID"
 _COMPLETION: Final = "state/completion.json"
 _MOST_BYTES: Final = 65_536
 _CLOCK_SECONDS: Final = 3.0
@@ -62,10 +63,14 @@ def live_runs(project_dir: str) -> list[LiveRun]:
 
 
 def live_run(project_dir: str, name: str, pid: int) -> LiveRun | None:
-    """Look at the run that was started with an id and has a process; None if it is not there."""
+    """
+    Look at the run that was started with an id and has a process; None if it is not there.
+
+    It may be a child of the process that was started: ``loki`` may be a script that calls it.
+    """
     for place in (name, None):
         run = _run(project_dir, place)
-        if run is not None and run.pid == pid:
+        if run is not None and (run.pid == pid or procfs.has_variable(run.pid, _ID, name)):
             return run
     number = _number(os.path.join(project_dir, ".loki"), f"{CHECKOUTS}/{pid}")
     if number is None or number.pid != pid or not _is_of(project_dir, number):
@@ -77,7 +82,7 @@ def ending(project_dir: str, name: str, pid: int, since_ms: int) -> RunEnding | 
     """Say how a run ended by what it wrote since then; None if it wrote nothing of itself."""
     root = os.path.join(project_dir, ".loki")
     since = since_ms / 1000
-    state = _state_of(root, name, pid, since) or _state_of(root, None, pid, since)
+    state = _state_of(root, name, None, since) or _state_of(root, None, pid, since)
     completion = (
         _object(root, _COMPLETION) if _written(root, _COMPLETION) * 1000 >= since_ms else {}
     )
@@ -95,7 +100,7 @@ def _is_called_off(root: str, name: str, pid: int) -> bool:
     """Whether what is there is as ``loki stop`` leaves it, or as it is just before it kills."""
     if _written(root, STOP):
         return True
-    return all(number_of(root, path_of(place, PID)) != pid for place in (name, None))
+    return number_of(root, path_of(name, PID)) is None and number_of(root, PID) != pid
 
 
 def is_of_last_run(root: str, path: str) -> bool:
@@ -167,13 +172,17 @@ def _script_of(called: Sequence[str]) -> str | None:
     return next((each for each in called if is_script(each)), None)
 
 
-def _state_of(root: str, name: str | None, pid: int, since: float) -> Mapping[str, Any]:
-    """Read what a run wrote of itself; an earlier one may have had the same number."""
+def _state_of(root: str, name: str | None, pid: int | None, since: float) -> Mapping[str, Any]:
+    """
+    Read what a run wrote of itself; an earlier one may have had the same number.
+
+    :param pid: None if nobody else writes there.
+    """
     path = path_of(name, STATE)
     if _written(root, path) + _CLOCK_SECONDS < since:
         return {}
     state = _object(root, path)
-    return state if state.get("pid") == pid else {}
+    return state if pid is None or state.get("pid") == pid else {}
 
 
 def _object(root: str, path: str) -> Mapping[str, Any]:

@@ -33,13 +33,13 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.interfaces import IAddress, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as BaseRequest
 from twisted.web.http_headers import Headers
 
 from loki_twisted.stream.taking import Taking
 from loki_twisted.web.answers import Answer, as_bytes, request_id_for
 from loki_twisted.web.outlets import bottom_of, on_the_way
+from loki_twisted.web.pipelining import PipeliningChannel
 from loki_twisted.web.problems import problem
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Stage(Enum):
     CLOSING = auto()
 
 
-class Channel(HTTPChannel):
+class Channel(PipeliningChannel):
     """
     A connection.
 

@@ -31,6 +31,7 @@ class Limits:
     :ivar head_bytes: Of a request line and its headers together.
     :ivar headers: How many headers a request may have.
     :ivar body_bytes: Of a request body.
+    :ivar chunks: In how many a body may come whose length is not told before.
     :ivar head_seconds: From the first byte of a request (of a connection, for the
         first one) to the end of its headers.
     :ivar body_seconds: From there to the end of the body.
@@ -46,6 +47,7 @@ class Limits:
     head_bytes: int = 16_384
     headers: int = 100
     body_bytes: int = 1_048_576
+    chunks: int = 4096
     head_seconds: float = 10
     body_seconds: float = 30
     idle_seconds: float = 60

@@ -81,7 +81,7 @@ class _Sending:
         self._is_full = False
         self._taking = Taking(now)
         self._pace = Pace(now)
-        self._is_cut = False
+        self._is_cut = self._is_stopped = False
 
     async def run(self) -> None:
         """
@@ -94,9 +94,9 @@ class _Sending:
         request.registerProducer(self, True)
         if self.body.is_live:
             request.write(b"")  # The client is to know that it is answered.
-        while not is_gone(request):
+        while not self._is_gone:
             piece = await self.body.some()
-            if is_gone(request):
+            if self._is_gone:
                 return
             if piece:
                 request.write(piece)
@@ -107,6 +107,11 @@ class _Sending:
                 request.finish()
                 return
             await self._room()
+
+    @property
+    def _is_gone(self) -> bool:
+        # A transport stops its producer before it tells the request that the client is gone.
+        return self._is_stopped or is_gone(self._request)
 
     async def _room(self) -> None:
         if self._is_full:
@@ -152,6 +157,7 @@ class _Sending:
 
     def stopProducing(self) -> None:  # noqa: N802  # Twisted's name
         """Let it go on, to find that the client is gone."""
+        self._is_stopped = True
         self.body.close()
         self.resumeProducing()
 

@@ -12,7 +12,10 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import datetimeToString
+from twisted.web.http import (
+    _MalformedChunkedDataError,  # what ends the reading of chunks
+    datetimeToString,
+)
 from twisted.web.resource import IResource
 from twisted.web.server import Request as BaseRequest
 from twisted.web.server import Site as BaseSite
@@ -42,6 +45,7 @@ class Request(BaseRequest):
 
     channel: Channel
     content: BytesIO
+    _pieces = 0
 
     def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # it was checked
         """Make room for the body. It is short, so it needs no file."""
@@ -49,8 +53,15 @@ class Request(BaseRequest):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body."""
-        if self.content.tell() + len(data) > self.channel.site.limits.body_bytes:
+        limits = self.channel.site.limits
+        self._pieces += 1
+        if self.content.tell() + len(data) > limits.body_bytes:
             self.channel.refuse_body()
+        elif self._pieces > limits.chunks and self.channel.length is None:
+            # Each costs as much time as a thousand bytes, so the rest is not gone through.
+            sentence = f"A body may come in {limits.chunks} chunks at most."
+            self.channel.refuse(problem("PAYLOAD_TOO_LARGE", sentence))
+            raise _MalformedChunkedDataError
         else:
             self.content.write(data)
 

@@ -220,6 +220,7 @@ CASES = joined(
         *_chunks(
             (b"10000\r\n" + b" " * 65_536 + b"\r\n") * 16 + b"1\r\n \r\n0\r\n\r\n",
             b"100001\r\n" + b" " * 1_048_577 + b"\r\n0\r\n\r\n",
+            b"1\r\n \r\n" * 4097 + b"0\r\n\r\n",
         ),
         closes=True,
     ),

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
@@ -57,7 +55,7 @@ from loki_twisted.agents.providers.acp_state import (
 )
 from loki_twisted.agents.providers.acp_turns import spent_in, verdict_of
 from loki_twisted.agents.providers.acp_wire import details_of, message_of, notification, request
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.jsonrpc import Failure, Notification, Request, Response
 from loki_twisted.agents.providers.telling import MAIN, log, spawned
 from loki_twisted.model.inputs import Answer
@@ -71,7 +69,7 @@ _LEAVING_OFF: Final = "The agent was told to leave off."
 _TURN_OVER: Final = "The agent ended its turn without waiting for it."
 
 
-class AcpDriver(Driver):
+class AcpDriver(RememberingDriver[State]):
     """
     The driver.
 
@@ -89,12 +87,10 @@ class AcpDriver(Driver):
     def __init__(
         self, agent: str, request: LaunchRequest, memory: str = "", *, complains: bool = False
     ) -> None:
+        super().__init__(NO_STATE, memory)
         self._agent = agent
         self._request = request
-        self._memory = memory
         self._complains = complains
-        self._state = msgspec.json.decode(memory, type=State) if memory else NO_STATE
-        self.is_ready = self._state.stage in READY
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -149,12 +145,6 @@ class AcpDriver(Driver):
             *self._take(told_of_unknown(self._state, self._agent)),
             *self._take(told_of_end(self._state, self._agent)),
         ]
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        if not self._memory and self._state is not NO_STATE:
-            self._memory = msgspec.json.encode(self._state).decode()
-        return self._memory
 
     # What it answers
 
@@ -287,6 +277,5 @@ class AcpDriver(Driver):
         self._become(with_changes(self._state, **changes))
 
     def _become(self, state: State) -> None:
-        if state is not self._state:
-            self._state, self._memory = state, ""
+        super()._become(state)
         self.is_ready = state.stage in READY

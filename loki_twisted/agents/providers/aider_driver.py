@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from loki_twisted.agents.bridges.voice import MARK
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import EndInput, Outputs, Verdict
@@ -19,7 +17,7 @@ from loki_twisted.agents.providers.aider_printed import of_errors, printed
 from loki_twisted.agents.providers.aider_reports import BRIDGE_LINES, nothing
 from loki_twisted.agents.providers.aider_state import AiderState, Step, flushed
 from loki_twisted.agents.providers.bridges import key_of, maybe_fields, order
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.members import Fields, maybe_text
 from loki_twisted.agents.providers.programs import AIDER
 from loki_twisted.agents.providers.prompts import maybe_prompt, prompt_of
@@ -29,7 +27,7 @@ from loki_twisted.model.messages import Message
 _COMMANDS: Final = ("/", "!")
 
 
-class AiderDriver(Driver):
+class AiderDriver(RememberingDriver[AiderState]):
     """
     See the module.
 
@@ -39,14 +37,12 @@ class AiderDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str = "") -> None:
+        super().__init__(AiderState(), memory)
         self._request = request
-        self._memory = memory
-        self._state = msgspec.json.decode(memory, type=AiderState) if memory else AiderState()
-        self._go_to(self._state)
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
-        self._go_to(self._state.but(is_busy=True))
+        self._become(self._state.but(is_busy=True))
         task = maybe_prompt(self._request) or self._request.prd_path
         return [
             telling.spawned(MAIN, AIDER, model=self._request.model, task=task),
@@ -56,18 +52,18 @@ class AiderDriver(Driver):
     def line(self, stream: str, text: str) -> Outputs:
         """See :class:`IDriver`."""
         state, told = self._read(self._state, stream, text)
-        self._go_to(state)
+        self._become(state)
         return told
 
     def quiet(self) -> Outputs:
         """See :class:`IDriver`."""
         state, told = flushed(self._state)
-        self._go_to(state)
+        self._become(state)
         return told
 
     def say(self, message: Message) -> Outputs:
         """See :class:`IDriver`. The bridge says when it was taken."""
-        self._go_to(self._state.but(is_busy=True))
+        self._become(self._state.but(is_busy=True))
         return [order(message=as_message(message.text), id=message.id)]
 
     def interrupt(self) -> Outputs:
@@ -77,19 +73,13 @@ class AiderDriver(Driver):
     def ended(self) -> Outputs:
         """See :class:`IDriver`."""
         state, told = flushed(self._state)
-        self._go_to(state)
+        self._become(state)
         if not state.is_busy and state.verdict == Verdict.DONE.value:
             return [*told, telling.completed(MAIN, AIDER)]
         return [*told, telling.failed(MAIN, AIDER, state.exception or state.problem or None)]
 
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        return self._memory
-
-    def _go_to(self, state: AiderState) -> None:
-        if state is not self._state:
-            self._state = state
-            self._memory = msgspec.json.encode(state).decode()
+    def _become(self, state: AiderState) -> None:
+        super()._become(state)
         self.is_ready = not state.is_busy and not state.is_over
 
     def _read(self, state: AiderState, stream: str, text: str) -> Step:

@@ -14,7 +14,7 @@ import msgspec
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.lines import MOST_LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs, Verdict
-from loki_twisted.agents.providers.claude_lines import take_line, tell_unread
+from loki_twisted.agents.providers.claude_lines import take_line, tell_unknown
 from loki_twisted.agents.providers.claude_memory import (
     MOST_SENT,
     Draft,
@@ -130,7 +130,7 @@ class ClaudeDriver(Driver):
     def ended(self) -> Outputs:
         """See :class:`IDriver`."""
         draft = self._draft()
-        tell_unread(draft)
+        tell_unknown(draft)
         is_done = draft.memory.verdict is Verdict.DONE and draft.memory.standing in _READY
         end_helpers(draft, is_error=not is_done)
         if draft.memory.is_told:

@@ -35,11 +35,8 @@ from loki_twisted.agents.providers.claude_writing import is_ours
 from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, thought
+from loki_twisted.agents.providers.unknown import one_more, told
 
-MOST_UNREAD: Final = 1000
-"""So many lines that are not understood are counted before that is told."""
-
-_MOST_KINDS: Final = 8
 _MOST_ERROR: Final = 64
 
 
@@ -55,24 +52,17 @@ def take_line(draft: Draft, line: Line) -> None:
         _count(draft, f"{kind}/{subtype}" if kind == "system" else kind)
 
 
-def tell_unread(draft: Draft) -> None:
+def tell_unknown(draft: Draft) -> None:
     """Say how many lines were not understood, if there were any."""
-    count = draft.memory.unread
-    if count:
-        kinds = ", ".join(draft.memory.unread_kinds)
-        message = f"{count} lines are of kinds that are not known here: {kinds}"
-        draft.change(unread=0, unread_kinds=())
-        draft.say(log("debug", message, CLAUDE))
+    unknown, facts = told(draft.memory.unknown, CLAUDE)
+    draft.change(unknown=unknown)
+    draft.say(*facts)
 
 
 def _count(draft: Draft, kind: str) -> None:
-    kinds = draft.memory.unread_kinds
-    known = kind if is_name(kind) else "?"
-    if known not in kinds and len(kinds) < _MOST_KINDS:
-        kinds = (*kinds, known)
-    draft.change(unread=draft.memory.unread + 1, unread_kinds=kinds)
-    if draft.memory.unread >= MOST_UNREAD:
-        tell_unread(draft)
+    unknown, facts = one_more(draft.memory.unknown, kind if is_name(kind) else "?", CLAUDE)
+    draft.change(unknown=unknown)
+    draft.say(*facts)
 
 
 def _take_conversation(draft: Draft, conversation: str) -> None:

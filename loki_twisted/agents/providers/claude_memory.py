@@ -15,6 +15,7 @@ import msgspec
 from loki_twisted.agents.outputs import Output, Verdict
 from loki_twisted.agents.providers.plans import Plan
 from loki_twisted.agents.providers.telling import MAIN
+from loki_twisted.agents.providers.unknown import Unknown
 from loki_twisted.model.inputs import Answer
 
 """The name of the provider and of its program, the type of the agent, the source of log lines."""
@@ -150,8 +151,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar limit: The limit that it has run into.
     :ivar waited_until: The end of the last limit that was waited for.
     :ivar is_retrying: Whether it tries something again.
-    :ivar unread: Lines that were not understood, since that was told.
-    :ivar unread_kinds: Some of their kinds.
+    :ivar unknown: Lines that were not understood, since that was told, by kind.
     """
 
     standing: Standing = Standing.STARTING
@@ -175,8 +175,7 @@ class Memory(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     limit: Limit | None = None
     waited_until: int | None = None
     is_retrying: bool = False
-    unread: int = 0
-    unread_kinds: tuple[str, ...] = ()
+    unknown: Unknown = {}
 
     def has_room(self, more: str) -> bool:
         """Whether so much more of an open request can be kept."""

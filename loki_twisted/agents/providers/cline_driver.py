@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from loki_twisted.agents.bridges.voice import MARK
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.lines import CUT_MARK
@@ -44,7 +42,7 @@ from loki_twisted.agents.providers.cline_state import (
     unknown,
     with_problem,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.members import Fields, fields_of, maybe_count, maybe_text
 from loki_twisted.agents.providers.programs import CLINE
 from loki_twisted.agents.providers.prompts import maybe_prompt
@@ -79,7 +77,7 @@ _MOST_OPEN: Final = 1000
 _MOST_SUMMARY: Final = 200
 
 
-class ClineDriver(Driver):
+class ClineDriver(RememberingDriver[ClineState]):
     """
     See the module.
 
@@ -90,9 +88,8 @@ class ClineDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str = "") -> None:
+        super().__init__(ClineState(), memory)
         self._request = request
-        self._state = msgspec.json.decode(memory, type=ClineState) if memory else ClineState()
-        self._memory = memory
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`. Its prompt stands on its command line."""
@@ -111,13 +108,13 @@ class ClineDriver(Driver):
             told = [*told, *ended]
         if state.unknown // _UNKNOWN_TOLD_EACH > before.unknown // _UNKNOWN_TOLD_EACH:
             told = [*told, _of_unknown(state)]
-        self._go_to(state)
+        self._become(state)
         return told
 
     def quiet(self) -> Outputs:
         """See :class:`IDriver`."""
         state, told = spoken(self._state)
-        self._go_to(state)
+        self._become(state)
         return told
 
     def answer(self, key: str, answer: Answer) -> Outputs:
@@ -125,7 +122,7 @@ class ClineDriver(Driver):
         number = int(key) if key.isdecimal() else -1
         if number not in self._state.open:
             return ()
-        self._go_to(_without(self._state, number))
+        self._become(_without(self._state, number))
         approved = ALLOW in answer.values
         reason = answer.message or ("" if approved else "A user has denied it.")
         more = {"reason": reason} if reason else {}
@@ -141,17 +138,8 @@ class ClineDriver(Driver):
         else:
             state = state.but(finish=state.finish or state.agent_finish)
             told += _end_told(state)
-        self._go_to(state.but(agents={}, is_told=True))
+        self._become(state.but(agents={}, is_told=True))
         return told
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        return self._memory
-
-    def _go_to(self, state: ClineState) -> None:
-        if state is not self._state:
-            self._state = state
-            self._memory = msgspec.json.encode(state).decode()
 
     def _read(self, stream: str, text: str) -> Step:
         found = maybe_fields(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from loki_twisted.agents.interface import LaunchRequest
@@ -20,7 +19,7 @@ from loki_twisted.agents.providers.codex_lines import LINE_LIMIT, noise, size_of
 from loki_twisted.agents.providers.codex_notifications import told
 from loki_twisted.agents.providers.codex_state import Stage, State, Step, with_seen
 from loki_twisted.agents.providers.codex_work import agent_of, all_ended, unknown_seen
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.jsonrpc import (
     METHOD_NOT_FOUND,
     Call,
@@ -41,7 +40,7 @@ _MOST_WAITING: Final = 64 * 1024
 """Bytes of what is remembered of its requests."""
 
 
-class AppServerDriver(Driver):
+class AppServerDriver(RememberingDriver[State]):
     """
     Talks to one ``codex app-server`` about one thread.
 
@@ -52,9 +51,8 @@ class AppServerDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
+        super().__init__(State(), memory)
         self._request = request
-        self._become(msgspec.json.decode(memory, type=State) if memory else State())
-        self._written: tuple[State, str] | None = None
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -124,15 +122,8 @@ class AppServerDriver(Driver):
             outputs = [*outputs, telling.log("error", hint, CODEX)]
         return self._step((state, outputs))
 
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        if self._written is None or self._written[0] is not self._state:
-            text = msgspec.json.encode(self._state).decode()
-            self._written = self._state, "" if text == "{}" else text
-        return self._written[1]
-
     def _become(self, state: State) -> None:
-        self._state = state
+        super()._become(state)
         self.is_ready = state.stage in {Stage.IDLE, Stage.LEAVING} and bool(state.work.main)
         self.takes_now = state.stage is Stage.WORKING
 

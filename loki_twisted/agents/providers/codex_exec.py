@@ -44,7 +44,7 @@ from loki_twisted.agents.providers.codex_work import (
     item_seen,
     unknown_seen,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.members import object_of, text_of
 from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.prompts import prompt_of
@@ -78,7 +78,7 @@ class ExecState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 _Step = tuple[ExecState, Sequence[Output]]
 
 
-class ExecDriver(Driver):
+class ExecDriver(RememberingDriver[ExecState]):
     """
     Reads one ``codex exec --json``.
 
@@ -89,12 +89,9 @@ class ExecDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
-        self._request = request
         model = request.model if small(request.model) and request.model else ""
-        self._state = (
-            msgspec.json.decode(memory, type=ExecState) if memory else ExecState(model=model)
-        )
-        self._written: tuple[ExecState, str] | None = None
+        super().__init__(ExecState(model=model), memory)
+        self._request = request
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -124,13 +121,6 @@ class ExecDriver(Driver):
         if state.error and (state.is_working or state.verdict is None):
             outputs = [*outputs, TurnEnded(Verdict.FAILED, state.error)]
         return outputs
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        if self._written is None or self._written[0] is not self._state:
-            text = msgspec.json.encode(self._state).decode()
-            self._written = self._state, "" if text == "{}" else text
-        return self._written[1]
 
 
 def _maybe_said(text: str) -> _Said | None:

@@ -20,6 +20,7 @@ from loki_twisted.agents.providers.codex_lines import camel, small, steps_of_pla
 from loki_twisted.agents.providers.members import list_of, object_of, text_of
 from loki_twisted.agents.providers.plans import Plan, changes, numbered
 from loki_twisted.agents.providers.programs import CODEX
+from loki_twisted.agents.providers.unknown import Unknown, one_more, told
 from loki_twisted.model.events import Fact
 
 _MOST: Final = 32
@@ -27,9 +28,6 @@ _MOST: Final = 32
 
 _MOST_PATHS: Final = 512
 """Bytes of the files that one change is about."""
-
-_OFTEN: Final = 1000
-"""After so many lines that were not understood, that is told."""
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,7 +47,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
     files: Mapping[str, str] = {}
     agents: Mapping[str, bool] = {}
     plan: Plan = ()
-    unknown: Mapping[str, int] = {}
+    unknown: Unknown = {}
 
 
 Seen = tuple[Work, Sequence[Fact]]
@@ -117,8 +115,8 @@ def all_ended(work: Work, *, has_failed: bool) -> Seen:
     for thread in work.agents:
         work, said = agent_ended(work, thread, has_failed=has_failed)
         facts += said
-    work, counted = _count_told(work)
-    return work, [*facts, *counted]
+    unknown, counted = told(work.unknown, CODEX)
+    return replace(work, unknown=unknown), [*facts, *counted]
 
 
 def unknown_seen(work: Work, kind: str) -> Seen:
@@ -127,20 +125,8 @@ def unknown_seen(work: Work, kind: str) -> Seen:
 
     :param kind: What it was, as far as that is known.
     """
-    name = telling.name(kind)[:64]
-    if name not in work.unknown and len(work.unknown) >= _MOST:
-        name = "others"
-    work = replace(work, unknown={**work.unknown, name: work.unknown.get(name, 0) + 1})
-    return _count_told(work) if sum(work.unknown.values()) >= _OFTEN else (work, ())
-
-
-def _count_told(work: Work) -> Seen:
-    if not work.unknown:
-        return work, ()
-    number = sum(work.unknown.values())
-    message = f"{number} of its lines were of a kind that is not known here."
-    fact = telling.log("debug", message, CODEX, work.unknown)
-    return replace(work, unknown={}), [fact]
+    unknown, facts = one_more(work.unknown, kind, CODEX)
+    return replace(work, unknown=unknown), facts
 
 
 def _agents_seen(work: Work, item: Mapping[str, Any], agent_id: str) -> Seen:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
+import msgspec
 from zope.interface import implementer
 
 from loki_twisted.agents.driving import IDriver
@@ -9,6 +12,8 @@ from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
+
+_State = TypeVar("_State", bound=msgspec.Struct)
 
 
 @implementer(IDriver)
@@ -59,3 +64,27 @@ class Driver:
     def memory(self) -> str:
         """See :class:`IDriver`."""
         return ""
+
+
+class RememberingDriver(Driver, Generic[_State]):
+    """
+    A driver that remembers a state: a frozen struct, of which is written what has changed.
+
+    :param initial: That of a driver which begins.
+    :param memory: Of the driver before; empty for none.
+    """
+
+    def __init__(self, initial: _State, memory: str) -> None:
+        self._written: tuple[_State, str] | None = None
+        self._become(msgspec.json.decode(memory, type=type(initial)) if memory else initial)
+
+    def memory(self) -> str:
+        """See :class:`IDriver`. Written down only when it is asked for: lines come faster."""
+        if self._written is None or self._written[0] is not self._state:
+            text = msgspec.json.encode(self._state).decode()
+            self._written = self._state, "" if text == "{}" else text
+        return self._written[1]
+
+    def _become(self, state: _State) -> None:
+        """Be in a state. Who takes messages in some of them says here in which."""
+        self._state = state

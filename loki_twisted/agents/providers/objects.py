@@ -48,7 +48,7 @@ def maybe_object(text: str) -> dict[str, Any] | None:
         return None
     try:
         found = _decode(text)
-        return tidied(found) if isinstance(found, dict) else None
+        return tidied(found, len(text)) if isinstance(found, dict) else None
     except (msgspec.MsgspecError, RecursionError, TooMuch):
         return None
 

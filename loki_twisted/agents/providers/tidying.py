@@ -20,13 +20,15 @@ class TooMuch(Exception):
     """A value has more levels, or more parts, than we keep."""
 
 
-def tidied(value: Any) -> Any:
+def tidied(value: Any, size: int = MAX_PARTS) -> Any:
     """
     Clean and bound a JSON value.
 
+    :param size: How many characters it had as JSON, where that is known: one that has fewer than
+        parts are allowed is not counted.
     :raises TooMuch: if it has more levels than :data:`MAX_DEPTH`, or parts than :data:`MAX_PARTS`.
     """
-    if isinstance(value, dict | list):
+    if size >= MAX_PARTS and isinstance(value, dict | list):
         _check_parts(value)
     return _tidy(value, MAX_DEPTH)
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
-import msgspec
-
 from loki_twisted.agents.interface import LaunchRequest
 from loki_twisted.agents.outputs import (
     Conversation,
@@ -25,7 +23,7 @@ from loki_twisted.agents.outputs import (
     TurnBegan,
     Verdict,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.opencode.asking import answered, order
 from loki_twisted.agents.providers.opencode.events import read_event, withdrawn
 from loki_twisted.agents.providers.opencode.parts import flushed, settled
@@ -40,13 +38,13 @@ from loki_twisted.agents.providers.opencode.state import (
     name_of,
     number_of,
     replaced,
-    with_entry,
     words_of,
 )
-from loki_twisted.agents.providers.opencode.words import facts_of_stderr, uncounted, verdict_of
+from loki_twisted.agents.providers.opencode.words import facts_of_stderr, verdict_of
 from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.agents.providers.telling import MAIN, completed, failed, log, spawned, text
+from loki_twisted.agents.providers.unknown import one_more, told
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 
@@ -57,10 +55,8 @@ BRIDGE: Final = "loki.bridge"
 FIRST: Final = "first"
 """The id of the prompt that the session was started with."""
 
-_TELL_EVERY: Final = 1000
 
-
-class OpencodeDriver(Driver):
+class OpencodeDriver(RememberingDriver[State]):
     """
     See :class:`IDriver`.
 
@@ -72,9 +68,8 @@ class OpencodeDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
+        super().__init__(State(), memory)
         self._request = request
-        self._memory: tuple[State, str] | None = None
-        self._become(msgspec.json.decode(memory, type=State) if memory else State())
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -121,12 +116,6 @@ class OpencodeDriver(Driver):
         if self._state.session:
             outputs.append((completed if is_done else failed)(MAIN, OPENCODE))
         return outputs
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        if self._memory is None or self._memory[0] is not self._state:
-            self._memory = self._state, msgspec.json.encode(self._state).decode()
-        return self._memory[1]
 
     # Lines of the bridge
 
@@ -243,7 +232,7 @@ class OpencodeDriver(Driver):
 
     def _become(self, state: State) -> None:
         """Be in a state. It takes messages while it works: it looks for them at each step."""
-        self._state = state
+        super()._become(state)
         self.is_ready = state.phase is Phase.IDLE
         self.takes_now = state.phase in (Phase.IDLE, Phase.ASKED, Phase.BUSY)
 
@@ -256,15 +245,14 @@ class OpencodeDriver(Driver):
         return list(outputs)
 
     def _not_known(self, kind: str) -> Outputs:
-        state = self._state
-        state = with_entry(state, "unknown", kind, state.unknown.get(kind, 0) + 1)
-        self._become(replaced(state, uncounted=state.uncounted + 1))
-        return self._tell_unknown() if self._state.uncounted >= _TELL_EVERY else ()
+        unknown, facts = one_more(self._state.unknown, kind, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
     def _tell_unknown(self) -> Outputs:
-        fact = uncounted(self._state.unknown, self._state.uncounted)
-        self._change(unknown={}, uncounted=0)
-        return [] if fact is None else [fact]
+        unknown, facts = told(self._state.unknown, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
     _READERS: ClassVar[Mapping[str, Callable[[OpencodeDriver, Fields], Outputs]]] = {
         "session": _opened,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from loki_twisted.agents.outputs import (
     TurnEnded,
     Verdict,
 )
-from loki_twisted.agents.providers.driver import Driver
+from loki_twisted.agents.providers.driver import RememberingDriver
 from loki_twisted.agents.providers.opencode.driver import LINE_LIMIT
 from loki_twisted.agents.providers.opencode.events import plan_of, problem_of
 from loki_twisted.agents.providers.opencode.parts import spending_of, tool_outputs
@@ -34,7 +34,6 @@ from loki_twisted.agents.providers.opencode.words import (
     REFUSED,
     facts_of_stderr,
     says_refused,
-    uncounted,
     verdict_of_step,
 )
 from loki_twisted.agents.providers.plain import facts_of_line
@@ -49,11 +48,10 @@ from loki_twisted.agents.providers.telling import (
     spawned,
     thought,
 )
+from loki_twisted.agents.providers.unknown import Unknown, one_more, told
 from loki_twisted.model.spending import CostOrigin
 
 _AGENT: Final = (MAIN, OPENCODE)
-_MOST_UNKNOWN: Final = 8
-_TELL_EVERY: Final = 1000
 _TODOS: Final = "todowrite"
 """The tool by which it writes its plan; there are no other events of that here."""
 
@@ -71,11 +69,10 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: Problem | None = None
     refused: bool = False
     plan: Plan = ()
-    unknown: dict[str, int] = {}
-    uncounted: int = 0
+    unknown: Unknown = {}
 
 
-class OpencodeRunDriver(Driver):
+class OpencodeRunDriver(RememberingDriver[RunState]):
     """
     See :class:`IDriver`. It asks nothing: what it would ask is denied by itself.
 
@@ -86,8 +83,8 @@ class OpencodeRunDriver(Driver):
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:
+        super().__init__(RunState(), memory)
         self._request = request
-        self._state = msgspec.json.decode(memory, type=RunState) if memory else RunState()
 
     def begin(self) -> Outputs:
         """See :class:`IDriver`."""
@@ -118,10 +115,6 @@ class OpencodeRunDriver(Driver):
         tell = completed if verdict.verdict is Verdict.DONE else failed
         agent = [tell(*_AGENT)] if state.session else []
         return [verdict, *self._tell_unknown(), *agent]
-
-    def memory(self) -> str:
-        """See :class:`IDriver`."""
-        return "" if self._state == RunState() else msgspec.json.encode(self._state).decode()
 
     def _opened(self, found: Fields) -> Outputs:
         session = name_of(found.get("sessionID"))
@@ -170,16 +163,14 @@ class OpencodeRunDriver(Driver):
         self._state = msgspec.structs.replace(self._state, **changes)
 
     def _not_known(self, kind: str) -> Outputs:
-        unknown = dict(self._state.unknown)
-        if kind in unknown or len(unknown) < _MOST_UNKNOWN:
-            unknown[kind] = unknown.get(kind, 0) + 1
-        self._change(unknown=unknown, uncounted=self._state.uncounted + 1)
-        return self._tell_unknown() if self._state.uncounted >= _TELL_EVERY else ()
+        unknown, facts = one_more(self._state.unknown, kind, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
-    def _tell_unknown(self) -> Sequence[Output]:
-        fact = uncounted(self._state.unknown, self._state.uncounted)
-        self._change(unknown={}, uncounted=0)
-        return () if fact is None else [fact]
+    def _tell_unknown(self) -> Outputs:
+        unknown, facts = told(self._state.unknown, OPENCODE)
+        self._change(unknown=unknown)
+        return facts
 
     _READERS: ClassVar[Mapping[str, Callable[[OpencodeRunDriver, Fields], Outputs]]] = {
         "text": _text,

@@ -17,6 +17,7 @@ from loki_twisted.agents.providers.plans import Plan
 from loki_twisted.agents.providers.programs import OPENCODE
 from loki_twisted.agents.providers.telling import MAIN
 from loki_twisted.agents.providers.tidying import maybe_tidy
+from loki_twisted.agents.providers.unknown import Unknown
 
 USER: Final = "user"
 """Stands for the model of a message that is not the agent's."""
@@ -28,7 +29,6 @@ _MOST: Final[Mapping[str, int]] = {
     "parts": 400,
     "children": 100,
     "calls": 100,
-    "unknown": 8,
 }
 """How many of each are remembered; the oldest go first."""
 
@@ -116,7 +116,6 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar failed: Whether the last turn ended badly.
     :ivar last: Why, in words.
     :ivar unknown: How many lines there were of each kind that is not known.
-    :ivar uncounted: How many of them were not told of yet.
     """
 
     phase: Phase = Phase.STARTING
@@ -137,8 +136,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: bool = False
     last: str = ""
     is_hindered: bool = False
-    unknown: dict[str, int] = {}
-    uncounted: int = 0
+    unknown: Unknown = {}
 
 
 Told = tuple[State, Sequence[Output]]

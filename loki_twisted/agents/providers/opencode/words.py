@@ -69,13 +69,3 @@ def facts_of_stderr(line: str) -> Sequence[Fact]:
     if _WARNING.match(line):
         return [log("warn", line, OPENCODE)]
     return facts_of_line("stderr", line)
-
-
-def uncounted(unknown: Mapping[str, int], count: int) -> Fact | None:
-    """Tell how many lines were of a kind that is not known; None if none was."""
-    if not count:
-        return None
-    kinds = ", ".join(f"{name} ({times})" for name, times in unknown.items())
-    return log(
-        "debug", f"{count} lines of opencode are of a kind that is not known: {kinds}", OPENCODE
-    )
