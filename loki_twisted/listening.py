@@ -4,13 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
+from zope.interface import implementer
 
 from loki_twisted.settings import InvalidSettings
+from loki_twisted.web.site import Site
+
+_PLAIN: Final = frozenset({"tcp", "unix", "systemd"})
+"""The kinds of endpoints that bear a factory which makes nothing of a connection."""
+
+
+@implementer(IProtocolFactory)
+class Door:
+    """
+    Lets nobody in where there is no room.
+
+    A connection that a site makes and cuts has its descriptor to the end of that turn of the
+    reactor, in which a hundred others may come: too many for a server that has few. What is
+    refused here is closed at once.
+    """
+
+    noisy = False
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def doStart(self) -> None:  # noqa: N802  # Twisted's name
+        """Begin."""
+        self._site.doStart()
+
+    def doStop(self) -> None:  # noqa: N802  # Twisted's name
+        """End."""
+        self._site.doStop()
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:  # noqa: N802  # Twisted's name
+        """Make what speaks with a client, or nothing."""
+        return None if self._site.is_full else self._site.buildProtocol(addr)
 
 
 class Sockets:
@@ -26,7 +65,7 @@ class Sockets:
         self._reactor = reactor
         self._descriptions = descriptions
 
-    async def bind(self, factory: IProtocolFactory) -> None:
+    async def bind(self, site: Site) -> None:
         """
         Take the addresses. Whoever connects waits until :meth:`accept`.
 
@@ -35,6 +74,8 @@ class Sockets:
         :raises InvalidSettings: if it is to be inherited, and there is none.
         """
         for description in self._descriptions:
+            is_plain = description.partition(":")[0] in _PLAIN
+            factory = Door(site) if is_plain else site
             port = await self._endpoint(description).listen(factory)
             _accept(port, False)
             self.ports.append(port)

@@ -346,6 +346,13 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         USAGE,
         wire.UsageReport,
     ),
+    "ticket": (
+        lambda c: c.create_ticket(session_id="s", types=["task:*"], min_level="warn"),
+        "POST",
+        "/api/events/ticket",
+        {"ticket": "t", "expiresIn": 30_000},
+        wire.Ticket,
+    ),
     "stats": (lambda c: c.event_stats(), "GET", "/api/events/stats", STATS, wire.EventStats),
     "openapi": (
         lambda c: c.openapi(),
@@ -415,14 +422,14 @@ def test_every_operation_has_a_method(operation: Operation) -> None:
 
 
 def test_every_method_has_an_operation() -> None:
-    """The client has no questions but those of the table, the streams, and all pages of tasks."""
+    """It asks but those of the table, the streams and all tasks; /metrics is for Prometheus."""
     methods = {name for name in dir(LokiClient) if not name.startswith("_")}
     streams = [each.path for each in every_operation() if each.answer is None]
 
     others = {"close", "events", "subscribe", "all_tasks", "read_output", "follow_output"}
     assert methods >= others
     assert len(methods - others) == len(ANSWERED)
-    assert streams == ["/api/sessions/{sessionId}/output", "/api/events"]
+    assert streams == ["/metrics", "/api/sessions/{sessionId}/output", "/api/events"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_once(home: Path) -> None:
     lines = ended.stdout.splitlines()
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.fullmatch(r"The API is at (http://127\.0\.0\.1:\d+), .*", lines[0])
+    assert re.fullmatch(r"The page and the API are at (http://127\.0\.0\.1:\d+), .*", lines[0])
     assert lines[1].startswith("  curl -N 'http://127.0.0.1:")
     assert any("input:requested" in line for line in lines)
     assert any("Midnight it is" in line for line in lines)
@@ -86,7 +86,7 @@ def test_events_for_programs(home: Path) -> None:
 
     assert ended.returncode == 0
     assert events[-1]["type"] == "session:completed"
-    assert ended.stderr.startswith("The API is at ")
+    assert ended.stderr.startswith("The page and the API are at ")
 
 
 def test_a_pipe_that_is_closed(home: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_server_stays(home: Path) -> None:
     terminal.read_to("type an answer")
     terminal.type("paper\n")
     terminal.read_to("until you press Ctrl-C")
-    address = terminal.read_to(r"The API is at (http://[\d.:]+)")[1]
+    address = terminal.read_to(r"The page and the API are at (http://[\d.:]+)")[1]
     with urllib.request.urlopen(f"{address}/api/sessions", timeout=SECONDS) as answer:
         assert b'"status":"completed"' in answer.read()
     terminal.type("\x03")

@@ -20,6 +20,7 @@ from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
 from loki_twisted.client.subscription import Callback, deliver
 from loki_twisted.client.task_pages import tasks_of_pages
+from loki_twisted.client.ticket_calls import TicketCalls
 from loki_twisted.model import wire
 from loki_twisted.model.filters import EVERYTHING, EventFilter
 from loki_twisted.model.tasks import Task
@@ -33,7 +34,7 @@ _USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
-class LokiClient(InputCalls, OutputCalls):
+class LokiClient(InputCalls, OutputCalls, TicketCalls):
     """
     A client of one server.
 

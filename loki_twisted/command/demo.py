@@ -146,11 +146,11 @@ class _Show:
         :param is_all: Whether that is all; else the server stays until this is cancelled.
         :returns: The exit code that fits the end of the session.
         """
-        self._say(f"The API is at {self.address}, in another terminal try:")
-        self._say(f"  curl -N '{self.address}/api/events?history=10'")
-        self._say(f"  lokictl --url {self.address} top\n")
         end: Event | None = None
         try:
+            self._say(f"The page and the API are at {self.address}, in another terminal try:")
+            self._say(f"  curl -N '{self.address}/api/events?history=10'")
+            self._say(f"  lokictl --url {self.address} top\n")
             end = await self._run_session()
             if not is_all:
                 self._say("\nThe server stays until you press Ctrl-C.")
@@ -204,8 +204,8 @@ class _Show:
                 answer = await _in_time(self.reactor, keyboard, self.patience) or own
             self._say(palette().paint("magenta", f"> {plain(answer)}"))
             await self.client.give_input(session_id, answer)
-        except CancelledError:
-            return  # it was answered otherwise, or the session has ended
+        except (BrokenPipeError, CancelledError):
+            return  # who shows the events is told so too; answered otherwise, or at the end
         except (ClientError, ServerUnreachable) as error:
             print(f"lokictl demo: {plain(error)}", file=sys.stderr)
 

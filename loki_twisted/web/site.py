@@ -203,6 +203,11 @@ class Site(BaseSite):
         return open_exchange(request, self.reactor, self._meter)
 
     @property
+    def is_full(self) -> bool:
+        """Whether whoever comes now would not even be told that there are too many."""
+        return len(self._channels) >= self.limits.connections + self.limits.told
+
+    @property
     def connection_count(self) -> int:
         """How many connections there are."""
         return len(self._channels)
