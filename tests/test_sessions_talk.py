@@ -102,6 +102,15 @@ class InputTests(TalkCase):
         assert session.reason == "May I dig?"
         assert session.open_inputs == 1
 
+    def test_the_reason_outlasts_a_pause(self) -> None:
+        """What is resumed waits for the same people as before, and that is told."""
+        self.says("ask dig")
+        self.successResultOf(self.world.sessions.pause(self.id))
+        assert self.session().reason_code is None
+        self.successResultOf(self.world.sessions.resume(self.id))
+        assert self.session().reason_code is ReasonCode.WAITING_FOR_INPUT
+        assert self.last("session:updated")["reasonCode"] == "waiting_for_input"
+
     def test_an_answer(self) -> None:
         """It reaches the agent, is told with who gave it, and closes the input."""
         self.says("ask dig")

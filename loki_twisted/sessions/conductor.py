@@ -32,6 +32,7 @@ from loki_twisted.sessions.agenda import Agenda
 from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
+from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.dictation import Dictation
 from loki_twisted.sessions.ending import commit_end
@@ -91,23 +92,22 @@ class Conductor:
         self._dictation.write()
         self._agenda.arrange()
         standing = self.record.state.talk.standing
-        if Stage.OVER in (standing.cost, standing.tokens):
-            # The server before ended between the alarm and the stop.
+        if Stage.OVER in (standing.cost, standing.tokens):  # the server before did not stop it
             self._with.stop(self.record, "It has spent what it may.")
 
     def stirred(self) -> None:
         """
         Take note of a sign of its agent that is not in what it prints.
 
-        That is what its files say, which a run of Loki Mode writes when it prints nothing, and the
-        end of a pause: what it was silent before is no silence.
+        That is what the files of its run say, and the end of a pause: it has its reason again.
         """
+        state = self.record.state
         if self._agenda.is_closed:
             return
         self._agenda.stirred()
-        if self.record.state.talk.is_stalled and self.record.agent is not None:
-            done = self._change(lambda conduct: conduct.remember(is_stalled=False))
-            done.addErrback(self._missed)
+        _, untold = with_condition(state, stays=self._with.stays)
+        if (state.talk.is_stalled or untold) and self.record.agent is not None:
+            self._change(lambda to: to.remember(is_stalled=False)).addErrback(self._missed)
         elif not self._agenda.is_arranged:
             self._agenda.arrange()
 
