@@ -40,6 +40,7 @@ from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import InvalidRequest, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import (
     Answer,
     Effect,
@@ -51,7 +52,6 @@ from loki_twisted.model.inputs import (
 )
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Message, MessagePage, MessageStatus
-from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session, Steering
 from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
@@ -87,7 +87,7 @@ class MemoryLog:
         self.input_rows: dict[tuple[str, str], Input] = {}
         self.message_rows: dict[tuple[str, str], Message] = {}
         self.spent: list[LedgerEntry] = []
-        self.done: dict[str, DoneOnce] = {}
+        self.done: dict[str, CompletedRequest] = {}
         self._waiting: list[tuple[Batch, Deferred[Bounds]]] = []
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -202,7 +202,7 @@ class MemoryLog:
     def ledger(self, query: LedgerQuery) -> Deferred[LedgerPage]:
         return succeed(plain_ledger(self.spent, query))
 
-    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+    def done_once(self, key: str) -> Deferred[CompletedRequest | None]:
         return succeed(self.done.get(key))
 
     def cursors(self, prefix: str) -> Deferred[dict[str, str]]:

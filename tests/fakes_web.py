@@ -19,10 +19,10 @@ from loki_twisted.access.interface import Entry, IAudit
 from loki_twisted.access.keyring import Keyring
 from loki_twisted.access.tokens import plain_token
 from loki_twisted.model.errors import Conflict, NotFound, SessionNotFound
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input, InputPage, InputStatus
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, Message, MessagePage, MessageStatus
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import FINAL, AgentCounts, Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.task_places import TaskPlace
@@ -123,7 +123,7 @@ class FakeSessions:
         self.spent: list[LedgerEntry] = []
         self.all_inputs: dict[tuple[str, str], Input] = {}
         self.all_messages: list[Message] = []
-        self.done: dict[str, DoneOnce] = {}
+        self.done: dict[str, CompletedRequest] = {}
         self.failure: Exception | None = None
         self.waiting: Deferred[None] | None = None
         self.outputs: dict[tuple[str, OutputStream], FakeOutput] = {}
@@ -139,7 +139,7 @@ class FakeSessions:
 
         return (self.waiting or succeed(None)).addCallback(carry_out)
 
-    def start(self, wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
+    def start(self, wanted: StartSession, once: IdempotencyKey | None = None) -> Deferred[Session]:
         """Start the session that is always started."""
         self._note(once, "session_2_bbbbbbbb", "session_2_bbbbbbbb")
         status = SessionStatus.QUEUED if wanted.queue else SessionStatus.STARTING
@@ -174,7 +174,7 @@ class FakeSessions:
         *,
         delivery: Delivery = Delivery.NEXT,
         by: str = "local",
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[GivenInput]:
         """Note what was said, and by whom."""
         self.senders.append(by)
@@ -200,7 +200,7 @@ class FakeSessions:
         input_id: str,
         answer: Answer,
         by: str,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[Input]:
         """Answer one that is open."""
         asked = self.all_inputs.get((session_id, input_id))
@@ -221,7 +221,7 @@ class FakeSessions:
         return self._steer(session_id, "interrupt", SessionStatus.RUNNING)
 
     def continue_session(
-        self, session_id: str, wanted: StartSession, once: OnceKey | None = None
+        self, session_id: str, wanted: StartSession, once: IdempotencyKey | None = None
     ) -> Deferred[Session]:
         """Start the session that is always started, if the other has ended."""
         try:
@@ -253,11 +253,11 @@ class FakeSessions:
             return fail(SessionNotFound.of(session_id))
         return succeed(MessagePage(tuple(self.all_messages[offset : offset + limit]), 1))
 
-    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+    def done_once(self, key: str) -> Deferred[CompletedRequest | None]:
         """What was done under a key."""
         return succeed(self.done.get(key))
 
-    def _note(self, once: OnceKey | None, session_id: str, target: str) -> None:
+    def _note(self, once: IdempotencyKey | None, session_id: str, target: str) -> None:
         if once is not None:
             self.done[once.key] = once.done(session_id, target, AT_MS)
 

@@ -28,10 +28,10 @@ from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.blocks import Block, block_of_facts
 from loki_twisted.model.events import EVENT_TYPES, KIND_OF_TYPE, Fact
 from loki_twisted.model.filters import EVERY_KIND, EVERYTHING, EventFilter
+from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputKind
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Message
-from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.spending import CostOrigin, Spending
 from loki_twisted.model.tasks import Task, TaskStatus
@@ -98,7 +98,7 @@ def entry(session_id: str = "session_1", turn: int = 1, **fields: object) -> Led
     return LedgerEntry(session_id=session_id, turn=turn, **given)  # type: ignore[arg-type]
 
 
-def done(key: str = "k1", at_ms: int = MS, **fields: str) -> DoneOnce:
+def done(key: str = "k1", at_ms: int = MS, **fields: str) -> CompletedRequest:
     """A request that was carried out."""
     given = {
         "operation": "startSession",
@@ -107,7 +107,7 @@ def done(key: str = "k1", at_ms: int = MS, **fields: str) -> DoneOnce:
         "target": "session_1",
         **fields,
     }
-    return DoneOnce(key=key, at_ms=at_ms, **given)
+    return CompletedRequest(key=key, at_ms=at_ms, **given)
 
 
 # What is a sum of powers of two is added up exactly, in whatever order.

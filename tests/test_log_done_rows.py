@@ -11,7 +11,7 @@ from loki_twisted.log.changes import changes_of, merged
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
-from loki_twisted.model.repetitions import KEPT_MS, DoneOnce
+from loki_twisted.model.idempotency import KEPT_MS, CompletedRequest
 from tests.log_support import MS, commit, done, opened, put, session
 
 
@@ -22,7 +22,7 @@ def log(tmp_path: Path) -> Iterator[Opened]:
         yield log
 
 
-def put_done(log: Opened, *several: DoneOnce) -> None:
+def put_done(log: Opened, *several: CompletedRequest) -> None:
     """Put several into one transaction."""
     batches = [Batch(session_id="s", at_ms=each.at_ms, done_once=each) for each in several]
     commit(log.connection, [], merged(map(changes_of, batches)))

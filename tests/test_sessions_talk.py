@@ -8,9 +8,9 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from loki_twisted.model.errors import Conflict, InvalidRequest, NotFound, StorageFailed, Unavailable
+from loki_twisted.model.idempotency import IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input, InputStatus
 from loki_twisted.model.messages import Message, MessageStatus
-from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.spending import MOST_DOLLARS, MOST_TOKENS, CostOrigin, Spending
 from loki_twisted.model.wire import StartOptions
@@ -20,7 +20,7 @@ from tests.test_sessions_service import START_MS, SessionCase
 
 ALLOW = Answer(values=("allow",))
 DENY = Answer(values=("deny",))
-KEY = OnceKey(key="k", operation="giveInput", fingerprint="f")
+KEY = IdempotencyKey(key="k", operation="giveInput", fingerprint="f")
 
 
 class TalkCase(SessionCase):

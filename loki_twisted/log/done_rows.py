@@ -15,7 +15,7 @@ from typing import Final
 import apsw
 
 from loki_twisted.log.query import rows_of
-from loki_twisted.model.repetitions import KEPT_MS, DoneOnce
+from loki_twisted.model.idempotency import KEPT_MS, CompletedRequest
 
 DoneRow = tuple[str, str, str, str, str, int]
 """A row of ``done_once``, in the order of its columns."""
@@ -31,7 +31,7 @@ PUT_DONE: Final = (
 )
 
 
-def done_row(done: DoneOnce) -> DoneRow:
+def done_row(done: CompletedRequest) -> DoneRow:
     """Make a row of what was done."""
     return (
         done.key,
@@ -56,7 +56,7 @@ def drop_old(connection: apsw.Connection, added: Sequence[DoneRow]) -> None:
     )
 
 
-def done_once(connection: apsw.Connection, key: str) -> DoneOnce | None:
+def done_once(connection: apsw.Connection, key: str) -> CompletedRequest | None:
     """What was done under a key, or None."""
     rows = rows_of(
         connection,
@@ -67,7 +67,7 @@ def done_once(connection: apsw.Connection, key: str) -> DoneOnce | None:
     if not rows:
         return None
     found, operation, fingerprint, session_id, target, at_ms = rows[0]
-    return DoneOnce(
+    return CompletedRequest(
         key=found,
         operation=operation,
         fingerprint=fingerprint,

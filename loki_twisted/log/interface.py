@@ -20,10 +20,10 @@ from zope.interface import Attribute, Interface
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
+from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputPage
 from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Message, MessagePage
-from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
@@ -71,7 +71,7 @@ class Batch:
     inputs: Sequence[Input] = ()
     messages: Sequence[Message] = ()
     spent: Sequence[LedgerEntry] = ()
-    done_once: DoneOnce | None = None
+    done_once: CompletedRequest | None = None
     forget: bool = False
 
 
@@ -246,7 +246,7 @@ class IRecords(Interface):
     def ledger(query: LedgerQuery) -> Deferred[LedgerPage]:
         """What was spent, added up."""
 
-    def done_once(key: str) -> Deferred[DoneOnce | None]:
+    def done_once(key: str) -> Deferred[CompletedRequest | None]:
         """
         What was done under a key, or None.
 

@@ -36,10 +36,10 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputPage
 from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Message, MessagePage
-from loki_twisted.model.repetitions import DoneOnce
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tallies import Tally
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
@@ -246,7 +246,7 @@ class SQLiteEventLog:
         # One at a time, so that a thread is left for all others: it cannot be cut into stretches.
         return self._sums.run(self._readers.ask, ask, Lane.SCANS)
 
-    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+    def done_once(self, key: str) -> Deferred[CompletedRequest | None]:
         """What was done under a key."""
         return self._readers.ask(partial(done_once, key=key))
 

@@ -24,9 +24,9 @@ from loki_twisted.agents.outputs import Freed, Output
 from loki_twisted.model.budget import Stage
 from loki_twisted.model.errors import Conflict
 from loki_twisted.model.events import Fact
+from loki_twisted.model.idempotency import IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
-from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session
 from loki_twisted.sessions.agenda import Agenda
 from loki_twisted.sessions.book import Record
@@ -138,7 +138,7 @@ class Conductor:
         return self._change(act, cursors=cursors)
 
     async def answer(
-        self, input_id: str, answer: Answer, by: str, once: OnceKey | None = None
+        self, input_id: str, answer: Answer, by: str, once: IdempotencyKey | None = None
     ) -> Input:
         """
         Answer an input.
@@ -164,7 +164,7 @@ class Conductor:
         """Whether an input is open, or what became of it is on its way to the disk."""
         return input_id in self.record.state.inputs or input_id in self._settling
 
-    def say(self, message: Message, once: OnceKey | None = None) -> Deferred[Message]:
+    def say(self, message: Message, once: IdempotencyKey | None = None) -> Deferred[Message]:
         """
         Give the agent a message, when it takes it.
 
@@ -241,7 +241,7 @@ class Conductor:
         state: SessionState | None = None,
         facts: Iterable[Fact] = (),
         cursors: Mapping[str, str] | None = None,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
         target: str = "",
         told: Callable[[Change], None] = lambda _: None,
     ) -> Deferred[Session]:

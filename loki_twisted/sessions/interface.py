@@ -10,10 +10,10 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, Message, MessagePage
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import EncodedTasks, OpenTasks, Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.model.wire import StartSession
@@ -99,7 +99,7 @@ class IOutput(Interface):
 class ISessions(Interface):
     """Everything one can do with sessions. An order returns when it is on record."""
 
-    def start(wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
+    def start(wanted: StartSession, once: IdempotencyKey | None = None) -> Deferred[Session]:
         """
         Start a session.
 
@@ -137,7 +137,7 @@ class ISessions(Interface):
         *,
         delivery: Delivery = Delivery.NEXT,
         by: str = LOCAL,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[GivenInput]:
         """
         Send text to a session's agent: if exactly one input is open it is the answer to that, else
@@ -151,7 +151,7 @@ class ISessions(Interface):
         """
 
     def answer(
-        session_id: str, input_id: str, answer: Answer, by: str, once: OnceKey | None = None
+        session_id: str, input_id: str, answer: Answer, by: str, once: IdempotencyKey | None = None
     ) -> Deferred[Input]:
         """
         Answer an input. The same answer again changes nothing.
@@ -166,7 +166,7 @@ class ISessions(Interface):
         """Let the agent leave off what it is doing. Raises as :meth:`stop` does."""
 
     def continue_session(
-        session_id: str, wanted: StartSession, once: OnceKey | None = None
+        session_id: str, wanted: StartSession, once: IdempotencyKey | None = None
     ) -> Deferred[Session]:
         """
         Go on with the conversation of a session that has ended, in a new one.
@@ -188,7 +188,7 @@ class ISessions(Interface):
     def input(session_id: str, input_id: str) -> Deferred[Input]:
         """One input. Raises SessionNotFound, or NotFound."""
 
-    def done_once(key: str) -> Deferred[DoneOnce | None]:
+    def done_once(key: str) -> Deferred[CompletedRequest | None]:
         """What was carried out under a key in the last 24 hours, or None."""
 
     def messages(session_id: str, limit: int, offset: int) -> Deferred[MessagePage]:

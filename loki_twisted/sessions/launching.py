@@ -20,9 +20,9 @@ from loki_twisted.model.errors import (
     StorageFailed,
     Unavailable,
 )
+from loki_twisted.model.idempotency import IdempotencyKey
 from loki_twisted.model.identifiers import session_id
 from loki_twisted.model.redaction import Redactor
-from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus, Steering
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
@@ -101,7 +101,7 @@ class Launcher:
     async def start(
         self,
         wanted: StartSession,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
         before: Session | None = None,
     ) -> Session:
         """
@@ -213,7 +213,7 @@ class Launcher:
         record: Record,
         wanted: StartSession,
         plan: LaunchPlan,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[Session]:
         cursors = cursors_of(record.id, wanted, plan)
         facts = []

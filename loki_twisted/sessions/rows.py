@@ -7,10 +7,10 @@ from typing import Final
 
 import attrs
 
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.inputs import Input
 from loki_twisted.model.ledger import LedgerEntry
 from loki_twisted.model.messages import Message
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.spending import NOTHING, CostOrigin, Spending, booked
 from loki_twisted.sessions.state import SessionState, spending_of
 
@@ -26,13 +26,15 @@ class Rows:
     inputs: Sequence[Input] = ()
     messages: Sequence[Message] = ()
     spent: Sequence[LedgerEntry] = ()
-    done_once: DoneOnce | None = None
+    done_once: CompletedRequest | None = None
 
 
 NO_ROWS: Final = Rows()
 
 
-def with_key(rows: Rows, once: OnceKey | None, session_id: str, target: str, now_ms: int) -> Rows:
+def with_key(
+    rows: Rows, once: IdempotencyKey | None, session_id: str, target: str, now_ms: int
+) -> Rows:
     """
     Add what was carried out under a key, if the request has one.
 

@@ -10,10 +10,10 @@ from zope.interface import implementer
 
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict, NotFound
+from loki_twisted.model.idempotency import KEPT_MS, CompletedRequest, IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input, InputPage
 from loki_twisted.model.ledger import LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Delivery, MessagePage
-from loki_twisted.model.repetitions import KEPT_MS, DoneOnce, OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.tasks import (
     EncodedTasks,
@@ -73,18 +73,18 @@ class SessionService:
 
     # Orders
 
-    def start(self, wanted: StartSession, once: OnceKey | None = None) -> Deferred[Session]:
+    def start(self, wanted: StartSession, once: IdempotencyKey | None = None) -> Deferred[Session]:
         """See :class:`ISessions`."""
         return ensureDeferred(self._launcher.start(wanted, once))
 
     def continue_session(
-        self, session_id: str, wanted: StartSession, once: OnceKey | None = None
+        self, session_id: str, wanted: StartSession, once: IdempotencyKey | None = None
     ) -> Deferred[Session]:
         """See :class:`ISessions`."""
         return ensureDeferred(self._continue(session_id, wanted, once))
 
     async def _continue(
-        self, session_id: str, wanted: StartSession, once: OnceKey | None
+        self, session_id: str, wanted: StartSession, once: IdempotencyKey | None
     ) -> Session:
         before = self._book.get(session_id).state.session
         can_continue = self._launcher.providers.abilities(before.provider).continues
@@ -133,7 +133,7 @@ class SessionService:
         *,
         delivery: Delivery = Delivery.NEXT,
         by: str = LOCAL,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[GivenInput]:
         """See :class:`ISessions`."""
         given = self._talker.give_input(session_id, text, context, delivery, by, once)
@@ -145,7 +145,7 @@ class SessionService:
         input_id: str,
         answer: Answer,
         by: str,
-        once: OnceKey | None = None,
+        once: IdempotencyKey | None = None,
     ) -> Deferred[Input]:
         """See :class:`ISessions`."""
         return ensureDeferred(self._talker.answer(session_id, input_id, answer, by, once))
@@ -243,10 +243,10 @@ class SessionService:
         asked = self._after_check(session_id, self._records.input, session_id, input_id)
         return asked.addCallback(found)
 
-    def done_once(self, key: str) -> Deferred[DoneOnce | None]:
+    def done_once(self, key: str) -> Deferred[CompletedRequest | None]:
         """See :class:`ISessions`."""
 
-        def if_fresh(found: DoneOnce | None) -> DoneOnce | None:
+        def if_fresh(found: CompletedRequest | None) -> CompletedRequest | None:
             is_old = found is not None and found.at_ms < self._launcher.now_ms() - KEPT_MS
             return None if is_old else found
 

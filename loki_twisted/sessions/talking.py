@@ -9,9 +9,9 @@ import attrs
 
 from loki_twisted.log.interface import IRecords
 from loki_twisted.model.errors import Conflict
+from loki_twisted.model.idempotency import IdempotencyKey
 from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Delivery, Message
-from loki_twisted.model.repetitions import OnceKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import Record, SessionBook
@@ -49,7 +49,7 @@ class Talker:
         context: str | None,
         delivery: Delivery,
         by: str,
-        once: OnceKey | None,
+        once: IdempotencyKey | None,
     ) -> GivenInput:
         """See :meth:`ISessions.give_input`."""
         record = self.book.get(session_id)
@@ -75,7 +75,7 @@ class Talker:
         return GivenInput(record.state.session, message=told)
 
     async def answer(
-        self, session_id: str, input_id: str, answer: Answer, by: str, once: OnceKey | None
+        self, session_id: str, input_id: str, answer: Answer, by: str, once: IdempotencyKey | None
     ) -> Input:
         """See :meth:`ISessions.answer`."""
         record = self.book.get(session_id)

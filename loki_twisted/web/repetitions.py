@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from loki_twisted.model.errors import Conflict
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.wire import Request
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.web.parameters import text
@@ -52,8 +52,8 @@ class Repetitions:
         key: str | None,
         operation: str,
         asked: tuple[str, Request],
-        act: Callable[[OnceKey | None], Awaitable[T]],
-        again: Callable[[DoneOnce], Awaitable[T]],
+        act: Callable[[IdempotencyKey | None], Awaitable[T]],
+        again: Callable[[CompletedRequest], Awaitable[T]],
     ) -> T:
         """
         Carry a request out, or tell what became of it.
@@ -76,7 +76,9 @@ class Repetitions:
             fingerprint = _fingerprint(*asked)
             known = await self._sessions.done_once(key)
             if known is None:
-                return await act(OnceKey(key=key, operation=operation, fingerprint=fingerprint))
+                return await act(
+                    IdempotencyKey(key=key, operation=operation, fingerprint=fingerprint)
+                )
             if (known.operation, known.fingerprint) != (operation, fingerprint):
                 msg = f"This {_HEADER} was used for another request."
                 raise Conflict(msg)

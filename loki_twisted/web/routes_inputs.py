@@ -12,8 +12,8 @@ from loki_twisted.model.errors import (
     StorageFull,
     Unavailable,
 )
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.inputs import Answer
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.wire import (
     AnswerInput,
     InputDetail,
@@ -105,13 +105,13 @@ class InputRoutes:
         values = (body.answer,) if isinstance(body.answer, str) else tuple(body.answer)
         answer = Answer(values=values, message=body.message)
 
-        async def act(once: OnceKey | None) -> InputDetail:
+        async def act(once: IdempotencyKey | None) -> InputDetail:
             settled = self._sessions.answer(
                 known(session_id), input_id, answer, visit.caller.name, once
             )
             return InputDetail(input=await settled)
 
-        async def again(done: DoneOnce) -> InputDetail:
+        async def again(done: CompletedRequest) -> InputDetail:
             return InputDetail(input=await self._sessions.input(done.session_id, done.target))
 
         about = f"{session_id}/{input_id}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from loki_twisted.model.errors import SessionNotFound
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.messages import MessageStatus
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
 from loki_twisted.model.wire import GiveInput, InputGiven, MessageList
 from loki_twisted.sessions.interface import GivenInput, ISessions
 from loki_twisted.web.operations import operation
@@ -60,7 +60,7 @@ class MessageRoutes:
         its log tells whether it took or rejected it.
         """
 
-        async def act(once: OnceKey | None) -> InputGiven:
+        async def act(once: IdempotencyKey | None) -> InputGiven:
             given = self._sessions.give_input(
                 known(session_id),
                 body.input,
@@ -71,7 +71,7 @@ class MessageRoutes:
             )
             return _given(await given)
 
-        async def again(done: DoneOnce) -> InputGiven:
+        async def again(done: CompletedRequest) -> InputGiven:
             is_message = done.target.startswith("message_")
             return InputGiven(
                 session_id=done.session_id,

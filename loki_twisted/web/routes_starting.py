@@ -13,7 +13,7 @@ from loki_twisted.model.errors import (
     TooManySessions,
     Unavailable,
 )
-from loki_twisted.model.repetitions import DoneOnce, OnceKey
+from loki_twisted.model.idempotency import CompletedRequest, IdempotencyKey
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.wire import ContinueSession, SessionOrder, StartSession
 from loki_twisted.sessions.interface import ISessions
@@ -83,7 +83,7 @@ class StartRoutes:
         The answer comes when the order is on record; what becomes of it is told by events.
         """
 
-        async def act(once: OnceKey | None) -> SessionOrder:
+        async def act(once: IdempotencyKey | None) -> SessionOrder:
             return _started(await self._sessions.start(body, once))
 
         return await self._repetitions.once(key, "startSession", ("", body), act, self._again)
@@ -112,14 +112,14 @@ class StartRoutes:
             prompt=body.message, model=body.model, options=body.options, queue=body.queue
         )
 
-        async def act(once: OnceKey | None) -> SessionOrder:
+        async def act(once: IdempotencyKey | None) -> SessionOrder:
             following = self._sessions.continue_session(known(session_id), wanted, once)
             return _started(await following)
 
         asked = (session_id, body)
         return await self._repetitions.once(key, "continueSession", asked, act, self._again)
 
-    async def _again(self, done: DoneOnce) -> SessionOrder:
+    async def _again(self, done: CompletedRequest) -> SessionOrder:
         session = self._sessions.get(done.session_id)
         return ordered(session, f"The session was started before; it is {session.status}.")
 

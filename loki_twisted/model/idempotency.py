@@ -11,7 +11,7 @@ KEPT_MS: Final = 24 * 60 * 60 * 1000
 
 
 @attrs.frozen(slots=True, kw_only=True)
-class DoneOnce:
+class CompletedRequest:
     """
     A request that was carried out under a key.
 
@@ -35,20 +35,20 @@ class DoneOnce:
 
 
 @attrs.frozen(slots=True, kw_only=True)
-class OnceKey:
+class IdempotencyKey:
     """
     The key under which a request is to be carried out once.
 
-    See :class:`DoneOnce` for its parts.
+    See :class:`CompletedRequest` for its parts.
     """
 
     key: str
     operation: str
     fingerprint: str
 
-    def done(self, session_id: str, target: str, at_ms: int) -> DoneOnce:
+    def done(self, session_id: str, target: str, at_ms: int) -> CompletedRequest:
         """Say what was done under it, and when."""
-        return DoneOnce(
+        return CompletedRequest(
             key=self.key,
             operation=self.operation,
             fingerprint=self.fingerprint,
