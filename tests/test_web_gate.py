@@ -232,11 +232,22 @@ def test_our_own_pages_may_whatever_our_name_is() -> None:
     assert refused(judge(policy, origins=[b"http://box"], **here)) == (403, "FORBIDDEN")
 
 
+@pytest.mark.threat("T33")
+def test_a_link_to_the_page() -> None:
+    """Pages of others may link to it, and do nothing else: neither send to it nor ask its files."""
+    link = {"fetch_sites": [b"cross-site"], "path": b"/", "target": b"/"}
+    assert refused(judge(OPEN, **link)) is None
+    assert refused(judge(OPEN, **link, method=b"POST")) == (403, "FORBIDDEN")
+    assert refused(judge(OPEN, **link, origins=[b"https://a.example"])) == (403, "FORBIDDEN")
+    files = {**link, "path": b"/page/main.js", "target": b"/page/main.js"}
+    assert refused(judge(OPEN, **files)) == (403, "FORBIDDEN")
+
+
 @pytest.mark.threat("T1", "T33")
 @pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"", b"nonsense"])
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 def test_other_sites_without_an_origin_are_refused(site: bytes, method: bytes) -> None:
-    """An image, a script or a link of another page is refused, though it shows no origin."""
+    """What another page makes a browser ask the API for is refused, though it shows no origin."""
     assert refused(judge(OPEN, fetch_sites=[site], method=method)) == (403, "FORBIDDEN")
     assert refused(judge(OPEN, fetch_sites=[b"none", site])) == (403, "FORBIDDEN")
 

@@ -5,7 +5,8 @@ Checks in their order, so that the answer to a request that is wrong in several 
 
 1. request line (400, 405, 501) and shape of the headers (400);
 2. ``Host`` (421): a page that has pointed its own name at this machine is stopped here;
-3. ``Origin`` and ``Sec-Fetch-Site`` (403): other sites' pages are stopped here;
+3. ``Origin`` and ``Sec-Fetch-Site`` (403): other sites' pages are stopped here, but for links to
+   the page of this server;
 4. a preflight is answered (204);
 5. token or ticket (401; 429 instead after too many wrong ones).
 
@@ -167,7 +168,7 @@ class Gate:
             if len(arrival.origins) == 1 and self._is_allowed(arrival.origins[0], arrival):
                 return None
             return problem("FORBIDDEN", "Pages of that origin may not use this server.")
-        if all(site in _OWN_SITES for site in arrival.fetch_sites):
+        if all(site in _OWN_SITES for site in arrival.fetch_sites) or _follows_a_link(arrival):
             return None
         return problem("FORBIDDEN", "Other sites may not send requests to this server.")
 
@@ -220,6 +221,11 @@ def _fault_of_headers(arrival: Arrival) -> Answer | None:
     if len(arrival.authorizations) > 1 or len(arrival.api_keys) > 1:
         return problem("BAD_REQUEST", "A request can have one token only.", closes=True)
     return None
+
+
+def _follows_a_link(arrival: Arrival) -> bool:
+    """Whether it may be a link to the page: that does nothing, is no secret, and fits no frame."""
+    return arrival.path == b"/" and arrival.method in (b"GET", b"HEAD")
 
 
 def _answer_to_preflight(arrival: Arrival) -> Answer:
