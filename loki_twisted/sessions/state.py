@@ -8,7 +8,7 @@ prints and what its state files say end here alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -29,6 +29,9 @@ from loki_twisted.sessions.outcome import (
 )
 from loki_twisted.sessions.talk import SILENCE, Talk
 from loki_twisted.state.interface import RunEnding
+
+MOST_TASKS: Final = 10_000
+"""So many tasks of a session an agent can make; each change goes through all of them."""
 
 
 @attrs.frozen(slots=True)
@@ -201,6 +204,8 @@ class _Draft:
         if not isinstance(task_id, str) or not task_id:
             return  # An agent may speak of a task without naming it; there is no row for that.
         known = self._before.tasks if self._tasks is None else self._tasks
+        if task_id not in known and len(known) >= MOST_TASKS:
+            return  # Its events are told all the same.
         session_id = self._before.session.id
         self.put_task(_after_task(known.get(task_id), session_id, task_id, data, word, at))
 
