@@ -357,9 +357,10 @@ def test_another_process_of_the_same_number_is_not_told() -> None:
 
 def test_a_name_with_parentheses_is_read_over() -> None:
     """The fields behind the name are found whatever the name is."""
-    stat = b"5 (a) Z 9 (b)) T 3 4 4 0" + b" 0" * 14 + b" 777 0\n"
+    stat = b"5 (a) Z 9 (b)) T 3 4 4 0" + b" 0" * 14 + b" 777 0 0 0 0 0 888 0\n"
     found = Process(5, stat)
     assert (found.state, found.parent, found.start_ticks) == (b"T", 3, 777)
+    assert found.image == b"888"
     assert found.is_halted
 
 

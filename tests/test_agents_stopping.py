@@ -94,6 +94,26 @@ class StoppingTests(AgentCase):
         assert (await recorder.ended_with).code == 5
         assert recorder.stdout == ["ready"]
 
+    async def test_a_copy_that_does_nothing_is_asked_again(self) -> None:
+        """A shell's child that takes the signal before it is a program is asked when it is one."""
+        self.be_patient()
+        script = (
+            "import os, signal, sys, time\n"
+            "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    print('ready', flush=True)\n"
+            "    signal.pause()\n"
+            "    signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+            "    os.execvp('sleep', ['sleep', '1000'])\n"
+            "os.waitpid(child, 0)\n"
+            "sys.exit(5)\n"
+        )
+        agent, recorder = await self.start(python(script))
+        await eventually(lambda: recorder.stdout, "it runs")
+        agent.stop()
+        assert (await recorder.ended_with).code == 5
+
     async def test_helpers_that_stay_are_asked_to_end(self) -> None:
         """After a second a helper is nobody's any more: the agent need not wait for the end."""
         script = "trap 'sleep 1000; echo on; exit 5' TERM; echo ready; sleep 1000 & wait"

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_MOST_WALKS = 4
 
 
 class Process:
     """A process at the moment when it was looked at."""
 
-    __slots__ = ("parent", "pid", "start_ticks", "state")
+    __slots__ = ("image", "parent", "pid", "start_ticks", "state")
 
     def __init__(self, pid: int, stat: bytes) -> None:
         """
@@ -31,6 +32,8 @@ class Process:
         self.state = fields[0]
         self.parent = int(fields[1])
         self.start_ticks = int(fields[19])
+        # Where its stack begins: by chance for each program, and the same in a copy of it.
+        self.image = fields[25]
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -142,6 +145,17 @@ def descendants() -> Iterator[Process]:
             if found is not None and found.parent in (parent, me):
                 waiting.append(pid)
                 yield found
+
+
+def everybody() -> list[Process]:
+    """List our descendants, as far as possible with those that were born meanwhile."""
+    found = list(descendants())
+    for _ in range(_MOST_WALKS):
+        again = list(descendants())
+        if {one.identity for one in again} == {one.identity for one in found}:
+            break
+        found = again
+    return found
 
 
 def become_subreaper() -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from .processes import Process, descendants
+from .processes import Process, descendants, everybody
 
 TYPE_CHECKING = False  # importing typing would cost more than importing this
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _CHUNK = 64 * 1024
 _FIRST_DELAY = 0.001
 _LONGEST_DELAY = 0.25
 _CALM_ROUNDS = 2
-_MOST_WALKS = 4
 _NEVER = float("inf")
 
 
@@ -112,6 +111,7 @@ class Watch:
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self._told: set[tuple[int, int]] = set()
+        self._copies: dict[tuple[int, int], bytes] = {}
         self._helpers: dict[tuple[int, int], float] = {}
         self._begin_rounds()
 
@@ -222,8 +222,14 @@ class Watch:
     def _stop_round(self) -> float:
         asked = {pid for pid, _ in self._told}
         # All of them are found before any is told: what one starts then is there to help it.
-        for found in list(descendants()) if asked else everybody():
-            if not self._is_helper(found, asked) and self._is_new(found):
+        them = list(descendants()) if asked else everybody()
+        images = {each.pid: each.image for each in them}
+        for found in them:
+            if not self._is_helper(found, asked) and (
+                self._is_new(found) or self._has_lost_it(found)
+            ):
+                if found.image == images.get(found.parent):
+                    self._copies[found.identity] = found.image
                 # What is halted gets the one only when the other lets it go on.
                 found.tell(signal.SIGTERM, signal.SIGCONT)
         return self._longer_delay()
@@ -249,6 +255,17 @@ class Watch:
         self._told.add(found.identity)
         return len(self._told) > known
 
+    def _has_lost_it(self, found: Process) -> bool:
+        """
+        Whether it was a copy of its parent when it was told, and has become a program since.
+
+        A shell that has a trap leaves it to its copies for a moment, in which they take the signal
+        and do nothing.
+        """
+        if self._copies.get(found.identity, found.image) == found.image:
+            return False
+        return bool(self._copies.pop(found.identity))
+
     def _is_calm(self, this_round: bool) -> bool:
         """Whether it has been calm often enough: one walk alone can miss somebody."""
         self._calm_rounds = self._calm_rounds + 1 if this_round else 0
@@ -257,17 +274,6 @@ class Watch:
     def _longer_delay(self) -> float:
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
         return self._delay
-
-
-def everybody() -> list[Process]:
-    """List our descendants, as far as possible with those that were born meanwhile."""
-    found = list(descendants())
-    for _ in range(_MOST_WALKS):
-        again = list(descendants())
-        if {one.identity for one in again} == {one.identity for one in found}:
-            break
-        found = again
-    return found
 
 
 def order_from(line: bytes, grace_seconds: float) -> tuple[str, float]:
