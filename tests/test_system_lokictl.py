@@ -117,6 +117,17 @@ def test_exit_codes(server: Server, tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["nobody", "session_1795473791042_4fe1a2b3"])
+def test_a_recording_of_nothing(server: Server, tmp_path: Path, name: str) -> None:
+    """Where there is nothing to record no file is left behind, and one that is there stays."""
+    file = tmp_path / "recording"
+    assert lokictl(server.base, "record", name, str(file)).returncode == 3
+    assert not file.exists()
+    file.write_text("")
+    assert lokictl(server.base, "record", name, str(file)).returncode == 2
+    assert file.exists()
+
+
 def test_the_end_of_a_session_is_an_exit_code(tmp_path: Path) -> None:
     """Who follows a session is told by the exit code that it has failed."""
     with Server(tmp_path, LOKI_DEMO_SPEED="100", LOKI_DEMO_FAIL="1") as server:

@@ -203,7 +203,7 @@ def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
     """What takes long says so in a terminal, while it does."""
     file = tmp_path / "recording"
     terminal = in_terminal(server.base, "record", "latest", str(file))
-    terminal.expect(f"Recording {asking} \\(1s\\)")
+    terminal.expect(f"Recording {asking}: [1-9]\\d* lines, \\d+ bytes \\(1s\\)")
     server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
     terminal.expect(r"\d+ lines, \d+ bytes")
     assert exit_code(terminal) == 0

@@ -242,6 +242,7 @@ VERBS: Final[Mapping[str, Verb]] = {
             option("--file", "FILE", "that of loki serve --token-file", holds=Holds.FILE),
             option("--scopes", "SCOPES", "some of read,write,admin; else read,write"),
             option("--expires", "TIME", "30d, 12h, 15m, a day (UTC) or never; else never"),
+            JSON,
         ),
         "A server takes up what changes within two seconds. A token is printed once.",
     ),
