@@ -277,6 +277,7 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         limit: int | None = None,
         after: str | None = None,
         before: str | None = None,
+        since: str | None = None,
     ) -> Deferred[wire.EventHistory]:
         """
         Events of the past, oldest first.
@@ -286,12 +287,15 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         :param after: The first ones after this event id, or of all there are: ``earliest``.
             If None, the last ones.
         :param before: Only events before this event id.
+        :param since: The first ones from this day or time on, in UTC, instead of ``after``:
+            ``2026-11-01``, or ``2026-11-23T22:43:11.042Z``.
         """
         query = (
             *wanted.as_parameters().items(),
             ("limit", limit),
             ("after", after),
             ("before", before),
+            ("since", since),
         )
         return self._get((*EVENTS_PATH, "history"), wire.EventHistory, query)
 
