@@ -231,6 +231,23 @@ def test_a_disk_that_is_full(server: Server) -> None:
     )
 
 
+def test_streams_that_are_closed(server: Server, asking: str) -> None:
+    """Whoever closes its streams is no reason for a fault."""
+    for closing in ("<&-", ">&-", "2>&-"):
+        for words in ("inbox", "top --once", "answer nothing yes"):
+            shell = f'"$0" "$@" {words} {closing}'
+            ended = subprocess.run(
+                ["sh", "-c", shell, *COMMAND],
+                env=environment(server.base),
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+            assert ended.returncode == (3 if words.startswith("answer") else 0)
+            assert "Traceback" not in ended.stderr
+
+
 def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:
     """Where there is no terminal nothing has colours, and tables are as wide as they are."""
     for words in (["ps"], ["inbox"], ["top"], ["tasks"], ["health"], ["usage"]):
