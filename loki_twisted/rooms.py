@@ -14,6 +14,7 @@ from loki_twisted.access.token_watch import TokenWatch
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
+from loki_twisted.log.place import lack_of_room
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.policies import launch_policy_of, retention_of, tokens_of
@@ -153,6 +154,7 @@ class Rooms:
             entropy=os.urandom,
             runs=runs,
             redactor=self._redactor,
+            lack=lambda: lack_of_room(self.data_dir),
         )
 
     @sessions.default

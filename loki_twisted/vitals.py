@@ -9,6 +9,7 @@ import apsw
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.log.place import lack_of_room
 from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.rooms import Rooms
@@ -60,7 +61,8 @@ class Vitals:
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
         rooms = self._rooms
-        maybe = (self._standing.trouble, rooms.tokens.problem(), rooms.audit.problem())
+        lack = lack_of_room(rooms.data_dir)
+        maybe = (self._standing.trouble, lack, rooms.tokens.problem(), rooms.audit.problem())
         trouble = [each for each in maybe if each is not None]
         return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
 
@@ -73,7 +75,7 @@ class Vitals:
         """See :class:`IVitals`."""
         if self._rooms.log.failure is not None:
             return "The log cannot be written."
-        return self.not_serving() or self._standing.trouble
+        return self.not_serving() or self._standing.trouble or lack_of_room(self._rooms.data_dir)
 
     def metrics(self) -> bytes:
         """See :class:`IVitals`."""
