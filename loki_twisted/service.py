@@ -176,6 +176,7 @@ class Service(BaseService):
 
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
+        self.rooms.gaps.look()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()

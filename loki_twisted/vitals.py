@@ -9,7 +9,6 @@ import apsw
 from zope.interface import implementer
 
 from loki_twisted import __version__
-from loki_twisted.log.place import lack_of_room
 from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.rooms import Rooms
@@ -61,8 +60,13 @@ class Vitals:
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
         rooms = self._rooms
-        lack = lack_of_room(rooms.data_dir)
-        maybe = (self._standing.trouble, lack, rooms.tokens.problem(), rooms.audit.problem())
+        maybe = (
+            self._standing.trouble,
+            rooms.lack(),
+            rooms.gaps.problem(),
+            rooms.tokens.problem(),
+            rooms.audit.problem(),
+        )
         trouble = [each for each in maybe if each is not None]
         return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
 
@@ -75,7 +79,7 @@ class Vitals:
         """See :class:`IVitals`."""
         if self._rooms.log.failure is not None:
             return "The log cannot be written."
-        return self.not_serving() or self._standing.trouble or lack_of_room(self._rooms.data_dir)
+        return self.not_serving() or self._standing.trouble or self._rooms.lack()
 
     def metrics(self) -> bytes:
         """See :class:`IVitals`."""
