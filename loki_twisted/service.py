@@ -47,6 +47,8 @@ _CHECK_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
 
+_REMOVED: Final = "The data directory was removed. Start the server again."
+
 _log: Final = Logger()
 
 
@@ -176,15 +178,19 @@ class Service(BaseService):
 
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
+        launcher = self.rooms.launcher
         self.rooms.gaps.look()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
         if self._directory is not None and not self._directory.is_intact():
             # What is written now goes into files that no server will ever find again.
-            self.trouble = "The data directory was removed. Start the server again."
-            self.rooms.launcher.refusal = self.trouble
-        elif self.projects.failed:
+            self.trouble = launcher.refusal = _REMOVED
+            return
+        if launcher.refusal == _REMOVED:
+            launcher.refusal = None  # somebody has put it back, with all that is in it
+            launcher.give_turns()
+        if self.projects.failed:
             self.trouble = "The state directory is not watched."
             self.projects.retry()
         elif self.projects.is_complete:

@@ -98,7 +98,7 @@ class Follower(threading.Thread):
 
 @pytest.mark.promise("R15")
 def test_r15_a_server_starts_on_a_full_disk(disk: SmallDisk) -> None:
-    """It tells what was, says what is amiss, starts nobody, and comes back by itself."""
+    """It tells what was, says what is amiss, starts nobody, ends well, and comes back by itself."""
     with disk.serve() as server:
         first = server.until_end(server.start())
         server.stop()
@@ -110,6 +110,11 @@ def test_r15_a_server_starts_on_a_full_disk(disk: SmallDisk) -> None:
         refused = server.request("POST", "/api/sessions", {})
         assert (refused.status, refused.json["code"]) == (507, "STORAGE_FULL")
         assert server.get("/api/sessions")["total"] == 1
+        assert [event.id for event in history(server)] == [event.id for event in first]
+        assert server.stop() == 0
+    with disk.serve() as server:
+        server.kill()
+    with disk.serve() as server:
         assert [event.id for event in history(server)] == [event.id for event in first]
         disk.free()
         until(lambda: is_ready(server))
