@@ -39,6 +39,7 @@ class WallClock:
         new.replace(self._file)
 
 
+@pytest.mark.promise("R24")
 @pytest.mark.skipif(not LIBRARIES, reason="libfaketime is missing")
 @pytest.mark.timeout(1800)
 def test_r24_the_wall_clock_may_jump(

@@ -54,6 +54,7 @@ def all_at_rest(server: Server) -> list[Told]:
     return events
 
 
+@pytest.mark.promise("R6", "R28")
 def test_by_events(home: Path) -> None:
     """Old events go; a session that runs keeps its last 1,000; streams say what is missing."""
     with Server(home, "--retain-events", "3000") as server:
@@ -97,6 +98,7 @@ def test_by_events(home: Path) -> None:
         assert server.get("/health/ready") == {"ready": True}
 
 
+@pytest.mark.promise("R28")
 def test_by_age_and_size_of_what_there_is(home: Path) -> None:
     """A server that is started with stricter limits shortens the log of the one before."""
     with Server(home) as server:
