@@ -110,6 +110,10 @@ class MemoryLog:
         for _, done in waiting:
             done.callback(self.bounds)
 
+    def lose(self) -> None:
+        """Have nothing of what waits, as after a crash."""
+        self._waiting = []
+
     def _apply(self, batch: Batch) -> None:
         if batch.forget:
             self.rows.pop(batch.session_id, None)
