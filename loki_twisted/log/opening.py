@@ -23,6 +23,7 @@ from loki_twisted.log.faults import DAMAGE, Damaged
 from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.message_rows import MESSAGES
+from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
 from loki_twisted.log.spending_sums import days_are_whole
@@ -33,8 +34,13 @@ from loki_twisted.model.tasks import TaskQuery
 
 _SUSPECT: Final = ".suspect"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
-BUSY_MS: Final = 5_000
+_BUSY_MS: Final = 5_000
 """How long a connection waits for another program to let go of the database."""
+
+_WAIT_FOR_READERS_MS: Final = 100
+
+NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
+"""Another program holds the database; or there is room for commits and not for copying them."""
 
 KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
 """The file of the write-ahead log is not left longer than this."""
@@ -105,6 +111,9 @@ def _open_existing(path: str) -> Opened:
     try:
         upgrade(connection)
         _check_schema(connection)
+        # What is found in it may never have been synced, or in vain: then no later sync is about
+        # it either. The system has it in memory all the same, and it would be told as if on disk.
+        copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
             _check_all(connection, bounds)
@@ -131,7 +140,7 @@ def connect_writer(path: str) -> apsw.Connection:
     """
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        connection.set_busy_timeout(BUSY_MS)
+        connection.set_busy_timeout(_BUSY_MS)
         if connection.readonly("main"):
             raise StorageRefused(f"The log {path} cannot be written to: it is read-only.")
         try:
@@ -159,9 +168,25 @@ def connect_reader(path: str) -> apsw.Connection:
     :raises apsw.Error: if that fails.
     """
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(BUSY_MS)
+    connection.set_busy_timeout(_BUSY_MS)
     rows_of(connection, "SELECT count(*) FROM meta")
     return connection
+
+
+def copy_all(connection: apsw.Connection) -> None:
+    """
+    Copy the write-ahead log into the database, sync that, and begin with an empty one.
+
+    Where that is not possible, it is done the next time.
+
+    :raises apsw.Error: if it fails otherwise.
+    """
+    connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
+    try:
+        with contextlib.suppress(*NEXT_TIME):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.set_busy_timeout(_BUSY_MS)
 
 
 def bounds_of(connection: apsw.Connection) -> Bounds:
@@ -203,7 +228,7 @@ def move_aside(path: str, milliseconds: int) -> str:
     for ending in (*_COMPANIONS, _SUSPECT, ""):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ending, aside + ending)
-    _sync_directory(path)
+    sync_directory(os.path.dirname(path))
     return aside
 
 
@@ -228,15 +253,7 @@ def _create(path: str) -> None:
         connection.execute("INSERT INTO meta VALUES ('log_id', ?)", (secrets.token_hex(8),))
         connection.execute("COMMIT")
     os.rename(fresh, path)
-    _sync_directory(path)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(os.path.dirname(path))
 
 
 def _check_schema(connection: apsw.Connection) -> None:
