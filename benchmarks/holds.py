@@ -157,7 +157,8 @@ class Served:
     async def places(self) -> Places:
         """Have an agent start and ask what it may, and say what all requests are about."""
         said = await self._json("POST", "/api/sessions", b"{}")
-        session, asked = said["sessionId"], []
+        session = said["sessionId"]
+        asked: list[Any] = []
         while len(asked) < 1:
             await deferLater(REACTOR, 0.5)
             asked = (await self._json("GET", f"/api/sessions/{session}/inputs"))["inputs"]
