@@ -158,6 +158,9 @@ class MemoryLog:
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         raise NotImplementedError
 
+    def last_before(self, at_ms: int) -> Deferred[int]:
+        raise NotImplementedError
+
     def ends(self) -> Deferred[Ends]:
         raise NotImplementedError
 
