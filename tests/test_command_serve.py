@@ -181,6 +181,19 @@ def test_data_that_is_no_directory(start: Start, tmp_path: Path) -> None:
     assert str(tmp_path / "file") in said
 
 
+@pytest.mark.threat("T34", "T-perm")
+@pytest.mark.parametrize("program", [SERVE, TWISTD])
+def test_data_that_others_may_write(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
+    """The exit code is that of wrong options: no other try changes it, somebody has to."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o770)
+    code, said = start(*program, "--port", "0", "--data-dir", "data").end()
+
+    assert code == 2
+    assert "chmod go-w" in said
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 def test_twistd(start: Start, tmp_path: Path) -> None:
     """Under twistd it serves the same, and ends with a code that is not 0 where it cannot."""
     server = start(*TWISTD, "--port", "0")

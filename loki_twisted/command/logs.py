@@ -25,14 +25,21 @@ def line_of_event(event: LogEvent) -> str:
     Write a log event as a line: local time, level, and the message.
 
     What stands in the message cannot end the line or steer a terminal. The
-    traceback of a failure follows on lines of its own.
+    traceback of a failure follows on lines of its own, which begin with a blank.
     """
     moment = datetime.fromtimestamp(event["log_time"]).astimezone()
     level = event.get("log_level") or LogLevel.info
-    message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], masked(formatEvent(event)))
+    message = _harmless(masked(formatEvent(event)))
     line = f"{moment:%Y-%m-%d %H:%M:%S} {level.name.upper():<8} {message}\n"
     failure = event.get("log_failure")
-    return line if failure is None else f"{line}{masked(failure.getTraceback()).rstrip()}\n"
+    if failure is None:
+        return line
+    traceback = masked(failure.getTraceback()).rstrip().split("\n")
+    return line + "".join(f"  {_harmless(each)}\n" for each in traceback)
+
+
+def _harmless(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def json_of_event(event: LogEvent) -> str:
@@ -58,7 +65,17 @@ def json_of_event(event: LogEvent) -> str:
     failure = event.get("log_failure")
     if failure is not None:
         told["traceback"] = masked(failure.getTraceback()).rstrip()
-    return f"{_encode(told).decode()}\n"
+    try:
+        line = _encode(told)
+    except UnicodeEncodeError:  # the name of a file may be any bytes
+        line = _encode({name: _encodable(value) for name, value in told.items()})
+    return f"{line.decode()}\n"
+
+
+def _encodable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _parts(event: LogEvent, logger: str) -> Mapping[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
 
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageExposed, StorageRefused
 
 _LOCK = "lock"
 
@@ -19,12 +20,14 @@ class DataDirectory:
     killed server leaves behind keeps nobody out. The lock file itself stays.
 
     :param path: The directory; it is created if it is not there, and so are its parents.
-    :raises StorageRefused: if another server holds it, if it belongs to another
-        user or others may write to it, or if it can not be made. Nothing in it was changed then.
+    :raises StorageRefused: if another server holds it, or if it can not be made; as
+        StorageExposed if it belongs to another user or others may write to it. Nothing in it
+        was changed then.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
+        _refuse_other_bytes(self.path)
         try:
             directory = _open_directory(self.path)
             try:
@@ -53,8 +56,17 @@ class DataDirectory:
             self._lock = None
 
 
+def _refuse_other_bytes(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # SQLite cannot open a file below it
+        raise StorageRefused(
+            f"The data directory {path!a} cannot be used: its name is not UTF-8."
+        ) from None
+
+
 def _open_directory(path: str) -> int:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _make_parents(path)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -64,13 +76,23 @@ def _open_directory(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def _make_parents(path: str) -> None:
+    """Make the directories above, in which nobody else may write: they could replace ours."""
+    parent = os.path.dirname(path)
+    if os.path.isdir(parent):
+        return
+    _make_parents(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(parent, 0o755)
+
+
 def _refuse_strangers(path: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         msg = f"The data directory {path} belongs to user {status.st_uid}, not to us."
-        raise StorageRefused(f"{msg} Choose another one with --data-dir.")
+        raise StorageExposed(f"{msg} Choose another one with --data-dir.")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         msg = f"The data directory {path} may be written to by other users."
-        raise StorageRefused(f"{msg} Take that away with: chmod go-w {path}")
+        raise StorageExposed(f"{msg} Take that away with: chmod go-w {path}")
 
 
 def _lock(path: str, directory: int) -> int:
