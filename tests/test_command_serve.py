@@ -91,6 +91,12 @@ def is_alive(address: str) -> bool:
         return answer.status == 200
 
 
+def ignored_signals(pid: int) -> str:
+    """The signals that a process ignores, as the kernel writes them."""
+    (line,) = re.findall(r"^SigIgn:\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return str(line)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -255,10 +261,12 @@ def test_reload(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
     shutil.copytree(Path(loki_twisted.__file__).parent, package, ignore=ignored)
     server = start(*program, "--reload", "--port", "0", PYTHONPATH=str(package.parent))
     assert is_alive(server.address())
+    ignored_before = ignored_signals(server.process.pid)
     with (package / "command" / "__init__.py").open("a") as source:
         source.write("# changed\n")
 
     assert is_alive(server.address())
+    assert ignored_signals(server.process.pid) == ignored_before
     server.process.send_signal(signal.SIGTERM)
     server.end()
 
