@@ -11,6 +11,8 @@ import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
+from loki_twisted.command.outlet import Outlet
+
 _OURS: Final = "loki_twisted"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _IN_QUERY: Final = re.compile(r"(?i)([?&;](?:[\w-]*(?:token|ticket|key|secret))=)[^&;#\s\"']+")
@@ -121,7 +123,7 @@ def is_worth_a_line(event: LogEvent, least: object) -> bool:
 @implementer(ILogObserver)
 class LineObserver:
     """
-    Writes lines to a stream.
+    Writes lines to a stream. What nobody reads is left out, which is told as soon as somebody does.
 
     :param least: The least level of our own events that is written.
     :param write: How an event is written; see :data:`FORMATS`.
@@ -133,15 +135,31 @@ class LineObserver:
         least: object = LogLevel.info,
         write: Callable[[LogEvent], str] = line_of_event,
     ) -> None:
-        self._stream = stream
+        self._outlet = Outlet(stream)
+        self._left_out = 0
         self._least = least
         self._write = write
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if it is worth a line."""
-        if is_worth_a_line(event, self._least):
-            self._stream.write(self._write(event))
-            self._stream.flush()
+        if not is_worth_a_line(event, self._least):
+            return
+        lines = self._write(event)
+        if self._left_out:
+            lines = self._write(self._told_before(event)) + lines
+        if self._outlet.write(lines):
+            self._left_out = 0
+        else:
+            self._left_out += 1
+
+    def _told_before(self, event: LogEvent) -> LogEvent:
+        return {
+            "log_time": event["log_time"],
+            "log_level": LogLevel.warn,
+            "log_namespace": __name__,
+            "log_format": "{count} entries of the log were left out: nobody read it",
+            "count": self._left_out,
+        }
 
 
 def begin_logging(stream: TextIO, least: object = LogLevel.info, log_format: str = "text") -> None:
