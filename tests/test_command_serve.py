@@ -91,6 +91,12 @@ def is_alive(address: str) -> bool:
         return answer.status == 200
 
 
+def ignored_signals(pid: int) -> str:
+    """The signals that a process ignores, as the kernel writes them."""
+    (line,) = re.findall(r"^SigIgn:\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return str(line)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -181,6 +187,19 @@ def test_data_that_is_no_directory(start: Start, tmp_path: Path) -> None:
     assert str(tmp_path / "file") in said
 
 
+@pytest.mark.threat("T34", "T-perm")
+@pytest.mark.parametrize("program", [SERVE, TWISTD])
+def test_data_that_others_may_write(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
+    """The exit code is that of wrong options: no other try changes it, somebody has to."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o770)
+    code, said = start(*program, "--port", "0", "--data-dir", "data").end()
+
+    assert code == 2
+    assert "chmod go-w" in said
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 def test_twistd(start: Start, tmp_path: Path) -> None:
     """Under twistd it serves the same, and ends with a code that is not 0 where it cannot."""
     server = start(*TWISTD, "--port", "0")
@@ -242,10 +261,12 @@ def test_reload(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
     shutil.copytree(Path(loki_twisted.__file__).parent, package, ignore=ignored)
     server = start(*program, "--reload", "--port", "0", PYTHONPATH=str(package.parent))
     assert is_alive(server.address())
+    ignored_before = ignored_signals(server.process.pid)
     with (package / "command" / "__init__.py").open("a") as source:
         source.write("# changed\n")
 
     assert is_alive(server.address())
+    assert ignored_signals(server.process.pid) == ignored_before
     server.process.send_signal(signal.SIGTERM)
     server.end()
 
