@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,11 @@ REAL_AGENTS = ("acp", "bridged", "claude", "codex", "opencode")
 collect_ignore = (
     [] if os.environ.get("LOKI_TEST_AGENTS") else [f"test_real_{name}.py" for name in REAL_AGENTS]
 )
+
+# What is compiled is kept, whatever Python is told: else each of the workers compiles all tests,
+# and each of the servers all of the package, which is more than a third of what its start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run: a test that fails by chance says nothing to whoever sees it.
 settings.register_profile("suite", derandomize=True, deadline=None)
