@@ -90,6 +90,13 @@ def _no_agents_are_left() -> Iterator[None]:
     end_agents()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_agents_are_left_of_shared_servers() -> Iterator[None]:
+    """End what the servers of a whole file have left."""
+    yield
+    end_agents()
+
+
 def _wait_in_the_running_reactor(_: TestCase, done: Deferred[object], **__: object) -> None:
     """
     Wait for an asynchronous test of trial's as pytest-twisted waits for its own.
