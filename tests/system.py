@@ -89,6 +89,7 @@ class Server:
         """
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
+        self._home = home
         HOMES.add(home)
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
@@ -147,6 +148,7 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         if self._process.poll() is None:
             self.kill()
+        HOMES.add(self._home)  # it may have served more than one test, and have agents again
 
     def request(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Ask once, on a connection of its own."""
