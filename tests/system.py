@@ -71,6 +71,7 @@ class Server:
     ``loki serve`` on a free port of loopback, with a directory for its LOKI_DIR.
 
     :ivar base: The URL of the API.
+    :ivar home: The directory.
     :ivar said: The lines of its standard error so far.
     """
 
@@ -85,6 +86,7 @@ class Server:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
         HOMES.add(home)
+        self.home = home
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
