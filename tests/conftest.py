@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.browsers import WIDE, Browser, chromium, missing_for_browser
-from tests.system import end_agents
+from tests.pages import page_server
+from tests.system import Server, end_agents
 
 # With the real programs of agents tests are run only where they are said to be: whoever has one
 # of them installed for himself does not want it started by the suite of somebody else.
@@ -76,9 +77,9 @@ def is_full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One Chromium for all tests of a file."""
+    """One Chromium for all tests."""
     missing = missing_for_browser()
     if missing:
         pytest.skip(missing)
@@ -98,6 +99,13 @@ def browser(chrome: Browser) -> Iterator[Browser]:
     complaints = chrome.complaints()
     chrome.close_others()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests of the page that need none of their own: it takes seconds to start."""
+    with page_server(tmp_path_factory.mktemp("shared")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

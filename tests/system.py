@@ -76,6 +76,7 @@ class Server:
     ``loki serve`` on a free port of loopback, with a directory for its LOKI_DIR.
 
     :ivar base: The URL of the API.
+    :ivar home: The directory.
     :ivar said: The lines of its standard error so far.
     """
 
@@ -91,6 +92,7 @@ class Server:
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
         self._home = home
         HOMES.add(home)
+        self.home = home
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,

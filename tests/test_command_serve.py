@@ -104,7 +104,7 @@ def free_port() -> int:
 
 def test_it_serves_until_it_is_told_to_end(start: Start, tmp_path: Path) -> None:
     """
-    A server says where it listens, in plain lines, and ends in order.
+    A server says where it listens and what is there, in plain lines, and ends in order.
 
     Meanwhile its port and its data are its own: a second server is refused in one line that
     says why, and changes nothing.
@@ -112,6 +112,7 @@ def test_it_serves_until_it_is_told_to_end(start: Start, tmp_path: Path) -> None
     first = start(*SERVE, "--port", "0")
     address = first.address()
     port = address.rpartition(":")[2]
+    assert first.said[-1].endswith(f"Listening on {address} (the page and the API)\n")
     assert is_alive(address)
     data = tmp_path / ".loki" / "server"
     files = sorted(data.rglob("*"))

@@ -109,7 +109,8 @@ def announce(addresses: list[str], settings: Settings) -> None:
         directory=settings.data_dir,
     )
     for address in addresses:
-        _log.info("Listening on {address}", address=address)
+        what = "" if address.startswith("unix:") else " (the page and the API)"
+        _log.info("Listening on {address}{what}", address=address, what=what)
 
 
 def hints(settings: Settings) -> Iterator[str]:
