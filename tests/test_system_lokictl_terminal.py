@@ -174,6 +174,7 @@ class Shell:
         self.terminal = pexpect.spawn(
             "/bin/bash",
             ["--norc", "--noediting"],
+            cwd=scripts.parent,
             env=environment(server.base, PS1="ready$ ", PATH=path),
             encoding="utf-8",
             timeout=TIMEOUT,
