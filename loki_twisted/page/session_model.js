@@ -7,6 +7,7 @@ import { Window } from "./windows.js";
 
 const MOST_LINES = 20_000;
 const MOST_TALK = 600;
+const MOST_LETTERS = 8_000_000; // of either, however long its parts are
 const MOST_POINTS = 2_000;
 const MOST_TASKS = 1_000;
 const MOST_PHASES = 300;
@@ -24,8 +25,8 @@ export class SessionModel {
     this.missing = signal(false);
     this.loaded = signal(false);
     this.failure = signal(null);
-    this.talk = new Window(MOST_TALK);
-    this.log = new Window(MOST_LINES);
+    this.talk = new Window(MOST_TALK, ({ data }) => data.output?.length ?? 0, MOST_LETTERS);
+    this.log = new Window(MOST_LINES, ({ text }) => text.length, MOST_LETTERS);
     this.level = signal("debug");
     this.tasks = signal([]);
     this.moreTasks = signal(0);
