@@ -29,6 +29,9 @@ MOST_ANNOUNCED = 5
 """Times that somebody who hears the page is told something by itself, while nothing is asked."""
 
 
+pytestmark = pytest.mark.timeout(600)  # with --full it is followed for half a minute
+
+
 @pytest.fixture
 def server(shared_server: Server) -> Iterator[Server]:
     """A server without any session, before and after."""
