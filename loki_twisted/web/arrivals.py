@@ -12,8 +12,30 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.web.http_headers import Headers
 
-_FORWARDING: Final = frozenset((b"forwarded", b"via", b"x-real-ip"))
-_FORWARDING_PREFIXES: Final = (b"x-forwarded-", b"cf-")
+_FORWARDING: Final = frozenset(
+    (
+        b"forwarded",
+        b"via",
+        b"client-ip",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-proxyuser-ip",
+        b"x-real-ip",
+    )
+)
+_FORWARDING_PREFIXES: Final = (
+    b"x-forwarded-",
+    b"cf-",
+    b"fastly-",
+    b"fly-",
+    b"tailscale-",
+    b"x-amzn-",
+    b"x-arr-",
+    b"x-azure-",
+    b"x-envoy-",
+    b"x-original-",
+)
 _NONE: Final[tuple[bytes, ...]] = ()
 
 # A msgspec struct and not an attrs class, because one is made for every request:
