@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
@@ -36,6 +37,7 @@ _FORWARDING_PREFIXES: Final = (
     b"x-envoy-",
     b"x-original-",
 )
+_MAPPED: Final = re.compile(r"::ffff:([0-9]+(?:\.[0-9]+){3})")
 _NONE: Final[tuple[bytes, ...]] = ()
 
 # A msgspec struct and not an attrs class, because one is made for every request:
@@ -130,6 +132,7 @@ def is_within_machine(here: IAddress, peer: IAddress) -> bool:
 
 def host_for_address(address: IAddress) -> str | None:
     """The name that a ``Host`` header has for an IP address, or None for any other."""
+    address = _unmapped(address)
     if isinstance(address, IPv4Address):
         return str(address.host)
     if isinstance(address, IPv6Address):
@@ -154,10 +157,18 @@ def party(address: IAddress) -> str:
 
     All who come through a unix socket are one.
     """
+    address = _unmapped(address)
     if isinstance(address, IPv6Address):
         network = ipaddress.ip_network((address.host.partition("%")[0], 64), strict=False)
         return str(network)
     return str(address.host) if isinstance(address, IPv4Address) else "unix"
+
+
+def _unmapped(address: IAddress) -> IAddress:
+    """The IPv4 address of a connection that a socket for both kinds (``--host ::``) has taken."""
+    if isinstance(address, IPv6Address) and (found := _MAPPED.fullmatch(address.host)):
+        return IPv4Address(address.type, found[1], address.port)
+    return address
 
 
 def _is_loopback(address: IAddress) -> bool:
