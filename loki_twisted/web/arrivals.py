@@ -13,6 +13,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.web.http_headers import Headers
 
+from loki_twisted.web.parameters import MOST_PARAMETERS
+
 _FORWARDING: Final = frozenset(
     (
         b"forwarded",
@@ -112,11 +114,21 @@ def arrival_of(
 
 
 def parameters_in(target: bytes) -> Sequence[tuple[str, str]]:
-    """The parameters in a target's query, in their order."""
+    """
+    The parameters in a target's query, in their order.
+
+    :returns: None of them if there are more than any operation takes: to go through thousands takes
+        milliseconds, and whoever is not let in may send them.
+    """
     query = target.partition(b"?")[2]
     if not query:
         return ()
-    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    try:
+        return parse_qsl(
+            query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError:
+        return ()
 
 
 def is_within_machine(here: IAddress, peer: IAddress) -> bool:
