@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.operation.pulse import STATUS_SECONDS, Pulse
@@ -84,6 +85,17 @@ def test_one_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
     for _ in range(5_000):
         ServiceManager(line.address).tell("READY=1")
     line.socket.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("/nowhere/x", "No such file"), (f"/{'x' * 200}", "path too long")]
+)
+def test_why_it_was_not_told_is_logged(address: str, reason: str) -> None:
+    """Also where the name of its socket can be none."""
+    with capturedLogs() as logged:
+        ServiceManager(address).tell("READY=1")
+    (event,) = logged
+    assert reason in formatEvent(event)
 
 
 class Server:

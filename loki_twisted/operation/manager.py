@@ -68,7 +68,9 @@ class ServiceManager:
                 line.setblocking(False)
                 line.sendto("\n".join(assignments).encode(), name)
             except OSError as error:
-                _log.warn("The service manager was not told: {error}", error=error.strerror)
+                _log.warn(
+                    "The service manager was not told: {error}", error=error.strerror or error
+                )
 
 
 def monotonic_microseconds() -> str:
