@@ -82,6 +82,7 @@ def test_going_on_from_any_cursor_gives_exactly_the_rest(
         assert given_before + rest == whole
 
 
+@pytest.mark.promise("R9")
 @given(st.text("ab äöü€😀\r", max_size=200))
 def test_valid_text_stays_as_it_is(text: str) -> None:
     """Text that fits comes out as it went in."""
@@ -89,6 +90,7 @@ def test_valid_text_stays_as_it_is(text: str) -> None:
     assert lines == [text.removesuffix("\r")]
 
 
+@pytest.mark.promise("R9")
 @pytest.mark.parametrize(
     ("size", "is_cut"), [(LINE_LIMIT - 1, False), (LINE_LIMIT, False), (LINE_LIMIT + 1, True)]
 )

@@ -327,6 +327,7 @@ class MemoryTests(SpoolCase):
         self.until_idle()
         assert self.successResultOf(self.result) is True
 
+    @pytest.mark.promise("R9")
     def test_100_mb_without_a_newline(self) -> None:
         """An endless line is given once, cut, in bounded memory; the next is whole."""
         with open(self.path, "wb") as file:

@@ -37,6 +37,7 @@ def desks(tmp_path: Path) -> Iterator[Desks]:
         yield desks
 
 
+@pytest.mark.promise("R28")
 def test_commits_keep_to_the_limit(desks: Desks) -> None:
     """Without a moment's rest the log has no more than it may, but for the commit of the moment."""
     desk = desks(events=1_000)
@@ -73,6 +74,7 @@ def test_the_commit_itself_stays(desks: Desks) -> None:
     assert desk.bounds == Bounds(13, 16)
 
 
+@pytest.mark.promise("R28")
 def test_slices_are_bounded(desks: Desks) -> None:
     """When there is time, all that is too much goes, and in many small transactions."""
     fill(desks(), 900)
@@ -165,6 +167,7 @@ def test_slices_wait_for_no_disk(desks: Desks) -> None:
         desks.close()
 
 
+@pytest.mark.promise("R2")
 def test_what_slices_did_may_be_lost(desks: Desks, tmp_path: Path) -> None:
     """Wherever the write-ahead log ends, the log is one that it once was, with its bounds."""
     fill(desks(), 900)

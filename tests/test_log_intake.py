@@ -77,6 +77,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.stop()
 
 
+@pytest.mark.promise("R4")
 def test_numbers_are_in_the_order_of_the_calls(desk: Desk) -> None:
     """Whatever waits together, the order of the calls is that of the numbers, without a hole."""
     waiting = [desk.intake.append(lines(n % 3, session_id=f"s{n}")) for n in range(5)]
@@ -217,6 +218,7 @@ def test_a_full_disk(desk: Desk) -> None:
         desk.intake.append(lines())
 
 
+@pytest.mark.promise("R3", "R15")
 def test_it_comes_back_by_itself(desk: Desk) -> None:
     """A second after a failure the log is tried, and when that works numbers go on."""
     desk.append(lines())

@@ -75,6 +75,7 @@ def test_a_log_keeps_its_id(path: Path) -> None:
         assert again.bounds == Bounds(1, 200)
 
 
+@pytest.mark.promise("R1", "R2")
 def test_commits_are_synced(path: Path) -> None:
     """The connection that writes keeps a write-ahead log and syncs with every commit."""
     with opened(path) as log:
@@ -117,6 +118,7 @@ def make_newer(path: Path) -> None:
         connection.pragma("user_version", VERSION + 1)
 
 
+@pytest.mark.promise("R16")
 @pytest.mark.parametrize(
     ("make", "reason"),
     [(make_foreign, "a database of another program"), (make_newer, "of a newer version")],
@@ -239,6 +241,7 @@ def held(value: str) -> Callable[[Path], None]:
     return impossible_holes
 
 
+@pytest.mark.promise("R16")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -267,6 +270,7 @@ def test_a_damaged_log_is_put_aside(path: Path, damage: Callable[[Path], None]) 
         assert log.notices == ()
 
 
+@pytest.mark.promise("R16")
 def test_what_was_put_aside_is_whole(path: Path) -> None:
     """What is put aside takes its write-ahead log with it, so that it can be looked at."""
     fill(path)
@@ -291,6 +295,7 @@ def test_a_write_ahead_log_alone_is_not_replayed(path: Path) -> None:
     assert path.with_name(f"{ASIDE}-wal").exists()
 
 
+@pytest.mark.promise("R14")
 def test_a_crash_while_it_was_made(path: Path) -> None:
     """What a crash left of a file that was being made is in nobody's way."""
     path.with_name("log.db.new").write_text("half")

@@ -61,6 +61,7 @@ def test_parents_are_made(tmp_path: Path) -> None:
     assert path.is_dir()
 
 
+@pytest.mark.promise("R25")
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
     """Whoever comes second is told which directory and which process, and changes nothing."""
     first = DataDirectory(str(tmp_path / "server"))
@@ -84,6 +85,7 @@ def test_it_can_be_handed_on(tmp_path: Path) -> None:
     DataDirectory(str(tmp_path)).release()
 
 
+@pytest.mark.promise("R14")
 def test_a_killed_server_keeps_nobody_out(tmp_path: Path) -> None:
     """The lock ends with its process, however that ends."""
     holder = subprocess.Popen(

@@ -86,6 +86,16 @@ def test_top(server: Server, asking: str) -> None:
     assert exit_code(terminal) == 0
 
 
+def test_a_terminal_that_is_resized(server: Server, asking: str) -> None:
+    """What is live is drawn again at once as the terminal is then."""
+    terminal = in_terminal(server.base, "top", "--interval", "600")
+    terminal.expect_exact(asking)
+    terminal.setwinsize(30, 40)
+    terminal.expect(f"[^_]{asking[-8:]}")
+    terminal.send("q")
+    assert exit_code(terminal) == 0
+
+
 def test_top_while_the_server_is_away(server: Server) -> None:
     """A server that goes away is said to be away, and what was seen last stays."""
     terminal = in_terminal(server.base, "top", "--interval", "0.2")
@@ -182,6 +192,63 @@ def test_ctrl_c(server: Server, asking: str, tmp_path: Path, words: str, shown: 
     shell.terminal.close()
 
 
+NEVER_ENDS = """
+from twisted.internet.defer import Deferred
+from loki_twisted.client import LokiClient
+LokiClient.close = lambda self: print("clos" "ing", flush=True) or Deferred()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "shown", "back"),
+    [
+        ("attach latest", "answer>", "^C"),
+        ("top", "1 asked", "\x1b[?1049l"),
+        ("record latest file", "Recording", "\x1b[?25h"),
+    ],
+)
+def test_ctrl_c_twice(
+    server: Server, asking: str, tmp_path: Path, words: str, shown: str, back: str
+) -> None:
+    """What does not come to its end is ended by a second Ctrl-C, and gives the terminal back."""
+    shell = Shell(server, tmp_path / "scripts")
+    program = tmp_path / "scripts" / "lokictl"
+    head, _, rest = program.read_text().partition("\n")
+    program.write_text(f"{head}\n{NEVER_ENDS}{rest}")
+    before = shell.run("stty -a")
+    shell.terminal.sendline(f"lokictl {words}")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact("closing")
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact(back)
+    shell.terminal.expect_exact("ready$ ")
+
+    assert shell.run("echo $?").strip() == "130"
+    assert shell.run("stty -a") == before
+    shell.terminal.close()
+
+
+@pytest.mark.parametrize(("words", "shown"), [("attach latest", "answer>"), ("top", "1 asked")])
+def test_ctrl_z(server: Server, asking: str, tmp_path: Path, words: str, shown: str) -> None:
+    """Ctrl-Z gives the terminal back until it is brought to the foreground again."""
+    shell = Shell(server, tmp_path / "scripts")
+    before = shell.run("stty -a")
+    shell.terminal.sendline(f"lokictl {words}")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x1a")
+    shell.terminal.expect_exact("Stopped")
+    shell.terminal.expect_exact("ready$ ")
+    assert shell.run("stty -a") == before
+    shell.terminal.sendline("fg")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact("ready$ ")
+
+    assert shell.run("stty -a") == before
+    shell.terminal.close()
+
+
 @pytest.mark.parametrize(("verb", "shown"), [("attach", "answer>"), ("top", "1 asked")])
 def test_terminated(server: Server, asking: str, verb: str, shown: str) -> None:
     """A signal ends it likewise, and the terminal takes lines again."""
@@ -203,7 +270,7 @@ def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
     """What takes long says so in a terminal, while it does."""
     file = tmp_path / "recording"
     terminal = in_terminal(server.base, "record", "latest", str(file))
-    terminal.expect(f"Recording {asking} \\(1s\\)")
+    terminal.expect(f"Recording {asking}: [1-9]\\d* lines, \\d+ bytes \\(1s\\)")
     server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
     terminal.expect(r"\d+ lines, \d+ bytes")
     assert exit_code(terminal) == 0

@@ -59,7 +59,7 @@ def all_at_rest(server: Server) -> list[Told]:
     return events
 
 
-@pytest.mark.promise("R28")
+@pytest.mark.promise("R6", "R28")
 def test_by_events(home: Path) -> None:
     """Old events go; a session that runs keeps its last 1,000; streams say what is missing."""
     with Server(home, "--retain-events", "3000") as server:

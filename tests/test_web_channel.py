@@ -360,6 +360,7 @@ def wait(server: Server, seconds: float) -> None:
         server.clock.advance(0.5)
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 @pytest.mark.parametrize("data", [b"G", b"GET /health/live HTTP/1.1\nHost: x\n\n", LIVE[:-2]])
 def test_a_head_has_ten_seconds(data: bytes) -> None:
@@ -377,6 +378,7 @@ def test_a_head_has_ten_seconds(data: bytes) -> None:
     assert response.header("x-response-time") in {"10000ms", "10500ms", "11000ms"}
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 def test_dripping_bytes_win_no_time() -> None:
     """Each byte that comes does not begin the time anew."""
@@ -390,6 +392,7 @@ def test_dripping_bytes_win_no_time() -> None:
     assert connection.response().status == 408
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 def test_a_body_has_thirty_seconds() -> None:
     """Also one that comes by the byte."""
@@ -536,6 +539,7 @@ def test_who_is_refused_gets_no_more_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert not transport.connected
 
 
+@pytest.mark.promise("R8")
 def test_closed_connections_leave_nothing_behind() -> None:
     """Whatever a client did before it left, no timer runs on."""
     server = Server()
