@@ -370,6 +370,7 @@ class CrampedDesk(Desk):
         return super()._open()
 
 
+@pytest.mark.promise("R15")
 def test_an_opening_waits_for_room(tmp_path: Path) -> None:
     """It is tried again each second, says meanwhile what is missing, and succeeds at last."""
     desk = CrampedDesk(tmp_path / "log.db")
