@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -152,6 +153,24 @@ def test_r15_the_first_start_waits_for_room(disk: SmallDisk) -> None:
         assert is_ready(server)
         server.until_end(server.start())
         assert server.stop() == 0
+
+
+@pytest.mark.promise("R15")
+def test_r15_who_waits_for_room_can_be_ended(disk: SmallDisk) -> None:
+    """A server that waits for its very first log ends in order, whenever it is told to."""
+    disk.fill()
+    (disk.seen / ".loki" / "server").mkdir(parents=True, mode=0o700)
+    server = subprocess.Popen(
+        [*disk.within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0"],
+        env={**os.environ, "LOKI_DIR": str(disk.home)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stderr is not None
+    assert "It is tried again until there is some." in server.stderr.readline()
+    server.terminate()
+    server.communicate(timeout=TIMEOUT)
+    assert server.returncode == 0
 
 
 class Asker:
