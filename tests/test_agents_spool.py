@@ -70,6 +70,7 @@ def room_behind(path: str) -> int:
 class RoomTests(SpoolCase):
     """The room behind the end."""
 
+    @pytest.mark.promise("R15")
     def test_there_is_always_some_and_in_the_end_none(self) -> None:
         """A full disk stops nobody who writes at once; what is left is given back."""
         self.write(b"one\n")

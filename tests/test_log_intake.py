@@ -370,6 +370,7 @@ class CrampedDesk(Desk):
         return super()._open()
 
 
+@pytest.mark.promise("R15")
 def test_an_opening_waits_for_room(tmp_path: Path) -> None:
     """It is tried again each second, says meanwhile what is missing, and succeeds at last."""
     desk = CrampedDesk(tmp_path / "log.db")
@@ -397,9 +398,10 @@ def test_an_end_does_not_wait_for_room(tmp_path: Path, waits: bool) -> None:
     starting = desk.intake.start()
     if waits:
         desk.clock.turn()
-    ended = desk.intake.drain()
+    desk.intake.give_up()
     with pytest.raises((StorageFull, OSError)):
         desk.clock.result(starting)
+    ended = desk.intake.drain()
     desk.clock.result(ended)
     desk.stop()
     assert not desk.clock.getDelayedCalls()

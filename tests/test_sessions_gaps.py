@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -43,6 +44,7 @@ class GapTests(SynchronousTestCase):
         """Who was told, and for how long there was no room."""
         return [(name, fact.data["context"]["gapMs"]) for name, fact in self.log.events]
 
+    @pytest.mark.promise("R15")
     def test_a_gap_is_told_once(self) -> None:
         """It is a problem while it lasts, and one event when there is room, with its length."""
         self.look("full", "one")

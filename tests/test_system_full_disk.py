@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -97,7 +98,7 @@ class Follower(threading.Thread):
 
 
 @pytest.mark.promise("R15")
-def test_r15_a_server_starts_on_a_full_disk(disk: SmallDisk) -> None:
+def test_r15_a_server_starts_on_a_full_disk(disk: SmallDisk, is_full: bool) -> None:
     """It tells what was, says what is amiss, starts nobody, ends well, and comes back by itself."""
     with disk.serve() as server:
         first = server.until_end(server.start())
@@ -112,17 +113,17 @@ def test_r15_a_server_starts_on_a_full_disk(disk: SmallDisk) -> None:
         assert server.get("/api/sessions")["total"] == 1
         assert [event.id for event in history(server)] == [event.id for event in first]
         assert server.stop() == 0
+    if is_full:
+        with disk.serve() as server:
+            assert [event.id for event in history(server)] == [event.id for event in first]
+            server.kill()
     with disk.serve() as server:
-        server.kill()
-    with disk.serve() as server:
-        assert [event.id for event in history(server)] == [event.id for event in first]
         disk.free()
         until(lambda: is_ready(server))
         assert messages(server.until_end(server.start())) == messages(first)
+        assert len(list(history(server))) == 2 * len(first)
         assert server.stop() == 0
     assert integrity(disk) == "ok"
-    with disk.serve() as server:
-        assert len(list(history(server))) == 2 * len(first)
 
 
 @pytest.mark.promise("R15")
@@ -152,6 +153,24 @@ def test_r15_the_first_start_waits_for_room(disk: SmallDisk) -> None:
         assert is_ready(server)
         server.until_end(server.start())
         assert server.stop() == 0
+
+
+@pytest.mark.promise("R15")
+def test_r15_who_waits_for_room_can_be_ended(disk: SmallDisk) -> None:
+    """A server that waits for its very first log ends in order, whenever it is told to."""
+    disk.fill()
+    (disk.seen / ".loki" / "server").mkdir(parents=True, mode=0o700)
+    server = subprocess.Popen(
+        [*disk.within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0"],
+        env={**os.environ, "LOKI_DIR": str(disk.home)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stderr is not None
+    assert "It is tried again until there is some." in server.stderr.readline()
+    server.terminate()
+    server.communicate(timeout=TIMEOUT)
+    assert server.returncode == 0
 
 
 class Asker:
@@ -267,7 +286,7 @@ def test_r15_the_disk_becomes_full_again_and_again(
 def test_r15_what_finds_no_room_is_told_to_be_missing(disk: SmallDisk) -> None:
     """An agent that prints more than there is room for goes on, and one event tells of the gap."""
     with disk.serve("--grace", "0.5") as server:
-        stays = Stayer.start(server, disk.seen / "stays")
+        stays = Stayer.start(server, disk.seen / "floods")
         disk.fill()
         stays.let("more")
         stays.let("flood")
@@ -283,3 +302,5 @@ def test_r15_what_finds_no_room_is_told_to_be_missing(disk: SmallDisk) -> None:
         assert lines[20:520] == [f"more {n}" for n in range(1, 501)]
         assert lines[520] == "flood 1"
         assert len(lines) < 20_000
+        server.post(f"/api/sessions/{stays.id}/stop")
+        server.until_end(stays.id)

@@ -28,6 +28,7 @@ PAUSE = "0.0195"  # with what printing takes, 50 lines a second
 SETTLED_SECONDS = 300
 SOAK_SECONDS = 1800
 MOST_BYTES_IN_TEN_MINUTES = 1024 * 1024
+MOST_BYTES = 150 * 1024 * 1024
 LEEWAY = 2
 SAMPLE_SECONDS = 5
 BOUNDED = {"loki_twisted.model.blocks.Block", "loki_twisted.model.tallies.Tally"}
@@ -247,3 +248,4 @@ def test_r8_nothing_is_left_of_a_load(
         assert not more
         if is_full:
             assert came.bytes_in_ten_minutes() < MOST_BYTES_IN_TEN_MINUTES
+            assert max(size for _, size in came.resident) <= MOST_BYTES

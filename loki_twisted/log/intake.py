@@ -106,6 +106,7 @@ class Intake:
         self._opened: Deferred[Opened] = Deferred()
         self._drained: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
+        self._has_given_up = False
 
     @property
     def failure(self) -> str | None:
@@ -113,17 +114,13 @@ class Intake:
         return None if self._failed is None else str(self._failed)
 
     def start(self) -> Deferred[Opened]:
-        """
-        Open the log. To be called once.
-
-        :returns: Fires when it is open. While there is no room for it on the disk, that is tried
-            again, until :meth:`give_up`.
-        """
+        """Open the log, once. Without room for it that is tried on, until :meth:`give_up`."""
         self._open()
         return self._opened
 
     def give_up(self) -> None:
-        """Wait for room no longer; the log is not opened then. Does nothing if it does not wait."""
+        """Wait for room no longer: if there is none now, the log is not opened."""
+        self._has_given_up = True
         if self._state is _State.WAITING:
             self._cancel_probe()
             self._state = _State.CLOSED
@@ -229,7 +226,7 @@ class Intake:
 
     def _on_not_opened(self, error: Exception) -> None:
         failure = storage_error("opened", error)
-        if not isinstance(failure, StorageFull) or self._drained:
+        if not isinstance(failure, StorageFull) or self._has_given_up:
             self._on_closed()
             self._opened.errback(error)
             return
