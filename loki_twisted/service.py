@@ -47,6 +47,8 @@ _CHECK_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
 
+_REMOVED: Final = "The data directory was removed. Start the server again."
+
 _log: Final = Logger()
 
 
@@ -176,10 +178,11 @@ class Service(BaseService):
 
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
-        if self._directory is not None and not self._directory.is_intact():
-            # What is written now goes into files that no server will ever find again.
-            self.trouble = "The data directory was removed. Start the server again."
-            self.rooms.launcher.refusal = self.trouble
+        is_gone = self._directory is not None and not self._directory.is_intact()
+        self.rooms.launcher.refuse(_REMOVED if is_gone else None)
+        if is_gone:
+            # What is written now goes into files that no server will find, unless they come back.
+            self.trouble = _REMOVED
         elif self.projects.failed:
             self.trouble = "The state directory is not watched."
             self.projects.retry()

@@ -159,6 +159,16 @@ class Launcher:
                 lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
             )
 
+    def refuse(self, reason: str | None) -> None:
+        """
+        Start nothing for a while, or go on with who waits.
+
+        :param reason: Why not, in a sentence; None if there is no reason any more.
+        """
+        was_refused, self.refusal = self.refusal is not None, reason
+        if was_refused and reason is None:
+            self.give_turns()
+
     def close(self) -> None:
         """Start nothing any more."""
         self.refusal = "The server is shutting down."
