@@ -160,11 +160,7 @@ class Launcher:
             )
 
     def refuse(self, reason: str | None) -> None:
-        """
-        Start nothing for a while, or go on with who waits.
-
-        :param reason: Why not, in a sentence; None if there is no reason any more.
-        """
+        """Start nothing, for a reason in a sentence; or with None, go on with who waits."""
         was_refused, self.refusal = self.refusal is not None, reason
         if was_refused and reason is None:
             self.give_turns()
