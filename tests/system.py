@@ -58,12 +58,17 @@ HOMES: set[Path] = set()
 def end_agents() -> None:
     """Have the keepers end that servers of this test have left."""
     for home in HOMES:
-        for found in home.glob(".loki/server/agents/*"):
-            files = AgentFiles(str(found))
-            started = files.started()
-            if started is not None and files.end() is None and started.keeper.is_there:
-                os.kill(started.keeper.pid, signal.SIGTERM)
+        end_agents_of(home)
     HOMES.clear()
+
+
+def end_agents_of(home: Path) -> None:
+    """Have the keepers end that servers of a directory have left."""
+    for found in home.glob(".loki/server/agents/*"):
+        files = AgentFiles(str(found))
+        started = files.started()
+        if started is not None and files.end() is None and started.keeper.is_there:
+            os.kill(started.keeper.pid, signal.SIGTERM)
 
 
 class Server:

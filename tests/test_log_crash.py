@@ -75,7 +75,7 @@ FULL = """
 import resource, sys
 from twisted.internet import reactor, task
 from twisted.internet.defer import ensureDeferred
-from loki_twisted.log.intake import Limits
+from loki_twisted.log.limits import Limits
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.errors import StorageFull

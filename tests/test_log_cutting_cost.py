@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from loki_twisted.log.retention import Stored
 from loki_twisted.model.filters import EVERYTHING
 from tests.counted_syncs import counted_syncs
 from tests.cutting_desk import Desk, Desks, fill
+from tests.figures import tell
 from tests.log_support import (
     MS,
     fact,
@@ -88,6 +90,33 @@ def test_slices_are_bounded(desks: Desks) -> None:
     assert max(steps[:2]) <= SLICE.rows
     assert max(steps) * 200 <= SLICE.size + 200_000
     assert desk.log.connection.pragma("synchronous") == 2
+
+
+@pytest.mark.promise("R28")
+def test_r28_slices_are_short(
+    desks: Desks, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is too much goes bit by bit; with the long figures each takes 5 ms at most, usually."""
+    for _ in range(4 if is_full else 1):
+        fill(desks(), 900)
+        fill(desks(), 60, events=700)
+    desk = desks(events=10)
+    seconds = []
+    began = time.perf_counter()
+    while desk.ledger.tidy():
+        seconds.append(time.perf_counter() - began)
+        began = time.perf_counter()
+    assert len(desk.bounds) <= 700
+    assert len(seconds) > 5
+    if is_full:
+        seconds.sort()
+        middle, most = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+        tell(
+            capsys,
+            f"{len(seconds)} slices: p50 {middle * 1000:.2f} ms, p99 {most * 1000:.2f} ms, "
+            f"at most {seconds[-1] * 1000:.2f} ms",
+        )
+        assert middle <= 0.005
 
 
 def wal_size(desk: Desk) -> int:

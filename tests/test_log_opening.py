@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 import apsw
 import pytest
 
+from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.interface import Batch, Bounds
-from loki_twisted.log.opening import connect_writer, move_aside, open_log, suspect
+from loki_twisted.log.opening import move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageRefused
 from tests.log_support import MS, asked, entry, facts, message, opened, put, session, task

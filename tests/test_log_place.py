@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from loki_twisted.log.place import DataDirectory
+from loki_twisted.log.place import LEAST_FREE_BYTES, DataDirectory, lack_of_room
 from loki_twisted.model.errors import StorageRefused
 
 HOLDER = """
 import sys
-from loki_twisted.log.place import DataDirectory
+from loki_twisted.log.place import LEAST_FREE_BYTES, DataDirectory, lack_of_room
 directory = DataDirectory(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
@@ -180,3 +180,22 @@ def test_a_place_that_somebody_takes_away(tmp_path: Path) -> None:
 
     directory.release()
     assert not directory.is_intact()
+
+
+def test_what_is_missing_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing new is begun with too few bytes or files free; what cannot be told is no lack."""
+
+    def disk(bytes_free: int, files_free: int, files: int = 1000) -> os.statvfs_result:
+        blocks = bytes_free // 4096
+        return os.statvfs_result((4096, 4096, 9999, blocks, blocks, files, 0, files_free, 0, 255))
+
+    def lack(found: os.statvfs_result) -> str | None:
+        monkeypatch.setattr(os, "statvfs", lambda _: found)
+        return lack_of_room(str(tmp_path))
+
+    assert lack(disk(LEAST_FREE_BYTES, 1000)) is None
+    assert "no room left" in str(lack(disk(LEAST_FREE_BYTES - 1, 1000)))
+    assert "No more files" in str(lack(disk(LEAST_FREE_BYTES, 3)))
+    assert lack(disk(LEAST_FREE_BYTES, 0, files=0)) is None
+    monkeypatch.undo()
+    assert lack_of_room(str(tmp_path / "nowhere")) is None

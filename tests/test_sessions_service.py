@@ -22,6 +22,7 @@ from loki_twisted.model.errors import (
     SessionAlreadyRunning,
     SessionNotFound,
     StorageFailed,
+    StorageFull,
     TooManySessions,
     Unavailable,
 )
@@ -310,6 +311,20 @@ class StartTests(SessionCase):
         """A start during the shutdown is refused."""
         self.world.launcher.close()
         self.refused(self.world.sessions.start(StartSession()), Unavailable)
+
+    def test_nobody_is_started_without_room_on_the_disk(self) -> None:
+        """A start is refused before anything is spawned; who waits has to wait on."""
+        first = self.start("one")
+        waiting = self.start("one", queue=True)
+        self.world.launcher.lack = lambda: "There is no room."
+        self.refused(self.world.sessions.start(self.wanted("two")), StorageFull)
+        self.refused(self.world.sessions.start(self.wanted("two", queue=True)), StorageFull)
+        self.world.ends(first.id, 0)
+        assert self.status(waiting.id) is SessionStatus.QUEUED
+        assert list(self.world.runner.agents) == [first.id]
+        self.world.launcher.lack = lambda: None
+        self.world.clock.advance(2)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
 
 
 class QueueTests(SessionCase):

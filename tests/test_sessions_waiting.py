@@ -162,10 +162,11 @@ class OrderTests(WaitingCase):
         """While the server refuses work nobody has his turn, and then all have it whose it is."""
         first = self.start("one")
         second = self.start("one", queue=True)
-        self.world.launcher.refuse("Not now.")
+        self.world.launcher.refusal = "Not now."
         self.world.ends(first.id, 0)
         assert self.status(second.id) is SessionStatus.QUEUED
-        self.world.launcher.refuse(None)
+        self.world.launcher.refusal = None
+        self.world.launcher.give_turns()
         assert self.status(second.id) is SessionStatus.RUNNING
 
     def test_who_leaves_the_line_lets_others_go(self) -> None:

@@ -121,6 +121,10 @@ class KeptAgent:
         """How much it has printed, as it stands on disk."""
         return self._facts.files.spool_bytes()
 
+    def is_cramped(self) -> bool:
+        """Whether it would find no room for more, if the disk is full."""
+        return self._facts.files.is_cramped()
+
     def follow(
         self,
         cursors: Mapping[str, str],

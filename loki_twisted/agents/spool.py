@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines, first_lines
 from loki_twisted.agents.long_line import LongLine
+from loki_twisted.agents.spool_room import SpoolRoom
+from loki_twisted.model.errors import StorageFailed, Unavailable
 
 READ_SIZE: Final = 256 * 1024
 """Bytes of one read. A line that is longer is put together from several."""
@@ -31,7 +33,7 @@ PIECE_LINES: Final = 2000
 """At most so many lines are given at a time: what becomes of them holds the reactor."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 _REMEMBERED = 32
 
@@ -75,7 +77,8 @@ class Spool:
         """
         self._path = path
         self._limit = line_limit
-        self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._room = SpoolRoom(self._file)
         if is_growing and os.fstat(self._file).st_size < cursor.offset:
             cursor = Cursor()
         self._cursor = cursor
@@ -99,7 +102,10 @@ class Spool:
             self._cursor, self._last_bytes = Cursor(), b""
             self._long = LongLine(self._limit)
             return self.read(is_last=is_last)
-        is_last = is_last and len(data) < len(before) + READ_SIZE
+        is_at_end = len(data) < len(before) + READ_SIZE
+        if is_at_end and not is_last:
+            self._room.keep_behind(place - len(before) + len(data))
+        is_last = is_last and is_at_end
         fresh = data[len(before) :]
         if self._long.size or (not is_last and self._is_long(fresh)):
             return self._read_on(before, fresh, is_last=is_last)
@@ -140,8 +146,14 @@ class Spool:
         self._last_bytes = last_bytes
         return Piece((), self._cursor, last_bytes) if len(fresh) == READ_SIZE else None
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, is_complete: bool = False) -> None:
+        """
+        Close the file.
+
+        :param is_complete: Whether nobody writes any more.
+        """
+        if is_complete:
+            self._room.give_back()
         os.close(self._file)
 
 
@@ -232,9 +244,12 @@ class Tail:
         return taken.addCallbacks(lambda _: True, self._refused)
 
     def _refused(self, failure: Failure) -> bool:
-        self._log.failure(
-            "{name} was not taken, and will be offered again", failure, name=self._name
-        )
+        words = "{name} was not taken, and will be offered again"
+        if failure.check(StorageFailed, Unavailable):
+            # Where it failed is known, and it may fail for hours.
+            self._log.warn(f"{words}: {{error}}", name=self._name, error=failure.value)
+        else:
+            self._log.failure(words, failure, name=self._name)
         return False
 
     async def _wait(self, something: Deferred[None]) -> None:
@@ -255,5 +270,5 @@ class Tail:
         return True
 
     def _close(self, result: bool) -> bool:
-        self._spool.close()
+        self._spool.close(is_complete=self._stage is _Stage.COMPLETE)
         return result

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
+from typing import Final
 
 from loki_twisted.model.errors import StorageRefused
 
 _LOCK = "lock"
+
+LEAST_FREE_BYTES: Final = 1024 * 1024
+"""With less room than this on the disk nothing new is begun: what runs needs the rest."""
+_LEAST_FREE_FILES: Final = 32
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DataDirectory:
@@ -53,6 +60,25 @@ class DataDirectory:
             self._lock = None
 
 
+def lack_of_room(path: str) -> str | None:
+    """
+    Say what is missing for something new to be begun on the disk of a directory.
+
+    :returns: A sentence, or None if there is room, and where that cannot be told.
+    """
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return None  # that it is gone is told elsewhere
+    free = disk.f_bavail * disk.f_frsize
+    if free < LEAST_FREE_BYTES:
+        return f"There is no room left on the disk of the server's data ({free // 1000} kB free)."
+    # Some file systems have no table of files that could be full, and say that it has none.
+    if disk.f_files and disk.f_favail < _LEAST_FREE_FILES:
+        return "No more files can be made on the disk of the server's data."
+    return None
+
+
 def _open_directory(path: str) -> int:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
@@ -80,7 +106,7 @@ def _lock(path: str, directory: int) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(lock, 0o600)
         os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        _write_name(lock)
     except BlockingIOError as error:
         pid = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
         os.close(lock)
@@ -90,3 +116,12 @@ def _lock(path: str, directory: int) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _write_name(lock: int) -> None:
+    """Say who holds a lock, for whoever asks for it next, if there is room for that."""
+    try:
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise

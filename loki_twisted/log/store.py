@@ -18,7 +18,7 @@ from zope.interface import implementer
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
-from loki_twisted.log.intake import DEFAULT_LIMITS, Intake, Limits
+from loki_twisted.log.intake import Intake
 from loki_twisted.log.interface import (
     SHORT_BYTES,
     Batch,
@@ -31,6 +31,7 @@ from loki_twisted.log.interface import (
     Page,
 )
 from loki_twisted.log.lanes import Lane
+from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
@@ -94,13 +95,17 @@ class SQLiteEventLog:
 
     def start(self) -> Deferred[None]:
         """
-        Open the log.
+        Open the log. While there is no room on the disk to make it, that is tried again and again.
 
         :raises StorageRefused: (through the Deferred) if its file is of another program or a
             newer version; it is left as it is.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
         return self._intake.start().addErrback(_translated).addCallback(self._opened)
+
+    def give_up(self) -> None:
+        """Wait no longer for room on the disk: the start fails. Nothing happens if it does not."""
+        self._intake.give_up()
 
     def _opened(self, opened: Opened) -> None:
         self.log_id = opened.log_id

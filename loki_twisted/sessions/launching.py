@@ -18,6 +18,7 @@ from loki_twisted.model.errors import (
     LokiError,
     SessionAlreadyRunning,
     StorageFailed,
+    StorageFull,
     Unavailable,
 )
 from loki_twisted.model.idempotency import IdempotencyKey
@@ -57,6 +58,7 @@ class Launcher:
     :ivar runs: Knows what runs of Loki Mode write.
     :ivar redactor: Takes secrets out of what agents say.
     :ivar refusal: Why no session can be started, in a sentence, or None.
+    :ivar lack: Says what room is missing for one on the disk, in a sentence, or None.
     """
 
     reactor: IReactorTime
@@ -72,6 +74,7 @@ class Launcher:
     runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
+    lack: Callable[[], str | None] = lambda: None
     line: WaitingLine = attrs.field(init=False)
     supervisor: Supervisor = attrs.field(init=False)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
@@ -111,6 +114,8 @@ class Launcher:
         """
         if self.refusal is not None:
             raise Unavailable(self.refusal)
+        if (lack := self.lack()) is not None:
+            raise StorageFull(lack)
         session, plan = self._planned(self._session_of(wanted, before), wanted)
         obstacle = self.line.obstacle(session)
         if obstacle is not None:
@@ -146,7 +151,8 @@ class Launcher:
 
     def give_turns(self) -> None:
         """Launch the sessions that wait, in the order of their line, as far as there are slots."""
-        if self.refusal is not None:
+        if self.refusal is not None or self.lack() is not None:
+            self._give_turns_later()
             return
         started, obstacles = self.line.turns()
         # All of it is decided before the first is launched: its end may be the next turn.
@@ -158,12 +164,6 @@ class Launcher:
             done.addErrback(
                 lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
             )
-
-    def refuse(self, reason: str | None) -> None:
-        """Start nothing, for a reason in a sentence; or with None, go on with who waits."""
-        was_refused, self.refusal = self.refusal is not None, reason
-        if was_refused and reason is None:
-            self.give_turns()
 
     def close(self) -> None:
         """Start nothing any more."""
