@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from loki_twisted.log.changes import NOTHING, Changes
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.messages import Closed, Committed, Entry, Failed, Recovered, Report
-from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.opening import Opened, connect_writer, open_log
 from loki_twisted.log.retention import KEEP_ALL
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.model.blocks import block_of_facts
@@ -193,9 +194,9 @@ def test_a_probe_that_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
 
 def fail_with_frames_left(desk: Desk, monkeypatch: pytest.MonkeyPatch, lost: Entry) -> None:
     """Fail as a commit whose sync fails: it is in the write-ahead log, but does not count."""
-    with opened(crashed(desk)) as copy:
-        commit(copy.connection, [new.row for new in lost.blocks], NOTHING)
-        whole = Path(copy.connection.filename + "-wal").read_bytes()
+    with closing(connect_writer(str(crashed(desk)))) as copy:
+        commit(copy, [new.row for new in lost.blocks], NOTHING)
+        whole = Path(copy.filename + "-wal").read_bytes()
 
     def unsynced(*_: object) -> None:
         before = Path(desk.path + "-wal").read_bytes()
@@ -231,7 +232,7 @@ def test_a_failed_commit_is_not_found_later(
     with opened(crashed(desk)) as now:
         assert now.bounds.newest == 201  # this is why the probe has to write
     if not has_room:
-        monkeypatch.setattr(ledger, "_truncate", lambda connection: None)
+        monkeypatch.setattr(ledger, "copy_all", lambda connection: None)
 
     desk.ledger.probe()
 

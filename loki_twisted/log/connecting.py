@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import apsw
@@ -22,6 +23,10 @@ How SQLite reaches a file of which a single process may have connections: the in
 write-ahead log, which they share, is no file then, and needs no room on the disk.
 """
 
+NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
+"""Another program holds the database; or there is room for commits and not for copying them."""
+
+_WAIT_FOR_READERS_MS: Final = 100
 _WRITER_CACHE_KIB: Final = 8_192
 
 
@@ -66,3 +71,19 @@ def connect_reader(path: str, vfs: str | None = None) -> apsw.Connection:
     connection.set_busy_timeout(BUSY_MS)
     rows_of(connection, "SELECT count(*) FROM meta")
     return connection
+
+
+def copy_all(connection: apsw.Connection) -> None:
+    """
+    Copy the write-ahead log into the database, sync that, and begin with an empty one.
+
+    Where that is not possible, it is done the next time.
+
+    :raises apsw.Error: if it fails otherwise.
+    """
+    connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
+    try:
+        with contextlib.suppress(*NEXT_TIME):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.set_busy_timeout(BUSY_MS)

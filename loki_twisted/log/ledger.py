@@ -26,7 +26,7 @@ import apsw
 import attrs
 
 from loki_twisted.log.changes import Changes, merged
-from loki_twisted.log.connecting import BUSY_MS, KEPT_WAL_BYTES, connect_writer
+from loki_twisted.log.connecting import KEPT_WAL_BYTES, NEXT_TIME, connect_writer, copy_all
 from loki_twisted.log.cutting import Cutter
 from loki_twisted.log.faults import DAMAGE, Damaged, storage_error
 from loki_twisted.log.interface import Bounds
@@ -52,14 +52,10 @@ _SLICES_PAGES: Final = 128
 _OVERDUE_PAGES: Final = 4_000
 _OVERLONG_PAGES: Final = 16_000
 _WAITING_SHARE: Final = 16
-_WAIT_FOR_READERS_MS: Final = 100
 
 # Another value each time: what is as it was SQLite does not write.
 _PROBE: Final = """INSERT INTO meta VALUES ('probe', hex(randomblob(8)))
 ON CONFLICT(name) DO UPDATE SET value = excluded.value"""
-
-# Another program may hold the database; or there is room left for commits and not for copying them.
-_NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
 
 
 class Ledger:
@@ -176,7 +172,7 @@ class Ledger:
 
     def _lives_with(self, error: Exception) -> bool:
         """Whether the log can be written to although something in it could not be dropped."""
-        if isinstance(error, _NEXT_TIME):
+        if isinstance(error, NEXT_TIME):
             self._cutter.pause()
             return True
         if isinstance(error, DAMAGE):
@@ -202,7 +198,7 @@ class Ledger:
             return
         try:
             self._connection = connect_writer(self._path, self._vfs)
-            _truncate(self._connection)
+            copy_all(self._connection)
             bounds = bounds_of(self._connection)
             if bounds.newest != self._newest:
                 msg = f"its newest event is number {bounds.newest}, not {self._newest}"
@@ -221,7 +217,7 @@ class Ledger:
             reader.close(force=True)
         if self._connection is not None:
             try:
-                _truncate(self._connection)
+                copy_all(self._connection)
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
             except apsw.Error as error:
                 problem = error
@@ -264,18 +260,9 @@ class Ledger:
         if self._pages < min(pages, self._overdue_pages):
             return False
         self._pages = 0
-        with contextlib.suppress(*_NEXT_TIME):
+        with contextlib.suppress(*NEXT_TIME):
             length, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if length > _OVERLONG_PAGES:
                 # Somebody was always reading. Now they wait, until it begins from the front again.
-                _truncate(connection)
+                copy_all(connection)
         return True
-
-
-def _truncate(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
-    try:
-        with contextlib.suppress(*_NEXT_TIME):
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    finally:
-        connection.set_busy_timeout(BUSY_MS)

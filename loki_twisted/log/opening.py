@@ -19,11 +19,12 @@ import apsw
 import attrs
 
 from loki_twisted.log import history, holdings, records, schema
-from loki_twisted.log.connecting import INDEX_IN_MEMORY, connect_reader, connect_writer
+from loki_twisted.log.connecting import INDEX_IN_MEMORY, connect_reader, connect_writer, copy_all
 from loki_twisted.log.faults import DAMAGE, Damaged
 from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.message_rows import MESSAGES
+from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
 from loki_twisted.log.spending_sums import days_are_whole
@@ -121,6 +122,9 @@ def _open_through(path: str, vfs: str | None) -> Opened:
     try:
         upgrade(connection)
         _check_schema(connection)
+        # What is found in it may never have been synced, or in vain: then no later sync is about
+        # it either. The system has it in memory all the same, and it would be told as if on disk.
+        copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
             _check_all(connection, bounds)
@@ -178,7 +182,7 @@ def move_aside(path: str, milliseconds: int) -> str:
     for ending in (*_COMPANIONS, _SUSPECT, ""):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ending, aside + ending)
-    _sync_directory(path)
+    sync_directory(os.path.dirname(path))
     return aside
 
 
@@ -203,15 +207,7 @@ def _create(path: str) -> None:
         connection.execute("INSERT INTO meta VALUES ('log_id', ?)", (secrets.token_hex(8),))
         connection.execute("COMMIT")
     os.rename(fresh, path)
-    _sync_directory(path)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(os.path.dirname(path))
 
 
 def _check_schema(connection: apsw.Connection) -> None:

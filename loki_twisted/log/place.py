@@ -79,15 +79,38 @@ def lack_of_room(path: str) -> str | None:
     return None
 
 
+def sync_directory(path: str) -> None:
+    """
+    Have the names in a directory outlive a power loss.
+
+    :raises OSError: if that fails.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open_directory(path: str) -> int:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _make_above(path)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
     else:
         os.chmod(path, 0o700)  # whatever the umask took away
+        sync_directory(os.path.dirname(path))
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _make_above(path: str) -> None:
+    above = os.path.dirname(path)
+    if not os.path.isdir(above):
+        _make_above(above)
+        os.makedirs(above, exist_ok=True)
+        # What is synced in a directory is lost with it.
+        sync_directory(os.path.dirname(above))
 
 
 def _refuse_strangers(path: str, status: os.stat_result) -> None:
