@@ -76,6 +76,7 @@ class Server:
     ``loki serve`` on a free port of loopback, with a directory for its LOKI_DIR.
 
     :ivar base: The URL of the API.
+    :ivar home: The directory.
     :ivar said: The lines of its standard error so far.
     """
 
@@ -89,7 +90,9 @@ class Server:
         """
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
+        self._home = home
         HOMES.add(home)
+        self.home = home
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
@@ -147,6 +150,7 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         if self._process.poll() is None:
             self.kill()
+        HOMES.add(self._home)  # it may have served more than one test, and have agents again
 
     def request(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Ask once, on a connection of its own."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loki_twisted.log.place import LEAST_FREE_BYTES, DataDirectory, lack_of_room
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageExposed, StorageRefused
 
 HOLDER = """
 import sys
@@ -59,6 +59,27 @@ def test_parents_are_made(tmp_path: Path) -> None:
     DataDirectory(str(path)).release()
 
     assert path.is_dir()
+
+
+@pytest.mark.threat("T34", "T-perm")
+def test_nobody_else_may_write_into_the_parents_that_are_made(tmp_path: Path, umask: int) -> None:
+    """Who could would put a directory of his own in the place of ours, whatever the umask is."""
+    path = tmp_path / "one" / "two" / "server"
+
+    DataDirectory(str(path)).release()
+
+    for made in (path.parent, path.parent.parent):
+        assert mode_of(made) & 0o022 == 0
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    """In a sentence, and before anything is made there: the log could not be kept in it."""
+    path = tmp_path / os.fsdecode(b"\xff")
+
+    with pytest.raises(StorageRefused, match=r"\\udcff' cannot be used: its name is not UTF-8"):
+        DataDirectory(str(path))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.promise("R25")
@@ -119,7 +140,7 @@ def test_a_directory_of_many_is_refused(tmp_path: Path, mode: int) -> None:
     path.mkdir()
     path.chmod(mode)
 
-    with pytest.raises(StorageRefused, match="chmod go-w"):
+    with pytest.raises(StorageExposed, match="chmod go-w"):
         DataDirectory(str(path))
 
     assert list(path.iterdir()) == []
@@ -143,7 +164,7 @@ def test_a_directory_of_another_user_is_refused(
     another = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: another)
 
-    with pytest.raises(StorageRefused, match="belongs to user"):
+    with pytest.raises(StorageExposed, match="belongs to user"):
         DataDirectory(str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []

@@ -33,6 +33,7 @@ H = b"Host: localhost:57374\r\n"
 J = b"Content-Type: application/json\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\n" + H + b"\r\n"
 POST = b"POST /api/sessions HTTP/1.1\r\n" + H + J
+IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
 def rows(*names: str) -> list[Case]:
@@ -145,6 +146,15 @@ def test_an_absolute_target_of_ours_is_served() -> None:
     connection = Server().connect()
     connection.send(b"GET http://localhost:57374/health/live HTTP/1.1\r\n" + H + b"\r\n")
     assert connection.response().json["alive"]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2\r\n\r\n{}", IN_CHUNKS])
+def test_so_is_one_with_a_body(framing: bytes) -> None:
+    """The gate before the body reads the target as the routes do."""
+    connection = Server().connect()
+    line = b"POST http://localhost:57374/api/events/ticket HTTP/1.1\r\n"
+    connection.send(line + H + J + framing)
+    assert connection.response().status == 201
 
 
 def test_both_naming_somebody_else_is_misdirected() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import stat
 from typing import Final
 
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageExposed, StorageRefused
 
 _LOCK = "lock"
 
@@ -26,12 +27,14 @@ class DataDirectory:
     killed server leaves behind keeps nobody out. The lock file itself stays.
 
     :param path: The directory; it is created if it is not there, and so are its parents.
-    :raises StorageRefused: if another server holds it, if it belongs to another
-        user or others may write to it, or if it can not be made. Nothing in it was changed then.
+    :raises StorageRefused: if another server holds it, or if it can not be made; as
+        StorageExposed if it belongs to another user or others may write to it. Nothing in it
+        was changed then.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
+        _refuse_other_bytes(self.path)
         try:
             directory = _open_directory(self.path)
             try:
@@ -92,6 +95,15 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def _refuse_other_bytes(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # SQLite cannot open a file below it
+        raise StorageRefused(
+            f"The data directory {path!a} cannot be used: its name is not UTF-8."
+        ) from None
+
+
 def _open_directory(path: str) -> int:
     _make_above(path)
     try:
@@ -105,21 +117,24 @@ def _open_directory(path: str) -> int:
 
 
 def _make_above(path: str) -> None:
+    """Make the directories above, in which nobody else may write: they could replace ours."""
     above = os.path.dirname(path)
-    if not os.path.isdir(above):
-        _make_above(above)
-        os.makedirs(above, exist_ok=True)
-        # What is synced in a directory is lost with it.
-        sync_directory(os.path.dirname(above))
+    if os.path.isdir(above):
+        return
+    _make_above(above)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(above, 0o755)
+    # What is synced in a directory is lost with it.
+    sync_directory(os.path.dirname(above))
 
 
 def _refuse_strangers(path: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         msg = f"The data directory {path} belongs to user {status.st_uid}, not to us."
-        raise StorageRefused(f"{msg} Choose another one with --data-dir.")
+        raise StorageExposed(f"{msg} Choose another one with --data-dir.")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         msg = f"The data directory {path} may be written to by other users."
-        raise StorageRefused(f"{msg} Take that away with: chmod go-w {path}")
+        raise StorageExposed(f"{msg} Take that away with: chmod go-w {path}")
 
 
 def _lock(path: str, directory: int) -> int:

@@ -32,6 +32,7 @@ from loki_twisted.log.interface import (
 )
 from loki_twisted.log.lanes import Lane
 from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
+from loki_twisted.log.moments import last_before
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
@@ -198,6 +199,11 @@ class SQLiteEventLog:
         if not min(bounds.oldest, bounds.complete_from - 1) <= seq <= bounds.newest:
             return succeed(None)
         return self._readers.ask(lambda connection: history.time_of(connection, seq))
+
+    def last_before(self, at_ms: int) -> Deferred[int]:
+        """Find a time."""
+        newest = self.bounds.newest
+        return self._readers.ask(lambda connection: last_before(connection, at_ms, newest))
 
     def ends(self) -> Deferred[Ends]:
         """Both ends."""
