@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +86,7 @@ def test_starts_and_ends_are_balanced(looks: list[list[Task]]) -> None:
                 assert task_id in started or rows[task_id].status is TaskStatus.FAILED
 
 
+@pytest.mark.promise("R20")
 def test_a_step_between_two_looks_is_told_in_order() -> None:
     """From waiting to completed there was a start."""
     rows, told = after({}, [a_task("a")])

@@ -158,6 +158,17 @@ class OrderTests(WaitingCase):
         first = self.start("two", priority=1)
         assert first.status is SessionStatus.RUNNING
 
+    def test_those_that_wait_go_to_work_when_nothing_is_refused_any_more(self) -> None:
+        """While the server refuses work nobody has his turn, and then all have it whose it is."""
+        first = self.start("one")
+        second = self.start("one", queue=True)
+        self.world.launcher.refusal = "Not now."
+        self.world.ends(first.id, 0)
+        assert self.status(second.id) is SessionStatus.QUEUED
+        self.world.launcher.refusal = None
+        self.world.launcher.give_turns()
+        assert self.status(second.id) is SessionStatus.RUNNING
+
     def test_who_leaves_the_line_lets_others_go(self) -> None:
         """A session that is stopped while it waits keeps its directory for nobody."""
         self.start("one", provider="codex")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.figures import tell
 from tests.system import Server
 
 PATIENCE = 25.0  # less than the time after which it looks at everything without any notice
@@ -51,13 +52,30 @@ def wait_for(server: Server, expected: dict[str, Any]) -> float:
 
 
 @pytest.mark.promise("R18")
-def test_what_happened_while_it_was_held_up_is_seen(tmp_path: Path, is_full: bool) -> None:
-    """After SIGSTOP, more changes than the kernel has room to tell of, and SIGCONT, all is true."""
-    sessions = tmp_path / ".loki" / "sessions"
+@pytest.mark.timeout(1200)
+def test_what_happened_while_it_was_held_up_is_seen(
+    tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    After SIGSTOP, more changes than the kernel has room to tell of, and SIGCONT, all is true.
+
+    With the long figures: within 3 seconds, 20 times.
+    """
+    rounds = 20 if is_full else 1
+    seconds = [turn_over(tmp_path / str(number)) for number in range(rounds)]
+    if is_full:
+        tell(capsys, f"{rounds} times {MANY} changes: all was seen after {max(seconds):.2f} s")
+        assert max(seconds) <= PROMISED_SECONDS
+
+
+def turn_over(home: Path) -> float:
+    """Change everything behind a server's back; gives the seconds until it has seen it."""
+    home.mkdir()
+    sessions = home / ".loki" / "sessions"
     task = {"id": "t", "title": "T"}
     for name in ("gone", "moved", "changed", "replaced"):
         write(sessions / name, session={"status": "running"}, tasks=[{**task, "status": "pending"}])
-    with Server(tmp_path) as server:
+    with Server(home) as server:
         running = ("running", 0, {"t": "pending"})
         wait_for(server, dict.fromkeys(("gone", "moved", "changed", "replaced"), running))
         os.kill(server.pid, signal.SIGSTOP)
@@ -75,7 +93,7 @@ def test_what_happened_while_it_was_held_up_is_seen(tmp_path: Path, is_full: boo
             write(sessions / "deep", agents={"active": [{"id": "a"}]}, session={"status": "paused"})
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        seconds = wait_for(
+        return wait_for(
             server,
             {
                 "gone": ("stopped", 0, {"t": "pending"}),
@@ -86,4 +104,3 @@ def test_what_happened_while_it_was_held_up_is_seen(tmp_path: Path, is_full: boo
                 "deep": ("paused", 1, {}),
             },
         )
-        assert not is_full or seconds <= PROMISED_SECONDS

@@ -1,0 +1,81 @@
+"""What is amiss is told where people look, why, and no longer than it is so."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system import Server
+from tests.test_system_sessions import install_runner, until
+
+
+@contextmanager
+def full_disk(server: Server, _: Path) -> Iterator[None]:
+    """No file of the server may grow, which to it is the same."""
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@contextmanager
+def vanished_directory(_: Server, home: Path) -> Iterator[None]:
+    """Its data lie elsewhere, as those on a disk that was taken away."""
+    data = home / ".loki" / "server"
+    away = data.rename(home / "away")
+    try:
+        yield
+    finally:
+        away.rename(data)
+
+
+FAULTS: dict[str, tuple[Callable[[Server, Path], Any], str, str, int]] = {
+    "a full disk": (full_disk, "The log cannot be written", "unhealthy", 507),
+    "no directory": (vanished_directory, "The data directory was removed", "degraded", 503),
+}
+"""By name: how to have one, what is told of it, how the server is then, how a start is answered."""
+
+
+def problems(server: Server) -> list[str]:
+    """What is amiss, in sentences."""
+    return [str(each) for each in server.request("GET", "/health").json["problems"]]
+
+
+@pytest.mark.promise("R3", "R15")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_told_as_long_as_it_lasts(fault: str, tmp_path: Path) -> None:
+    """Nothing is begun meanwhile, what runs goes on, and afterwards all is as it was before."""
+    begin, sentence, status, refused = FAULTS[fault]
+    install_runner(tmp_path, "while :; do echo on; sleep 0.1; done")
+    with Server(tmp_path, "--max-sessions", "2") as server:
+        before = problems(server)
+        session_id = server.start()
+        os.mkdir(tmp_path / "other")
+        with begin(server, tmp_path):
+            until(lambda: any(sentence in each for each in problems(server)))
+            assert start(server) == refused
+            assert server.get("/api/status")["problems"] == problems(server)
+            health = server.request("GET", "/health")
+            assert health.json["status"] == status
+            assert health.status == (503 if status == "unhealthy" else 200)
+            ready = server.request("GET", "/health/ready")
+            assert (ready.status, ready.json["ready"]) == (503, False)
+            assert sentence in ready.json["error"]
+            assert server.get("/health/live")["alive"]
+            assert server.session(session_id)["status"] == "running"
+        until(lambda: server.request("GET", "/health/ready").status == 200)
+        assert start(server) == 201
+        until(lambda: problems(server) == before)
+
+
+def start(server: Server) -> int:
+    """Ask for one more session; gives the status of the answer."""
+    return server.request("POST", "/api/sessions", {"projectDir": "other"}).status
