@@ -235,6 +235,21 @@ def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server:
     browser.sees("There is no such session")
 
 
+def test_a_record_that_is_deleted_elsewhere(browser: Browser, server: Server) -> None:
+    """No event tells that, so the page counts the sessions now and then; what is gone is said."""
+    for _ in range(2):
+        gone = server.start(provider="demo", options={"dryRun": True})
+        server.until_end(gone)
+    browser.open(f"{server.base}/#/session/{gone}")
+    browser.until(lambda: state(browser) == "Completed")
+    browser.is_live()
+    assert server.request("DELETE", f"/api/sessions/{gone}").status == 200
+    browser.run("const real = Date.now; Date.now = () => real() + 15_000")
+    browser.sees("There is no such session")
+    browser.go("#/")
+    browser.until(lambda: browser.count(".row") == 1)
+
+
 def test_it_fits_a_phone(browser: Browser, server: Server) -> None:
     """Nothing is wider than the screen in any view, and all of them can be reached."""
     browser.size(*PHONE)

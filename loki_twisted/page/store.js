@@ -4,9 +4,11 @@ import { batch, computed, signal } from "./html.js";
 import { Problem, get, query } from "./api.js";
 import { SessionModel } from "./session_model.js";
 import { Follower } from "./stream.js";
+import { now } from "./text.js";
 
 const MOST_SESSIONS = 500;
 const REFRESH_MS = 400;
+const COUNT_MS = 15_000; // between two looks at how many sessions there are
 
 /** By id, newest first. The map is replaced when something in it changes. */
 export const sessions = signal(new Map());
@@ -135,11 +137,17 @@ const refreshStale = lazily(async () => {
   const found = await Promise.all(ids.map(readSession));
   const next = new Map(sessions.value);
   found.forEach((session, i) => {
-    if (session === null) next.delete(ids[i]);
+    if (session === null) lose(ids[i], next);
     else if (session) next.set(ids[i], session);
   });
   keep(next);
 }, REFRESH_MS);
+
+/** Let a session go whose record was deleted. */
+function lose(id, known) {
+  if (known.delete(id)) total.value -= 1;
+  if (opened.value?.id === id) opened.value.missing.value = true;
+}
 
 /** Keep the newest sessions, and the one that is looked at however old it is. */
 function keep(known) {
@@ -248,5 +256,17 @@ export function follow() {
   document.addEventListener("visibilitychange", () => {
     if (begun && !document.hidden) refreshLists(); // a session may be deleted
   });
+  let counted = Date.now();
+  now.subscribe((at) => {
+    if (!begun || document.hidden || at - counted < COUNT_MS) return;
+    counted = at;
+    recount();
+  });
   return follower;
 }
+
+/** See whether sessions were deleted: no event tells that. */
+const recount = lazily(async () => {
+  const found = await get(query("api/sessions", { limit: 1 }));
+  if (found.total !== total.value) await readLists();
+}, REFRESH_MS);
