@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 WIDE = (1280, 800)
 PHONE = (390, 844)
-CONTROL, DELETE, DOWN, ENTER, TABULATOR = "\ue009", "\ue017", "\ue015", "\ue007", "\ue004"
+CONTROL, DELETE, DOWN, ENTER = "\ue009", "\ue017", "\ue015", "\ue007"
+ESCAPE, TABULATOR, UP = "\ue00c", "\ue004", "\ue013"
 """Keys, as WebDriver names them."""
 ROOT_OF = "return document.querySelector(arguments[0])"
 
