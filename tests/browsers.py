@@ -73,6 +73,10 @@ class Browser:
         ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
+    def zone(self, name: str) -> None:
+        """Have the clock of a place, like ``Asia/Kathmandu``; empty for that of the machine."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": name})
+
     def headers(self, **headers: str) -> None:
         """Send these with every request of the tab."""
         self.driver.execute_cdp_cmd("Network.enable", {})

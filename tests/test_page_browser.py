@@ -49,6 +49,12 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     assert re.fullmatch(r"Cost over the time, \$\d+\.\d+ so far", cost)
     browser.click("link", "Sessions")
     browser.sees("Completed", ".rows")
+    browser.until(lambda: "7/7" in browser.text(".row"))
+    row = browser.text(".row")
+    for each in (server.home.name, "demo", "deployment", "tokens", "just now"):
+        assert each in row
+    assert re.search(r"^\d+(\.\d)?s$", row, re.MULTILINE)  # how long it has taken
+    assert cost.split()[4] in row
 
 
 def test_a_reload_shows_the_same(browser: Browser, server: Server) -> None:
@@ -102,6 +108,10 @@ def test_two_pages_and_one_answers(browser: Browser, server: Server) -> None:
 def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server) -> None:
     """All that the server finds wrong, where it was typed; mended, the session starts."""
     browser.open(server.base + "/#/new")
+    known = server.get("/api/providers")["providers"]
+    absent = ", ".join(each["name"] for each in known if not each["available"])
+    assert "codex" in absent
+    browser.sees(f"Not on this machine: {absent}.", ".providers")
     browser.click("radio", "demo")
     browser.fill("#field-prdPath", "nowhere.md")
     browser.click("summary", "More")
@@ -126,7 +136,9 @@ def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) ->
     """By words of any column, by how sessions stand, and in another order."""
     for name in ("alpha", "beta"):
         (server.home / name).mkdir()
-        server.start(provider="demo", projectDir=name)
+    first, second = (server.start(provider="demo", projectDir=n) for n in ("alpha", "beta"))
+    for each in (first, second):
+        server.wait_for(each, "input:requested")
     browser.open(server.base + "/")
     browser.until(lambda: browser.count(".row") == 2)
     browser.fill("input[type=search]", "alph demo")
@@ -139,9 +151,22 @@ def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) ->
     browser.until(lambda: browser.count(".row") == 0)
     browser.click("button", "All")
     names = "return [...document.querySelectorAll('.row strong')].map(each => each.innerText)"
-    for order, expected in (("name", ["alpha", "beta"]), ("newest", ["beta", "alpha"])):
+    alpha = next(each for each in server.get("/api/inputs")["inputs"] if each["sessionId"] == first)
+    server.post(f"/api/sessions/{first}/inputs/{alpha['id']}", {"answer": "dawn"})
+    server.until_end(first)
+    browser.sees("Completed", ".board")
+    for order, expected in (
+        ("standing", ["beta", "alpha"]),
+        ("newest", ["beta", "alpha"]),
+        ("active", ["alpha", "beta"]),
+        ("cost", ["alpha", "beta"]),
+        ("name", ["alpha", "beta"]),
+    ):
         browser.choose(".sort select", order)
         browser.until(lambda expected=expected: browser.run(names) == expected)
+    for chip, left in (("At work", ["beta"]), ("In line", []), ("Ended", ["alpha"])):
+        browser.click("button", chip)
+        browser.until(lambda left=left: browser.run(names) == left)
 
 
 def test_raw_output_is_saved(browser: Browser, server: Server) -> None:
