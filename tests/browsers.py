@@ -157,6 +157,18 @@ class Browser:
         """Click on it, once it is there."""
         self.until(lambda: self.element(role, name)).click()
 
+    def confirm(self, name: str, again: str) -> None:
+        """Click on a button that asks once more, and on what it asks: that is there for seconds."""
+        self.until(lambda: self.element("button", name) or self.element("button", again))
+        script = (
+            "const find = name => [...document.querySelectorAll('button')]"
+            ".find(each => each.innerText.trim().startsWith(name));"
+            "while (!find(given[1])) {"
+            "  find(given[0])?.click(); await new Promise(requestAnimationFrame) }"
+            "find(given[1]).click()"
+        )
+        self.later(script, name, again)
+
     def fill(self, selector: str, text: str) -> None:
         """Type into a field, instead of what is in it."""
         field = self.until(lambda: self.run(ROOT_OF, selector))

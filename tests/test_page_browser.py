@@ -81,8 +81,7 @@ def test_a_session_is_stopped_in_the_middle(browser: Browser, server: Server) ->
     """By a button that asks once more."""
     session_id = begin(browser, server)
     browser.sees(QUESTION, ".turns .question")
-    browser.click("button", "Stop")
-    browser.click("button", "Really stop")
+    browser.confirm("Stop", "Really stop")
     browser.until(lambda: state(browser) == "Stopped")
     browser.sees_no(QUESTION, ".question")
     assert server.get(f"/api/sessions/{session_id}")["session"]["status"] == "stopped"
@@ -247,13 +246,12 @@ def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server:
     browser.click("button", "Leave off what it does")
     browser.sees("The agent leaves off", ".toasts")
     browser.until(lambda: state(browser) == "Your turn")
-    browser.click("button", "Stop")
-    browser.click("button", "Really stop")
+    browser.confirm("Stop", "Really stop")
     browser.until(lambda: state(browser) == "Stopped")
     browser.click("button", "More actions")
     browser.click("button", "Delete the record")
     assert server.request("GET", f"/api/sessions/{session_id}").status == 200
-    browser.click("button", "Really delete it")
+    browser.confirm("Delete the record", "Really delete it")
     browser.sees("No session yet")
     assert server.request("GET", f"/api/sessions/{session_id}").status == 404
     browser.go(f"#/session/{session_id}")
