@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees("Paint it in midnight", ".column")
     browser.click("link", "Timeline")
     browser.until(lambda: browser.count(".timeline .phases li") == 5)
+    places = browser.run(
+        "return [...document.querySelectorAll('.stretch.phase')].map(each => each.style)"
+        ".map(({ left, width }) => [parseFloat(left), parseFloat(width)])"
+    )
+    for (left, width), (after, _) in pairwise(places):  # each lasts until the next one begins
+        assert width > 0
+        assert abs(left + width - after) < 0.1
+    assert abs(sum(places[-1]) - 100) < 0.1
     browser.click("link", "Log")
     browser.sees("At midnight: expected 00:00, got 24:00.", ".lines")
     browser.click("link", "Usage")
@@ -123,12 +132,25 @@ def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server
     assert field in {"field-priority", "field-options.budgetUsd"}
     browser.fill('[id="field-options.budgetUsd"]', "5")
     browser.fill("#field-priority", "10")
+    browser.fill('[id="field-options.timeout"]', "1.5")
+    browser.choose('[id="field-options.onUnanswered"]', "wait")
     browser.click("button", "Start")
     browser.sees("nowhere.md", "form")
     assert server.get("/api/sessions")["total"] == 0
     browser.fill("#field-prdPath", "")
+    browser.run(
+        "const ask = window.fetch; window.fetch = (path, given) => {"
+        "  if (given.body) window.sent = JSON.parse(given.body);"
+        "  return ask(path, given) }"
+    )
     browser.click("button", "Start")
     browser.sees(QUESTION)
+    assert browser.run("return window.sent") == {
+        "provider": "demo",
+        "priority": 10,
+        "queue": True,
+        "options": {"budgetUsd": 5, "timeout": 90_000, "onUnanswered": "wait"},
+    }
 
 
 def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) -> None:
