@@ -259,6 +259,29 @@ def test_several_are_chosen(browser: Browser, server: Server) -> None:
     browser.sees('{"Which colour?": "Blue", "Which parts?": "Door, Roof"}', ".turns")
 
 
+@pytest.mark.parametrize(
+    ("button", "delivery", "told"),
+    [
+        ("Now", "now", "It goes into what the agent is doing."),
+        ("Send", "next", "The agent gets it when it has done what it is doing."),
+    ],
+)
+def test_an_agent_at_work_is_told_things(
+    browser: Browser, server: Server, button: str, delivery: str, told: str
+) -> None:
+    """Into what it does, or when it has done that; which of them is said."""
+    session_id = server.start(provider="claude", prompt="work please")
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees("I work.", ".turns")
+    browser.fill("#message", "faster")
+    browser.click("button", button)
+    browser.sees(told, ".toasts")
+    browser.sees("faster", ".turns")
+    query = f"sessionId={session_id}&types=message:*"
+    events = server.get(f"/api/events/history?{query}")["events"]
+    assert {each["data"]["delivery"] for each in events} == {delivery}
+
+
 def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server: Server) -> None:
     """Behind the three dots: what it does ends, and later what it did is gone, once asked twice."""
     session_id = server.start(provider="claude", prompt="work please")
