@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from loki_twisted.command.arguments import LineParser, add_server_options
+from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
 from loki_twisted.command.running import LONGEST_END_SECONDS
+from loki_twisted.command.serve import FOREIGN_EXIT
 from loki_twisted.settings import Settings
 from tests.system import HOMES, TIMEOUT
 from tests.test_system_sessions import install_runner
@@ -57,6 +58,13 @@ def test_the_command_is_one_of_ours() -> None:
 
     assert (program, serve) == (INSTALLED, "serve")
     assert vars(parser.parse_args(options))["listen"] == ["systemd:domain=INET:index=0"]
+
+
+def test_it_is_not_started_in_vain() -> None:
+    """What no other try changes is not tried again."""
+    codes = section_of("loki.service", "Service")["RestartPreventExitStatus"]
+
+    assert [int(code) for code in codes.split()] == [USAGE_EXIT, FOREIGN_EXIT]
 
 
 def test_systemd_waits_for_the_end() -> None:

@@ -99,5 +99,9 @@ class StorageExposed(StorageRefused):
     """The data directory is in the hands of others: it is theirs, or they may write to it."""
 
 
+class StorageForeign(StorageRefused):
+    """The log is of a newer version or another program, or no file: it is left as it is."""
+
+
 class Unavailable(LokiError):
     """The server cannot do this now, for example because it is shutting down."""
