@@ -167,3 +167,23 @@ def test_socket_activation(activated: Activated, tmp_path: Path) -> None:
     assert after["session"]["status"] == "running"
     assert after["session"]["pid"] == before["session"]["pid"]
     assert activated.end() == 0
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_socket_that_does_not_listen(tmp_path: Path, kind: socket.SocketKind) -> None:
+    """A server that nobody could reach does not start, and says what it was given."""
+    with socket.socket(socket.AF_INET, kind) as given:
+        given.bind(("127.0.0.1", 0))
+        done = subprocess.run(
+            [sys.executable, "-c", STARTED, str(given.fileno())],
+            cwd=tmp_path,
+            env={**os.environ, "LOKI_DIR": str(tmp_path), "LOKI_API_TOKEN": TOKEN},
+            pass_fds=[given.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "does not listen for streams" in done.stderr
+    assert list(tmp_path.iterdir()) == []
