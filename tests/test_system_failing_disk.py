@@ -25,7 +25,7 @@ from tests.test_system_sessions import HERE, install_runner, until
 pytestmark = pytest.mark.skipif(which("strace") is None, reason="strace is missing")
 
 MOST_RECOVERY_SECONDS = 5.0
-FAILING = ("fdatasync", "fsync", "fdatasync,fsync", "pwrite64", "pwrite64,fdatasync,fsync")
+FAILING = ("fdatasync", "pwrite64", "pwrite64,fdatasync,fsync")
 _STORE = "log.db"
 _LINE = re.compile(r"\d+ +(\w+)\((\d+)<([^>]*)>.* = (-?\d+)")
 
@@ -186,7 +186,7 @@ def test_r3_a_disk_that_fails(
     server = Server(tmp_path)
     try:
         for number in range(trials):
-            calls = FAILING[number % len(FAILING)] if is_full else FAILING[3 * number]
+            calls = FAILING[number % len(FAILING)]
             ids = trial(server, tmp_path, number, calls, chance.randint(1, 40))
             started += ids
             began = time.monotonic()
