@@ -41,6 +41,7 @@ def start_and_kill(home: Path, seconds: float) -> None:
     assert process.wait(TIMEOUT) == -signal.SIGKILL
 
 
+@pytest.mark.promise("R14")
 @pytest.mark.timeout(900)
 def test_r14_killed_at_any_moment_of_its_start(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
