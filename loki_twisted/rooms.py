@@ -14,10 +14,12 @@ from loki_twisted.access.token_watch import TokenWatch
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
+from loki_twisted.log.place import lack_of_room
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.policies import launch_policy_of, retention_of, tokens_of
 from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.gaps import Gaps
 from loki_twisted.sessions.launching import Launcher
 from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
@@ -54,6 +56,7 @@ class Rooms:
     :ivar runner: Runs agents.
     :ivar launcher: Starts sessions, and takes up those of an earlier server.
     :ivar sessions: Does what is asked of sessions.
+    :ivar gaps: Tells what a full disk had no room for.
     :ivar heartbeats: What streams are told while nothing happens.
     :ivar keyring: The tokens that are good now.
     :ivar leases: The answers that end with a token.
@@ -76,6 +79,7 @@ class Rooms:
     runner: KeeperRunner = attrs.field(init=False)
     launcher: Launcher = attrs.field(init=False)
     sessions: SessionService = attrs.field(init=False)
+    gaps: Gaps = attrs.field(init=False)
     heartbeats: Heartbeats = attrs.field(init=False)
     keyring: Keyring = attrs.field(init=False)
     leases: Leases = attrs.field(init=False)
@@ -86,6 +90,10 @@ class Rooms:
     def data_dir(self) -> str:
         """Where the log is, and what agents print."""
         return self._settings.data_dir
+
+    def lack(self) -> str | None:
+        """Say what room is missing on the disk of the data for something new, or None."""
+        return lack_of_room(self.data_dir)
 
     @log.default
     def _make_log(self) -> SQLiteEventLog:
@@ -153,11 +161,18 @@ class Rooms:
             entropy=os.urandom,
             runs=runs,
             redactor=self._redactor,
+            lack=self.lack,
         )
 
     @sessions.default
     def _make_sessions(self) -> SessionService:
         return SessionService(self.book, self.launcher, self.log)
+
+    @gaps.default
+    def _make_gaps(self) -> Gaps:
+        return Gaps(
+            reactor=self._reactor, book=self.book, lack=self.lack, cramped=self.runner.cramped
+        )
 
     @heartbeats.default
     def _make_heartbeats(self) -> Heartbeats:

@@ -47,6 +47,8 @@ _CHECK_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
 
+_REMOVED: Final = "The data directory was removed. Start the server again."
+
 _log: Final = Logger()
 
 
@@ -148,6 +150,7 @@ class Service(BaseService):
         rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
+        self._check.start(_CHECK_SECONDS, now=False)
         await rooms.log.start()
         await rooms.book.load()
         rooms.runs.load(await rooms.log.cursors(""))
@@ -157,7 +160,6 @@ class Service(BaseService):
         # What the state directory says at first may be much, and is told while we serve.
         watched = [*rooms.launcher.policy.watched, *rooms.launcher.supervisor.observed_at_work()]
         self.projects.begin(dict.fromkeys(watched))
-        self._check.start(_CHECK_SECONDS, now=False)
 
     def _replay(self) -> None:
         """Play the recording that is to be played."""
@@ -176,11 +178,19 @@ class Service(BaseService):
 
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
+        launcher = self.rooms.launcher
+        self.rooms.gaps.look()
+        if self.phase == "starting" and self.rooms.log.failure is not None:
+            # It may wait for long, and whoever asks is told for what.
+            self._sockets.accept()
         if self._directory is not None and not self._directory.is_intact():
             # What is written now goes into files that no server will ever find again.
-            self.trouble = "The data directory was removed. Start the server again."
-            self.rooms.launcher.refusal = self.trouble
-        elif self.projects.failed:
+            self.trouble = launcher.refusal = _REMOVED
+            return
+        if launcher.refusal == _REMOVED:
+            launcher.refusal = None  # somebody has put it back, with all that is in it
+            launcher.give_turns()
+        if self.projects.failed:
             self.trouble = "The state directory is not watched."
             self.projects.retry()
         elif self.projects.is_complete:
@@ -210,6 +220,7 @@ class Service(BaseService):
 
     async def _stop(self) -> None:
         if self._started is not None:
+            self.rooms.log.give_up()
             await self._started
         if self.phase == "stopped":
             return

@@ -25,7 +25,13 @@ from loki_twisted.command.running import (
     set_what_is_there_aside,
     use_monotonic_clock,
 )
-from loki_twisted.command.serve import CANNOT_START_EXIT, NOT_STARTED, announce, reason_not_started
+from loki_twisted.command.serve import (
+    CANNOT_START_EXIT,
+    NOT_STARTED,
+    announce,
+    exit_code_of,
+    reason_not_started,
+)
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import InvalidSettings, Settings
 
@@ -125,12 +131,14 @@ class _Logged(MultiService):
 
 def _give_up(failure: Failure, reactor: Any) -> None:
     """Say why the server could not be started, and end with a code that is not 0."""
+    exit_code = CANNOT_START_EXIT
     if isinstance(failure.value, NOT_STARTED):
+        exit_code = exit_code_of(failure.value)
         print(f"twistd loki: {reason_not_started(failure.value)}", file=sys.__stderr__, flush=True)
     else:
         _log.failure("The server could not be started", failure)
     # twistd has no way to be told an exit code: it is 0 after a stop. This comes last of all,
     # when twistd has removed its pidfile.
-    atexit.register(os._exit, CANNOT_START_EXIT)
+    atexit.register(os._exit, exit_code)
     # twistd starts its services before its reactor.
     reactor.callWhenRunning(reactor.stop)

@@ -60,7 +60,13 @@ class Vitals:
     def problems(self) -> Sequence[str]:
         """See :class:`IVitals`."""
         rooms = self._rooms
-        maybe = (self._standing.trouble, rooms.tokens.problem(), rooms.audit.problem())
+        maybe = (
+            self._standing.trouble,
+            rooms.lack(),
+            rooms.gaps.problem(),
+            rooms.tokens.problem(),
+            rooms.audit.problem(),
+        )
         trouble = [each for each in maybe if each is not None]
         return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
 
@@ -73,7 +79,7 @@ class Vitals:
         """See :class:`IVitals`."""
         if self._rooms.log.failure is not None:
             return "The log cannot be written."
-        return self.not_serving() or self._standing.trouble
+        return self.not_serving() or self._standing.trouble or self._rooms.lack()
 
     def metrics(self) -> bytes:
         """See :class:`IVitals`."""

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 WIDE = (1280, 800)
 PHONE = (390, 844)
-CONTROL, DELETE, ENTER, TABULATOR = "\ue009", "\ue017", "\ue007", "\ue004"
+CONTROL, DELETE, DOWN, ENTER, TABULATOR = "\ue009", "\ue017", "\ue015", "\ue007", "\ue004"
 """Keys, as WebDriver names them."""
 ROOT_OF = "return document.querySelector(arguments[0])"
 
@@ -142,7 +142,7 @@ class Browser:
 
     def element(self, role: str, name: str) -> Any:
         """The visible element of a role with a name, as a screen reader finds it, or None."""
-        tags = {"button": "button", "link": "a", "radio": "input", "combobox": "select"}
+        tags = {"button": "button", "link": "a", "radio": "input", "checkbox": "input"}
         for found in self.driver.find_elements("css selector", tags.get(role, role)):
             if found.is_displayed() and found.accessible_name.strip().startswith(name):
                 return found
@@ -157,6 +157,14 @@ class Browser:
         field = self.until(lambda: self.run(ROOT_OF, selector))
         field.send_keys(CONTROL + "a")
         field.send_keys(text or DELETE)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose from a list."""
+        script = (
+            "const it = document.querySelector(arguments[0]); it.value = arguments[1];"
+            "it.dispatchEvent(new Event('change', { bubbles: true }))"
+        )
+        self.run(script, selector, value)
 
     def press(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""
@@ -187,10 +195,12 @@ class Browser:
         """Keep what is seen as a PNG."""
         self.driver.save_screenshot(str(path))
 
-    def axe(self) -> list[Mapping[str, Any]]:
-        """What axe-core finds serious or critical in what is shown."""
-        self.run((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
-        found = self.later("return await axe.run(document, { resultTypes: ['violations'] })")
+    def axe(self, *rules: str) -> list[Mapping[str, Any]]:
+        """What axe-core finds serious or critical in what is shown, by all rules or by some."""
+        if not self.run("return 'axe' in window"):
+            self.run((node_modules() / "axe-core" / "axe.min.js").read_text("utf-8"))
+        chosen = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found = self.later("return await axe.run(document, given[0])", chosen)
         return [
             {"id": each["id"], "nodes": [node["html"][:200] for node in each["nodes"]][:5]}
             for each in found["violations"]

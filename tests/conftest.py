@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.browsers import WIDE, Browser, chromium, missing_for_browser
-from tests.system import end_agents
+from tests.pages import page_server
+from tests.system import Server, end_agents
 
 # With the real programs of agents tests are run only where they are said to be: whoever has one
 # of them installed for himself does not want it started by the suite of somebody else.
@@ -20,6 +22,18 @@ REAL_AGENTS = ("acp", "bridged", "claude", "codex", "opencode")
 collect_ignore = (
     [] if os.environ.get("LOKI_TEST_AGENTS") else [f"test_real_{name}.py" for name in REAL_AGENTS]
 )
+
+# What is compiled is kept, whatever Python is told: else each of the workers compiles all tests,
+# and each of the servers all of the package, which is more than a third of what its start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+WORKERS = 4
+LONG = tuple(
+    f"test_{name}"
+    for name in ("system", "page", "real", "schemathesis", "benchmarks", "command", "docs")
+)
+"""Beginnings of the names of files that start programs, or wait for some."""
 
 # The same examples in every run: a test that fails by chance says nothing to whoever sees it.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -32,19 +46,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the figures."""
+    """Choose the figures, and have files of tests begun in the order in which they are listed."""
     settings.load_profile("full" if config.getoption("--full") else "suite")
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    List what takes long first, each file as one.
+
+    Then it is short files that come last, and no worker is at work alone for long.
+    """
+    items.sort(key=lambda item: not item.path.name.startswith(LONG))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     Say how many files of tests are run at once.
 
-    Most tests wait for something most of the time. The long figures are measured by themselves, and
-    so is what is named.
+    Most tests wait for something most of the time, so there are more of them than processors. The
+    long figures are measured by themselves, and so is what is named.
     """
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return 2 if is_whole and not config.getoption("--full") else 0
+    return WORKERS if is_whole and not config.getoption("--full") else 0
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +77,9 @@ def is_full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One Chromium for all tests of a file."""
+    """One Chromium for all tests."""
     missing = missing_for_browser()
     if missing:
         pytest.skip(missing)
@@ -77,9 +101,23 @@ def browser(chrome: Browser) -> Iterator[Browser]:
     assert complaints == []
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests of the page that need none of their own: it takes seconds to start."""
+    with page_server(tmp_path_factory.mktemp("shared")) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def _no_agents_are_left() -> Iterator[None]:
     """End what a test has left running under its servers."""
+    yield
+    end_agents()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_agents_are_left_of_shared_servers() -> Iterator[None]:
+    """End what the servers of a whole file have left."""
     yield
     end_agents()
 

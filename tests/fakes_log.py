@@ -43,7 +43,7 @@ class FakeLog:
         self.passes = passes
         self.joins = joins
         self.page_blocks = page_blocks
-        self.reads = {"read": 0, "behind_last": 0, "time_of": 0, "ends": 0}
+        self.reads = {"read": 0, "behind_last": 0, "time_of": 0, "last_before": 0, "ends": 0}
         self._blocks: list[Block] = []
         self._times: dict[int, int] = {}
         self._observers: list[Callable[[Sequence[Block]], None]] = []
@@ -141,6 +141,11 @@ class FakeLog:
     def time_of(self, seq: int) -> Deferred[int | None]:
         self.reads["time_of"] += 1
         return self._answered(self._times.get(seq))
+
+    def last_before(self, at_ms: int) -> Deferred[int]:
+        self.reads["last_before"] += 1
+        earlier = [seq for seq, milliseconds in self._times.items() if milliseconds < at_ms]
+        return self._answered(max(earlier, default=0))
 
     def ends(self) -> Deferred[Ends]:
         self.reads["ends"] += 1

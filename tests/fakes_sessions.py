@@ -111,6 +111,10 @@ class MemoryLog:
         for _, done in waiting:
             done.callback(self.bounds)
 
+    def lose(self) -> None:
+        """Have nothing of what waits, as after a crash."""
+        self._waiting = []
+
     def _apply(self, batch: Batch) -> None:
         if batch.forget:
             self.rows.pop(batch.session_id, None)
@@ -153,6 +157,9 @@ class MemoryLog:
         raise NotImplementedError
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
+        raise NotImplementedError
+
+    def last_before(self, at_ms: int) -> Deferred[int]:
         raise NotImplementedError
 
     def ends(self) -> Deferred[Ends]:
@@ -227,12 +234,16 @@ class FakeAgent:
     listener: IAgentListener | None = None
     cursors: Mapping[str, str] | None = None
     deaf: Exception | None = None
-    line_limit: int = 0
+    limits: tuple[int, int] = (0, 0)
 
     def follow(
-        self, cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = 0
+        self,
+        cursors: Mapping[str, str],
+        listener: IAgentListener,
+        line_limit: int = 0,
+        value_limit: int = 0,
     ) -> None:
-        self.cursors, self.listener, self.line_limit = cursors, listener, line_limit
+        self.cursors, self.listener, self.limits = cursors, listener, (line_limit, value_limit)
 
     def stop(self) -> None:
         self.orders.append("stop")
@@ -354,6 +365,7 @@ class FakeDriver:
     """
 
     line_limit = 65536
+    value_limit = 1000
     says_done = False
 
     def __init__(self, memory: str = "", prompt: str | None = None) -> None:

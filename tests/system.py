@@ -58,12 +58,17 @@ HOMES: set[Path] = set()
 def end_agents() -> None:
     """Have the keepers end that servers of this test have left."""
     for home in HOMES:
-        for found in home.glob(".loki/server/agents/*"):
-            files = AgentFiles(str(found))
-            started = files.started()
-            if started is not None and files.end() is None and started.keeper.is_there:
-                os.kill(started.keeper.pid, signal.SIGTERM)
+        end_agents_of(home)
     HOMES.clear()
+
+
+def end_agents_of(home: Path) -> None:
+    """Have the keepers end that servers of a directory have left."""
+    for found in home.glob(".loki/server/agents/*"):
+        files = AgentFiles(str(found))
+        started = files.started()
+        if started is not None and files.end() is None and started.keeper.is_there:
+            os.kill(started.keeper.pid, signal.SIGTERM)
 
 
 class Server:
@@ -71,6 +76,7 @@ class Server:
     ``loki serve`` on a free port of loopback, with a directory for its LOKI_DIR.
 
     :ivar base: The URL of the API.
+    :ivar home: The directory.
     :ivar said: The lines of its standard error so far.
     """
 
@@ -84,7 +90,9 @@ class Server:
         """
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
         environment = {**inherited, "LOKI_DIR": str(home), **variables}
+        self._home = home
         HOMES.add(home)
+        self.home = home
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "loki_twisted", "serve", "--port", "0", *options],
             cwd=home,
@@ -142,6 +150,7 @@ class Server:
     def __exit__(self, *exc: object) -> None:
         if self._process.poll() is None:
             self.kill()
+        HOMES.add(self._home)  # it may have served more than one test, and have agents again
 
     def request(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Ask once, on a connection of its own."""

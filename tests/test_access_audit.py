@@ -82,7 +82,7 @@ def test_its_size_is_bounded(tmp_path: Path) -> None:
 
 
 def test_one_that_was_removed_is_made_again(tmp_path: Path) -> None:
-    """Who moves it away gets no more in it, and nothing is lost."""
+    """The next entry is in a file that is there."""
     path = tmp_path / "audit.jsonl"
     log = made(path)
     log.record({"number": 1})
@@ -90,6 +90,36 @@ def test_one_that_was_removed_is_made_again(tmp_path: Path) -> None:
     log.record({"number": 2})
     log.close()
     assert [entry["number"] for entry in entries(path)] == [2]
+
+
+def test_one_that_was_moved_away_gets_no_more(tmp_path: Path) -> None:
+    """Another program puts it aside, to compress it; what follows is in a new one, or in its."""
+    path, aside = tmp_path / "audit.jsonl", tmp_path / "audit-20260101"
+    log = made(path)
+    log.record({"number": 1})
+    path.rename(aside)
+    log.record({"number": 2})
+    path.rename(tmp_path / "audit-20260102")
+    path.touch(0o640)
+    log.record({"number": 3})
+    log.close()
+    assert [entry["number"] for entry in entries(aside)] == [1]
+    assert [entry["number"] for entry in entries(tmp_path / "audit-20260102")] == [2]
+    assert [entry["number"] for entry in entries(path)] == [3]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_one_that_was_cut_off_goes_on_at_its_beginning(tmp_path: Path) -> None:
+    """Another program copies it and makes it empty: there is no hole in it, and all its room."""
+    path = tmp_path / "audit.jsonl"
+    log = made(path, most_bytes=200)
+    log.record({"number": 1})
+    os.truncate(path, 0)
+    log.record({"number": 2})
+    log.record({"number": 3})
+    log.close()
+    assert [entry["number"] for entry in entries(path)] == [2, 3]
+    assert os.listdir(tmp_path) == ["audit.jsonl"]
 
 
 def test_it_writes_through_no_link(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import stat
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
+from loki_twisted.access import token_file
 from loki_twisted.access.interface import EVERY_SCOPE, LOCAL, IKeyring, Scope
 from loki_twisted.access.keyring import Keyring
 from loki_twisted.access.token_file import (
@@ -193,8 +195,10 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     (tmp_path / "directory").mkdir()
     for name, fault in (("pipe", "no regular file"), ("directory", ""), ("none", "No such file")):
+        open_before = os.listdir("/proc/self/fd")
         with pytest.raises(TokenFileRefused, match=f"cannot be read: .*{fault}"):
             read_tokens(str(tmp_path / name))
+        assert os.listdir("/proc/self/fd") == open_before
 
 
 def test_a_file_is_bounded(tmp_path: Path) -> None:
@@ -403,6 +407,28 @@ def test_a_file_that_becomes_wrong_locks_nobody_out(trouble: str, tmp_path: Path
         watched.clock.advance(1)
     assert watched.watch.problem() is None
     assert (watched.opens(b"first-token"), watched.opens(b"third-token")) == (False, True)
+
+
+def test_what_could_not_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a descriptor left nobody reads a file, which is then as it was: a token is gone."""
+    watched = Watched(tmp_path / "tokens", "first-token")
+
+    def failing(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    written(watched.path, "second-token")
+    with monkeypatch.context() as patched:
+        patched.setattr(token_file.os, "open", failing)
+        watched.clock.pump([1] * 4)
+        told = watched.watch.problem()
+        assert told is not None
+        assert "Too many open files" in told
+    watched.clock.advance(1)
+    assert watched.watch.problem() is None
+    assert (watched.opens(b"first-token"), watched.opens(b"second-token")) == (False, True)
+    assert watched.settled == 5
 
 
 def test_expiry_is_looked_for_every_second_also_without_a_file() -> None:

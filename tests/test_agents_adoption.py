@@ -37,6 +37,7 @@ class AdoptionTests(AgentCase):
         agent.follow(recorder.cursors, after)
         return agent, after
 
+    @pytest.mark.promise("R12")
     async def test_an_agent_that_runs_goes_on(self) -> None:
         """The same process is read from where the first server stopped, and takes all orders."""
         script = "echo one; read line; echo got $line; while :; do read line; done"
@@ -55,6 +56,7 @@ class AdoptionTests(AgentCase):
         assert (before.stdout, before.ends) == (["one"], [])
         assert carriers(self.note("spec.json")["cookie"]) == {}
 
+    @pytest.mark.promise("R12")
     async def test_the_end_is_known_though_nobody_saw_it(self) -> None:
         """Exit codes and signals of agents that ended between two servers are told."""
         for script, end in (
@@ -155,6 +157,7 @@ class StrangerTests(AgentCase):
         note = {"keeper": its, "agent": its, "boot_id": boot}
         Path(self.root, "session_1", "pid.json").write_text(json.dumps(note))
 
+    @pytest.mark.promise("R12")
     async def test_a_stranger_with_the_number_is_never_signalled(self) -> None:
         """Neither a number of another boot nor one of another start is taken for the keeper."""
         ticks = stat_of(self.stranger.pid).start_ticks
@@ -253,6 +256,7 @@ class KilledServerTests(AgentCase):
         await server.ended
         return server
 
+    @pytest.mark.promise("R12")
     async def test_each_line_is_told_exactly_once(self) -> None:
         """However often the server is killed, no line is lost or told twice, and the end known."""
         path = tempfile.mktemp(prefix="database-", dir=tempfile.gettempdir())

@@ -155,6 +155,7 @@ class TestFullDisk(ProgramCase):
         )
         return done.stdout
 
+    @pytest.mark.promise("R15")
     def test_the_end_is_told_all_the_same(self) -> None:
         """The agent goes on when the disk has filled up, and its exit code is told."""
         shown = self.in_small_disk(
@@ -165,6 +166,7 @@ class TestFullDisk(ProgramCase):
         )
         assert json.loads(shown) == {"code": 9, "signal": None, "problem": None}
 
+    @pytest.mark.promise("R15")
     def test_nothing_is_started_without_room_for_the_end(self) -> None:
         """Where the end could not be told, there is no beginning."""
         shown = self.in_small_disk(

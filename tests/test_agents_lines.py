@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor, cut_lines
@@ -54,7 +54,6 @@ def read_in_steps(stream: bytes, steps: list[int]) -> list[tuple[list[str], Curs
 
 
 @given(streams, sizes)
-@settings(max_examples=500, deadline=None)
 def test_the_lines_do_not_depend_on_how_the_stream_arrives(stream: bytes, steps: list[int]) -> None:
     """Whatever pieces a stream comes in, its lines are the same."""
     whole, _ = cut_lines(Cursor(), stream, is_last=True, limit=LIMIT)
@@ -63,7 +62,6 @@ def test_the_lines_do_not_depend_on_how_the_stream_arrives(stream: bytes, steps:
 
 
 @given(streams, sizes, sizes)
-@settings(max_examples=300, deadline=None)
 def test_going_on_from_any_cursor_gives_exactly_the_rest(
     stream: bytes, steps: list[int], others: list[int]
 ) -> None:
@@ -82,6 +80,7 @@ def test_going_on_from_any_cursor_gives_exactly_the_rest(
         assert given_before + rest == whole
 
 
+@pytest.mark.promise("R9")
 @given(st.text("ab äöü€😀\r", max_size=200))
 def test_valid_text_stays_as_it_is(text: str) -> None:
     """Text that fits comes out as it went in."""
@@ -89,6 +88,7 @@ def test_valid_text_stays_as_it_is(text: str) -> None:
     assert lines == [text.removesuffix("\r")]
 
 
+@pytest.mark.promise("R9")
 @pytest.mark.parametrize(
     ("size", "is_cut"), [(LINE_LIMIT - 1, False), (LINE_LIMIT, False), (LINE_LIMIT + 1, True)]
 )

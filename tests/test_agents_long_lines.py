@@ -231,6 +231,7 @@ def turns_of_reading(path: Path, line: str) -> list[float]:
     return turns
 
 
+@pytest.mark.promise("R27")
 @pytest.mark.parametrize(
     ("pattern", "last"),
     [

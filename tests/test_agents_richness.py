@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT
-from loki_twisted.agents.richness import MOST_VALUES, Richness
+from loki_twisted.agents import spool as spool_module
+from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor, cut_lines
+from loki_twisted.agents.richness import VALUE_LIMIT, Richness
+from loki_twisted.agents.spool import Spool
 from tests.driver_laws import ANY_JSON
 from tests.test_agents_long_lines import LongLineCase
 
@@ -51,7 +54,7 @@ class RichLineTests(LongLineCase):
 
     def test_millions_of_values(self) -> None:
         """A line that would take seconds to read is cut, as one that is too long."""
-        line = '{"a": [' + ",".join(["[]"] * (MOST_VALUES + 1)) + "]}"
+        line = '{"a": [' + ",".join(["[]"] * (VALUE_LIMIT + 1)) + "]}"
         self.write(f"before\n{line}\nbehind\n".encode())
         tail = self.follow()
         tail.finish()
@@ -60,7 +63,7 @@ class RichLineTests(LongLineCase):
 
     def test_a_long_text(self) -> None:
         """The commas and brackets in a text are none of values: it is given whole."""
-        line = json.dumps({"text": '[{,\\"]}' * MOST_VALUES})
+        line = json.dumps({"text": '[{,\\"]}' * VALUE_LIMIT})
         self.write(f"{line}\nbehind\n".encode())
         tail = self.follow()
         tail.finish()
@@ -68,9 +71,33 @@ class RichLineTests(LongLineCase):
         assert self.recorder.stdout == [line, "behind"]
 
 
-@pytest.mark.parametrize("part", [b"[", b'{"', b"1,", b'"",'])
-def test_one_read_has_never_too_many(part: bytes) -> None:
-    """So it does not matter whether a line came with one read or with two."""
-    richness = Richness()
-    richness.add((part * MOST_VALUES)[: 256 * 1024])
-    assert not richness.is_too_rich
+def rich(values: int) -> bytes:
+    """A line of so many values, that comes with one read or with two."""
+    return b'{"a":"' + b"x" * 100_000 + b'","b":[' + b",".join([b"1"] * (values - 2)) + b"]}"
+
+
+@pytest.mark.promise("R27")
+@pytest.mark.parametrize("limit", [10, VALUE_LIMIT])
+@pytest.mark.parametrize("size", [2**20, 100_000, 70_001])
+def test_the_limit_is_a_value_exact(
+    limit: int, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of the limit is whole; one with a value more is cut, however few reads it takes."""
+    monkeypatch.setattr(spool_module, "READ_SIZE", size)
+    fits, over = rich(limit), rich(limit + 1)
+    path = tmp_path / "stdout"
+    path.write_bytes(b"\n".join([fits, over, fits + b"\r", over + b"\r", over]))
+    spool = Spool(str(path), Cursor(), is_growing=True, line_limit=2**20, value_limit=limit)
+    lines: list[str] = []
+    while (piece := spool.read(is_last=True)) is not None:
+        lines += piece.lines
+        spool.pass_over(piece)
+    spool.close()
+    whole, cut = fits.decode(), over[:LINE_LIMIT].decode() + CUT_MARK
+    assert lines == [whole, cut, whole, cut, cut]
+
+
+def test_no_short_line_is_too_rich() -> None:
+    """A line of 64 KiB is never cut for its values."""
+    line = b"[" * LINE_LIMIT
+    assert cut_lines(Cursor(), line + b"\n")[0] == [line.decode()]

@@ -153,6 +153,7 @@ class StartTests(AgentCase):
 class ReadingTests(AgentCase):
     """What agents print."""
 
+    @pytest.mark.promise("R11")
     async def test_a_helper_that_holds_the_output_does_not_hold_up_the_end(self) -> None:
         """The end is told soon after the agent ended, though a grandchild has its stdout open."""
         script = "setsid sh -c 'trap \"\" TERM; echo helper; sleep 1000' & sleep 0.05; exit 4"
@@ -161,6 +162,7 @@ class ReadingTests(AgentCase):
         assert recorder.stdout == ["helper"]
         assert carriers(self.note("spec.json")["cookie"]) == {}
 
+    @pytest.mark.promise("R11")
     async def test_the_end_waits_for_nobody_who_has_the_output_open(self) -> None:
         """It is told while a process that no stop can reach may still write to its stdout."""
         script = "echo $$; read go; exit 4"
@@ -372,6 +374,7 @@ class DetachTests(AgentCase):
         await done
         assert recorder.stdout == ["one"]
 
+    @pytest.mark.promise("R8")
     async def test_nothing_is_left_in_the_reactor(self) -> None:
         """Neither descriptors nor delayed calls stay, while agents run on."""
         before = set(reactor.getReaders())

@@ -36,6 +36,7 @@ class StoppingTests(AgentCase):
     def figures(self, is_full: bool) -> None:
         self.rounds = 8 if is_full else 1
 
+    @pytest.mark.promise("R10")
     async def test_nothing_is_left_of_any_tree(self) -> None:
         """Of 56 trees of 8 kinds, stopped together, nothing is left, and each end is told once."""
         for number in range(self.rounds):

@@ -320,6 +320,13 @@ ROUTES: dict[str, tuple[Call, str, str, Any, type]] = {
         {"events": [EVENT], "count": 1},
         wire.EventHistory,
     ),
+    "history since a time": (
+        lambda c: c.history(since="2026-11-01", limit=1),
+        "GET",
+        "/api/events/history?limit=1&since=2026-11-01",
+        {"events": [EVENT], "count": 1},
+        wire.EventHistory,
+    ),
     "history from a level on": (
         lambda c: c.history(EventFilter.of(min_level="warn")),
         "GET",

@@ -85,6 +85,7 @@ def counted_by(reader: Reader) -> list[int]:
     return [int(line.removeprefix("count ")) for line in lines]
 
 
+@pytest.mark.promise("R5")
 @pytest.mark.timeout(1800)
 @pytest_twisted.ensureDeferred
 async def test_breaks_at_any_byte(
@@ -123,6 +124,7 @@ async def test_breaks_at_any_byte(
         assert server.stop() == 0
 
 
+@pytest.mark.promise("R6")
 @pytest.mark.timeout(1800)
 @pytest_twisted.ensureDeferred
 async def test_restarts(tmp_path: Path, is_full: bool) -> None:

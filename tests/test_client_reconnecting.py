@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -203,7 +203,6 @@ class RuleTests(SynchronousTestCase):
     st.floats(0, 1_000_000),
     st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=200)
 def test_delays_are_bounded(failures: int, retry: float, at_least: float, chance: float) -> None:
     """A client waits as long as the server asks, but none waits for ever, and none not at all."""
     delay = delay_seconds(failures, retry, at_least, lambda: chance)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.client.sse_parser import EventTooLarge, SSEParser, StreamEvent
@@ -135,7 +135,6 @@ anything = st.one_of(
 
 
 @given(anything, st.lists(st.integers(0, 100), max_size=6))
-@settings(max_examples=500)
 def test_whatever_comes_is_read_as_the_standard_says(raw: bytes, cuts: list[int]) -> None:
     """Any bytes give the events, the retry and the place of the standard, however they are cut."""
     edges = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
@@ -167,7 +166,6 @@ def test_the_reference(raw: bytes, events: list[tuple[str, str, str]]) -> None:
     ),
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
-@settings(max_examples=200)
 def test_what_was_written_is_read(events: list[tuple[str, str]], end: str) -> None:
     """Any text and any id come back as they were written, with every line end."""
     raw = "".join(f"data: {data}{end}id: {name}{end}{end}" for data, name in events)

@@ -18,6 +18,7 @@ from loki_twisted.command.verbs import SHELLS, VERBS
 from tests.system import TIMEOUT, Server
 from tests.terminals import environment, install
 
+MESSAGES = ("*", "queued", "delivered", "dropped")
 SESSION = "session_1795473791042_4fe1a2b3"
 HOSTILE = "$(touch evil)`touch evil`"
 
@@ -63,7 +64,10 @@ def in_bash(place: Path, line: str) -> list[str]:
         f"COMP_LINE='{line}'; COMP_POINT={len(line)}\n_lokictl\n"
         "printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    return run(place, "bash", "--norc", "-c", program)
+    offered = run(place, "bash", "--norc", "-c", program)
+    # It puts in what stands behind the last colon.
+    there = words[-1][: words[-1].rfind(":") + 1]
+    return [f"{there}{each}" for each in offered if each]
 
 
 def in_fish(place: Path, line: str) -> list[str]:
@@ -83,6 +87,15 @@ OFFERED = [
     ("lokictl ps --status comp", ["completed"]),
     ("lokictl ps --stat", ["--status"]),
     ("lokictl tail --min-level w", ["warn"]),
+    ("lokictl --url http://a:1 att", ["attach"]),
+    ("lokictl --url http://a:1 --json ps --stat", ["--status"]),
+    ("lokictl tail --types hea", ["heartbeat"]),
+    ("lokictl tail --types log:info,hea", ["log:info,heartbeat"]),
+    ("lokictl tail --types log:info,task:cr", ["log:info,task:created"]),
+    ("lokictl tail --types message:", [f"message:{each}" for each in MESSAGES]),
+    ("lokictl token create a --scopes read,w", ["read,write"]),
+    ("lokictl token cr", ["create"]),
+    ("lokictl token create l", []),
     ("lokictl usage --by pro", ["project", "provider"]),
     ("lokictl completion z", ["zsh"]),
 ]
@@ -99,6 +112,13 @@ def test_bash(place: Path, line: str, offered: list[str]) -> None:
 def test_fish(place: Path, line: str, offered: list[str]) -> None:
     """Fish offers the same."""
     assert sorted(in_fish(place, line)) == sorted(offered)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_knows_the_places(place: Path) -> None:
+    """Fish offers of each word of a verb what may stand there, and no more."""
+    assert in_fish(place, "lokictl record latest ") == ["a-directory/", "a-file", "scripts/"]
+    assert SESSION in in_fish(place, "lokictl record --token-file latest ")
 
 
 def test_hostile_names(place: Path) -> None:
@@ -172,6 +192,8 @@ def zsh(place: Path) -> Iterator[pexpect.spawn]:
         ("ps --stat\tcomp\t", "ps --status completed"),
         ("record latest a-f\t", "record latest a-file"),
         ("start --project-dir a-d\t", "start --project-dir a-directory"),
+        ("tail --types log:info,hea\t", "tail --types log:info,heartbeat"),
+        ("tail --types task:cr\t", "tail --types task:created"),
     ],
 )
 def test_zsh(place: Path, zsh: pexpect.spawn, typed: str, run_as: str) -> None:

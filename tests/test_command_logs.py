@@ -79,6 +79,19 @@ def test_failures_have_their_traceback() -> None:
     assert "ZeroDivisionError: by nought" in text.splitlines()[-1]
 
 
+def test_tracebacks_cannot_forge_lines() -> None:
+    """What an error says may be what somebody sent: it makes no line, and steers no terminal."""
+    stream = io.StringIO()
+    logger = Logger(namespace="loki_twisted", observer=LineObserver(stream))
+    with logger.failuresHandled("Trouble"):
+        raise ValueError("x\n2026-11-24 00:00:00 CRITICAL forged \x1b[2J\x9b")
+    first, *others = stream.getvalue().split("\n")[:-1]
+
+    assert first.endswith("CRITICAL Trouble")
+    assert all(line.startswith("  ") for line in others)
+    assert others[-1] == "  2026-11-24 00:00:00 CRITICAL forged \\x1b[2J\\x9b"
+
+
 def objects_of(*calls: tuple[str, str, dict[str, Any]], namespace: str = "loki_twisted") -> Any:
     """What is written as JSON of log calls."""
     stream = io.StringIO()
@@ -116,6 +129,14 @@ def test_json_names_requests_and_sessions() -> None:
     assert told["sessionId"] == "session_1"
     assert told["logger"] == "loki_twisted.sessions.ending"
     assert told["time"] != "never"
+
+
+def test_json_of_what_is_no_text() -> None:
+    """The name of a file may be any bytes: it is told, as far as it can be."""
+    (told,) = objects_of(("info", "{path}", {"path": "/x\udcff", "thing": 1}))
+
+    assert told["path"] == told["message"] == "/x\\udcff"
+    assert told["thing"] == 1
 
 
 def test_json_of_a_failure() -> None:

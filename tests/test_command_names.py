@@ -15,7 +15,6 @@ from loki_twisted.command.moments import place_before, read_moment
 from loki_twisted.command.names import NoSuchName, choose, short
 from loki_twisted.command.questions import choose_question, question_lines, read_answer
 from loki_twisted.model.errors import InvalidRequest
-from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.inputs import Input, InputKind, Option
 from loki_twisted.model.timestamps import iso_from_ms, ms_from_iso
 from tests.client_fakes import Played
@@ -183,7 +182,7 @@ def test_what_is_no_moment(text: str) -> None:
         read_moment(text, NOW_MS)
 
 
-def page(first: int, last: int) -> dict[str, Any]:
+def told(*numbers: int) -> dict[str, Any]:
     """Events of the history, one a second."""
     events = [
         {
@@ -193,39 +192,50 @@ def page(first: int, last: int) -> dict[str, Any]:
             "sessionId": "s",
             "data": {},
         }
-        for number in range(first, last + 1)
+        for number in numbers
     ]
     return {"events": events, "count": len(events)}
 
 
+GONE = {"error": "no such event", "code": "VALIDATION_ERROR", "details": None}
+
+
 @pytest.mark.parametrize(
-    ("since_ms", "place", "questions"),
+    ("newest", "since", "before", "place"),
     [
-        (2_400_500, "evt_2400_2400000", 1),
-        (1_700_000, "evt_1699_1699000", 1),
-        (1_200_000, "evt_1199_1199000", 2),
-        (0, "earliest", 3),
-        (9_999_999, "evt_2500_2500000", 1),
+        ("evt_9_9000", told(4), (200, told(3)), "evt_3_3000"),
+        ("evt_9_9000", told(1), (200, told()), "earliest"),
+        ("evt_9_9000", told(), None, "evt_9_9000"),
+        (None, told(), None, "evt_0_0"),
+        ("evt_9_9000", told(4), (422, GONE), "earliest"),
     ],
 )
-def test_where_a_moment_lies(since_ms: int, place: str, questions: int) -> None:
-    """The event before a time is found from the end, by as few pages as that takes."""
+def test_where_a_moment_lies(
+    newest: str | None, since: Any, before: tuple[int, Any] | None, place: str
+) -> None:
+    """The place is behind the event before the first of that time, however long the past is."""
     played = Played()
-    base = "/api/events/history?limit=1000"
-    answers = {
-        base: page(1501, 2500),
-        f"{base}&before=evt_1501_1501000": page(501, 1500),
-        f"{base}&before=evt_501_501000": page(1, 500),
-    }
-    for uri, answer in answers.items():
-        played.server.answers[("GET", uri)] = (200, answer)
+    answers = played.server.answers
+    answers["GET", "/api/events/stats"] = (
+        200,
+        {
+            "subscribers": 0,
+            "historySize": 9,
+            "oldestEventId": None,
+            "newestEventId": newest,
+            "eventsPerSecond": 0.0,
+            "lag": 0,
+        },
+    )
+    base = "/api/events/history?limit=1"
+    answers["GET", f"{base}&since=1970-01-01T00%3A00%3A03.500Z"] = (200, since)
+    if before is not None:
+        answers["GET", f"{base}&before={since['events'][0]['id']}"] = before
     found: list[str] = []
 
-    Deferred.fromCoroutine(place_before(played.client, EVERYTHING, since_ms)).addCallback(
-        found.append
-    )
-    for _ in range(questions):
+    Deferred.fromCoroutine(place_before(played.client, 3_500)).addCallback(found.append)
+    for _ in range(3):
         played.flush()
 
     assert found == [place]
-    assert len(played.server.asked) == questions
+    assert len(played.server.asked) == (2 if before is None else 3)

@@ -91,6 +91,12 @@ def is_alive(address: str) -> bool:
         return answer.status == 200
 
 
+def ignored_signals(pid: int) -> str:
+    """The signals that a process ignores, as the kernel writes them."""
+    (line,) = re.findall(r"^SigIgn:\s*(\S+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return str(line)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -98,7 +104,7 @@ def free_port() -> int:
 
 def test_it_serves_until_it_is_told_to_end(start: Start, tmp_path: Path) -> None:
     """
-    A server says where it listens, in plain lines, and ends in order.
+    A server says where it listens and what is there, in plain lines, and ends in order.
 
     Meanwhile its port and its data are its own: a second server is refused in one line that
     says why, and changes nothing.
@@ -106,6 +112,7 @@ def test_it_serves_until_it_is_told_to_end(start: Start, tmp_path: Path) -> None
     first = start(*SERVE, "--port", "0")
     address = first.address()
     port = address.rpartition(":")[2]
+    assert first.said[-1].endswith(f"Listening on {address} (the page and the API)\n")
     assert is_alive(address)
     data = tmp_path / ".loki" / "server"
     files = sorted(data.rglob("*"))
@@ -181,6 +188,19 @@ def test_data_that_is_no_directory(start: Start, tmp_path: Path) -> None:
     assert str(tmp_path / "file") in said
 
 
+@pytest.mark.threat("T34", "T-perm")
+@pytest.mark.parametrize("program", [SERVE, TWISTD])
+def test_data_that_others_may_write(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
+    """The exit code is that of wrong options: no other try changes it, somebody has to."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o770)
+    code, said = start(*program, "--port", "0", "--data-dir", "data").end()
+
+    assert code == 2
+    assert "chmod go-w" in said
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 def test_twistd(start: Start, tmp_path: Path) -> None:
     """Under twistd it serves the same, and ends with a code that is not 0 where it cannot."""
     server = start(*TWISTD, "--port", "0")
@@ -211,7 +231,7 @@ import gc, sys
 
 def freeze(really=gc.freeze):
     really()
-    print(gc.get_freeze_count(), "set aside", file=sys.__stdout__, flush=True)
+    print(gc.get_freeze_count(), "set aside", gc.isenabled(), file=sys.__stdout__, flush=True)
 
 gc.freeze = freeze
 """
@@ -226,11 +246,15 @@ RUN = "import runpy; runpy.run_module(sys.argv.pop(1), run_name='__main__', alte
 def test_what_is_there_at_the_start_is_not_collected(
     start: Start, program: tuple[str, ...]
 ) -> None:
-    """The modules and all that they hold are set aside once, before the first request."""
+    """
+    The modules and all that they hold are set aside once, before the first request.
+
+    What is made after them is collected.
+    """
     server = start(*program, "--port", "0")
     assert is_alive(server.address())
 
-    (count,) = re.findall(r"^(\d+) set aside$", "".join(server.said), re.MULTILINE)
+    (count,) = re.findall(r"^(\d+) set aside True$", "".join(server.said), re.MULTILINE)
     assert int(count) > 10_000
 
 
@@ -242,10 +266,12 @@ def test_reload(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
     shutil.copytree(Path(loki_twisted.__file__).parent, package, ignore=ignored)
     server = start(*program, "--reload", "--port", "0", PYTHONPATH=str(package.parent))
     assert is_alive(server.address())
+    ignored_before = ignored_signals(server.process.pid)
     with (package / "command" / "__init__.py").open("a") as source:
         source.write("# changed\n")
 
     assert is_alive(server.address())
+    assert ignored_signals(server.process.pid) == ignored_before
     server.process.send_signal(signal.SIGTERM)
     server.end()
 

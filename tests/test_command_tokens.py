@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,28 @@ def test_a_token_is_taken_back(path: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(path, "revoke", "line-2") == 0
     assert path.read_text().splitlines() == ["# mine", "", last]
     assert "taken back" in capsys.readouterr().out
+
+
+def test_as_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs are told the same, each time as one object; the token itself when it is made."""
+
+    def told(*words: str) -> Any:
+        assert run(path, *words, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    path.write_text(f"old sha256:{'0' * 64} read 2020-01-01\n")
+    path.chmod(0o600)
+    made = told("create", "ci", "--expires", "2099-01-01")
+    assert digest_of(made.pop("token").encode()) == read_tokens(str(path))[1].digest
+    assert made == {
+        "name": "ci",
+        "scopes": ["read", "write"],
+        "expiresAt": "2099-01-01T00:00:00.000Z",
+        "expired": False,
+    }
+    old = {"name": "old", "scopes": ["read"], "expiresAt": "2020-01-01T00:00:00.000Z"}
+    assert told("list") == {"tokens": [{**old, "expired": True}, made]}
+    assert told("revoke", "ci") == {"name": "ci", "message": "The token ci is taken back."}
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+from loki_twisted.access.interface import Scope
 from loki_twisted.agents.providers.plugins import installed_providers
 from loki_twisted.command.exits import MEANINGS, Exit
-from loki_twisted.command.verbs import (
+from loki_twisted.command.values import (
+    EVENT_TYPES,
     GROUPINGS,
     LEVELS,
     PROVIDERS,
+    SCOPES,
     SESSION_STATUSES,
     TASK_STATUSES,
-    VERBS,
 )
-from loki_twisted.model.events import LOG_LEVELS
+from loki_twisted.command.verbs import VERBS
+from loki_twisted.model import events
+from loki_twisted.model.filters import EVENT_GROUPS
 from loki_twisted.model.ledger import Grouping
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.tasks import TaskStatus
@@ -42,5 +46,7 @@ def test_the_values_of_options_are_those_of_the_server() -> None:
     assert list(SESSION_STATUSES) == list(SessionStatus)
     assert list(TASK_STATUSES) == list(TaskStatus)
     assert set(GROUPINGS) == set(Grouping)
-    assert LEVELS == LOG_LEVELS
+    assert LEVELS == events.LOG_LEVELS
+    assert set(EVENT_TYPES) == {*events.EVENT_TYPES, *EVENT_GROUPS}
+    assert list(SCOPES) == [each.value for each in Scope]
     assert set(PROVIDERS) <= set(installed_providers())

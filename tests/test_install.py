@@ -189,7 +189,7 @@ def serve(environment: Environment) -> None:
         try:
             lines = iter(process.stdout)
             listening = next(line for line in lines if "Listening on" in line)
-            url = listening.rpartition(" ")[2].strip()
+            url = listening.partition("Listening on ")[2].split()[0]
             with urllib.request.urlopen(f"{url}/health/live", timeout=SECONDS) as answer:
                 assert answer.status == 200
         finally:

@@ -128,6 +128,7 @@ def test_reading_too_often_is_no_error(watch: Watch) -> None:
     assert [notice.name for notice in watch.notices] == [b"new"]
 
 
+@pytest.mark.promise("R18")
 @pytest_twisted.ensureDeferred
 async def test_one_deleted_directory_does_not_end_the_others(watch: Watch) -> None:
     """When a watched directory is deleted that is told, and the others go on."""

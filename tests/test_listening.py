@@ -15,6 +15,7 @@ from loki_twisted.web.site import Site
 CLIENT = IPv4Address("TCP", "127.0.0.1", 4711)
 
 
+@pytest.mark.promise("R22")
 @pytest.mark.threat("T21")
 def test_nobody_is_let_in_where_there_is_no_room() -> None:
     """Beyond those who are told that there are too many nothing is made of a connection."""

@@ -75,7 +75,7 @@ FULL = """
 import resource, sys
 from twisted.internet import reactor, task
 from twisted.internet.defer import ensureDeferred
-from loki_twisted.log.intake import Limits
+from loki_twisted.log.limits import Limits
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.errors import StorageFull
@@ -200,6 +200,7 @@ def test_a_kill_while_the_log_is_cut(tmp_path: Path, is_full: bool) -> None:
     assert integrity_of(path) == "ok"
 
 
+@pytest.mark.promise("R15")
 def test_no_room_and_room_again(tmp_path: Path) -> None:
     """Where files may not grow appending fails as a full disk; when they may, it works again."""
     path = tmp_path / "log.db"

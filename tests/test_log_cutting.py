@@ -102,6 +102,7 @@ def test_a_file_that_cannot_shrink(tmp_path: Path, desks: Desks) -> None:
     assert Path(desk.path).stat().st_size == size
 
 
+@pytest.mark.promise("R28")
 def test_running_sessions_keep_their_last(desks: Desks) -> None:
     """A quiet session keeps what it said last as long as it runs, and no longer."""
     desk = desks(events=20, running_events=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from loki_twisted.log.retention import Stored
 from loki_twisted.model.filters import EVERYTHING
 from tests.counted_syncs import counted_syncs
 from tests.cutting_desk import Desk, Desks, fill
+from tests.figures import tell
 from tests.log_support import (
     MS,
     fact,
@@ -35,6 +37,7 @@ def desks(tmp_path: Path) -> Iterator[Desks]:
         yield desks
 
 
+@pytest.mark.promise("R28")
 def test_commits_keep_to_the_limit(desks: Desks) -> None:
     """Without a moment's rest the log has no more than it may, but for the commit of the moment."""
     desk = desks(events=1_000)
@@ -71,6 +74,7 @@ def test_the_commit_itself_stays(desks: Desks) -> None:
     assert desk.bounds == Bounds(13, 16)
 
 
+@pytest.mark.promise("R28")
 def test_slices_are_bounded(desks: Desks) -> None:
     """When there is time, all that is too much goes, and in many small transactions."""
     fill(desks(), 900)
@@ -86,6 +90,33 @@ def test_slices_are_bounded(desks: Desks) -> None:
     assert max(steps[:2]) <= SLICE.rows
     assert max(steps) * 200 <= SLICE.size + 200_000
     assert desk.log.connection.pragma("synchronous") == 2
+
+
+@pytest.mark.promise("R28")
+def test_r28_slices_are_short(
+    desks: Desks, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is too much goes bit by bit; with the long figures each takes 5 ms at most, usually."""
+    for _ in range(4 if is_full else 1):
+        fill(desks(), 900)
+        fill(desks(), 60, events=700)
+    desk = desks(events=10)
+    seconds = []
+    began = time.perf_counter()
+    while desk.ledger.tidy():
+        seconds.append(time.perf_counter() - began)
+        began = time.perf_counter()
+    assert len(desk.bounds) <= 700
+    assert len(seconds) > 5
+    if is_full:
+        seconds.sort()
+        middle, most = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+        tell(
+            capsys,
+            f"{len(seconds)} slices: p50 {middle * 1000:.2f} ms, p99 {most * 1000:.2f} ms, "
+            f"at most {seconds[-1] * 1000:.2f} ms",
+        )
+        assert middle <= 0.005
 
 
 def wal_size(desk: Desk) -> int:
@@ -136,6 +167,7 @@ def test_slices_wait_for_no_disk(desks: Desks) -> None:
         desks.close()
 
 
+@pytest.mark.promise("R2")
 def test_what_slices_did_may_be_lost(desks: Desks, tmp_path: Path) -> None:
     """Wherever the write-ahead log ends, the log is one that it once was, with its bounds."""
     fill(desks(), 900)

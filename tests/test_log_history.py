@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.log import history, plans
@@ -140,7 +140,6 @@ def test_what_is_skipped_is_not_wanted(
     monkeypatch.setattr(history, "MAX_EVENTS_PASSED", 100)
     types = st.sampled_from(["log:info", "task:*", "session:started", "log:*"])
 
-    @settings(max_examples=300)
     @given(sparse(), types, st.data(), st.sampled_from([1, 1, 2, 5, 50]))
     def law(blocks: list[NewBlock], kind: str, data: st.DataObject, count: int) -> None:
         refill(log, blocks)

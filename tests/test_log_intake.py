@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
 from loki_twisted.log import intake
-from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake, Limits
+from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake
 from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.limits import Limits
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.retention import KEEP_ALL
 from loki_twisted.log.rows import MAX_BLOCK_BYTES
@@ -75,6 +77,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.stop()
 
 
+@pytest.mark.promise("R4")
 def test_numbers_are_in_the_order_of_the_calls(desk: Desk) -> None:
     """Whatever waits together, the order of the calls is that of the numbers, without a hole."""
     waiting = [desk.intake.append(lines(n % 3, session_id=f"s{n}")) for n in range(5)]
@@ -215,6 +218,7 @@ def test_a_full_disk(desk: Desk) -> None:
         desk.intake.append(lines())
 
 
+@pytest.mark.promise("R3", "R15")
 def test_it_comes_back_by_itself(desk: Desk) -> None:
     """A second after a failure the log is tried, and when that works numbers go on."""
     desk.append(lines())
@@ -351,6 +355,54 @@ def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
     desk.stop()
     with pytest.raises(Unavailable):
         desk.intake.append(lines())
+
+
+class CrampedDesk(Desk):
+    """An intake whose log cannot be made, because there is no room, while that is said."""
+
+    has_room = False
+    tries = 0
+
+    def _open(self) -> Opened:
+        self.tries += 1
+        if not self.has_room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super()._open()
+
+
+def test_an_opening_waits_for_room(tmp_path: Path) -> None:
+    """It is tried again each second, says meanwhile what is missing, and succeeds at last."""
+    desk = CrampedDesk(tmp_path / "log.db")
+    starting = desk.intake.start()
+    for tries in (1, 2):
+        desk.clock.turn()
+        assert desk.tries == tries
+        assert "no room left" in str(desk.intake.failure)
+        with pytest.raises(Unavailable, match="waits for room"):
+            desk.intake.append(lines())
+        if tries == 1:
+            desk.clock.advance(1)
+    desk.has_room = True
+    desk.clock.advance(1)
+    desk.clock.result(starting)
+    assert desk.intake.failure is None
+    assert desk.append(lines()) == Bounds(1, 1)
+    desk.stop()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waiting", "trying"])
+def test_an_end_does_not_wait_for_room(tmp_path: Path, waits: bool) -> None:
+    """Who starts is told why it was not opened, and nothing is left to be ended."""
+    desk = CrampedDesk(tmp_path / "log.db")
+    starting = desk.intake.start()
+    if waits:
+        desk.clock.turn()
+    ended = desk.intake.drain()
+    with pytest.raises((StorageFull, OSError)):
+        desk.clock.result(starting)
+    desk.clock.result(ended)
+    desk.stop()
+    assert not desk.clock.getDelayedCalls()
 
 
 def test_each_who_waits_has_an_error_of_its_own(desk: Desk) -> None:

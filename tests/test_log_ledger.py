@@ -117,6 +117,7 @@ def test_a_commit_without_events(desk: Desk) -> None:
     assert records.cursors(desk.log.readers[0], "") == {"a": "1"}
 
 
+@pytest.mark.promise("R15")
 def test_no_room(desk: Desk) -> None:
     """Where there is no room none of the entries is in, and all are told so."""
     desk.commit(line(1))
@@ -132,6 +133,7 @@ def test_no_room(desk: Desk) -> None:
     assert len(desk.frames()) == 1
 
 
+@pytest.mark.promise("R3")
 def test_after_a_failure_nothing_is_tried(desk: Desk) -> None:
     """Until a probe has succeeded entries fail as the first did, without a try."""
     desk.fill_up()
@@ -147,6 +149,7 @@ def test_after_a_failure_nothing_is_tried(desk: Desk) -> None:
     assert desk.frames() == []
 
 
+@pytest.mark.promise("R3")
 def test_a_probe_brings_it_back(desk: Desk) -> None:
     """A probe opens another connection; numbers go on without a hole."""
     desk.commit(line(1))
@@ -170,7 +173,7 @@ def test_a_probe_that_is_not_needed(desk: Desk) -> None:
 def test_a_probe_that_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the cause lasts each probe tells the failure, and may be repeated."""
 
-    def out_of_order(path: str) -> apsw.Connection:
+    def out_of_order(path: str, vfs: str | None) -> apsw.Connection:
         raise apsw.IOError("disk I/O error")
 
     desk.fill_up()
@@ -217,6 +220,7 @@ def crashed(desk: Desk) -> Path:
     return copy
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize("has_room", [True, False])
 def test_a_failed_commit_is_not_found_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, has_room: bool
@@ -264,6 +268,7 @@ def test_no_room_to_checkpoint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(asked) == 2
 
 
+@pytest.mark.promise("R3")
 def test_a_log_that_holds_more_than_was_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that failed and is there all the same keeps the log closed until a restart."""
     real = Ledger._write

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 import apsw
 import pytest
 
+from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.interface import Batch, Bounds
-from loki_twisted.log.opening import connect_writer, move_aside, open_log, suspect
+from loki_twisted.log.opening import move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageRefused
 from tests.log_support import MS, asked, entry, facts, message, opened, put, session, task
@@ -74,6 +75,7 @@ def test_a_log_keeps_its_id(path: Path) -> None:
         assert again.bounds == Bounds(1, 200)
 
 
+@pytest.mark.promise("R1", "R2")
 def test_commits_are_synced(path: Path) -> None:
     """The connection that writes keeps a write-ahead log and syncs with every commit."""
     with opened(path) as log:
@@ -116,6 +118,7 @@ def make_newer(path: Path) -> None:
         connection.pragma("user_version", VERSION + 1)
 
 
+@pytest.mark.promise("R16")
 @pytest.mark.parametrize(
     ("make", "reason"),
     [(make_foreign, "a database of another program"), (make_newer, "of a newer version")],
@@ -238,6 +241,7 @@ def held(value: str) -> Callable[[Path], None]:
     return impossible_holes
 
 
+@pytest.mark.promise("R16")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -266,6 +270,7 @@ def test_a_damaged_log_is_put_aside(path: Path, damage: Callable[[Path], None]) 
         assert log.notices == ()
 
 
+@pytest.mark.promise("R16")
 def test_what_was_put_aside_is_whole(path: Path) -> None:
     """What is put aside takes its write-ahead log with it, so that it can be looked at."""
     fill(path)
@@ -290,6 +295,7 @@ def test_a_write_ahead_log_alone_is_not_replayed(path: Path) -> None:
     assert path.with_name(f"{ASIDE}-wal").exists()
 
 
+@pytest.mark.promise("R14")
 def test_a_crash_while_it_was_made(path: Path) -> None:
     """What a crash left of a file that was being made is in nobody's way."""
     path.with_name("log.db.new").write_text("half")

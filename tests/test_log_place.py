@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from loki_twisted.log.place import DataDirectory
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.log.place import LEAST_FREE_BYTES, DataDirectory, lack_of_room
+from loki_twisted.model.errors import StorageExposed, StorageRefused
 
 HOLDER = """
 import sys
-from loki_twisted.log.place import DataDirectory
+from loki_twisted.log.place import LEAST_FREE_BYTES, DataDirectory, lack_of_room
 directory = DataDirectory(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
@@ -61,6 +61,28 @@ def test_parents_are_made(tmp_path: Path) -> None:
     assert path.is_dir()
 
 
+@pytest.mark.threat("T34", "T-perm")
+def test_nobody_else_may_write_into_the_parents_that_are_made(tmp_path: Path, umask: int) -> None:
+    """Who could would put a directory of his own in the place of ours, whatever the umask is."""
+    path = tmp_path / "one" / "two" / "server"
+
+    DataDirectory(str(path)).release()
+
+    for made in (path.parent, path.parent.parent):
+        assert mode_of(made) & 0o022 == 0
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    """In a sentence, and before anything is made there: the log could not be kept in it."""
+    path = tmp_path / os.fsdecode(b"\xff")
+
+    with pytest.raises(StorageRefused, match=r"\\udcff' cannot be used: its name is not UTF-8"):
+        DataDirectory(str(path))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.promise("R25")
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
     """Whoever comes second is told which directory and which process, and changes nothing."""
     first = DataDirectory(str(tmp_path / "server"))
@@ -84,6 +106,7 @@ def test_it_can_be_handed_on(tmp_path: Path) -> None:
     DataDirectory(str(tmp_path)).release()
 
 
+@pytest.mark.promise("R14")
 def test_a_killed_server_keeps_nobody_out(tmp_path: Path) -> None:
     """The lock ends with its process, however that ends."""
     holder = subprocess.Popen(
@@ -117,7 +140,7 @@ def test_a_directory_of_many_is_refused(tmp_path: Path, mode: int) -> None:
     path.mkdir()
     path.chmod(mode)
 
-    with pytest.raises(StorageRefused, match="chmod go-w"):
+    with pytest.raises(StorageExposed, match="chmod go-w"):
         DataDirectory(str(path))
 
     assert list(path.iterdir()) == []
@@ -141,7 +164,7 @@ def test_a_directory_of_another_user_is_refused(
     another = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: another)
 
-    with pytest.raises(StorageRefused, match="belongs to user"):
+    with pytest.raises(StorageExposed, match="belongs to user"):
         DataDirectory(str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
@@ -178,3 +201,22 @@ def test_a_place_that_somebody_takes_away(tmp_path: Path) -> None:
 
     directory.release()
     assert not directory.is_intact()
+
+
+def test_what_is_missing_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing new is begun with too few bytes or files free; what cannot be told is no lack."""
+
+    def disk(bytes_free: int, files_free: int, files: int = 1000) -> os.statvfs_result:
+        blocks = bytes_free // 4096
+        return os.statvfs_result((4096, 4096, 9999, blocks, blocks, files, 0, files_free, 0, 255))
+
+    def lack(found: os.statvfs_result) -> str | None:
+        monkeypatch.setattr(os, "statvfs", lambda _: found)
+        return lack_of_room(str(tmp_path))
+
+    assert lack(disk(LEAST_FREE_BYTES, 1000)) is None
+    assert "no room left" in str(lack(disk(LEAST_FREE_BYTES - 1, 1000)))
+    assert "No more files" in str(lack(disk(LEAST_FREE_BYTES, 3)))
+    assert lack(disk(LEAST_FREE_BYTES, 0, files=0)) is None
+    monkeypatch.undo()
+    assert lack_of_room(str(tmp_path / "nowhere")) is None

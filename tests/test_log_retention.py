@@ -81,6 +81,7 @@ def test_a_young_block_ends_it() -> None:
     assert choose(ages, Excess(before_ms=5), 10**9, spare_none).dropped == ages[:2]
 
 
+@pytest.mark.promise("R24")
 def test_a_block_of_a_far_future_ends_nothing() -> None:
     """What was written while a clock was wrong does not keep what lies behind it."""
     ages = [stored(1, at_ms=99), stored(2, at_ms=2), stored(3, at_ms=9), stored(4, at_ms=1)]

@@ -60,6 +60,7 @@ def test_only_what_follows_is_joined_when_read() -> None:
     assert [each.first_seq for each in blocks] == [1, 4]
 
 
+@pytest.mark.promise("R16")
 @given(st.data())
 def test_no_wrong_byte_is_told(data: st.DataObject) -> None:
     """Whichever bit of the events of a row is turned, reading it fails."""

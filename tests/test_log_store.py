@@ -230,6 +230,7 @@ BY_SESSION = EventFilter("session_1")
     [
         (lambda log: log.time_of(1), Lane.SHORT),
         (lambda log: log.ends(), Lane.SHORT),
+        (lambda log: log.last_before(MS), Lane.SHORT),
         (lambda log: log.behind_last(2, EVERYTHING, 100), Lane.SHORT),
         (lambda log: log.behind_last(2, BY_SESSION, 10_000), Lane.PAGES),
         (lambda log: log.tasks(TaskQuery()), Lane.PAGES),

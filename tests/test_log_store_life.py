@@ -105,6 +105,7 @@ def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
     desk.stop()
 
 
+@pytest.mark.promise("R16")
 def test_damage_that_is_met_later(tmp_path: Path) -> None:
     """A read that meets damage fails; others go on; the next start puts the log aside."""
     desk = new_desk(tmp_path / "log.db")

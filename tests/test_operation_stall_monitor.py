@@ -55,6 +55,7 @@ def run(module: str, work: str) -> tuple[int, float, float, list[str]]:
     return count, seconds, longest, lines
 
 
+@pytest.mark.promise("R27")
 @pytest.mark.parametrize("module", KINDS)
 def test_a_long_turn_is_measured_and_told_with_its_place(module: str) -> None:
     """A turn of a third of a second is counted as that, and told with the function that took it."""

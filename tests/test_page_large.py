@@ -1,4 +1,4 @@
-"""The page with much to show, looked at by a machine, and its modules by themselves."""
+"""The page with much to show, and its modules by themselves."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browsers import PHONE, Browser, missing_for_axe, recording
+from tests.browsers import Browser, recording
+from tests.pages import PATIENT
 from tests.system import Server
-from tests.test_page_browser import PATIENT, QUESTION
 
 LINES = 100_000
 HOME: dict[Server, Path] = {}
@@ -24,7 +24,7 @@ MOST_DRAWN = 400
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests of the file."""
     home = tmp_path_factory.mktemp("home")
-    for name in ("flood", "demo", "past", "busy"):
+    for name in ("flood", "busy"):
         (home / name).mkdir()
     lines = [f"[{'ERROR' if n % 1000 == 0 else 'INFO'}] [flood] line {n}" for n in range(LINES)]
     recording(home / "flood" / "flood.jsonl", lines, at_once=200)
@@ -173,64 +173,6 @@ def test_the_start_page_is_painted_at_once(browser: Browser, server: Server, is_
         ".map(each => each.initiatorType)"
     )
     assert set(loaded) <= {"link", "script", "img", "other", "css"}
-
-
-@pytest.fixture
-def asking(server: Server) -> Iterator[str]:
-    """The id of a session whose question is open, beside one that has ended."""
-    server.until_end(server.start(provider="demo", projectDir="past", options={"dryRun": True}))
-    session_id = server.start(provider="demo", projectDir="demo")
-    server.wait_for(session_id, "input:requested")
-    yield session_id
-    server.post(f"/api/sessions/{session_id}/stop")
-    server.until_end(session_id)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    browser: Browser, server: Server, asking: str, scheme: str
-) -> None:
-    """In any view, wide and on a phone."""
-    missing = missing_for_axe()
-    if missing:
-        pytest.skip(missing)
-    browser.theme(scheme)
-    browser.open(server.base + "/")
-    browser.sees(QUESTION, ".question")
-    here = f"#/session/{asking}"
-    for place in ("#/", "#/inbox", "#/server", "#/new", here, f"{here}/tasks", f"{here}/timeline",
-                  f"{here}/log", f"{here}/usage"):  # fmt: skip
-        browser.go(place)
-        browser.until(lambda: browser.count("#main h1, #main h2") > 0 and browser.link == "live")
-        if place == "#/server":
-            browser.sees("Events kept")
-        assert browser.axe() == [], place
-    browser.size(*PHONE)
-    for place in ("#/", here):
-        browser.go(place)
-        browser.sees(QUESTION)
-        assert browser.axe() == [], place
-
-
-CLEANED = {
-    "plain\ttext\n": "plain\ttext\n",
-    "\x1b[1;31mred\x1b[0m": "\u241bred\u241b",
-    "\x1b]0;title\x07after": "\u241bafter",
-    "\x1b]8;;http://x\x1b\\link": "\u241blink",
-    "\x1bPq#0\x1b\\x": "\u241bx",
-    "\x1b": "\u241b",
-    "a\x00b\x08c\x7fd": "a\u2400b\u2408c\u2421d",
-    "one\r\ntwo\rthree": "one\ntwo\u240dthree",
-    "\u202eevil\u2066": "\u2039U+202E\u203aevil\u2039U+2066\u203a",
-    "\x9b31mred": "\u2039U+009B\u203a31mred",
-}
-
-
-def test_what_is_hostile_is_made_visible(browser: Browser, server: Server) -> None:
-    """Escape sequences, control characters and changes of direction are marks, and nothing else."""
-    browser.open(server.base + "/")
-    script = "const { clean } = await import('/page/text.js'); return given[0].map(clean)"
-    assert browser.later(script, list(CLEANED)) == list(CLEANED.values())
 
 
 def test_differences(browser: Browser, server: Server) -> None:

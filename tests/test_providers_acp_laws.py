@@ -196,7 +196,6 @@ def check(outputs: Sequence[Output]) -> None:
     st.booleans(),
     st.sampled_from([None, SESSION]),
 )
-@settings(deadline=None, max_examples=400)
 def test_nothing_breaks_it(
     occasions: list[Sequence[str]], opened: int, stays_open: bool, conversation: str | None
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents.outputs import (
@@ -160,7 +160,6 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=25), st.booleans(), st.booleans())
-@settings(deadline=None, max_examples=300)
 def test_any_lines(steps: list[tuple[Any, ...]], is_dry: bool, stays_open: bool) -> None:
     """Whatever comes is taken, and a driver made from the memory of another goes on as that."""
     request = attrs.evolve(REQUEST, dry_run=is_dry, stays_open=stays_open)
@@ -179,7 +178,6 @@ def test_any_lines(steps: list[tuple[Any, ...]], is_dry: bool, stays_open: bool)
 
 
 @given(st.text())
-@settings(deadline=None, max_examples=200)
 def test_any_text(said: str) -> None:
     """No text is too odd for a line or a message."""
     desk = Desk.at_work()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loki_twisted.agents.providers.claude_lines import MOST_BLOCKS, MOST_TOLD
 from loki_twisted.model.events import Fact
 from tests.claude_support import (
     Desk,
@@ -31,6 +32,27 @@ def test_answers_of_the_model() -> None:
     )
     told = [(each.data["kind"], each.data["output"]) for each in facts(outputs)]
     assert told == [("thinking", "Hm"), ("text", "Hello"), ("tool_call", "ls"), ("tool_call", "q")]
+
+
+@pytest.mark.promise("R27")
+@pytest.mark.parametrize("kind", ["text", "never_heard_of"])
+def test_a_message_of_too_many_parts(kind: str) -> None:
+    """So many are told as one line may tell of, and how many more there were."""
+    blocks = [{"type": kind, "text": str(number)} for number in range(MOST_BLOCKS + 7)]
+    outputs = Desk.at_work().say(*blocks)
+    told = [each.data["output"] for each in facts(outputs, "agent:output")]
+    assert told == ([str(number) for number in range(MOST_BLOCKS)] if kind == "text" else [])
+    warnings = [each.data["message"] for each in facts(outputs, "log:warn")]
+    assert warnings == ["7 parts of a message were not told: there is too much in it."]
+
+
+@pytest.mark.promise("R27")
+def test_a_message_of_too_long_parts() -> None:
+    """No part of it is told behind a million characters."""
+    outputs = Desk.at_work().say(*[text("x" * MOST_TOLD), text("y"), text("z")])
+    assert [each.data["output"][0] for each in facts(outputs, "agent:output")] == ["x"]
+    (warning,) = facts(outputs, "log:warn")
+    assert warning.data["message"].startswith("2 parts ")
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,12 @@ def test_a_string_without_its_end_hides_nothing() -> None:
 
 
 @given(HOSTILE)
-@settings(deadline=None, max_examples=300)
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     """What is removed leaves nothing behind that would have to be removed."""
     assert clean(clean(text)) == clean(text)
 
 
 @given(HOSTILE)
-@settings(deadline=None, max_examples=300)
 def test_no_control_character_is_left(text: str) -> None:
     """Only tab and line feed stay of all control characters, and no surrogate."""
     left = {unicodedata.category(each) for each in clean(text) if each not in "\t\n"}
@@ -86,7 +84,6 @@ def test_a_line_of_broken_sequences_is_cleaned_in_linear_time(piece: str) -> Non
 
 
 @given(st.text(max_size=200), st.integers(64, 300))
-@settings(deadline=None, max_examples=200)
 def test_a_cut_text_is_within_its_limit(text: str, limit: int) -> None:
     """A text within the limit is unchanged, another is cut to the limit and cut only once."""
     short = cut(text, limit)
@@ -96,7 +93,6 @@ def test_a_cut_text_is_within_its_limit(text: str, limit: int) -> None:
 
 
 @given(HOSTILE, st.integers(64, 300), st.sampled_from([1, 100]))
-@settings(deadline=None, max_examples=200)
 def test_a_text_that_is_cleaned_and_cut(text: str, limit: int, times: int) -> None:
     """It is what cleaning and cutting make of it, or, if it is many times too long, as good."""
     whole = text * times

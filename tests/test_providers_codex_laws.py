@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents.driving import IDriver
@@ -181,7 +181,6 @@ def check(make: Callable[[str], IDriver], met: Sequence[tuple[str, Any]]) -> Non
 
 
 @given(occasions(SERVER_LINES), st.sampled_from(["new", "opened", "working"]), st.booleans())
-@settings(max_examples=400)
 def test_the_app_server(met: Sequence[tuple[str, Any]], stage: str, stays_open: bool) -> None:
     """Whatever it prints, in whatever order, a driver bears, remembers and goes on from."""
     before = {"new": (), "opened": OPENING, "working": WORKING}[stage]

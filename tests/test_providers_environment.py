@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.agents.providers.environment import (
@@ -82,7 +82,6 @@ def test_the_session_is_named_by_us() -> None:
 
 @pytest.mark.threat("T13")
 @given(st.dictionaries(NAMES, st.just("value"), max_size=12), st.lists(NAMES, max_size=4))
-@settings(deadline=None, max_examples=200)
 def test_nothing_comes_out_that_may_not(environ: dict[str, str], extra: list[str]) -> None:
     """Whatever stands in the environment, all that comes out is allowed, asked for, or ours."""
     for name, value in agent_environment(environ, "s1", extra).items():

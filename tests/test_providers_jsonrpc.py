@@ -118,3 +118,14 @@ def test_calls_are_remembered() -> None:
     """What was written down of them reads as it was."""
     calls = Calls().with_call(Call("a", "m1", "text")).with_call(Call("b"))
     assert msgspec.json.decode(msgspec.json.encode(calls), type=Calls) == calls
+
+
+@pytest.mark.promise("R27")
+def test_a_long_answer_is_read_in_part() -> None:
+    """Of a result of megabytes what is short is read, also in its objects, and the rest is not."""
+    turns = [{"items": ["x"] * 1000}] * 1000
+    thread = {"id": "t", "turns": turns, "more": {"deep": {"turns": turns}, "id": 1}}
+    found = maybe_message(json.dumps({"id": 1, "result": {"thread": thread, "model": "m"}}))
+    read = {"id": "t", "turns": {}, "more": {}}
+    assert found == Response(1, {"thread": read, "model": "m"})
+    assert maybe_message(json.dumps({"id": 1, "result": turns})) == Response(1, {})

@@ -6,12 +6,21 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loki_twisted.agents.providers.cleaning import MAX_NAME, MAX_TEXT
 from loki_twisted.agents.providers.objects import MAX_OBJECT, maybe_object
 from loki_twisted.agents.providers.plain import facts_of_line
-from loki_twisted.agents.providers.tidying import MAX_DEPTH, MAX_PARTS, maybe_tidy
+from loki_twisted.agents.providers.tidying import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_PARTS,
+    is_longer,
+    maybe_tidy,
+)
 from loki_twisted.model.events import EVENT_TYPES
+from tests.driver_laws import ANY_JSON
 
 SERVERS_OWN = [
     *(kind for kind in EVENT_TYPES if kind.startswith(("session:", "message:", "heartbeat"))),
@@ -244,3 +253,19 @@ def test_parts_are_bounded() -> None:
     flat = {f"name {number}": [] for number in range(MAX_PARTS // 2)}
     assert maybe_tidy({"a": [flat, flat, flat]}) is None
     assert maybe_tidy({"a": [flat]}) is not None
+
+
+@given(ANY_JSON, st.integers(0, 100))
+def test_what_is_surely_longer(value: Any, limit: int) -> None:
+    """Only what has more characters than the limit is."""
+    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    assert not is_longer(value, limit) or size > limit
+    assert is_longer([value, "x" * limit], limit)
+
+
+def test_many_long_texts_are_too_much() -> None:
+    """Together, however few they are; one alone is cut."""
+    text = "x" * MAX_TEXT
+    assert maybe_tidy([text] * (MAX_CHARACTERS // MAX_TEXT)) is not None
+    assert maybe_tidy([text, [text] * (MAX_CHARACTERS // MAX_TEXT)]) is None
+    assert maybe_tidy({"a": "x" * 2 * MAX_CHARACTERS}) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
@@ -202,7 +202,6 @@ def test_the_console_of_loki_mode() -> None:
 
 
 @given(STREAMS, st.text() | LINES)
-@settings(deadline=None, max_examples=400)
 def test_any_line_is_translated(stream: str, text: str) -> None:
     """No text raises, and each becomes events that can be stored and sent."""
     check_laws(facts_of_line(stream, text))
@@ -210,7 +209,6 @@ def test_any_line_is_translated(stream: str, text: str) -> None:
 
 @pytest.mark.threat("T19")
 @given(STREAMS, OBJECTS)
-@settings(deadline=None, max_examples=400)
 def test_any_object_is_translated(stream: str, said: object) -> None:
     """So does any JSON, whatever its fields hold: one fact, never of those that the server says."""
     facts = facts_of_line(stream, json.dumps(said))
@@ -219,7 +217,6 @@ def test_any_object_is_translated(stream: str, said: object) -> None:
 
 
 @given(STREAMS, OBJECTS)
-@settings(deadline=None, max_examples=200)
 def test_colours_change_nothing(stream: str, said: object) -> None:
     """A line in colour is the line without."""
     text = json.dumps(said)

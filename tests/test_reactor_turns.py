@@ -114,6 +114,7 @@ async def busiest(address: str, figures: Figures, *, with_streams: bool) -> floa
     return beat.busy
 
 
+@pytest.mark.promise("R27")
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("spared")
 @pytest_twisted.ensureDeferred

@@ -17,6 +17,7 @@ def types(before: SessionStatus | None, after: SessionStatus) -> list[str]:
     return [fact.type for fact in facts_between(before, after)]
 
 
+@pytest.mark.promise("R29")
 def test_every_status_has_its_row() -> None:
     """The table knows every status, and nothing follows a final one."""
     assert set(TABLE) == set(SessionStatus)
@@ -25,6 +26,7 @@ def test_every_status_has_its_row() -> None:
     }
 
 
+@pytest.mark.promise("R29")
 def test_an_illegal_step_is_a_conflict_that_says_so() -> None:
     """What cannot be done is refused with the status that forbids it."""
     with pytest.raises(Conflict, match="A session that is completed cannot be paused") as caught:
@@ -32,6 +34,7 @@ def test_an_illegal_step_is_a_conflict_that_says_so() -> None:
     assert caught.value.details == {"status": "completed"}
 
 
+@pytest.mark.promise("R29")
 @given(st.lists(st.sampled_from(Step)))
 def test_any_walk_has_one_ending_at_most(steps: list[Step]) -> None:
     """Whatever is tried, a session ends at most once, and nothing is told after its end."""

@@ -22,10 +22,10 @@ def test_each_plan_has_the_limits_of_the_policy() -> None:
         assert [plan.limits for plan in world.runner.plans] == [limits]
 
 
-def test_lines_are_as_long_as_the_driver_wants_them() -> None:
-    """An agent is followed with the limit of the driver of its provider."""
+def test_lines_are_as_long_and_rich_as_the_driver_wants_them() -> None:
+    """An agent is followed with the limits of the driver of its provider."""
     with tempfile.TemporaryDirectory() as home:
         world = World(home)
         world.sessions.start(StartSession(provider="claude"))
         (agent,) = world.runner.agents.values()
-        assert agent.line_limit == FakeDriver.line_limit > 0
+        assert agent.limits == (FakeDriver.line_limit, FakeDriver.value_limit)

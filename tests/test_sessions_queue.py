@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loki_twisted.model.errors import SessionAlreadyRunning, TooManySessions
@@ -132,7 +132,6 @@ def test_who_does_not_want_to_wait_is_told_why(
 
 
 @given(AT_WORK, LINES, SLOTS, CLOSED)
-@settings(deadline=None, max_examples=400)
 def test_never_over_a_limit(
     at_work: list[Taker], waiting: list[Waiting], slots: Slots, closed: set[str]
 ) -> None:
@@ -147,7 +146,6 @@ def test_never_over_a_limit(
 
 
 @given(AT_WORK, LINES, SLOTS, CLOSED)
-@settings(deadline=None, max_examples=400)
 def test_who_waits_lacks_what_is_said(
     at_work: list[Taker], waiting: list[Waiting], slots: Slots, closed: set[str]
 ) -> None:
@@ -171,7 +169,6 @@ def test_who_waits_lacks_what_is_said(
 
 
 @given(AT_WORK, LINES, SLOTS, CLOSED)
-@settings(deadline=None, max_examples=400)
 def test_nobody_is_overtaken_who_could_have_gone(
     at_work: list[Taker], waiting: list[Waiting], slots: Slots, closed: set[str]
 ) -> None:
@@ -190,7 +187,6 @@ def test_nobody_is_overtaken_who_could_have_gone(
 
 
 @given(AT_WORK, LINES, SLOTS, CLOSED)
-@settings(deadline=None, max_examples=200)
 def test_who_stands_behind_changes_nothing(
     at_work: list[Taker], waiting: list[Waiting], slots: Slots, closed: set[str]
 ) -> None:
@@ -263,7 +259,6 @@ ARRIVALS = st.lists(st.lists(KINDS, max_size=3), min_size=1, max_size=8)
     ARRIVALS,
     st.lists(st.integers(1, LONGEST), min_size=4, max_size=4),
 )
-@settings(deadline=None, max_examples=200)
 def test_nobody_waits_for_ever(
     slots: Slots,
     first: list[tuple[str, str]],

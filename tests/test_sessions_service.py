@@ -22,6 +22,7 @@ from loki_twisted.model.errors import (
     SessionAlreadyRunning,
     SessionNotFound,
     StorageFailed,
+    StorageFull,
     TooManySessions,
     Unavailable,
 )
@@ -209,6 +210,7 @@ class StartTests(SessionCase):
         self.world.ends(first.id, 0)
         self.start("three")
 
+    @pytest.mark.promise("R26")
     @pytest.mark.threat("T29")
     def test_limits_hold_while_agents_are_being_started(self) -> None:
         """Many requests at the same moment do not slip through."""
@@ -220,6 +222,7 @@ class StartTests(SessionCase):
         self.assertNoResult(self.world.sessions.start(StartSession(project_dir="two")))
         self.refused(self.world.sessions.start(StartSession(project_dir="three")), TooManySessions)
 
+    @pytest.mark.promise("R26")
     def test_a_program_that_cannot_be_started(self) -> None:
         """Its session has failed, with the reason, and the directory is free again."""
         self.world.runner.error = AgentNotStarted("No such file.")
@@ -230,6 +233,7 @@ class StartTests(SessionCase):
         self.world.runner.error = None
         self.start()
 
+    @pytest.mark.promise("R3", "R15")
     def test_nothing_starts_that_is_not_on_record(self) -> None:
         """When the log cannot be written no agent is spawned and no session is left."""
         self.world.log.broken = True
@@ -308,6 +312,20 @@ class StartTests(SessionCase):
         self.world.launcher.close()
         self.refused(self.world.sessions.start(StartSession()), Unavailable)
 
+    def test_nobody_is_started_without_room_on_the_disk(self) -> None:
+        """A start is refused before anything is spawned; who waits has to wait on."""
+        first = self.start("one")
+        waiting = self.start("one", queue=True)
+        self.world.launcher.lack = lambda: "There is no room."
+        self.refused(self.world.sessions.start(self.wanted("two")), StorageFull)
+        self.refused(self.world.sessions.start(self.wanted("two", queue=True)), StorageFull)
+        self.world.ends(first.id, 0)
+        assert self.status(waiting.id) is SessionStatus.QUEUED
+        assert list(self.world.runner.agents) == [first.id]
+        self.world.launcher.lack = lambda: None
+        self.world.clock.advance(2)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
+
 
 class QueueTests(SessionCase):
     """Waiting for a place."""
@@ -366,6 +384,7 @@ class QueueTests(SessionCase):
 class OrderTests(SessionCase):
     """Stop, pause, resume, input and delete."""
 
+    @pytest.mark.promise("R11")
     def test_stop_is_an_order_and_the_end_is_an_event(self) -> None:
         """It answers stopping at once; stopped is told when the agent has ended."""
         session = self.start()
@@ -380,6 +399,7 @@ class OrderTests(SessionCase):
         assert (ended.status, ended.exit_code, ended.pid) == (SessionStatus.STOPPED, 137, None)
         self.refused(self.world.sessions.stop(session.id), Conflict)
 
+    @pytest.mark.promise("R3", "R15")
     def test_stop_works_while_the_log_does_not(self) -> None:
         """The agent is ended even if the order cannot be put on record."""
         session = self.start()

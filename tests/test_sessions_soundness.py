@@ -157,6 +157,22 @@ def test_a_limit_of_lines_that_is_none(limit: Any) -> None:
     assert guarded(driver).line_limit == 65536
 
 
+@pytest.mark.parametrize("limit", [None, "many", 0, -1, float("inf")])
+def test_a_limit_of_values_that_is_none(limit: Any) -> None:
+    """Lines have as many values as they may where a driver does not say."""
+    driver = OtherDriver()
+    driver.value_limit = limit
+    assert guarded(driver).value_limit == 65536
+
+
+def test_a_driver_that_says_no_limit_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not, and nothing is logged of that."""
+    driver = guarded(OtherDriver())
+    monkeypatch.delattr(Driver, "value_limit")
+    monkeypatch.setattr(driver, "_failed", pytest.fail)
+    assert driver.value_limit == 65536
+
+
 def test_fields_of_events() -> None:
     """Whatever an event of an agent carries, the session can be stored and read back."""
     facts = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import attrs
+import pytest
 
 from loki_twisted.agents.interface import LaunchPlan, LaunchRequest
 from loki_twisted.model.errors import (
@@ -118,6 +119,7 @@ class OrderTests(WaitingCase):
         assert ([s.id for s in page.sessions], page.total) == ([second.id, third.id], 4)
         assert self.world.sessions.get(first.id).priority == 100
 
+    @pytest.mark.promise("R24")
     def test_the_order_survives_a_restart(self) -> None:
         """Also where the clock went back while they came."""
         busy = [self.start(name) for name in ("one", "two", "three")]

@@ -143,6 +143,7 @@ def test_an_opened_file_is_not_inherited(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.promise("R17")
 def test_a_file_cut_anywhere_says_nothing(tmp_path: Path) -> None:
     """Of a file that is cut off at any byte nothing is believed, and of the whole all."""
     whole = json.dumps({"tasks": [{"id": "1", "title": "Zwölf", "status": "done"}]}).encode()
@@ -158,6 +159,7 @@ def test_a_file_cut_anywhere_says_nothing(tmp_path: Path) -> None:
     assert [type(sighting) for sighting in reading.sightings] == [TasksSighting]
 
 
+@pytest.mark.promise("R17")
 @pytest.mark.threat("T20", "T23")
 @pytest.mark.parametrize(
     "content",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def test_a_file_that_is_gone_is_forgotten() -> None:
     assert not flaws.was_told("a", "x")
 
 
+@pytest.mark.promise("R17")
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(0, 3)), max_size=60))
 def test_each_content_is_told_at_most_once(course: list[tuple[str, float]]) -> None:
     """However contents follow each other, none is told twice, and none at once."""

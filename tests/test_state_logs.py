@@ -363,6 +363,7 @@ def test_a_log_that_cannot_be_opened_now_keeps_its_place(
     assert log.follow() == ["two"]
 
 
+@pytest.mark.promise("R21")
 @pytest.mark.parametrize("seed", range(4))
 def test_no_line_is_lost_or_read_twice(log: Follower, seed: int) -> None:
     """Over hundreds of rotations of every kind each line is read exactly once, in order."""

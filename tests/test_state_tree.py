@@ -140,6 +140,7 @@ def scribble(root: Path, directories: list[str], rng: random.Random) -> None:
                 os.unlink(f"{where}/{name}")
 
 
+@pytest.mark.promise("R18")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest_twisted.ensureDeferred
 async def test_it_converges(grove: Grove, seed: int, is_full: bool) -> None:
@@ -161,6 +162,7 @@ async def test_it_converges(grove: Grove, seed: int, is_full: bool) -> None:
     assert len(grove.watches._holders) == 2 + sum(grove.model.paths.values())
 
 
+@pytest.mark.promise("R18")
 @pytest_twisted.ensureDeferred
 async def test_lost_notices_lose_nothing(grove: Grove) -> None:
     """When more happens than the kernel keeps, what happened last is known all the same."""
@@ -287,6 +289,7 @@ async def test_what_happens_while_a_directory_is_listed_is_seen(
     await until(lambda: "a/late" in grove.model.paths)
 
 
+@pytest.mark.promise("R18")
 @pytest_twisted.ensureDeferred
 async def test_a_root_may_go_and_come_back(grove: Grove) -> None:
     """What was in a deleted root is reported as removed, and its successor is watched."""
@@ -411,6 +414,7 @@ async def test_names_need_not_be_utf8(grove: Grove) -> None:
     await until(lambda: name in grove.model.paths)
 
 
+@pytest.mark.promise("R19")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENOSYS])
 def test_without_notices_it_polls(grove: Grove, number: int) -> None:
     """Where inotify cannot be had, changes are found within a second, and that is told."""
@@ -445,6 +449,7 @@ def test_polling_sees_what_keeps_its_size_and_time(grove: Grove) -> None:
     assert grove.model.heard[-1] == Change(ChangeKind.CHANGED, "file", False)
 
 
+@pytest.mark.promise("R19")
 @pytest_twisted.ensureDeferred
 async def test_notices_are_taken_up_again(grove: Grove) -> None:
     """When inotify can be had again, the next look takes it, and the problem is over."""
@@ -464,6 +469,7 @@ async def test_notices_are_taken_up_again(grove: Grove) -> None:
     await until(grove.is_true)
 
 
+@pytest.mark.promise("R19")
 @pytest_twisted.ensureDeferred
 async def test_with_too_few_watches_the_rest_is_polled(
     grove: Grove, monkeypatch: pytest.MonkeyPatch

@@ -60,6 +60,7 @@ async def longest_wait(watched: Watched, seed: int, steps: int, **more: Any) -> 
     return longest
 
 
+@pytest.mark.promise("R20")
 @pytest.mark.timeout(600)
 @pytest_twisted.ensureDeferred
 async def test_sessions_come_to_be_what_the_disk_says(
@@ -73,6 +74,7 @@ async def test_sessions_come_to_be_what_the_disk_says(
     check(await watched.events(), watched.state)
 
 
+@pytest.mark.promise("R19")
 @pytest.mark.timeout(600)
 @pytest_twisted.ensureDeferred
 async def test_without_notices_they_come_to_be_that_too(

@@ -264,6 +264,7 @@ async def test_a_session_of_logs_alone_that_went_while_no_server_ran_is_told(
     assert project.listener.of(SessionGone) == [SessionGone("s1")]
 
 
+@pytest.mark.promise("R18")
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
 async def test_a_session_that_is_replaced_is_told_anew(project: Project) -> None:
@@ -473,6 +474,7 @@ async def test_each_unreadable_content_is_told_once(project: Project) -> None:
     ]
 
 
+@pytest.mark.promise("R17")
 @pytest.mark.usefixtures("calm", "hasty")
 @pytest_twisted.ensureDeferred
 async def test_hostile_files_hide_nothing(project: Project) -> None:
@@ -785,6 +787,7 @@ class Writer:
             await turn(0.001)
 
 
+@pytest.mark.promise("R21")
 @pytest.mark.usefixtures("calm")
 @pytest_twisted.ensureDeferred
 async def test_no_line_is_lost_or_told_twice(project: Project, is_full: bool) -> None:
@@ -1053,6 +1056,7 @@ async def test_a_pool_that_is_passed_is_used_and_left_running(project: Project) 
         pool.stop()
 
 
+@pytest.mark.promise("R19")
 @pytest.mark.usefixtures("calm", "hasty")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
 @pytest_twisted.ensureDeferred

@@ -24,6 +24,7 @@ def rest_of(sink: MemorySink, hub: Hub) -> list[int]:
     return numbers_of(sink.received)
 
 
+@pytest.mark.promise("R7")
 @pytest.mark.parametrize("takes", [0, 10_000, 60_000, 200_000])
 @pytest.mark.parametrize(("count", "length"), LINES)
 def test_live(count: int, length: int, takes: int) -> None:

@@ -277,6 +277,7 @@ class PublishingTests(SynchronousTestCase):
         full.subscriber.lost()
         assert (self.hub.subscriber_count, self.hub.lag()) == (1, 0)
 
+    @pytest.mark.promise("R8")
     def test_no_timers_without_subscribers(self) -> None:
         """When the last one is gone, nothing is left that runs."""
         first, second = listen(self.hub), listen(self.hub, TASKS)

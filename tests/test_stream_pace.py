@@ -38,6 +38,7 @@ def test_much_does_not_wait() -> None:
     assert paced(10, 11).seconds_left(11, LARGE_BYTES) == 0
 
 
+@pytest.mark.promise("R24")
 @given(SECONDS, SECONDS, SECONDS)
 def test_a_clock_that_jumps(began: float, ended: float, now: float) -> None:
     """Whatever the clock says, nothing is put off for longer than the longest rest."""

@@ -42,6 +42,7 @@ class PatienceTests(SynchronousTestCase):
         for _ in range(int(seconds * 2)):
             self.clock.advance(0.5)
 
+    @pytest.mark.promise("R23")
     def test_keep_alive(self) -> None:
         """An idle stream carries a comment every 15 seconds."""
         sink = listen(self.hub)
@@ -147,6 +148,7 @@ class PatienceTests(SynchronousTestCase):
         self.pass_time(50)
         assert KEEP_ALIVE not in sink.held
 
+    @pytest.mark.promise("R7")
     @pytest.mark.threat("T21")
     def test_stalled(self) -> None:
         """A client that takes nothing for 60 seconds while there is something is cut."""

@@ -101,6 +101,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 THERE = [1, 2, 3, *range(25, 33)]
 
 
+@pytest.mark.promise("R6")
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
@@ -409,6 +410,7 @@ class UnderLoadTests(TestCase):
     def tearDown(self) -> Deferred[None]:
         return deferLater(reactor, 0)  # see the tests of the log's store
 
+    @pytest.mark.promise("R28")
     @pytest.mark.timeout(1200)
     async def test_more_than_twice_the_limit(self) -> None:
         """The files stay within the limit and a fifth, and readers at the end see every event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def test_one_comes_back_soon() -> None:
     assert return_ms(0, 1) == SOONEST_MS
 
 
+@pytest.mark.promise("R13")
 def test_fifty_are_spread_over_more_than_a_second() -> None:
     """Fifty that were cut off together come back over nearly two seconds."""
     times = [return_ms(number, 50) for number in range(50)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,6 +66,7 @@ class SubscriberTests(SynchronousTestCase):
         verifyObject(IEventLog, self.log)
         verifyObject(IPushProducer, self.hub.subscribe(sink))
 
+    @pytest.mark.promise("R5")
     def test_commit_while_reading(self) -> None:
         """What is committed while a read is under way is neither missed nor given twice."""
         self.log.commit(batch(2))

@@ -16,14 +16,19 @@ from tests.test_system_sessions import install, state_of, until
 from tests.told import outputs
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A directory for LOKI_DIR, with stand-ins for both programs beside it."""
-    path = tmp_path / "home"
+def make_home(place: Path) -> Path:
+    """Make a directory for LOKI_DIR, with stand-ins for both programs beside it."""
+    path = place / "home"
     path.mkdir()
     for name in ("cline", "aider"):
-        install(tmp_path / "bin" / name, *standin(name))
+        install(place / "bin" / name, *standin(name))
     return path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A directory for the LOKI_DIR of servers of a test's own."""
+    return make_home(tmp_path)
 
 
 def variables(tmp_path: Path) -> dict[str, str]:
@@ -36,11 +41,27 @@ def variables(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server for all tests that do not end it, and the directory that it works in."""
+    place = tmp_path_factory.mktemp("bridged")
+    with Server(make_home(place), **variables(place)) as running:
+        yield running, place
+
+
 @pytest.fixture
-def server(home: Path, tmp_path: Path) -> Iterator[Server]:
-    """A server there."""
-    with Server(home, **variables(tmp_path)) as running:
-        yield running
+def server(shared: tuple[Server, Path]) -> Server:
+    """The shared server, when all that was started before has ended."""
+    server, place = shared
+    assert server.get("/api/sessions?status=running")["sessions"] == []
+    (place / "home" / "done").unlink(missing_ok=True)
+    return server
+
+
+@pytest.fixture
+def place(shared: tuple[Server, Path]) -> Path:
+    """The directory that the shared server works in: ``home``, ``bin`` and ``tmp``."""
+    return shared[1]
 
 
 def play(server: Server, provider: str, scenario: str, **options: Any) -> str:
@@ -62,7 +83,7 @@ def answer(server: Server, session_id: str, word: str, **more: str) -> Any:
 # cline
 
 
-def test_a_run_of_cline(server: Server, home: Path, tmp_path: Path) -> None:
+def test_a_run_of_cline(server: Server, place: Path) -> None:
     """What it says, does and spends is told, and its own word is the end."""
     session_id = play(server, "cline", "agents text read usage noise result")
     events = server.until_end(session_id)
@@ -79,10 +100,10 @@ def test_a_run_of_cline(server: Server, home: Path, tmp_path: Path) -> None:
     assert session["usage"]["cacheReadTokens"] == 80
     assert session["usage"]["cost"] == 0.03
     assert session["usage"]["costOrigin"] == "reported"
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((place / "tmp").iterdir()) == []
 
 
-def test_an_approval_of_cline(server: Server, home: Path) -> None:
+def test_an_approval_of_cline(server: Server, place: Path) -> None:
     """It is in the inbox, and the answer is what the agent waits for."""
     session_id = play(server, "cline", "look approval result")
     asked = server.wait_for(session_id, "input:requested").data
@@ -94,21 +115,21 @@ def test_an_approval_of_cline(server: Server, home: Path) -> None:
     answer(server, session_id, "allow")
     events = server.until_end(session_id)
     assert events[-1].type == "session:completed"
-    assert (home / "done").exists()
+    assert (place / "home" / "done").exists()
     assert kinds(events).count("input:requested") == 1  # to look is not asked for
 
 
-def test_a_denial_of_cline(server: Server, home: Path) -> None:
+def test_a_denial_of_cline(server: Server, place: Path) -> None:
     """The agent goes on without."""
     session_id = play(server, "cline", "approval result")
     answer(server, session_id, "deny", message="not today")
     events = server.until_end(session_id)
     assert events[-1].type == "session:completed"
     assert outputs(events, "tool_result") == ["not today"]
-    assert not (home / "done").exists()
+    assert not (place / "home" / "done").exists()
 
 
-def test_an_approval_that_nobody_gives(server: Server, home: Path) -> None:
+def test_an_approval_that_nobody_gives(server: Server, place: Path) -> None:
     """The agent denies it for itself in the end; the question is withdrawn."""
     session_id = play(server, "cline", "impatient result")
     events = server.until_end(session_id)
@@ -118,11 +139,11 @@ def test_an_approval_that_nobody_gives(server: Server, home: Path) -> None:
         for kind in ("input:requested", "input:withdrawn")
     )
     assert withdrawn["inputId"] == asked["inputId"]
-    assert not (home / "done").exists()
+    assert not (place / "home" / "done").exists()
 
 
 @pytest.mark.parametrize(("policy", "is_done"), [("allow", True), ("deny", False)])
-def test_an_approval_by_the_policy(server: Server, home: Path, policy: str, is_done: bool) -> None:
+def test_an_approval_by_the_policy(server: Server, place: Path, policy: str, is_done: bool) -> None:
     """What nobody answers in time goes by the session's own policy."""
     limits = {"onUnanswered": policy, "inputTimeout": 1000}
     session_id = play(server, "cline", "approval result", **limits)
@@ -130,7 +151,7 @@ def test_an_approval_by_the_policy(server: Server, home: Path, policy: str, is_d
     assert events[-1].type == "session:completed"
     (answered,) = [each.data for each in events if each.type == "input:answered"]
     assert answered["answeredBy"] == "policy"
-    assert (home / "done").exists() is is_done
+    assert (place / "home" / "done").exists() is is_done
 
 
 def test_an_approval_survives_the_server(home: Path, tmp_path: Path) -> None:
@@ -196,7 +217,7 @@ def test_cline_takes_no_messages(server: Server) -> None:
     assert server.until_end(session_id)[-1].type == "session:stopped"
 
 
-def test_cline_is_stopped(server: Server, tmp_path: Path) -> None:
+def test_cline_is_stopped(server: Server, place: Path) -> None:
     """Also where it waits for an approval; nothing is left of it."""
     session_id = play(server, "cline", "approval result")
     server.wait_for(session_id, "input:requested")
@@ -206,13 +227,13 @@ def test_cline_is_stopped(server: Server, tmp_path: Path) -> None:
     assert events[-1].type == "session:stopped"
     assert "input:withdrawn" in kinds(events)
     assert state_of(pid) == ""
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((place / "tmp").iterdir()) == []
 
 
 # aider
 
 
-def test_a_run_of_aider(server: Server, home: Path) -> None:
+def test_a_run_of_aider(server: Server) -> None:
     """What it says, what it reports, and what it has spent."""
     session_id = play(server, "aider", "edit")
     events = server.until_end(session_id)

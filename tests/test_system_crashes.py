@@ -72,6 +72,7 @@ class Fleet:
             assert events[-1].data["exitCode"] == code
 
 
+@pytest.mark.promise("R12")
 @pytest.mark.timeout(3600)
 def test_what_happens_while_no_server_runs(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

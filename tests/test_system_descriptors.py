@@ -75,6 +75,7 @@ def until_answered(server: Server) -> float:
         time.sleep(0.05)
 
 
+@pytest.mark.promise("R22")
 @pytest.mark.timeout(600)
 def test_r22_clients_cannot_take_all_descriptors(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

@@ -152,6 +152,7 @@ def _closes(port: int) -> float:
         last = time.monotonic()
 
 
+@pytest.mark.promise("R13")
 @pytest.mark.timeout(1800)
 def test_r13_everybody_comes_to_an_end(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
@@ -204,12 +205,14 @@ def stuck(home: Path, server: Server) -> Iterator[None]:
         yield
 
 
+@pytest.mark.promise("R13")
 def test_r13_who_takes_nothing_holds_up_the_end_only_so_long(tmp_path: Path) -> None:
     """After the grace the end goes on without whoever has not come to one."""
     with Server(tmp_path, "--drain", "0.5") as server, stuck(tmp_path, server):
         assert server.stop() == 0
 
 
+@pytest.mark.promise("R13")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_r13_the_second_signal_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """While it waits for a client another signal ends the server, with the signal's exit code."""

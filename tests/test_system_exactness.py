@@ -171,6 +171,7 @@ class Following:
         assert not self._troubles(), self._troubles()
 
 
+@pytest.mark.promise("R1", "R5", "R6")
 @pytest.mark.timeout(1800)
 def test_disconnects_and_restarts(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
@@ -293,6 +294,7 @@ class Arriving:
         return int(arrival.ids[-1].split("_")[1])
 
 
+@pytest.mark.promise("R4", "R5")
 @pytest.mark.timeout(1800)
 def test_connects_in_a_burst(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

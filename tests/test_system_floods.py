@@ -66,6 +66,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.promise("R9")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("kind", "amount", "full_amount", "seconds"),
@@ -116,6 +117,7 @@ def test_a_flood_holds_up_nobody(
         assert slowest[-1] < 0.1
 
 
+@pytest.mark.promise("R9")
 def test_a_flood_is_there_byte_for_byte(server: Server, tmp_path: Path) -> None:
     """What events are cut to is whole in the raw output, also for whoever follows it."""
     program = HERE / "standins" / "flooding.py"

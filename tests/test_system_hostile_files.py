@@ -70,6 +70,7 @@ def warnings(events: Sequence[Event]) -> Counter[str]:
     )
 
 
+@pytest.mark.promise("R17")
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest_twisted.ensureDeferred
 async def test_a_file_costs_its_own_facts_and_one_warning(

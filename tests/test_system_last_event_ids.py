@@ -36,6 +36,7 @@ def print_some(place: Succession) -> list[Told]:
     return place.log()
 
 
+@pytest.mark.promise("R6")
 def test_every_last_event_id(tmp_path: Path) -> None:
     """
     From whichever event a client resumes, first or last, wanted or not, it gets what follows and
@@ -70,6 +71,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Succession]:
         yield place
 
 
+@pytest.mark.promise("R6")
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [

@@ -117,6 +117,17 @@ def test_exit_codes(server: Server, tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["nobody", "session_1795473791042_4fe1a2b3"])
+def test_a_recording_of_nothing(server: Server, tmp_path: Path, name: str) -> None:
+    """Where there is nothing to record no file is left behind, and one that is there stays."""
+    file = tmp_path / "recording"
+    assert lokictl(server.base, "record", name, str(file)).returncode == 3
+    assert not file.exists()
+    file.write_text("")
+    assert lokictl(server.base, "record", name, str(file)).returncode == 2
+    assert file.exists()
+
+
 def test_the_end_of_a_session_is_an_exit_code(tmp_path: Path) -> None:
     """Who follows a session is told by the exit code that it has failed."""
     with Server(tmp_path, LOKI_DEMO_SPEED="100", LOKI_DEMO_FAIL="1") as server:
@@ -218,6 +229,23 @@ def test_a_disk_that_is_full(server: Server) -> None:
         74,
         b"lokictl: cannot write: No space left on device\n",
     )
+
+
+def test_streams_that_are_closed(server: Server, asking: str) -> None:
+    """Whoever closes its streams is no reason for a fault."""
+    for closing in ("<&-", ">&-", "2>&-"):
+        for words in ("inbox", "top --once", "answer nothing yes"):
+            shell = f'"$0" "$@" {words} {closing}'
+            ended = subprocess.run(
+                ["sh", "-c", shell, *COMMAND],
+                env=environment(server.base),
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+            assert ended.returncode == (3 if words.startswith("answer") else 0)
+            assert "Traceback" not in ended.stderr
 
 
 def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:

@@ -28,17 +28,27 @@ from tests.terminals import (
 ESCAPE = "\x1b["
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose demo agents ask at once and wait long for an answer."""
-    with asking_server(tmp_path) as server:
+    with asking_server(tmp_path_factory.mktemp("asking")) as server:
         yield server
 
 
 @pytest.fixture
-def asking(server: Server) -> str:
-    """A session whose agent has asked something."""
-    return begin_to_ask(server)
+def asking(server: Server) -> Iterator[str]:
+    """The one session that runs; its agent has asked something."""
+    session_id = begin_to_ask(server)
+    yield session_id
+    server.request("POST", f"/api/sessions/{session_id}/stop")  # refused if it has ended by now
+    server.until_end(session_id)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that a test may end or halt."""
+    with asking_server(tmp_path) as server:
+        yield server
 
 
 def test_colours_in_a_terminal(server: Server, asking: str) -> None:
@@ -86,11 +96,21 @@ def test_top(server: Server, asking: str) -> None:
     assert exit_code(terminal) == 0
 
 
-def test_top_while_the_server_is_away(server: Server) -> None:
+def test_a_terminal_that_is_resized(server: Server, asking: str) -> None:
+    """What is live is drawn again at once as the terminal is then."""
+    terminal = in_terminal(server.base, "top", "--interval", "600")
+    terminal.expect_exact(asking)
+    terminal.setwinsize(30, 40)
+    terminal.expect(f"[^_]{asking[-8:]}")
+    terminal.send("q")
+    assert exit_code(terminal) == 0
+
+
+def test_top_while_the_server_is_away(own_server: Server) -> None:
     """A server that goes away is said to be away, and what was seen last stays."""
-    terminal = in_terminal(server.base, "top", "--interval", "0.2")
+    terminal = in_terminal(own_server.base, "top", "--interval", "0.2")
     terminal.expect("healthy|degraded")
-    server.kill()
+    own_server.kill()
     terminal.expect("CUT OFF")
     terminal.sendintr()
     assert exit_code(terminal) == 130
@@ -182,6 +202,63 @@ def test_ctrl_c(server: Server, asking: str, tmp_path: Path, words: str, shown: 
     shell.terminal.close()
 
 
+NEVER_ENDS = """
+from twisted.internet.defer import Deferred
+from loki_twisted.client import LokiClient
+LokiClient.close = lambda self: print("clos" "ing", flush=True) or Deferred()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "shown", "back"),
+    [
+        ("attach latest", "answer>", "^C"),
+        ("top", "1 asked", "\x1b[?1049l"),
+        ("record latest file", "Recording", "\x1b[?25h"),
+    ],
+)
+def test_ctrl_c_twice(
+    server: Server, asking: str, tmp_path: Path, words: str, shown: str, back: str
+) -> None:
+    """What does not come to its end is ended by a second Ctrl-C, and gives the terminal back."""
+    shell = Shell(server, tmp_path / "scripts")
+    program = tmp_path / "scripts" / "lokictl"
+    head, _, rest = program.read_text().partition("\n")
+    program.write_text(f"{head}\n{NEVER_ENDS}{rest}")
+    before = shell.run("stty -a")
+    shell.terminal.sendline(f"lokictl {words}")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact("closing")
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact(back)
+    shell.terminal.expect_exact("ready$ ")
+
+    assert shell.run("echo $?").strip() == "130"
+    assert shell.run("stty -a") == before
+    shell.terminal.close()
+
+
+@pytest.mark.parametrize(("words", "shown"), [("attach latest", "answer>"), ("top", "1 asked")])
+def test_ctrl_z(server: Server, asking: str, tmp_path: Path, words: str, shown: str) -> None:
+    """Ctrl-Z gives the terminal back until it is brought to the foreground again."""
+    shell = Shell(server, tmp_path / "scripts")
+    before = shell.run("stty -a")
+    shell.terminal.sendline(f"lokictl {words}")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x1a")
+    shell.terminal.expect_exact("Stopped")
+    shell.terminal.expect_exact("ready$ ")
+    assert shell.run("stty -a") == before
+    shell.terminal.sendline("fg")
+    shell.terminal.expect_exact(shown)
+    shell.terminal.send("\x03")
+    shell.terminal.expect_exact("ready$ ")
+
+    assert shell.run("stty -a") == before
+    shell.terminal.close()
+
+
 @pytest.mark.parametrize(("verb", "shown"), [("attach", "answer>"), ("top", "1 asked")])
 def test_terminated(server: Server, asking: str, verb: str, shown: str) -> None:
     """A signal ends it likewise, and the terminal takes lines again."""
@@ -203,33 +280,34 @@ def test_progress(server: Server, asking: str, tmp_path: Path) -> None:
     """What takes long says so in a terminal, while it does."""
     file = tmp_path / "recording"
     terminal = in_terminal(server.base, "record", "latest", str(file))
-    terminal.expect(f"Recording {asking} \\(1s\\)")
+    terminal.expect(f"Recording {asking}: [1-9]\\d* lines, \\d+ bytes \\(1s\\)")
     server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
     terminal.expect(r"\d+ lines, \d+ bytes")
     assert exit_code(terminal) == 0
     assert json.loads(file.read_text().splitlines()[-1])["exitCode"] == 0
 
 
-def test_a_server_that_is_away(server: Server, asking: str) -> None:
+def test_a_server_that_is_away(own_server: Server) -> None:
     """Tail says that it was cut off, and goes on trying until it is ended."""
-    terminal = in_terminal(server.base, "tail", "latest", "--from-start")
+    begin_to_ask(own_server)
+    terminal = in_terminal(own_server.base, "tail", "latest", "--from-start")
     terminal.expect("input:requested")
-    server.kill()
+    own_server.kill()
     terminal.expect("-- cut off: trying again --")
     terminal.sendintr()
     assert exit_code(terminal) == 130
 
 
-def test_a_server_that_does_not_answer(server: Server) -> None:
+def test_a_server_that_does_not_answer(own_server: Server) -> None:
     """Where a server is slow that is said, and Ctrl-C ends at once all the same."""
-    os.kill(server.pid, signal.SIGSTOP)
+    os.kill(own_server.pid, signal.SIGSTOP)
     try:
-        terminal = in_terminal(server.base, "ps")
+        terminal = in_terminal(own_server.base, "ps")
         terminal.expect(r"Asking the server \(1s\)")
         terminal.sendintr()
         assert exit_code(terminal) == 130
     finally:
-        os.kill(server.pid, signal.SIGCONT)
+        os.kill(own_server.pid, signal.SIGCONT)
 
 
 def test_attached_over_a_restart(tmp_path: Path) -> None:

@@ -187,3 +187,18 @@ def test_b28_a_reload_takes_tokens_back(tmp_path: Path) -> None:
         assert server.request("GET", "/api/status", **staying).status == 200
         reader.join(TIMEOUT)
         assert not reader.is_alive()
+
+
+def test_who_is_hung_up_while_it_ends_has_ended_in_order(tmp_path: Path) -> None:
+    """To the last moment: a service manager would call it a failure."""
+    with Server(tmp_path) as server:
+        os.kill(server.pid, signal.SIGTERM)
+        while not has_ended(server.pid):
+            os.kill(server.pid, signal.SIGHUP)
+            time.sleep(0.002)
+        assert server.stop() == 0
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a child of ours is one no more, but for its exit code."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None

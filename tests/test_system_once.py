@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.claude_support import install
 from tests.system import Server
 from tests.told import outputs, says, types
@@ -18,6 +20,7 @@ def ask(server: Server, key: str, path: str, body: object) -> Any:
     return answer.json
 
 
+@pytest.mark.promise("R26")
 def test_each_is_carried_out_once_whatever_crashes(tmp_path: Path) -> None:
     """A start, a message and an answer that are sent to three servers are one of each."""
     path = os.pathsep.join([install(tmp_path).search_path, "/usr/bin", "/bin"])

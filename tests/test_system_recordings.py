@@ -102,6 +102,7 @@ async def test_a_run_played_fast_is_seen_as_one_that_is_found(name: str, tmp_pat
     assert lines_told(events) == lines_written(writes)
 
 
+@pytest.mark.promise("R20")
 @pytest.mark.parametrize("name", NAMES)
 @pytest_twisted.ensureDeferred
 async def test_each_status_that_stood_is_an_event(name: str, tmp_path: Path, is_full: bool) -> None:

@@ -19,6 +19,7 @@ AGENTS = 3
 PAUSE = "0.05"
 
 
+@pytest.mark.promise("R1", "R12")
 @pytest.mark.timeout(1800)
 def test_kill_9_again_and_again(tmp_path: Path, is_full: bool) -> None:
     """Through 12 crashes every line is one event, in order, and each exit code is known."""

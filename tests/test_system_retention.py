@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 
+from tests.figures import tell
 from tests.history import Told, history
 from tests.system import Server, StreamEvent
 from tests.test_system_sessions import install_runner, until
@@ -54,6 +56,7 @@ def all_at_rest(server: Server) -> list[Told]:
     return events
 
 
+@pytest.mark.promise("R6", "R28")
 def test_by_events(home: Path) -> None:
     """Old events go; a session that runs keeps its last 1,000; streams say what is missing."""
     with Server(home, "--retain-events", "3000") as server:
@@ -97,6 +100,7 @@ def test_by_events(home: Path) -> None:
         assert server.get("/health/ready") == {"ready": True}
 
 
+@pytest.mark.promise("R28")
 def test_by_age_and_size_of_what_there_is(home: Path) -> None:
     """A server that is started with stricter limits shortens the log of the one before."""
     with Server(home) as server:
@@ -119,6 +123,44 @@ def test_by_age_and_size_of_what_there_is(home: Path) -> None:
         server.until_end(server.start(projectDir=project(home, "last", 1)))
         until(lambda: history_size(server) < 4)
         server.stop()
+
+
+@pytest.mark.promise("R28")
+@pytest.mark.timeout(900)
+def test_r28_the_files_keep_to_their_size(
+    home: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While twice as much is said as may be kept, the log never has more than a fifth too much."""
+    megabytes, lines = (32, 80_000) if is_full else (3, 8_000)
+    data, sizes, waits = home / ".loki" / "server", [], []
+    with Server(home, "--retain-mb", str(megabytes)) as server:
+        for number in range(4):
+            server.start(projectDir=project(home, f"loud{number}", lines))
+        while server.get("/api/status")["sessions"]["running"]:
+            began = time.monotonic()
+            assert server.request("GET", "/health/live").status == 200
+            waits.append(time.monotonic() - began)
+            sizes.append(sum(map(size_of, (data / "log.db", data / "log.db-wal"))))
+        newest = int(server.get("/api/events/stats")["newestEventId"].split("_")[1])
+        assert newest >= 4 * lines
+        assert history_size(server) < newest / 2
+        server.stop()
+    if is_full:
+        waits.sort()
+        tell(
+            capsys,
+            f"{newest} events, at most {max(sizes) / 1e6:.1f} MB of {megabytes}; /health/live p50 "
+            f"{waits[len(waits) // 2] * 1000:.1f} ms, "
+            f"p99 {waits[len(waits) * 99 // 100] * 1000:.1f} ms",
+        )
+    assert max(sizes) <= 1.2 * megabytes * 1_000_000
+
+
+def size_of(path: Path) -> int:
+    """How long a file is; it comes and goes."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def take(events: Iterator[StreamEvent], count: int) -> list[StreamEvent]:

@@ -90,6 +90,7 @@ def test_an_id_of_another_log_is_told(tmp_path: Path) -> None:
         assert [next(stream).id for _ in events] == [event.id for event in events]
 
 
+@pytest.mark.promise("R25")
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
     """It says so in one line, and the first one goes on undisturbed."""
     with Server(tmp_path) as server:
@@ -98,6 +99,7 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
         assert server.get("/health/live")["alive"]
 
 
+@pytest.mark.promise("R25")
 def test_a_port_in_use_touches_nothing(tmp_path: Path) -> None:
     """One line names the address, and no file was made."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -139,6 +139,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(LOOK_SECONDS)
 
 
+@pytest.mark.promise("R10")
 def test_stop_is_answered_at_once_and_leaves_nothing(server: Server, home: Path) -> None:
     """An agent that ignores SIGTERM, with a child in a session of its own, is gone."""
     install_runner(

@@ -180,6 +180,7 @@ def pass_by(place: Succession, stuck: int, flow: str) -> Passed:
         return Passed(last, growth, [each for taker in takers for each in taker.seconds])
 
 
+@pytest.mark.promise("R7")
 @pytest.mark.timeout(600)
 def test_those_who_never_read(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

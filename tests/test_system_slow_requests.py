@@ -83,6 +83,7 @@ def connections_of(server: Server) -> int:
     return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.skipif(shutil.which("slowhttptest") is None, reason="slowhttptest is missing")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)

@@ -134,6 +134,7 @@ class Probe:
         self.took = json.loads(said)
 
 
+@pytest.mark.promise("R27")
 @pytest.mark.timeout(600)
 def test_r27_no_request_holds_up_others(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

@@ -80,6 +80,7 @@ def state_of(directory: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.promise("R25")
 @pytest.mark.timeout(900)
 def test_r25_a_second_server_changes_nothing(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
@@ -109,6 +110,7 @@ def test_r25_a_second_server_changes_nothing(
         assert max(took) <= MOST_REFUSED_SECONDS
 
 
+@pytest.mark.promise("R14", "R25")
 def test_r25_its_port_is_free_when_it_is_gone(tmp_path: Path, is_full: bool) -> None:
     """A server that was killed while it had clients leaves its port and its data to the next."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.system import Server
 
 PATIENCE = 25.0  # less than the time after which it looks at everything without any notice
@@ -48,6 +50,7 @@ def wait_for(server: Server, expected: dict[str, Any]) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.promise("R18")
 def test_what_happened_while_it_was_held_up_is_seen(tmp_path: Path, is_full: bool) -> None:
     """After SIGSTOP, more changes than the kernel has room to tell of, and SIGCONT, all is true."""
     sessions = tmp_path / ".loki" / "sessions"

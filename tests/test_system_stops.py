@@ -82,6 +82,7 @@ class Stops:
         self.ends.append(time.monotonic() - began)
 
 
+@pytest.mark.promise("R10", "R11")
 @pytest.mark.timeout(3600)
 def test_nothing_is_left_of_any_tree(
     tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -13,11 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from loki_twisted.access.tokens import Token, digest_of, line_of
 from loki_twisted.command.lokictl import main
+from loki_twisted.web.attempts import ALLOWED_FAILURES
+from tests.figures import tell
 from tests.system import TIMEOUT, Server
 from tests.test_system_server import refused
 from tests.test_system_sessions import HERE, install_runner
@@ -114,10 +118,11 @@ def test_a_hangup_takes_up_the_file_at_once(tmp_path: Path) -> None:
 @pytest.mark.threat("T27")
 def test_a_token_that_expires_ends_its_streams_by_itself(tmp_path: Path) -> None:
     """Nobody does anything: the time comes, and the stream is over."""
-    expires_ms = time.time_ns() // 1_000_000 + 5_000
-    file = tokens_file(tmp_path / "tokens", named("guest", "guest-secret", expires_ms))
+    file = tokens_file(tmp_path / "tokens", named("guest", "guest-secret"))
     with Server(tmp_path, "--token-file", str(file)) as server:
         with open_stream(server, "guest-secret") as stream:
+            expires_ms = time.time_ns() // 1_000_000 + 4_000
+            tokens_file(file, named("guest", "guest-secret", expires_ms))
             end_of(stream)
         assert time.time_ns() // 1_000_000 >= expires_ms
         header = {"Authorization": "Bearer guest-secret"}
@@ -160,6 +165,32 @@ def test_a_file_that_is_wrong_starts_no_server(
     (line,) = refused(tmp_path, "--port", "0", "--token-file", str(file))
     assert complaint in line
     assert os.listdir(tmp_path) == ["tokens"]
+
+
+@pytest.mark.threat("B27", "T11")
+def test_time_tells_nothing_of_a_token(
+    tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong from the first letter on takes as long as wrong in the last: medians of 2,000 each."""
+    file = tokens_file(tmp_path / "tokens", SECRET)
+    first, last = f"x{SECRET[1:]}", f"{SECRET[:-1]}x"
+    took: dict[str, list[int]] = {first: [], last: []}
+    with Server(tmp_path, "--token-file", str(file)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+        for number in range(2 * (2000 if is_full else 20)):
+            wrong = (first, last)[number % 2]
+            began = time.perf_counter_ns()
+            connection.request("GET", "/api/status", headers={"Authorization": f"Bearer {wrong}"})
+            answer = connection.getresponse()
+            answer.read()
+            took[wrong].append(time.perf_counter_ns() - began)
+            assert answer.status == (401 if number < ALLOWED_FAILURES else 429)
+        connection.close()
+    medians = [median(each) for each in took.values()]
+    if is_full:
+        first_ns, last_ns = medians
+        tell(capsys, f"Wrong from the first letter on {first_ns} ns, in the last {last_ns} ns")
+        assert abs(medians[0] - medians[1]) < 0.05 * min(medians)
 
 
 @pytest.mark.threat("T12", "T13", "T34", "T-log", "T-perm")

@@ -47,6 +47,7 @@ def wait_for(condition: Callable[[], bool], is_full: bool) -> None:
         time.sleep(LOOK_SECONDS)
 
 
+@pytest.mark.promise("R19")
 def test_everything_is_seen_all_the_same(within: list[str], tmp_path: Path, is_full: bool) -> None:
     """It polls and says so, and comes to what the disk says; agents are heard as well."""
     state = tmp_path / ".loki"

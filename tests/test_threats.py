@@ -38,6 +38,7 @@ from tests.fakes_web import (
     session,
 )
 from tests.fakes_web import Server as ServerInMemory
+from tests.registered import documented, marked
 from tests.system import TIMEOUT, Server
 from tests.test_system_sessions import HERE, install_runner
 from tests.test_web_channel import check_common_headers
@@ -45,53 +46,19 @@ from tests.test_web_event_stream_sockets import own_pem
 from tests.test_web_tickets import token
 
 PACKAGE = HERE.parent / "loki_twisted"
-DOCUMENT = HERE.parent / "docs" / "security.rst"
 EXTRA = ("T-cfg1", "T-cfg2", "T-log", "T-perm", "T-uid", "B-hdr", "order")
 BAD = (*(f"B{number}" for number in (*range(24, 32), *range(57, 60))),)
 ROWS = (*(f"T{number}" for number in range(1, 37)), *EXTRA, *BAD)
 
-_MARK = re.compile(r"""threat\(((?:\s*"[\w-]+",?\s*)+)\)""")
-_ROW = re.compile(r"^   \* - ([TB]\d+|[TB]-\w+|order)$", re.MULTILINE)
-_TEST = re.compile(r"``(test_\w+)``")
-
-
-def marked() -> dict[str, set[str]]:
-    """By the id of a row, the names of the tests that carry it."""
-    found: dict[str, set[str]] = {}
-    for path in sorted(HERE.glob("test_*.py")):
-        source = path.read_text(encoding="utf-8")
-        if "mark.threat(" not in source:
-            continue
-        for node in ast.walk(ast.parse(source)):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            for each in node.decorator_list:
-                for match in _MARK.finditer(ast.unparse(each).replace("'", '"')):
-                    for row in re.findall(r'"([\w-]+)"', match[1]):
-                        found.setdefault(row, set()).add(node.name)
-    return found
-
-
-def documented() -> dict[str, set[str]]:
-    """The same, as the document says it."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    places = [*_ROW.finditer(text)]
-    ends = [*(each.start() for each in places[1:]), len(text)]
-    rows: dict[str, set[str]] = {}
-    for place, end in zip(places, ends, strict=True):
-        row = text[place.end() : end].partition("\n\n")[0]
-        rows[place[1]] = set(_TEST.findall(row))
-    return rows
-
 
 def test_every_row_has_its_tests() -> None:
     """None is without one, and none is named that is not in the table."""
-    assert set(marked()) == set(ROWS)
+    assert set(marked("threat")) == set(ROWS)
 
 
 def test_the_document_names_them() -> None:
     """A reader finds the tests of a row there: all of them, and no others."""
-    assert documented() == marked()
+    assert documented("security.rst", r"[TB]\d+|[TB]-\w+|order") == marked("threat")
 
 
 # The order of the checks

@@ -33,6 +33,7 @@ H = b"Host: localhost:57374\r\n"
 J = b"Content-Type: application/json\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\n" + H + b"\r\n"
 POST = b"POST /api/sessions HTTP/1.1\r\n" + H + J
+IN_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
 def rows(*names: str) -> list[Case]:
@@ -145,6 +146,15 @@ def test_an_absolute_target_of_ours_is_served() -> None:
     connection = Server().connect()
     connection.send(b"GET http://localhost:57374/health/live HTTP/1.1\r\n" + H + b"\r\n")
     assert connection.response().json["alive"]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2\r\n\r\n{}", IN_CHUNKS])
+def test_so_is_one_with_a_body(framing: bytes) -> None:
+    """The gate before the body reads the target as the routes do."""
+    connection = Server().connect()
+    line = b"POST http://localhost:57374/api/events/ticket HTTP/1.1\r\n"
+    connection.send(line + H + J + framing)
+    assert connection.response().status == 201
 
 
 def test_both_naming_somebody_else_is_misdirected() -> None:
@@ -360,6 +370,7 @@ def wait(server: Server, seconds: float) -> None:
         server.clock.advance(0.5)
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 @pytest.mark.parametrize("data", [b"G", b"GET /health/live HTTP/1.1\nHost: x\n\n", LIVE[:-2]])
 def test_a_head_has_ten_seconds(data: bytes) -> None:
@@ -377,6 +388,7 @@ def test_a_head_has_ten_seconds(data: bytes) -> None:
     assert response.header("x-response-time") in {"10000ms", "10500ms", "11000ms"}
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 def test_dripping_bytes_win_no_time() -> None:
     """Each byte that comes does not begin the time anew."""
@@ -390,6 +402,7 @@ def test_dripping_bytes_win_no_time() -> None:
     assert connection.response().status == 408
 
 
+@pytest.mark.promise("R23")
 @pytest.mark.threat("T21")
 def test_a_body_has_thirty_seconds() -> None:
     """Also one that comes by the byte."""
@@ -536,6 +549,7 @@ def test_who_is_refused_gets_no_more_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert not transport.connected
 
 
+@pytest.mark.promise("R8")
 def test_closed_connections_leave_nothing_behind() -> None:
     """Whatever a client did before it left, no timer runs on."""
     server = Server()

@@ -94,11 +94,19 @@ def test_history_is_what_the_log_holds() -> None:
         ("after={8}&before={2}", []),
         ("after={2}&before={3}", []),
         (f"after={{1}}&sessionId={TWO}", [4, 5]),
+        ("since=2023-11-14", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("since=2023-11-14T22:13:20.002Z", [6, 7, 8, 9]),
+        ("since=2023-11-14T22:13:20.001Z&limit=3", [4, 5, 6]),
+        ("since=2023-11-14T22:13:20.001Z&types=task:*", [6, 8]),
+        (f"since=2023-11-14T22:13:20Z&sessionId={TWO}", [4, 5]),
+        ("since=2023-11-14T22:13:20.001Z&before={6}", [4, 5]),
+        ("since=2023-11-14T22:13:20.003Z&before={6}", []),
+        ("since=2023-11-14T22:13:20.004Z", []),
     ],
 )
 @pytest.mark.parametrize("page_blocks", [1, 2, 10])
 def test_history(query: str, numbers: list[int], page_blocks: int) -> None:
-    """The last events, or those behind one, or those before one; oldest first, and filtered."""
+    """The last events, those behind one or before one, or those since a time; filtered."""
     here = server()
     here.log.page_blocks = page_blocks
     ids = {str(number): here.log.id_of(number) for number in range(1, 10)}
@@ -162,6 +170,11 @@ def test_pages_put_together_are_the_whole(
         "after=1",
         "before=earliest",
         "before=hb_1",
+        "since=",
+        "since=10m",
+        "since=2023-02-30",
+        "since=2023-11-14T22:13:20",
+        "since=2023-11-14&after=earliest",
         "history=5",
         "lastEventId=earliest",
     ],

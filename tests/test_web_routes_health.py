@@ -128,6 +128,7 @@ def test_status() -> None:
     assert status["system"]["platform"] == "linux"
     assert status["system"]["arch"] == "x86_64"
     assert set(status) >= {"version", "uptime", "providers", "problems"}
+    assert status["caller"] == {"name": "local", "scopes": ["read", "write", "admin"]}
 
 
 @pytest.mark.parametrize(

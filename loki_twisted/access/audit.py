@@ -8,6 +8,7 @@ in the event log all the same.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import Final
@@ -34,7 +35,7 @@ _encode: Final = msgspec.json.Encoder().encode
 @implementer(IAudit)
 class AuditLog:
     """
-    An audit log. It is made at the first entry, and made again if it was removed.
+    An audit log. It is made at the first entry, and made again if it was removed or moved away.
 
     :param path: The newest file; those before it have the suffixes ``.1`` (the last one) and up.
     :param now_ms: The wall clock.
@@ -47,7 +48,6 @@ class AuditLog:
         self._now_ms = now_ms
         self._most_bytes = most_bytes
         self._file: int | None = None
-        self._size = 0
         self._lost = 0
         self._reason = ""
 
@@ -84,25 +84,31 @@ class AuditLog:
 
     def _write(self, line: bytes) -> None:
         file = self._open()
-        if self._size and self._size + len(line) > self._most_bytes:
+        size = os.fstat(file).st_size  # another program may have cut it off
+        if size and size + len(line) > self._most_bytes:
             self.close()
             self._put_aside()
             file = self._open()
-        written = os.write(file, line)
-        self._size += written
-        if written != len(line):
-            raise OSError("a line was cut off")
+        if os.write(file, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _open(self) -> int:
-        if self._file is not None and not os.fstat(self._file).st_nlink:
+        if self._file is not None and not self._is_in_place(self._file):
             self.close()
         if self._file is None:
             self._file = os.open(self._path, _FLAGS, 0o600)
             os.fchmod(self._file, 0o600)
-            self._size = os.fstat(self._file).st_size
-            if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
-                self._size += os.write(self._file, b"\n")  # what was cut off is a line of its own
+            size = os.fstat(self._file).st_size
+            if size and os.pread(self._file, 1, size - 1) != b"\n":
+                os.write(self._file, b"\n")  # what was cut off is a line of its own
         return self._file
+
+    def _is_in_place(self, file: int) -> bool:
+        """Whether the file is still the newest one: who puts files aside compresses them, too."""
+        try:
+            return os.path.samestat(os.lstat(self._path), os.fstat(file))
+        except OSError:
+            return False
 
     def _put_aside(self) -> None:
         for number in range(MOST_OLD - 1, 0, -1):

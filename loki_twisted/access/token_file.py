@@ -72,11 +72,10 @@ def read_lines(path: str) -> list[str]:
     :raises TokenFileRefused: if it is anything else.
     """
     try:
-        # Not to wait for somebody to write into what is a pipe.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(handle, "rb") as file:
+        with _opened(path) as handle:
             _refuse_strangers(path, os.fstat(handle))
-            content = file.read(MOST_BYTES + 1)
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise TokenFileRefused(f"{path}: cannot be read: {error.strerror}.") from None
     if len(content) > MOST_BYTES:
@@ -85,6 +84,16 @@ def read_lines(path: str) -> list[str]:
         return content.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise TokenFileRefused(f"{path}: cannot be read: not UTF-8.") from None
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    # Not to wait for somebody to write into what is a pipe.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _refuse_strangers(path: str, status: os.stat_result) -> None:

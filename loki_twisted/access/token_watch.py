@@ -75,9 +75,13 @@ class TokenWatch:
         except TokenFileRefused as error:
             self._problem = f"The tokens are those of before: {error}"
             _log.error("{problem}", problem=self._problem)
+            self._settle()
         else:
-            self._problem = None
-            _log.info("The tokens are as their file says now")
+            self._is_right()
+
+    def _is_right(self) -> None:
+        self._problem = None
+        _log.info("The tokens are as their file says now")
         self._settle()
 
     def problem(self) -> str | None:
@@ -91,8 +95,19 @@ class TokenWatch:
             self._seen = now
             if is_new and is_still:
                 self.reload()
+            elif self._problem is not None and is_still:
+                self._try_again()
             else:
                 self._settle()
+
+    def _try_again(self) -> None:
+        """See whether what cannot be used can be by now: there may have been no descriptor left."""
+        try:
+            self.load()
+        except TokenFileRefused:
+            self._settle()  # it was told
+        else:
+            self._is_right()
 
     def _sight(self) -> _Sight | None:
         if self._path is None:

@@ -63,8 +63,13 @@ class IDriver(Interface):
 
     line_limit: int = Attribute(
         "Bytes of a line beyond which it is cut, 32 MiB at most. Of a cut one the first 64 KiB are"
-        " given, with a mark. So is it of one that holds more values of JSON than can be read"
-        " without holding up everybody."
+        " given, with a mark."
+    )
+
+    value_limit: int = Attribute(
+        "Values of JSON in a line beyond which it is cut likewise; 131,072 at most, and 65,536"
+        " where it is not said. To read so many holds up everybody for a moment: only a driver that"
+        " looks at few of them can do with more."
     )
 
     is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")

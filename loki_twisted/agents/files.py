@@ -34,6 +34,7 @@ from loki_twisted.model.sessions import Steering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
+_BLOCK_BYTES = 512  # of those that stat() counts
 
 T = TypeVar("T")
 
@@ -117,6 +118,19 @@ class AgentFiles:
             with suppress(OSError):
                 total += os.stat(self.path(name)).st_size
         return total
+
+    def is_cramped(self) -> bool:
+        """
+        Whether an agent that printed more would find no room, if the disk is full.
+
+        What it prints has some in reserve, which is used up then.
+        """
+        for name in STREAMS:
+            with suppress(OSError):
+                found = os.stat(self.path(name))
+                if 0 < found.st_size >= found.st_blocks * _BLOCK_BYTES:
+                    return True
+        return False
 
     def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
         """

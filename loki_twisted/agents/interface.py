@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from loki_twisted.agents.lines import LINE_LIMIT
+from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.model.sessions import Steering
 
 LOKI_MODE: Final = "loki"
@@ -146,7 +147,10 @@ class IAgent(Interface):
     pid: int | None = Attribute("Process id of the agent itself (not of its keeper), if known.")
 
     def follow(
-        cursors: Mapping[str, str], listener: IAgentListener, line_limit: int = LINE_LIMIT
+        cursors: Mapping[str, str],
+        listener: IAgentListener,
+        line_limit: int = LINE_LIMIT,
+        value_limit: int = VALUE_LIMIT,
     ) -> None:
         """
         Begin to read its output.
@@ -154,6 +158,8 @@ class IAgent(Interface):
         :param cursors: As last stored; empty to begin at the beginning.
         :param line_limit: Bytes of a line beyond which it is cut, at most
             :data:`~loki_twisted.agents.lines.MOST_LINE_LIMIT`: that of its driver.
+        :param value_limit: Values of JSON in a line beyond which it is cut, at most
+            :data:`~loki_twisted.agents.richness.MOST_VALUE_LIMIT`: that of its driver.
         """
 
     def stop() -> None:

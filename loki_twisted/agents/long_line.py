@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from loki_twisted.agents.lines import LINE_LIMIT, cut_line
-from loki_twisted.agents.richness import Richness
+from loki_twisted.agents.richness import VALUE_LIMIT, Richness
 
 
 class LongLine:
@@ -18,19 +18,19 @@ class LongLine:
     :ivar size: Of how many bytes it was told.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, value_limit: int = VALUE_LIMIT) -> None:
         """
         Begin one.
 
-        :param limit: With more bytes than that it is cut, or with more values of JSON than can be
-            read without holding up everybody.
+        :param limit: With more bytes than that it is cut.
+        :param value_limit: Or with more values of JSON than that.
         """
         self.size = 0
         self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._beginning = b""
         self._text = ""
-        self._richness = Richness()
+        self._richness = Richness(value_limit)
 
     @property
     def is_too_long(self) -> bool:

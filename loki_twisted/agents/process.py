@@ -22,6 +22,7 @@ from loki_twisted.agents.keeper.layout import STREAMS
 from loki_twisted.agents.lines import LINE_LIMIT, MOST_LINE_LIMIT, Cursor
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
+from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.agents.spool import Spool, Tail
 from loki_twisted.model.errors import Conflict, Unavailable
 
@@ -121,11 +122,16 @@ class KeptAgent:
         """How much it has printed, as it stands on disk."""
         return self._facts.files.spool_bytes()
 
+    def is_cramped(self) -> bool:
+        """Whether it would find no room for more, if the disk is full."""
+        return self._facts.files.is_cramped()
+
     def follow(
         self,
         cursors: Mapping[str, str],
         listener: IAgentListener,
         line_limit: int = LINE_LIMIT,
+        value_limit: int = VALUE_LIMIT,
     ) -> None:
         """See :class:`IAgent`."""
         limit = min(line_limit, MOST_LINE_LIMIT)
@@ -133,7 +139,13 @@ class KeptAgent:
         places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
         for stream, name in names.items():
             path = self._facts.files.path(stream)
-            spool = Spool(path, places[name], is_growing=not self.has_ended, line_limit=limit)
+            spool = Spool(
+                path,
+                places[name],
+                is_growing=not self.has_ended,
+                line_limit=limit,
+                value_limit=value_limit,
+            )
             self._tails.append(Tail(self._clock, spool, stream, name, listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-MOST_VALUES: Final = 256 * 1024
+VALUE_LIMIT: Final = 64 * 1024
 """
-Of a line; a line that comes with one read has no more, because each takes a byte.
+Values of a line, unless its reader can do with more. One of so many bytes has no more of them.
 
-To decode a million of them takes a second, in which nothing else is done. A text of any length is
-one.
+To decode a million takes up to half a second, in which nothing else is done, and to look at them
+takes as long again. A text of any length is one.
 """
+
+MOST_VALUE_LIMIT: Final = 128 * 1024
+"""What a reader can do with at most: one that looks at few of them."""
+
+_MARKS: Final = (b",", b"[", b"{")
+"""What stands before a value."""
 
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
@@ -20,18 +26,20 @@ class Richness:
     """
     Counts the values of a line that comes in pieces, in a time that its length bounds.
 
+    :param limit: How many may be too many for whoever reads it.
     :ivar values: How many have begun so far, as far as its brackets and commas tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = VALUE_LIMIT) -> None:
         self.values = 0
+        self._limit = min(limit, MOST_VALUE_LIMIT)
         self._is_in_string = False
         self._is_escaped = False
 
     @property
     def is_too_rich(self) -> bool:
         """Whether it has more values than anybody should be given."""
-        return self.values > MOST_VALUES
+        return self.values > self._limit
 
     def add(self, data: bytes) -> None:
         """Go on with what comes next of the line."""
@@ -45,7 +53,21 @@ class Richness:
         begin = b'"' if self._is_in_string else b""
         outside = _STRINGS.sub(b"", begin + text + b'"')
         self._is_in_string = not outside.endswith(b'"')
-        self.values += sum(outside.count(each) for each in (b",", b"[", b"{"))
+        self.values += sum(map(outside.count, _MARKS))
+
+
+def may_be_rich(data: bytes, limit: int) -> bool:
+    """Say cheaply whether it is worth it to count the values of some lines one by one."""
+    return len(data) > limit and sum(map(data.count, _MARKS)) > limit
+
+
+def is_rich(line: bytes, limit: int) -> bool:
+    """Whether a line that is all there has more values than a limit."""
+    if not may_be_rich(line, limit):
+        return False
+    richness = Richness(limit)
+    richness.add(line)
+    return richness.is_too_rich
 
 
 def _ends_escaped(text: bytes) -> bool:

@@ -146,6 +146,11 @@ class KeeperRunner:
         at_work = [agent for agent in self._agents.values() if not agent.is_over]
         return sum(agent.spool_bytes() for agent in at_work)
 
+    def cramped(self) -> list[str]:
+        """List the sessions whose agents would find no room for more output on a full disk."""
+        at_work = {name: agent for name, agent in self._agents.items() if not agent.is_over}
+        return [name for name, agent in at_work.items() if agent.is_cramped()]
+
     def detach(self) -> Deferred[None]:
         """See :class:`IAgentRunner`."""
         self._is_detached = True

@@ -23,6 +23,9 @@ from twisted.python.failure import Failure
 from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines, first_lines
 from loki_twisted.agents.long_line import LongLine
+from loki_twisted.agents.richness import VALUE_LIMIT
+from loki_twisted.agents.spool_room import SpoolRoom
+from loki_twisted.model.errors import StorageFailed, Unavailable
 
 READ_SIZE: Final = 256 * 1024
 """Bytes of one read. A line that is longer is put together from several."""
@@ -31,7 +34,7 @@ PIECE_LINES: Final = 2000
 """At most so many lines are given at a time: what becomes of them holds the reactor."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
 
 _REMEMBERED = 32
 
@@ -63,7 +66,13 @@ class Spool:
     _log = Logger()
 
     def __init__(
-        self, path: str, cursor: Cursor, *, is_growing: bool, line_limit: int = LINE_LIMIT
+        self,
+        path: str,
+        cursor: Cursor,
+        *,
+        is_growing: bool,
+        line_limit: int = LINE_LIMIT,
+        value_limit: int = VALUE_LIMIT,
     ) -> None:
         """
         Open it; make it if it is not there.
@@ -71,15 +80,18 @@ class Spool:
         :param is_growing: Whether the agent runs. If not, a file that is shorter than was
             read already has lost its end with the power, not been emptied.
         :param line_limit: Bytes of a line beyond which it is cut.
+        :param value_limit: Values of JSON in a line beyond which it is cut.
         :raises OSError: if that fails.
         """
         self._path = path
         self._limit = line_limit
-        self._file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._room = SpoolRoom(self._file)
+        self._value_limit = value_limit
         if is_growing and os.fstat(self._file).st_size < cursor.offset:
             cursor = Cursor()
         self._cursor = cursor
-        self._long = LongLine(line_limit)
+        self._long = self._no_line()
         start = max(0, cursor.offset - _REMEMBERED)
         before = os.pread(self._file, cursor.offset - start, start)
         self._last_bytes = before if start + len(before) == cursor.offset else b""
@@ -97,15 +109,20 @@ class Spool:
         if not data.startswith(before):
             self._log.warn("{path} was emptied, and is read from its start", path=self._path)
             self._cursor, self._last_bytes = Cursor(), b""
-            self._long = LongLine(self._limit)
+            self._long = self._no_line()
             return self.read(is_last=is_last)
-        is_last = is_last and len(data) < len(before) + READ_SIZE
+        is_at_end = len(data) < len(before) + READ_SIZE
+        if is_at_end and not is_last:
+            self._room.keep_behind(place - len(before) + len(data))
+        is_last = is_last and is_at_end
         fresh = data[len(before) :]
         if self._long.size or (not is_last and self._is_long(fresh)):
             return self._read_on(before, fresh, is_last=is_last)
         few = first_lines(fresh, PIECE_LINES)
         is_last = is_last and len(few) == len(fresh)
-        lines, cursor = cut_lines(self._cursor, few, is_last=is_last, limit=self._limit)
+        lines, cursor = cut_lines(
+            self._cursor, few, is_last=is_last, limit=self._limit, value_limit=self._value_limit
+        )
         if cursor == self._cursor:
             return None
         end = len(before) + cursor.offset - self._cursor.offset
@@ -114,8 +131,11 @@ class Spool:
     def pass_over(self, piece: Piece) -> None:
         """Go on behind a piece, which was the last one read."""
         if piece.cursor != self._cursor:
-            self._long = LongLine(self._limit)
+            self._long = self._no_line()
         self._cursor, self._last_bytes = piece.cursor, piece.last_bytes
+
+    def _no_line(self) -> LongLine:
+        return LongLine(self._limit, self._value_limit)
 
     def _is_long(self, fresh: bytes) -> bool:
         """Whether this is the beginning of a line that had better not be read again."""
@@ -140,8 +160,14 @@ class Spool:
         self._last_bytes = last_bytes
         return Piece((), self._cursor, last_bytes) if len(fresh) == READ_SIZE else None
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, *, is_complete: bool = False) -> None:
+        """
+        Close the file.
+
+        :param is_complete: Whether nobody writes any more.
+        """
+        if is_complete:
+            self._room.give_back()
         os.close(self._file)
 
 
@@ -232,9 +258,12 @@ class Tail:
         return taken.addCallbacks(lambda _: True, self._refused)
 
     def _refused(self, failure: Failure) -> bool:
-        self._log.failure(
-            "{name} was not taken, and will be offered again", failure, name=self._name
-        )
+        words = "{name} was not taken, and will be offered again"
+        if failure.check(StorageFailed, Unavailable):
+            # Where it failed is known, and it may fail for hours.
+            self._log.warn(f"{words}: {{error}}", name=self._name, error=failure.value)
+        else:
+            self._log.failure(words, failure, name=self._name)
         return False
 
     async def _wait(self, something: Deferred[None]) -> None:
@@ -255,5 +284,5 @@ class Tail:
         return True
 
     def _close(self, result: bool) -> bool:
-        self._spool.close()
+        self._spool.close(is_complete=self._stage is _Stage.COMPLETE)
         return result

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -16,25 +15,23 @@ from loki_twisted.client.input_calls import InputCalls
 from loki_twisted.client.output import OutputTail
 from loki_twisted.client.output_calls import OutputCalls
 from loki_twisted.client.questions import Questions
+from loki_twisted.client.session_calls import SessionCalls
 from loki_twisted.client.source import EVENTS_PATH, ServerSource
 from loki_twisted.client.stream import EventStream
 from loki_twisted.client.subscription import Callback, deliver
-from loki_twisted.client.task_pages import tasks_of_pages
+from loki_twisted.client.task_calls import TaskCalls
 from loki_twisted.client.ticket_calls import TicketCalls
 from loki_twisted.model import wire
 from loki_twisted.model.filters import EVERYTHING, EventFilter
-from loki_twisted.model.tasks import Task
 
 ANSWER_SECONDS: Final = 30.0
 """How long an answer may take, unless it is said otherwise."""
 
-_SESSIONS: Final = ("api", "sessions")
-_TASKS: Final = ("api", "tasks")
 _USAGE: Final = ("api", "usage")
 _MAY_BE_UNWELL: Final = OK | {503}
 
 
-class LokiClient(InputCalls, OutputCalls, TicketCalls):
+class LokiClient(SessionCalls, TaskCalls, InputCalls, OutputCalls, TicketCalls):
     """
     A client of one server.
 
@@ -74,7 +71,7 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         self._exchange = Exchange(address, token, reactor, answer_seconds)
         self._connecting = Connecting(address, reactor, agent, trust_root)
         self._questions = Questions(self._exchange, self._connecting.for_requests())
-        self._ask, self._get = self._questions.ask, self._questions.get
+        self._get = self._questions.get
         self._streams: set[EventStream | OutputTail] = set()
 
     def close(self) -> Deferred[None]:
@@ -106,132 +103,6 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
     def list_providers(self) -> Deferred[wire.ProviderList]:
         """Which agents the server can start, and what each can do."""
         return self._get(("api", "providers"), wire.ProviderList)
-
-    # Sessions
-
-    def start_session(
-        self,
-        *,
-        provider: str | None = None,
-        prd_path: str | None = None,
-        prompt: str | None = None,
-        project_dir: str | None = None,
-        model: str | None = None,
-        options: wire.StartOptions | None = None,
-        queue: bool = False,
-        priority: int = 0,
-        command: Sequence[str] | None = None,
-        key: str | None = None,
-    ) -> Deferred[wire.SessionOrder]:
-        """
-        Start a session: a :class:`~loki_twisted.model.wire.StartSession`, field by field.
-
-        :param key: A name for this request; sent again under it, it is carried out once.
-        """
-        wanted = wire.StartSession(
-            provider=provider,
-            prd_path=prd_path,
-            prompt=prompt,
-            project_dir=project_dir,
-            model=model,
-            options=options or wire.StartOptions(),
-            queue=queue,
-            priority=priority,
-            command=None if command is None else list(command),
-        )
-        return self._ask("POST", _SESSIONS, wire.SessionOrder, body=wanted, key=key)
-
-    def list_sessions(
-        self,
-        *,
-        status: str | None = None,
-        provider: str | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-    ) -> Deferred[wire.SessionList]:
-        """Sessions, newest first."""
-        query = (("status", status), ("provider", provider), ("limit", limit), ("offset", offset))
-        return self._get(_SESSIONS, wire.SessionList, query)
-
-    def get_session(self, session_id: str) -> Deferred[wire.SessionDetail]:
-        """One session."""
-        return self._get((*_SESSIONS, session_id), wire.SessionDetail)
-
-    def stop_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
-        """Order a session to stop; that it has stopped is an event."""
-        return self._order(session_id, "stop")
-
-    def pause_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
-        """Halt a session."""
-        return self._order(session_id, "pause")
-
-    def resume_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
-        """Let a paused session go on."""
-        return self._order(session_id, "resume")
-
-    def delete_session(self, session_id: str) -> Deferred[wire.SessionMessage]:
-        """Remove the record of a session that has ended."""
-        return self._ask("DELETE", (*_SESSIONS, session_id), wire.SessionMessage)
-
-    # Tasks
-
-    def list_session_tasks(
-        self,
-        session_id: str,
-        *,
-        status: str | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        after: str | None = None,
-    ) -> Deferred[wire.SessionTasks]:
-        """A page of the tasks of one session, as :meth:`list_tasks` gives it."""
-        query = (("status", status), ("limit", limit), ("offset", offset), ("after", after))
-        return self._get((*_SESSIONS, session_id, "tasks"), wire.SessionTasks, query)
-
-    def get_task(self, session_id: str, task_id: str) -> Deferred[wire.TaskDetail]:
-        """One task."""
-        return self._get((*_SESSIONS, session_id, "tasks", task_id), wire.TaskDetail)
-
-    def list_tasks(
-        self,
-        *,
-        status: str | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        after: str | None = None,
-    ) -> Deferred[wire.TaskList]:
-        """
-        A page of the tasks of all sessions, newest first.
-
-        :param status: Only tasks of this status, or of these, with commas.
-        :param after: The ``next_cursor`` of the page before this one; not with an ``offset``.
-        """
-        query = (("status", status), ("limit", limit), ("offset", offset), ("after", after))
-        return self._get(_TASKS, wire.TaskList, query)
-
-    def all_tasks(
-        self, session_id: str | None = None, *, status: str | None = None
-    ) -> AsyncIterator[Task]:
-        """
-        All tasks, newest first: an asynchronous iterator, which asks for a page after the other.
-
-        A task that is there (and has the status) from the first page to the last comes once,
-        whatever others do in the meantime.
-
-        :param session_id: Only of this session.
-        :param status: Only tasks of this status, or of these, with commas.
-        """
-        if session_id is None:
-            return tasks_of_pages(partial(self.list_tasks, status=status))
-        return tasks_of_pages(partial(self.list_session_tasks, session_id, status=status))
-
-    def active_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
-        """The tasks that are being worked on, the newest first."""
-        return self._get((*_TASKS, "active"), wire.TaskSelection, (("limit", limit),))
-
-    def queued_tasks(self, *, limit: int | None = None) -> Deferred[wire.TaskSelection]:
-        """The tasks that wait, the most urgent first."""
-        return self._get((*_TASKS, "queue"), wire.TaskSelection, (("limit", limit),))
 
     # Usage
 
@@ -277,6 +148,7 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         limit: int | None = None,
         after: str | None = None,
         before: str | None = None,
+        since: str | None = None,
     ) -> Deferred[wire.EventHistory]:
         """
         Events of the past, oldest first.
@@ -286,12 +158,15 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         :param after: The first ones after this event id, or of all there are: ``earliest``.
             If None, the last ones.
         :param before: Only events before this event id.
+        :param since: The first ones from this day or time on, in UTC, instead of ``after``:
+            ``2026-11-01``, or ``2026-11-23T22:43:11.042Z``.
         """
         query = (
             *wanted.as_parameters().items(),
             ("limit", limit),
             ("after", after),
             ("before", before),
+            ("since", since),
         )
         return self._get((*EVENTS_PATH, "history"), wire.EventHistory, query)
 
@@ -364,6 +239,3 @@ class LokiClient(InputCalls, OutputCalls, TicketCalls):
         streams, self._streams = self._streams, set()
         await gatherResults([Deferred.fromCoroutine(stream.aclose()) for stream in streams])
         await self._questions.close()
-
-    def _order(self, session_id: str, order: str) -> Deferred[wire.SessionOrder]:
-        return self._ask("POST", (*_SESSIONS, session_id, order), wire.SessionOrder)

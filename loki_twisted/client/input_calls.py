@@ -80,25 +80,3 @@ class InputCalls:
         """The messages to the agent of a session and what became of them, newest first."""
         query = (("limit", limit), ("offset", offset))
         return self._questions.get((*_SESSIONS, session_id, "messages"), wire.MessageList, query)
-
-    def interrupt_session(self, session_id: str) -> Deferred[wire.SessionOrder]:
-        """Let the agent of a session leave off what it is doing, and stay."""
-        path = (*_SESSIONS, session_id, "interrupt")
-        return self._questions.ask("POST", path, wire.SessionOrder)
-
-    def continue_session(
-        self,
-        session_id: str,
-        message: str,
-        *,
-        model: str | None = None,
-        options: wire.StartOptions | None = None,
-        queue: bool = False,
-        key: str | None = None,
-    ) -> Deferred[wire.SessionOrder]:
-        """Go on with the conversation of a session that has ended, in a new session."""
-        body = wire.ContinueSession(
-            message=message, model=model, options=options or wire.StartOptions(), queue=queue
-        )
-        path = (*_SESSIONS, session_id, "continue")
-        return self._questions.ask("POST", path, wire.SessionOrder, body=body, key=key)

@@ -18,10 +18,10 @@ from loki_twisted.command.complaints import complaint
 from loki_twisted.command.conversation import spoken
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
-from loki_twisted.command.keyboard import terminal_kept
 from loki_twisted.command.names import find_session, short
 from loki_twisted.command.questions import question_lines, read_answer
 from loki_twisted.command.screens import Printed, Screen
+from loki_twisted.command.terminal import terminal_kept
 from loki_twisted.command.typed import HELP, ORDERS, Command, Words, read_line
 from loki_twisted.command.verbs_watching import ENDS, exit_code_of, show_event
 from loki_twisted.model.errors import LokiError
@@ -37,6 +37,9 @@ LAST_EVENTS: Final = 50
 
 LOOK_SECONDS: Final = 2.0
 """How often it looks how the session stands, and whether the server is there."""
+
+NO_PASTING: Final = "\x1b[?2004l"
+"""Has a terminal no longer mark what is pasted."""
 
 _PAGE: Final = 1000
 
@@ -60,8 +63,8 @@ def attach(given: argparse.Namespace) -> int:
         finally:
             await screen.end()
 
-    with terminal_kept(sys.stdin.fileno()):
-        return call(given, talk)
+    with terminal_kept(sys.stdin.fileno(), leaving=NO_PASTING) as terminal:
+        return call(given, talk, terminal)
 
 
 def _watching(given: argparse.Namespace) -> Talk:

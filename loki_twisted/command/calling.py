@@ -7,19 +7,21 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from loki_twisted.client import LokiClient, StreamReset
 from loki_twisted.client.callbacks import undisturbed
-from loki_twisted.command.colours import Palette, palette_for
+from loki_twisted.command.colours import Palette, can_be_steered, palette_for
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
 from loki_twisted.command.formatting import plain
 from loki_twisted.command.hearing import Audience
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.running import run
+from loki_twisted.command.terminal import SHOW_CURSOR, Terminal
 from loki_twisted.model.errors import LokiError
 
 Talk = Callable[[LokiClient], Awaitable[int]]
@@ -28,10 +30,11 @@ Talk = Callable[[LokiClient], Awaitable[int]]
 _USUAL_COLUMNS: Final = 80
 
 
-def call(given: argparse.Namespace, talk: Talk) -> int:
+def call(given: argparse.Namespace, talk: Talk, terminal: Terminal | None = None) -> int:
     """
     Talk to the server that the arguments name.
 
+    :param terminal: What is to be given back if there is no time to end in order.
     :returns: The exit code; what goes wrong is one line on stderr.
     """
     begin_logging(sys.stderr)
@@ -43,7 +46,15 @@ def call(given: argparse.Namespace, talk: Talk) -> int:
             return complain(str(error), Exit.USAGE)
         return await Audience(reactor, sys.stdout).listens_to(converse(client, talk))
 
-    return run(main, tells_signal=True)
+    return run(main, tells_signal=True, cut_short=partial(_give_back, terminal))
+
+
+def _give_back(terminal: Terminal | None) -> None:
+    if terminal is not None:
+        terminal.give_back()
+    if can_be_steered(sys.stderr, os.environ):
+        # Where something took long there is none meanwhile.
+        os.write(sys.stderr.fileno(), SHOW_CURSOR.encode())
 
 
 async def converse(client: LokiClient, talk: Talk) -> int:

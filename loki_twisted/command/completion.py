@@ -35,7 +35,8 @@ def script_for(shell: str) -> str:
     :param shell: ``bash``, ``zsh`` or ``fish``.
     """
     if shell == "fish":
-        return "\n".join([FISH_HEAD, *_fish_lines()])
+        head = FISH_HEAD.substitute(valued=" ".join(_names_with_values()))
+        return "\n".join([head, *_fish_lines()])
     common = COMMON.substitute(
         verbs=" ".join(VERBS),
         positionals="\n".join(_positional_cases()),
@@ -80,7 +81,9 @@ def _names(arguments: Sequence[Argument]) -> list[str]:
 
 
 def _candidates(argument: Argument) -> list[str]:
-    """Give what an argument may be: words, or what kind of thing it is."""
+    """Give what an argument may be: words (or a list of some), or what kind of thing it is."""
+    if argument.listed:
+        return ["@list", *argument.listed]
     words = [*argument.choices, *argument.suggested]
     return words or ([] if argument.holds is Holds.WORDS else [f"@{argument.holds.value}"])
 
@@ -89,15 +92,22 @@ def _candidates(argument: Argument) -> list[str]:
 
 
 def _fish_lines() -> Iterator[str]:
-    yield from (_fish_option("__fish_use_subcommand", each) for each in SERVER)
+    yield from (_fish_option("__lokictl_at -", each) for each in SERVER)
     for name, verb in VERBS.items():
-        yield f"complete -c lokictl -n __fish_use_subcommand -a {name} -d {_quoted(verb.help)}"
-        seen = f"__fish_seen_subcommand_from {name}"
+        yield f"complete -c lokictl -n '__lokictl_at -' -a {name} -d {_quoted(verb.help)}"
+        positionals = [each for each in verb.arguments if not each.is_option]
         for argument in verb.arguments:
             if argument.is_option:
-                yield _fish_option(seen, argument)
+                yield _fish_option(f"__lokictl_at {name}", argument)
             elif values := _fish_values(argument):
-                yield f"complete -c lokictl -n {_quoted(seen)} {values}"
+                number = "" if argument.many in {"+", "*"} else f" {positionals.index(argument)}"
+                yield f"complete -c lokictl -n '__lokictl_at {name}{number}' {values}"
+
+
+def _names_with_values() -> Iterator[str]:
+    """Name the options behind which a value stands, whatever the verb; none is a flag elsewhere."""
+    arguments = [each for verb in VERBS.values() for each in verb.arguments]
+    yield from dict.fromkeys(_names([each for each in arguments if not each.is_flag]))
 
 
 def _fish_option(condition: str, argument: Argument) -> str:
@@ -109,6 +119,8 @@ def _fish_option(condition: str, argument: Argument) -> str:
 
 
 def _fish_values(argument: Argument) -> str:
+    if argument.listed:
+        return f"-x -a '(__lokictl_list {' '.join(map(_escaped, argument.listed))})'"
     words = [*argument.choices, *argument.suggested]
     if words:
         return f"-x -a {_quoted(' '.join(words))}"
@@ -122,6 +134,11 @@ _FISH_VALUES: Final = {
     Holds.SESSION: "-x -a '(echo latest; __lokictl_ids ps)'",
     Holds.QUESTION: "-x -a '(__lokictl_ids inbox)'",
 }
+
+
+def _escaped(word: str) -> str:
+    """Write a word for fish so that it is none of its patterns."""
+    return word.replace("*", "\\*")
 
 
 def _quoted(text: str) -> str:

@@ -6,7 +6,8 @@ from string import Template
 from typing import Final
 
 COMMON: Final = Template("""\
-# What may come at a place: words, or one of @session, @question, @file and @directory.
+# What may come at a place: words, or one of @session, @question, @file and @directory;
+# @list and words where several may come with commas between them.
 _lokictl_positional() { # VERB NUMBER
     case "$$1:$$2" in
 $positionals
@@ -70,11 +71,14 @@ BASH: Final = Template("""\
 $common
 
 _lokictl() {
-    local current=$${COMP_WORDS[COMP_CWORD]} verb place pending candidates word
+    local current= verb place pending candidates word listed=
     local -a server words
     # Not COMP_WORDS, which are cut at the colons of URLs.
     read -ra words <<<"$${COMP_LINE:0:COMP_POINT}"
-    [[ -z $$current ]] || unset "words[-1]"
+    if [[ $${COMP_LINE:0:COMP_POINT} != *[[:blank:]] ]]; then
+        current=$${words[-1]}
+        unset "words[-1]"
+    fi
     _lokictl_look "$${words[@]:1}"
     candidates=$$(_lokictl_candidates "$$current")
     COMPREPLY=()
@@ -83,11 +87,18 @@ _lokictl() {
         @directory) compopt -o dirnames; return ;;
         @session) candidates="latest $$(_lokictl_ids ps)" ;;
         @question) candidates=$$(_lokictl_ids inbox) ;;
+        "@list "*)
+            compopt -o nospace 2>/dev/null
+            candidates=$${candidates#@list } listed=$${current%"$${current##*,}"} ;;
     esac
+    # What is put in stands behind the last colon.
+    local colon=
+    [[ $$COMP_WORDBREAKS != *:* ]] || colon=$${current%"$${current##*:}"}
     # Not by compgen -W, which would evaluate what a server says.
     local -; set -f
     for word in $$candidates; do
-        if [[ $$word == "$$current"* ]]; then COMPREPLY+=("$$word"); fi
+        word=$$listed$$word
+        if [[ $$word == "$$current"* ]]; then COMPREPLY+=("$${word#"$$colon"}"); fi
     done
 }
 complete -F _lokictl lokictl""")
@@ -109,6 +120,7 @@ _lokictl() {
         @directory) _files -/; return ;;
         @session) candidates="latest $$(_lokictl_ids ps)" ;;
         @question) candidates=$$(_lokictl_ids inbox) ;;
+        "@list "*) compset -P '*,'; compadd -S '' -- $${=candidates#@list }; return ;;
     esac
     compadd -- $${=candidates}
 }
@@ -118,7 +130,7 @@ else
     compdef _lokictl lokictl
 fi""")
 
-FISH_HEAD: Final = """\
+FISH_HEAD: Final = Template("""\
 # Completion of lokictl for fish. To have it: lokictl completion fish | source
 # or keep it as ~/.config/fish/completions/lokictl.fish.
 
@@ -126,15 +138,44 @@ function __lokictl_ids # VERB
     set -l server
     set -l pending
     for word in (commandline -opc)
-        if test -n "$pending"
-            set -a server $pending $word
+        if test -n "$$pending"
+            set -a server $$pending $$word
             set pending
-        else if contains -- $word --url --token-file
-            set pending $word
+        else if contains -- $$word --url --token-file
+            set pending $$word
         end
     end
     # Ids and nothing else, whatever a server says.
-    timeout 5 lokictl $server $argv[1] --quiet 2>/dev/null | string match -r '^[A-Za-z0-9_-]+$'
+    timeout 5 lokictl $$server $$argv[1] --quiet 2>/dev/null | string match -r '^[A-Za-z0-9_-]+$$'
 end
 
-complete -c lokictl -f"""
+# Whether the verb is that one, - for none yet, and so many other words stand behind it.
+function __lokictl_at # VERB [NUMBER]
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l verb -
+    set -l place 0
+    set -l pending
+    for word in $$words
+        if test -n "$$pending"
+            set pending
+        else if contains -- $$word $valued
+            set pending yes
+        else if string match -q -- '-*' $$word
+            continue
+        else if test "$$verb" = -
+            set verb $$word
+        else
+            set place (math $$place + 1)
+        end
+    end
+    test "$$verb" = $$argv[1]; and contains -- "$$argv[2]" '' $$place
+end
+
+# Each word behind those that stand there already, with commas between them.
+function __lokictl_list # WORDS
+    set -l given (string match -r -- '^.*,' (commandline -ct)); or set given ''
+    printf '%s\\n' $$given$$argv
+end
+
+complete -c lokictl -f""")

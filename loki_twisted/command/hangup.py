@@ -28,6 +28,10 @@ def has_terminal() -> bool:
     return True
 
 
+def _ignore() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 @attrs.define
 class Hangup:
     """
@@ -45,6 +49,9 @@ class Hangup:
         """Take it from now on, unless it was to be ignored (nohup)."""
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self._signalled)
+            # Python gives it back its usual meaning while it ends: a server that has ended in
+            # order would have been killed.
+            self.reactor.addSystemEventTrigger("after", "shutdown", _ignore)
 
     def _signalled(self, *_: object) -> None:
         self.reactor.callFromThread(self.reactor.callLater, _MOMENT, self._decide)

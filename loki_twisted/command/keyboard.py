@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import termios
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -82,17 +80,3 @@ def maybe_keyboard(reactor: Any, descriptor: int = 0) -> Callable[[], Deferred[s
     except OSError:
         return None
     return Keyboard(reactor, descriptor).line if is_terminal else None
-
-
-@contextmanager
-def terminal_kept(descriptor: int) -> Iterator[None]:
-    """Leave the terminal as it was found, whatever happens in between."""
-    try:
-        before = termios.tcgetattr(descriptor)
-    except termios.error:
-        before = None
-    try:
-        yield
-    finally:
-        if before is not None:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -11,6 +11,8 @@ import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
+from loki_twisted.command.outlet import Outlet
+
 _OURS: Final = "loki_twisted"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _IN_QUERY: Final = re.compile(r"(?i)([?&;](?:[\w-]*(?:token|ticket|key|secret))=)[^&;#\s\"']+")
@@ -25,14 +27,21 @@ def line_of_event(event: LogEvent) -> str:
     Write a log event as a line: local time, level, and the message.
 
     What stands in the message cannot end the line or steer a terminal. The
-    traceback of a failure follows on lines of its own.
+    traceback of a failure follows on lines of its own, which begin with a blank.
     """
     moment = datetime.fromtimestamp(event["log_time"]).astimezone()
     level = event.get("log_level") or LogLevel.info
-    message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], masked(formatEvent(event)))
+    message = _harmless(masked(formatEvent(event)))
     line = f"{moment:%Y-%m-%d %H:%M:%S} {level.name.upper():<8} {message}\n"
     failure = event.get("log_failure")
-    return line if failure is None else f"{line}{masked(failure.getTraceback()).rstrip()}\n"
+    if failure is None:
+        return line
+    traceback = masked(failure.getTraceback()).rstrip().split("\n")
+    return line + "".join(f"  {_harmless(each)}\n" for each in traceback)
+
+
+def _harmless(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def json_of_event(event: LogEvent) -> str:
@@ -58,7 +67,17 @@ def json_of_event(event: LogEvent) -> str:
     failure = event.get("log_failure")
     if failure is not None:
         told["traceback"] = masked(failure.getTraceback()).rstrip()
-    return f"{_encode(told).decode()}\n"
+    try:
+        line = _encode(told)
+    except UnicodeEncodeError:  # the name of a file may be any bytes
+        line = _encode({name: _encodable(value) for name, value in told.items()})
+    return f"{line.decode()}\n"
+
+
+def _encodable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _parts(event: LogEvent, logger: str) -> Mapping[str, Any]:
@@ -104,7 +123,7 @@ def is_worth_a_line(event: LogEvent, least: object) -> bool:
 @implementer(ILogObserver)
 class LineObserver:
     """
-    Writes lines to a stream.
+    Writes lines to a stream. What nobody reads is left out, which is told as soon as somebody does.
 
     :param least: The least level of our own events that is written.
     :param write: How an event is written; see :data:`FORMATS`.
@@ -116,15 +135,31 @@ class LineObserver:
         least: object = LogLevel.info,
         write: Callable[[LogEvent], str] = line_of_event,
     ) -> None:
-        self._stream = stream
+        self._outlet = Outlet(stream)
+        self._left_out = 0
         self._least = least
         self._write = write
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if it is worth a line."""
-        if is_worth_a_line(event, self._least):
-            self._stream.write(self._write(event))
-            self._stream.flush()
+        if not is_worth_a_line(event, self._least):
+            return
+        lines = self._write(event)
+        if self._left_out:
+            lines = self._write(self._told_before(event)) + lines
+        if self._outlet.write(lines):
+            self._left_out = 0
+        else:
+            self._left_out += 1
+
+    def _told_before(self, event: LogEvent) -> LogEvent:
+        return {
+            "log_time": event["log_time"],
+            "log_level": LogLevel.warn,
+            "log_namespace": __name__,
+            "log_format": "{count} entries of the log were left out: nobody read it",
+            "count": self._left_out,
+        }
 
 
 def begin_logging(stream: TextIO, least: object = LogLevel.info, log_format: str = "text") -> None:

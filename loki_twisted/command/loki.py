@@ -7,6 +7,7 @@ it is known that a server is wanted.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -77,6 +78,7 @@ def _serve(arguments: list[str]) -> int:
         from loki_twisted.command.reload import supervise_server
 
         return supervise_server([word for word in arguments if word != "--reload"])
+    gc.disable()  # nothing of what is imported is garbage; it is looked for when all is there
     from loki_twisted.command.serve import serve
 
     return serve(settings)

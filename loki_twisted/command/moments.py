@@ -6,16 +6,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from loki_twisted.client import LokiClient
-from loki_twisted.model.filters import EventFilter
-from loki_twisted.model.identifiers import EARLIEST
-from loki_twisted.model.timestamps import LATEST_MS, ms_from_iso
+from loki_twisted.client import ClientError, LokiClient
+from loki_twisted.model.identifiers import EARLIEST, ORIGIN
+from loki_twisted.model.timestamps import LATEST_MS, iso_from_ms
 
 _AGO: Final = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _SECONDS_OF: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_PAGE: Final = 1000
 
 
 def read_moment(text: str, now_ms: int) -> int:
@@ -56,20 +54,22 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-async def place_before(client: LokiClient, wanted: EventFilter, since_ms: int) -> str:
+async def place_before(client: LokiClient, since_ms: int) -> str:
     """
     Find the event after which a stream has all that happened from a time on.
 
-    It goes backwards through the history, a page at a time: what lies before is not looked at.
-
-    :returns: Its id, or ``earliest``.
+    :returns: Its id, ``earliest`` where there is none before that time, or the place before the
+        first event that ever was.
     """
-    before: str | None = None
-    while True:
-        found = await client.history(wanted, limit=_PAGE, before=before)
-        earlier = [each for each in found.events if ms_from_iso(each.timestamp) < since_ms]
-        if earlier:
-            return earlier[-1].id
-        if len(found.events) < _PAGE:
-            return EARLIEST
-        before = found.events[0].id
+    # First, so that what happens meanwhile lies behind it.
+    stream = await client.event_stats()
+    found = await client.history(limit=1, since=iso_from_ms(since_ms))
+    if not found.events:
+        return stream.newest_event_id or ORIGIN
+    try:
+        earlier = await client.history(limit=1, before=found.events[0].id)
+    except ClientError as error:
+        if error.code != "VALIDATION_ERROR":
+            raise
+        return EARLIEST  # it was the oldest, and the log has dropped it just now
+    return earlier.events[-1].id if earlier.events else EARLIEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from rich.console import Console
@@ -27,11 +27,18 @@ _TURN_SECONDS: Final = 0.1
 _T = TypeVar("_T")
 
 
-async def progress(text: str, awaited: Awaitable[_T], reactor: Any = None) -> _T:
+async def progress(
+    text: str,
+    awaited: Awaitable[_T],
+    reactor: Any = None,
+    *,
+    told: Callable[[], str] | None = None,
+) -> _T:
     """
     Wait for something; where it takes long, say so on stderr, and wipe that away afterwards.
 
     :param text: What is being done.
+    :param told: Says how far it has come.
     :param reactor: The global one if None.
     """
     if not can_be_steered(sys.stderr, os.environ):
@@ -39,7 +46,7 @@ async def progress(text: str, awaited: Awaitable[_T], reactor: Any = None) -> _T
     if reactor is None:
         from twisted.internet import reactor
     waiting = Deferred.fromCoroutine(_awaiting(awaited))
-    sign = _Sign(reactor, text)
+    sign = _Sign(reactor, text, told)
     begin = reactor.callLater(LONG_SECONDS, sign.begin)
     try:
         return await waiting
@@ -56,9 +63,10 @@ async def _awaiting(awaited: Awaitable[_T]) -> _T:
 class _Sign:
     """What is shown meanwhile."""
 
-    def __init__(self, reactor: Any, text: str) -> None:
+    def __init__(self, reactor: Any, text: str, told: Callable[[], str] | None) -> None:
         self._reactor = reactor
         self._text = plain(text)
+        self._told = told
         self._spinner = Spinner("dots", Text(self._text))
         console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         # Without a thread of its own: we have a reactor.
@@ -79,5 +87,6 @@ class _Sign:
 
     def _turn(self) -> None:
         passed = duration(round((self._reactor.seconds() - self._begun + LONG_SECONDS) * 1000))
-        self._spinner.update(text=Text(f"{self._text} ({passed})"))
+        told = f": {plain(self._told())}" if self._told is not None else ""
+        self._spinner.update(text=Text(f"{self._text}{told} ({passed})"))
         self._live.refresh()

@@ -149,9 +149,16 @@ def restart_after_change(reactor: Any) -> None:
     def look() -> None:
         if changed(first, snapshot(directory)):
             looking.stop()
-            atexit.register(os.execv, sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            atexit.register(_begin_again, signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)
             reactor.stop()
 
     looking = LoopingCall(look)
     looking.clock = reactor
     looking.start(SECONDS_BETWEEN_LOOKS, now=False)
+
+
+def _begin_again(ignores_hangup: bool) -> None:
+    # What is ignored while we end would be ignored by our successor, too.
+    if not ignores_hangup:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell is the point

@@ -70,6 +70,7 @@ class _Run:
     :ivar grace_seconds: How long it grants others when it ends.
     :ivar hung_up: What it does when it is hung up; None to end.
     :ivar tells_signal: Whether the exit code is to say which signal ended it.
+    :ivar cut_short: What is called before the process is ended at once.
     :ivar told_to_end: The number of the signal that has come, or 0.
     """
 
@@ -77,6 +78,7 @@ class _Run:
     grace_seconds: float = 0.0
     hung_up: Callable[[], None] | None = None
     tells_signal: bool = False
+    cut_short: Callable[[], None] | None = None
     exit_code: int = 0
     told_to_end: int = 0
     result: Deferred[int] | None = None
@@ -94,12 +96,14 @@ class _Run:
 
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.told_to_end:
+            if self.cut_short is not None:
+                self.cut_short()
             os._exit(128 + number)
         self.told_to_end = number
         self.reactor.callFromThread(self._end)
 
     def _end(self) -> None:
-        give_up_later(self.reactor, self.grace_seconds)
+        give_up_later(self.reactor, self.grace_seconds, self.cut_short)
         if self.result is not None:
             self.result.cancel()
 
@@ -115,11 +119,19 @@ class _Run:
         sys.stderr.flush()
 
 
-def give_up_later(reactor: Any, grace_seconds: float) -> None:
-    """Have this process ended if it takes too long to end by itself."""
+def give_up_later(
+    reactor: Any, grace_seconds: float, cut_short: Callable[[], None] | None = None
+) -> None:
+    """
+    Have this process ended if it takes too long to end by itself.
+
+    :param cut_short: Called before that.
+    """
     longest = grace_seconds + LONGEST_END_SECONDS
 
     def give_up() -> None:
+        if cut_short is not None:
+            cut_short()
         _log.critical("Not everything had ended after {s:g} s", s=longest)
         os._exit(1)
 
@@ -157,6 +169,7 @@ def run(
     grace_seconds: float = 0.0,
     hung_up: Callable[[], None] | None = None,
     tells_signal: bool = False,
+    cut_short: Callable[[], None] | None = None,
 ) -> int:
     """
     Run a program on the global reactor, to its end.
@@ -166,13 +179,15 @@ def run(
         None to end.
     :param tells_signal: Whether to return 128 and the number of the signal, as shells do, if one
         ended it. It is no failure of a program that runs until then.
+    :param cut_short: Called before the process is ended at once, by the handler of a signal. It
+        has to be short, and must not fail.
     :returns: What it returned; 0 if it was ended by a signal and let that happen; 70 after
         an error that it did not handle, which is logged.
     """
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    program = _Run(reactor, grace_seconds, hung_up, tells_signal)
+    program = _Run(reactor, grace_seconds, hung_up, tells_signal, cut_short)
     reactor.callWhenRunning(program.start, main)
     reactor.run()
     return program.exit_code

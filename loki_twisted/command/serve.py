@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,15 +16,17 @@ from twisted.logger import Logger, LogLevel
 from loki_twisted import __version__
 from loki_twisted.access.token_file import TokenFileRefused, read_tokens
 from loki_twisted.access.tokens import SHORT_TOKEN
+from loki_twisted.command.arguments import USAGE_EXIT
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
-from loki_twisted.model.errors import LokiError
+from loki_twisted.model.errors import LokiError, StorageExposed
 from loki_twisted.operation.manager import ServiceManager
-from loki_twisted.settings import Settings
+from loki_twisted.settings import InvalidSettings, Settings
 
 CANNOT_START_EXIT: Final = 1
+"""Something is in the way, and may be gone when it is tried again."""
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""
@@ -47,7 +50,8 @@ def serve(settings: Settings) -> int:
     """
     Serve until a signal comes.
 
-    :returns: The exit code: 0 after a signal, 1 if the server could not be started.
+    :returns: The exit code: 0 after a signal, 1 if the server could not be started, 2 if that
+        will not be otherwise until somebody has changed something.
     """
     least = LogLevel.debug if settings.debug else LogLevel.info
     begin_logging(sys.stderr, least, settings.log_format)
@@ -58,6 +62,7 @@ def serve(settings: Settings) -> int:
         # Late, because it installs the reactor.
         from loki_twisted.service import Service
 
+        gc.enable()  # it is disabled while all is imported, which takes a seventh less so
         service = Service(settings, reactor)
         service.ready.addCallback(_settled)
         operator.take(service)
@@ -78,7 +83,7 @@ async def serve_until_cancelled(
     Start a server, say where it listens, and stop it again when this is cancelled.
 
     :param stopping: Called before it is stopped.
-    :returns: 1 if it could not be started, after a line on stderr that says why; otherwise
+    :returns: 1 or 2 if it could not be started, after a line on stderr that says why; otherwise
         only cancellation ends this.
     """
     try:
@@ -87,10 +92,11 @@ async def serve_until_cancelled(
         await Deferred[None]()
     except NOT_STARTED as error:
         print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)
+        exit_code = exit_code_of(error)
     finally:
         stopping()
         await maybeDeferred(service.stopService)
-    return CANNOT_START_EXIT
+    return exit_code
 
 
 def announce(addresses: list[str], settings: Settings) -> None:
@@ -103,7 +109,8 @@ def announce(addresses: list[str], settings: Settings) -> None:
         directory=settings.data_dir,
     )
     for address in addresses:
-        _log.info("Listening on {address}", address=address)
+        what = "" if address.startswith("unix:") else " (the page and the API)"
+        _log.info("Listening on {address}{what}", address=address, what=what)
 
 
 def hints(settings: Settings) -> Iterator[str]:
@@ -121,6 +128,12 @@ def _has_short(settings: Settings) -> bool:
         return any(token.is_short for token in read_tokens(settings.token_file))
     except TokenFileRefused:
         return False  # it has changed since it was read, which is told elsewhere
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Choose the exit code of a server that did not start."""
+    is_for_people = isinstance(error, InvalidSettings | StorageExposed)
+    return USAGE_EXIT if is_for_people else CANNOT_START_EXIT
 
 
 def reason_not_started(error: BaseException) -> str:

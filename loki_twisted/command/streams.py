@@ -8,7 +8,9 @@ import sys
 
 
 def have_streams() -> None:
-    """Have an output and an error output, which write whatever they are given."""
+    """Have an input, an output and an error output; these write whatever they are given."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # to the program's end
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed by whoever started this

@@ -22,9 +22,16 @@ from loki_twisted.command.alarm import Alarm
 from loki_twisted.command.calling import call, columns, palette
 from loki_twisted.command.colours import can_be_steered
 from loki_twisted.command.exits import Exit
-from loki_twisted.command.keyboard import maybe_keyboard, terminal_kept
+from loki_twisted.command.keyboard import maybe_keyboard
 from loki_twisted.command.overview import Overview, overview
 from loki_twisted.command.tables import as_text
+from loki_twisted.command.terminal import (
+    ENTER_SCREEN,
+    LEAVE_SCREEN,
+    Terminal,
+    terminal_heeded,
+    terminal_kept,
+)
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import ORIGIN
 
@@ -44,20 +51,31 @@ def top(given: argparse.Namespace) -> int:
     """Show it until it is ended, or once."""
     is_live = not given.once and can_be_steered(sys.stdout, os.environ)
 
+    if is_live and not given.json:
+        return _show_screen(given)
+
     async def talk(client: LokiClient) -> int:
         await client.live()
         if given.json and not given.once:
             return await _lines(client, given)
-        if given.json or not is_live:
-            _print(given, await _take(client, given))
-            return Exit.DONE
-        return await _screen(client, given)
+        _print(given, await _take(client, given))
+        return Exit.DONE
 
-    if not is_live or given.json or not sys.stdin.isatty():
-        return call(given, talk)
-    with terminal_kept(sys.stdin.fileno()):
-        tty.setcbreak(sys.stdin.fileno())
-        return call(given, talk)
+    return call(given, talk)
+
+
+def _show_screen(given: argparse.Namespace) -> int:
+    """Show it on a screen of its own, which is gone afterwards."""
+    descriptor = sys.stdin.fileno()
+    with terminal_kept(descriptor, ENTER_SCREEN, LEAVE_SCREEN) as terminal:
+
+        async def talk(client: LokiClient) -> int:
+            await client.live()
+            return await _screen(client, given, terminal)
+
+        if sys.stdin.isatty():
+            tty.setcbreak(descriptor)
+        return call(given, talk, terminal)
 
 
 async def _take(client: LokiClient, given: argparse.Namespace) -> Overview:
@@ -102,13 +120,15 @@ async def _lines(client: LokiClient, given: argparse.Namespace) -> int:
             await watch.wait()
 
 
-async def _screen(client: LokiClient, given: argparse.Namespace) -> int:
-    """Show it on a screen of its own, which is gone afterwards."""
+async def _screen(client: LokiClient, given: argparse.Namespace, terminal: Terminal) -> int:
     console = Console(highlight=False, markup=False, emoji=False)
     taken: Overview | None = None
     async with _Watch(client, given) as watch:
         # Without a thread of its own: we have a reactor.
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        with (
+            Live(console=console, screen=True, auto_refresh=False) as live,
+            terminal_heeded(terminal, watch.hurry),
+        ):
             while not watch.is_left:
                 newest = await watch.look()
                 taken = newest or taken
@@ -135,6 +155,7 @@ class _Watch:
 
         self.is_left = False
         self._is_listening = False
+        self._reactor: Any = reactor
         self._client = client
         self._given = given
         self._alarm = Alarm(reactor, LEAST_SECONDS)
@@ -168,6 +189,10 @@ class _Watch:
         """Wait until it is time to look again."""
         if not self.is_left:
             await self._alarm.wait(self._given.interval)
+
+    def hurry(self) -> None:
+        """Look again at once. May be called by a signal's handler."""
+        self._reactor.callFromThread(self._alarm.ring, is_urgent=True)
 
     def _begin(self, watching: Coroutine[Any, Any, None]) -> None:
         begun = Deferred.fromCoroutine(watching)

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from loki_twisted.command.values import (
+    EVENT_TYPES,
+    GROUPINGS,
+    LEVELS,
+    PROVIDERS,
+    SCOPES,
+    SESSION_STATUSES,
+    TASK_STATUSES,
+)
 from loki_twisted.command.words import (
     Argument,
     Holds,
@@ -23,13 +32,6 @@ _INBOX: Final = "loki_twisted.command.verbs_inbox"
 _WATCHING: Final = "loki_twisted.command.verbs_watching"
 _LISTS: Final = "loki_twisted.command.verbs_lists"
 
-PROVIDERS: Final = ("demo", "claude", "codex", "cline", "aider", "opencode", "loki")
-SESSION_STATUSES: Final = (
-    *("queued", "starting", "running", "paused", "stopping", "stopped", "failed", "completed"),
-)
-TASK_STATUSES: Final = ("pending", "queued", "running", "completed", "failed", "skipped")
-LEVELS: Final = ("debug", "info", "warn", "error")
-GROUPINGS: Final = ("session", "turn", "project", "provider", "model", "day")
 TOKEN_ACTIONS: Final = ("create", "list", "revoke")
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -93,7 +95,7 @@ _START: Final = (
 )
 _TAIL: Final = (
     _maybe_one(),
-    option("--types", "TYPES", "only these, like task:*,log:error"),
+    option("--types", "TYPES", "only these, like task:*,log:error", listed=EVENT_TYPES),
     option("--min-level", "LEVEL", "no log events below this", choices=LEVELS),
     option("--history", "N", "begin with so many that are past; else 20", read=count, default=20),
     flag("--from-start", "begin with the oldest event there is"),
@@ -240,8 +242,14 @@ VERBS: Final[Mapping[str, Verb]] = {
             positional("action", "ACTION", "create, list or revoke", choices=TOKEN_ACTIONS),
             positional("name", "NAME", "of a token to create or revoke", many="?"),
             option("--file", "FILE", "that of loki serve --token-file", holds=Holds.FILE),
-            option("--scopes", "SCOPES", "some of read,write,admin; else read,write"),
+            option(
+                "--scopes",
+                "SCOPES",
+                "some of read,write,admin; else read,write",
+                listed=SCOPES,
+            ),
             option("--expires", "TIME", "30d, 12h, 15m, a day (UTC) or never; else never"),
+            JSON,
         ),
         "A server takes up what changes within two seconds. A token is printed once.",
     ),

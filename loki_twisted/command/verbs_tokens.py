@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+import msgspec
+
+from loki_twisted.access.interface import Scope
 from loki_twisted.access.token_file import (
     TokenFileRefused,
     change_tokens,
@@ -29,7 +32,8 @@ from loki_twisted.access.tokens import (
 )
 from loki_twisted.command.arguments import USAGE_EXIT
 from loki_twisted.command.options import new_token
-from loki_twisted.model.timestamps import LATEST_MS
+from loki_twisted.model.timestamps import LATEST_MS, iso_from_ms
+from loki_twisted.model.wire import Shape
 
 T = TypeVar("T")
 
@@ -38,6 +42,43 @@ REFUSED_EXIT: Final = 1
 _DEFAULT_SCOPES: Final = "read,write"
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([dhm])", re.ASCII)
 _MS_OF_UNIT: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
+
+
+class KnownToken(Shape, frozen=True, kw_only=True):
+    """
+    A token as it is told to programs.
+
+    :ivar token: Itself, where it was just made; it is told nowhere else.
+    """
+
+    name: str
+    scopes: list[str]
+    expires_at: str | None
+    expired: bool
+    token: str | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def of(cls, token: Token, now_ms: int) -> KnownToken:
+        """Say what is known of a token that has been read."""
+        return cls(
+            name=token.name,
+            scopes=[each.value for each in Scope if each in token.scopes],
+            expires_at=None if token.expires_ms is None else iso_from_ms(token.expires_ms),
+            expired=token.is_over(now_ms),
+        )
+
+
+class KnownTokens(Shape, frozen=True):
+    """The tokens of a file, in their order."""
+
+    tokens: list[KnownToken]
+
+
+class TakenBack(Shape, frozen=True):
+    """A token that is good for nothing any more."""
+
+    name: str
+    message: str
 
 
 def manage_tokens(given: argparse.Namespace) -> int:
@@ -69,6 +110,9 @@ def _create(given: argparse.Namespace) -> int:
         return [*lines, line_of(made)]
 
     change_tokens(given.file, add)
+    if given.json:
+        known = KnownToken.of(made, _now_ms())
+        return _print_json(msgspec.structs.replace(known, token=secret))
     print(secret)
     print("This is the only time that the token is shown.", file=sys.stderr)
     return 0
@@ -76,8 +120,11 @@ def _create(given: argparse.Namespace) -> int:
 
 def _list(given: argparse.Namespace) -> int:
     now = _now_ms()
+    tokens = read_tokens(given.file)
+    if given.json:
+        return _print_json(KnownTokens([KnownToken.of(each, now) for each in tokens]))
     rows = [("NAME", "SCOPES", "EXPIRES")]
-    for each in read_tokens(given.file):
+    for each in tokens:
         expiry = expiry_text(each.expires_ms) + (" (expired)" if each.is_over(now) else "")
         rows.append((each.name, scopes_text(each.scopes), expiry))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -96,7 +143,15 @@ def _revoke(given: argparse.Namespace) -> int:
         return [line for line, token in held if token is None or token.digest != gone]
 
     change_tokens(given.file, remove)
-    print(f"The token {given.name} is taken back.")
+    done = TakenBack(given.name, f"The token {given.name} is taken back.")
+    if given.json:
+        return _print_json(done)
+    print(done.message)
+    return 0
+
+
+def _print_json(told: msgspec.Struct) -> int:
+    print(msgspec.json.encode(told).decode())
     return 0
 
 

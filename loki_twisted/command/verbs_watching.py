@@ -75,10 +75,10 @@ class Wish:
         given = self.given
         session_id = None if given.session is None else await find_session(client, given.session)
         mask = self.wanted.mask | (mask_of_types(ENDS) if self.ends else 0)
-        asked = EventFilter(session_id, mask)
         after = EARLIEST if given.from_start else given.after
         if self.since_ms is not None:
-            after = await place_before(client, asked, self.since_ms)
+            after = await place_before(client, self.since_ms)
+        asked = EventFilter(session_id, mask)
         return client.events(asked, after, history=given.history, on_reset=note_reset)
 
 

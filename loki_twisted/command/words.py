@@ -38,6 +38,7 @@ class Argument:
     :ivar read: Turns the text into the value; raises ``argparse.ArgumentTypeError``.
     :ivar choices: All values there are; empty for any.
     :ivar suggested: Values that shells offer, where others are right too.
+    :ivar listed: Values of which several may be given, with commas between them.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Argument:
     read: Callable[[str], Any] = str
     choices: Sequence[str] = ()
     suggested: Sequence[str] = ()
+    listed: Sequence[str] = ()
     default: Any = None
     holds: Holds = Holds.WORDS
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Final
 
-import attrs
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from loki_twisted.log.changes import changes_of
+from loki_twisted.log.faults import storage_error
 from loki_twisted.log.interface import Batch, Bounds, ILogReactor
+from loki_twisted.log.limits import Limits
 from loki_twisted.log.messages import (
     Closed,
     Committed,
@@ -36,9 +38,10 @@ from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
+from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.blocks import block_of_facts
-from loki_twisted.model.errors import StorageFailed, Unavailable
+from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.tallies import Tally
 
 MAX_BLOCK_EVENTS: Final = 1_024
@@ -51,28 +54,10 @@ So does one of more than ``MAX_BLOCK_BYTES`` of ``log/rows.py``.
 _ENTRY_BYTES: Final = 256
 
 
-@attrs.frozen(slots=True, kw_only=True)
-class Limits:
-    """
-    How much may wait for the disk.
-
-    :ivar queued_bytes: Bytes of batches that are not on disk yet; beyond, appending fails.
-    :ivar queued_batches: And how many batches.
-    :ivar probe_seconds: From a failure, or a probe that failed, to the next probe.
-    """
-
-    queued_bytes: int = 64 * 1024 * 1024
-    queued_batches: int = 20_000
-    probe_seconds: float = 1.0
-
-
-DEFAULT_LIMITS: Final = Limits()
-"""What a server uses."""
-
-
 class _State(Enum):
     NEW = "The log is not open yet."
     OPENING = "The log is being opened."
+    WAITING = "The log waits for room on its disk, to be opened."
     OPEN = "The log is open."
     DRAINING = "The log takes nothing more, because the server shuts down."
     CLOSING = "The log is being closed, because the server shuts down."
@@ -110,7 +95,8 @@ class Intake:
         self._limits = limits
         self.notices: list[str] = []
         self.commits = Tally()
-        self._writer = Writer(path, open_log, self._from_thread, retention, now_ms)
+        self._make_writer = partial(Writer, path, open_log, self._from_thread, retention, now_ms)
+        self._writer = self._make_writer()
         self._state = _State.NEW
         self._failed: StorageFailed | None = None
         self._next_seq = 1
@@ -127,17 +113,33 @@ class Intake:
         return None if self._failed is None else str(self._failed)
 
     def start(self) -> Deferred[Opened]:
-        """Open the log. To be called once."""
+        """
+        Open the log. To be called once.
+
+        :returns: Fires when it is open. While there is no room for it on the disk, that is tried
+            again, until :meth:`give_up`.
+        """
+        self._open()
+        return self._opened
+
+    def give_up(self) -> None:
+        """Wait for room no longer; the log is not opened then. Does nothing if it does not wait."""
+        if self._state is _State.WAITING:
+            self._cancel_probe()
+            self._state = _State.CLOSED
+            self._opened.errback(copy(self._failed or StorageFull(_State.WAITING.value)))
+
+    def _open(self) -> None:
+        self._probe = None
         self._state = _State.OPENING
         self._writer.start()
-        return self._opened
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
         """Append; see :meth:`loki_twisted.log.interface.IEventLog.append`. Raises at once."""
         if self._state is not _State.OPEN:
             raise Unavailable(self._state.value)
         if self._failed is not None:
-            raise _copy(self._failed)
+            raise copy(self._failed)
         entry = self._entry(batch)
         if (
             self._queued_bytes + entry.size > self._limits.queued_bytes
@@ -161,6 +163,7 @@ class Intake:
 
         :returns: Fires when nothing waits to be written.
         """
+        self.give_up()
         if self._state is _State.NEW:
             self._state = _State.CLOSED
         elif self._state is _State.OPEN:
@@ -183,7 +186,7 @@ class Intake:
             self._state = _State.CLOSING
             self._writer.submit(Order.STOP)
         elif self._state is _State.CLOSED:
-            _fire(self._closed)
+            fire(self._closed)
         return waiter
 
     def _entry(self, batch: Batch) -> Entry:
@@ -205,8 +208,7 @@ class Intake:
             case Opened():
                 self._on_opened(report)
             case NotOpened(error):
-                self._on_closed()
-                self._opened.errback(error)
+                self._on_not_opened(error)
             case Committed():
                 self._on_committed(report)
             case Shortened(bounds):
@@ -225,7 +227,21 @@ class Intake:
                 self._on_closed()
         self._maybe_drained()
 
+    def _on_not_opened(self, error: Exception) -> None:
+        failure = storage_error("opened", error)
+        if not isinstance(failure, StorageFull) or self._drained:
+            self._on_closed()
+            self._opened.errback(error)
+            return
+        if self._failed is None:
+            self._log.error("{error} It is tried again until there is some.", error=failure)
+        self._writer.join()
+        self._writer = self._make_writer()
+        self._failed, self._state = failure, _State.WAITING
+        self._probe = self._reactor.callLater(self._limits.probe_seconds, self._open)
+
     def _on_opened(self, opened: Opened) -> None:
+        self._failed = None
         self.bounds = opened.bounds
         self._next_seq = opened.bounds.newest + 1
         self._state = _State.DRAINING if self._drained else _State.OPEN
@@ -237,9 +253,9 @@ class Intake:
         busy = self.observers.tell(done.blocks) if done.blocks else []
         self._take_out(done.entries)
         if busy:
-            DeferredList(busy).addCallback(lambda _: _fire_all(done.entries, done.bounds))
+            DeferredList(busy).addCallback(lambda _: fire_all(done.entries, done.bounds))
         else:
-            _fire_all(done.entries, done.bounds)
+            fire_all(done.entries, done.bounds)
 
     def _on_failed(self, failed: Failed) -> None:
         if self.failure != str(failed.error):
@@ -250,7 +266,7 @@ class Intake:
             self._probe = self._reactor.callLater(self._limits.probe_seconds, self._send_probe)
         self._take_out(failed.entries)
         for entry in failed.entries:
-            entry.waiter.errback(_copy(failed.error))
+            entry.waiter.errback(copy(failed.error))
 
     def _on_unshortened(self, problem: Exception) -> None:
         notice = (
@@ -276,24 +292,9 @@ class Intake:
     def _maybe_drained(self) -> None:
         is_idle = self._state is _State.DRAINING and not self._queued_batches
         if is_idle or self._state is _State.CLOSED:
-            _fire(self._drained)
+            fire(self._drained)
 
     def _on_closed(self) -> None:
         self._writer.join()
         self._state = _State.CLOSED
-        _fire(self._closed)
-
-
-def _fire_all(entries: Sequence[Entry], bounds: Bounds) -> None:
-    for entry in entries:
-        entry.waiter.callback(bounds)
-
-
-def _fire(waiters: list[Deferred[None]]) -> None:
-    while waiters:
-        waiters.pop(0).callback(None)
-
-
-def _copy(error: StorageFailed) -> StorageFailed:
-    """Make an error for one more who waits; each comes to carry a traceback of its own."""
-    return type(error)(str(error))
+        fire(self._closed)

@@ -209,6 +209,16 @@ class IEventLog(Interface):
             what it holds, and the event before ``bounds.complete_from``.
         """
 
+    def last_before(at_ms: int) -> Deferred[int]:
+        """
+        Find a time. It takes as long in a long log as in a short one.
+
+        :param at_ms: Since the Unix epoch.
+        :returns: The number of the last event before it, or the one before the
+            oldest. Where the clock was set back there may be several places with earlier events
+            before and later ones behind, and it is one of those.
+        """
+
     def ends() -> Deferred[Ends]:
         """Tell the ids of the oldest and the newest event, as they are at one moment."""
 

@@ -26,6 +26,7 @@ import apsw
 import attrs
 
 from loki_twisted.log.changes import Changes, merged
+from loki_twisted.log.connecting import KEPT_WAL_BYTES, NEXT_TIME, connect_writer, copy_all
 from loki_twisted.log.cutting import Cutter
 from loki_twisted.log.faults import DAMAGE, Damaged, storage_error
 from loki_twisted.log.interface import Bounds
@@ -39,15 +40,7 @@ from loki_twisted.log.messages import (
     Shortened,
     Unshortened,
 )
-from loki_twisted.log.opening import (
-    KEPT_WAL_BYTES,
-    NEXT_TIME,
-    Opened,
-    bounds_of,
-    connect_writer,
-    copy_all,
-    suspect,
-)
+from loki_twisted.log.opening import Opened, bounds_of, suspect
 from loki_twisted.log.query import number_of
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import BlockRow, join_neighbours
@@ -89,6 +82,7 @@ class Ledger:
         # None from a failure to the next probe that succeeds.
         self._connection: apsw.Connection | None = None
         self._readers = opened.readers
+        self._vfs = opened.vfs
         self._newest = opened.bounds.newest
         self._keeps_all = False
         self._is_tidying = False
@@ -189,12 +183,21 @@ class Ledger:
         self._report(Unshortened(error))
         return True
 
+    def try_out(self) -> None:
+        """Write something, for whoever has to know now whether that can be done."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute(_PROBE)
+        except apsw.Error as error:
+            self._fail((), error)
+
     def probe(self) -> None:
         """Try to write with a new connection, if there is none."""
         if self._connection is not None:
             return
         try:
-            self._connection = connect_writer(self._path)
+            self._connection = connect_writer(self._path, self._vfs)
             copy_all(self._connection)
             bounds = bounds_of(self._connection)
             if bounds.newest != self._newest:

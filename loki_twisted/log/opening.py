@@ -19,6 +19,7 @@ import apsw
 import attrs
 
 from loki_twisted.log import history, holdings, records, schema
+from loki_twisted.log.connecting import INDEX_IN_MEMORY, connect_reader, connect_writer, copy_all
 from loki_twisted.log.faults import DAMAGE, Damaged
 from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.interface import Bounds
@@ -34,18 +35,6 @@ from loki_twisted.model.tasks import TaskQuery
 
 _SUSPECT: Final = ".suspect"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
-_BUSY_MS: Final = 5_000
-"""How long a connection waits for another program to let go of the database."""
-
-_WAIT_FOR_READERS_MS: Final = 100
-
-NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
-"""Another program holds the database; or there is room for commits and not for copying them."""
-
-KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
-"""The file of the write-ahead log is not left longer than this."""
-
-_WRITER_CACHE_KIB: Final = 8_192
 _READERS: Final = 2
 _CHECKED_BYTES: Final = 1024 * 1024
 _BEHIND_ALL: Final = 2**62
@@ -59,6 +48,7 @@ class Opened:
 
     :ivar log_id: Random; another one for each file that was ever made.
     :ivar notices: What the operator must know of how it was opened, in sentences.
+    :ivar vfs: How SQLite reaches the file, for further connections; None for its usual way.
     """
 
     connection: apsw.Connection
@@ -66,6 +56,12 @@ class Opened:
     log_id: str
     bounds: Bounds
     notices: tuple[str, ...] = ()
+    vfs: str | None = None
+
+    @property
+    def had_no_room(self) -> bool:
+        """Whether it was opened on a full disk: it can be read, and probably not written."""
+        return self.vfs is not None
 
 
 def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
@@ -107,7 +103,22 @@ def _refusal(path: str, identity: Identity) -> StorageRefused:
 
 
 def _open_existing(path: str) -> Opened:
-    connection = connect_writer(path)
+    try:
+        return _open_through(path, None)
+    except apsw.Error as error:
+        if not _lacks_room(error):
+            raise
+        # With the index in memory it can be read on a full disk too, and written later.
+        return _open_through(path, INDEX_IN_MEMORY)
+
+
+def _lacks_room(error: apsw.Error) -> bool:
+    no_index = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+    return no_index or isinstance(error, apsw.FullError)
+
+
+def _open_through(path: str, vfs: str | None) -> Opened:
+    connection = connect_writer(path, vfs)
     try:
         upgrade(connection)
         _check_schema(connection)
@@ -118,8 +129,8 @@ def _open_existing(path: str) -> Opened:
         if os.path.exists(path + _SUSPECT):
             _check_all(connection, bounds)
             os.unlink(path + _SUSPECT)
-        readers = tuple(connect_reader(path) for _ in range(_READERS))
-        return Opened(connection, readers, _log_id(connection), bounds)
+        readers = tuple(connect_reader(path, vfs) for _ in range(_READERS))
+        return Opened(connection, readers, _log_id(connection), bounds, vfs=vfs)
     except BaseException:
         connection.close()
         raise
@@ -130,63 +141,6 @@ def _open_new(path: str) -> Opened:
         raise Damaged("its main file is missing")
     _create(path)
     return _open_existing(path)
-
-
-def connect_writer(path: str) -> apsw.Connection:
-    """
-    Connect for writing. Of these connections there is one at a time.
-
-    :raises apsw.Error: if that fails.
-    """
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.set_busy_timeout(_BUSY_MS)
-        if connection.readonly("main"):
-            raise StorageRefused(f"The log {path} cannot be written to: it is read-only.")
-        try:
-            mode = connection.pragma("journal_mode", "wal")
-        except apsw.SQLError as error:  # a header of no known format is no better than no header
-            raise Damaged(str(error)) from error
-        if mode != "wal":
-            raise StorageRefused(f"The log {path} lies where SQLite cannot keep a write-ahead log.")
-        connection.pragma("synchronous", "full")
-        connection.pragma("cache_size", -_WRITER_CACHE_KIB)
-        connection.pragma("journal_size_limit", KEPT_WAL_BYTES)
-        # The writer decides when to checkpoint, and sees whether it succeeds.
-        connection.wal_autocheckpoint(0)
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def connect_reader(path: str) -> apsw.Connection:
-    """
-    Connect for reading only. While one is open, SQLite's idea of what is committed is kept.
-
-    :raises apsw.Error: if that fails.
-    """
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(_BUSY_MS)
-    rows_of(connection, "SELECT count(*) FROM meta")
-    return connection
-
-
-def copy_all(connection: apsw.Connection) -> None:
-    """
-    Copy the write-ahead log into the database, sync that, and begin with an empty one.
-
-    Where that is not possible, it is done the next time.
-
-    :raises apsw.Error: if it fails otherwise.
-    """
-    connection.set_busy_timeout(_WAIT_FOR_READERS_MS)
-    try:
-        with contextlib.suppress(*NEXT_TIME):
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    finally:
-        connection.set_busy_timeout(_BUSY_MS)
 
 
 def bounds_of(connection: apsw.Connection) -> Bounds:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import stat
+from typing import Final
 
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageExposed, StorageRefused
 
 _LOCK = "lock"
+
+LEAST_FREE_BYTES: Final = 1024 * 1024
+"""With less room than this on the disk nothing new is begun: what runs needs the rest."""
+_LEAST_FREE_FILES: Final = 32
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class DataDirectory:
@@ -19,12 +27,14 @@ class DataDirectory:
     killed server leaves behind keeps nobody out. The lock file itself stays.
 
     :param path: The directory; it is created if it is not there, and so are its parents.
-    :raises StorageRefused: if another server holds it, if it belongs to another
-        user or others may write to it, or if it can not be made. Nothing in it was changed then.
+    :raises StorageRefused: if another server holds it, or if it can not be made; as
+        StorageExposed if it belongs to another user or others may write to it. Nothing in it
+        was changed then.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
+        _refuse_other_bytes(self.path)
         try:
             directory = _open_directory(self.path)
             try:
@@ -53,6 +63,25 @@ class DataDirectory:
             self._lock = None
 
 
+def lack_of_room(path: str) -> str | None:
+    """
+    Say what is missing for something new to be begun on the disk of a directory.
+
+    :returns: A sentence, or None if there is room, and where that cannot be told.
+    """
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return None  # that it is gone is told elsewhere
+    free = disk.f_bavail * disk.f_frsize
+    if free < LEAST_FREE_BYTES:
+        return f"There is no room left on the disk of the server's data ({free // 1000} kB free)."
+    # Some file systems have no table of files that could be full, and say that it has none.
+    if disk.f_files and disk.f_favail < _LEAST_FREE_FILES:
+        return "No more files can be made on the disk of the server's data."
+    return None
+
+
 def sync_directory(path: str) -> None:
     """
     Have the names in a directory outlive a power loss.
@@ -64,6 +93,15 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _refuse_other_bytes(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # SQLite cannot open a file below it
+        raise StorageRefused(
+            f"The data directory {path!a} cannot be used: its name is not UTF-8."
+        ) from None
 
 
 def _open_directory(path: str) -> int:
@@ -79,21 +117,24 @@ def _open_directory(path: str) -> int:
 
 
 def _make_above(path: str) -> None:
+    """Make the directories above, in which nobody else may write: they could replace ours."""
     above = os.path.dirname(path)
-    if not os.path.isdir(above):
-        _make_above(above)
-        os.makedirs(above, exist_ok=True)
-        # What is synced in a directory is lost with it.
-        sync_directory(os.path.dirname(above))
+    if os.path.isdir(above):
+        return
+    _make_above(above)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(above, 0o755)
+    # What is synced in a directory is lost with it.
+    sync_directory(os.path.dirname(above))
 
 
 def _refuse_strangers(path: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         msg = f"The data directory {path} belongs to user {status.st_uid}, not to us."
-        raise StorageRefused(f"{msg} Choose another one with --data-dir.")
+        raise StorageExposed(f"{msg} Choose another one with --data-dir.")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         msg = f"The data directory {path} may be written to by other users."
-        raise StorageRefused(f"{msg} Take that away with: chmod go-w {path}")
+        raise StorageExposed(f"{msg} Take that away with: chmod go-w {path}")
 
 
 def _lock(path: str, directory: int) -> int:
@@ -103,7 +144,7 @@ def _lock(path: str, directory: int) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(lock, 0o600)
         os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        _write_name(lock)
     except BlockingIOError as error:
         pid = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
         os.close(lock)
@@ -113,3 +154,12 @@ def _lock(path: str, directory: int) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _write_name(lock: int) -> None:
+    """Say who holds a lock, for whoever asks for it next, if there is room for that."""
+    try:
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise

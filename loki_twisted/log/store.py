@@ -18,7 +18,7 @@ from zope.interface import implementer
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
-from loki_twisted.log.intake import DEFAULT_LIMITS, Intake, Limits
+from loki_twisted.log.intake import Intake
 from loki_twisted.log.interface import (
     SHORT_BYTES,
     Batch,
@@ -31,6 +31,8 @@ from loki_twisted.log.interface import (
     Page,
 )
 from loki_twisted.log.lanes import Lane
+from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
+from loki_twisted.log.moments import last_before
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
@@ -94,13 +96,17 @@ class SQLiteEventLog:
 
     def start(self) -> Deferred[None]:
         """
-        Open the log.
+        Open the log. While there is no room on the disk to make it, that is tried again and again.
 
         :raises StorageRefused: (through the Deferred) if its file is of another program or a
             newer version; it is left as it is.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
         return self._intake.start().addErrback(_translated).addCallback(self._opened)
+
+    def give_up(self) -> None:
+        """Wait no longer for room on the disk: the start fails. Nothing happens if it does not."""
+        self._intake.give_up()
 
     def _opened(self, opened: Opened) -> None:
         self.log_id = opened.log_id
@@ -193,6 +199,11 @@ class SQLiteEventLog:
         if not min(bounds.oldest, bounds.complete_from - 1) <= seq <= bounds.newest:
             return succeed(None)
         return self._readers.ask(lambda connection: history.time_of(connection, seq))
+
+    def last_before(self, at_ms: int) -> Deferred[int]:
+        """Find a time."""
+        newest = self.bounds.newest
+        return self._readers.ask(lambda connection: last_before(connection, at_ms, newest))
 
     def ends(self) -> Deferred[Ends]:
         """Both ends."""

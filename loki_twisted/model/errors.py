@@ -95,5 +95,9 @@ class StorageRefused(LokiError):
     """The data directory cannot be used: held by another server, foreign, or of a newer version."""
 
 
+class StorageExposed(StorageRefused):
+    """The data directory is in the hands of others: it is theirs, or they may write to it."""
+
+
 class Unavailable(LokiError):
     """The server cannot do this now, for example because it is shutting down."""

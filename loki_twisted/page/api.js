@@ -5,6 +5,7 @@ import { signal } from "./html.js";
 /** Where the API is: where the page is. */
 const ROOT = new URL(".", location.href).pathname;
 const KEPT = "loki-token";
+const PATIENCE_MS = 20_000; // for an answer, whole: a server that hangs is as good as none
 
 /** What the server wants before it lets us in: null, or {message, retryAt}. */
 export const wanted = signal(null);
@@ -53,8 +54,8 @@ export class Problem extends Error {
 
 /** No answer at all: the server is away, or the way to it. */
 export class Unreachable extends Error {
-  constructor() {
-    super("The server cannot be reached.");
+  constructor(message = "The server cannot be reached.") {
+    super(message);
   }
 }
 
@@ -81,12 +82,14 @@ export async function ask(path, { method = "GET", body, headers = {}, signal: ab
       redirect: "error",
     });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreachable();
+    throw unanswered(error);
   }
   if (response.ok) return response;
   throw refusal(response, await response.json().catch(() => null));
 }
+
+const unanswered = (error) =>
+  error.name === "TimeoutError" ? new Unreachable("The server does not answer.") : new Unreachable();
 
 function refusal(response, body) {
   const seconds = Number(response.headers.get("Retry-After")) || null;
@@ -95,19 +98,28 @@ function refusal(response, body) {
     wanted.value = { message: token ? "That token is not the right one." : "", retryAt: null };
   } else if (problem.code === "TOO_MANY_REQUESTS") {
     wanted.value = {
-      message: "Too many wrong tokens were tried.",
+      message: `Too many wrong tokens were tried: none is taken for ${seconds ?? 30} seconds.`,
       retryAt: Date.now() + (seconds ?? 30) * 1000,
     };
   }
   return problem;
 }
 
-export const get = async (path, signal) => (await ask(path, { signal })).json();
+/** Ask for what is not long; what the answer says. */
+async function exchange(path, options) {
+  const response = await ask(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+  try {
+    return await response.json();
+  } catch (error) {
+    throw unanswered(error); // it broke off in the middle
+  }
+}
 
-export const post = async (path, body, headers) =>
-  (await ask(path, { method: "POST", body, headers })).json();
+export const get = (path) => exchange(path);
 
-export const remove = async (path) => (await ask(path, { method: "DELETE" })).json();
+export const post = (path, body, headers) => exchange(path, { method: "POST", body, headers });
+
+export const remove = (path) => exchange(path, { method: "DELETE" });
 
 /** A path with a query of what is not null. */
 export function query(path, parameters) {

@@ -1,9 +1,9 @@
 // The board: all sessions, those that need somebody first.
 
 import { html, signal, useState } from "./html.js";
-import { Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
+import { Barred, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing, useKeptFocus } from "./parts.js";
 import { Question } from "./questions.js";
-import { inputs, ready, sessions, total } from "./store.js";
+import { inputs, may, ready, sessions, total } from "./store.js";
 import { Ago, Took, clean, compact, millis, money } from "./text.js";
 
 const PAGE = 60; // so many that have ended are shown at first
@@ -129,8 +129,9 @@ export function Board() {
   const all = [...sessions.value.values()];
   const shown = all.filter((each) => isOfKind[kind.value](each) && matches(each));
   const [, compare] = ORDERS[order.value];
+  const kept = useKeptFocus();
   return html`
-    <div class="view board">
+    <div class="view board" ...${kept}>
       <header class="head"><h1>Sessions</h1>${all.length > 0 && html`<${Sum} all=${all} />`}</header>
       ${all.length > 0 && html`<${Filters} all=${all} />`}
       ${compare ? html`<${Group} name="" rows=${shown.sort(compare)} />` : grouped(shown)}
@@ -161,6 +162,6 @@ const First = () => html`
   <div class="empty first">
     <h2>No session yet</h2>
     <p>Start one: the demo needs no account and no network, and takes a quarter of a minute.</p>
-    <p><a class="button primary" href="#/new"><${Icon} name="plus" />New session</a></p>
+    ${may("write") ? html`<p><a class="button primary" href="#/new"><${Icon} name="plus" />New session</a></p>` : html`<${Barred} scope="write" what="That" />`}
   </div>
 `;

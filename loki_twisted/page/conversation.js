@@ -5,7 +5,7 @@ import { goOn, tell } from "./actions.js";
 import { Diff, difference, isPatch, linesOfPatch, near } from "./diff.js";
 import { Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
 import { Question } from "./questions.js";
-import { abilities, inputs } from "./store.js";
+import { abilities, inputs, may } from "./store.js";
 import { At, clean, compact, duration, firstLine, plural, shorten } from "./text.js";
 
 const MOST_LINES = 300; // of the log, where they stand for a conversation
@@ -294,7 +294,7 @@ function Composer({ session }) {
   const can = abilities.value.get(session.drivenBy ?? session.provider);
   const ended = hasEnded(session);
   const continues = ended && can?.continues && session.conversation;
-  if (!continues && (ended || !session.acceptsInput)) return null;
+  if (!may("write") || (!continues && (ended || !session.acceptsInput))) return null;
   const send = async (delivery) => {
     if (!text.trim() || busy) return;
     setBusy(true);

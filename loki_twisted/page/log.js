@@ -6,6 +6,7 @@ import { absolute, clean, clock, compact, plural } from "./text.js";
 
 const ROW = 22; // pixels; the style sheet has the same
 const AROUND = 20; // rows drawn beyond either edge
+const TOLD_MS = 700; // after the last letter
 const LEVELS = ["debug", "info", "warn", "error"];
 
 /** The lines that hold all of some words. A log that only grows is looked through only where it is new. */
@@ -49,6 +50,7 @@ export function Log({ model }) {
   const search = useRef(null);
   search.current ??= new Search();
   const lines = search.current.lines(log, said);
+  const told = useTold(said, lines.length);
 
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => setHeight(entry.contentRect.height));
@@ -87,7 +89,8 @@ export function Log({ model }) {
           <select value=${model.level.value} onChange=${(event) => model.setLevel(event.target.value)}>
             ${LEVELS.map((level) => html`<option value=${level}>${level === "debug" ? "All levels" : level === "error" ? "Errors" : `${level} and above`}</option>`)}
           </select></label>
-        <span class="note num" role="status">${said ? `${compact(lines.length)} of ${compact(log.items.length)} lines` : plural(log.items.length, "line")}${log.hasEarlier ? ", more before" : ""}</span>
+        <span class="note num">${said ? `${compact(lines.length)} of ${compact(log.items.length)} lines` : plural(log.items.length, "line")}${log.hasEarlier ? ", more before" : ""}</span>
+        <span class="unseen" role="status">${told}</span>
         ${said && log.hasEarlier && html`<button type="button" class="link" onClick=${() => model.earlierLog()}>Look further back</button>`}
         <button type="button" class="chip follow" aria-pressed=${follows && !log.detached} onClick=${() => (follows && !log.detached ? setFollows(false) : toEnd())}>
           <${Icon} name="down" />Follow${log.missed ? html` <span class="num">${compact(log.missed)} new</span>` : ""}</button>
@@ -103,6 +106,19 @@ export function Log({ model }) {
       ${picked && html`<${Whole} line=${picked} close=${() => setPicked(null)} />`}
     </div>
   `;
+}
+
+/** How much was found, said once to those who hear: not with each line that comes. */
+function useTold(said, count) {
+  const [told, setTold] = useState("");
+  const latest = useRef(0);
+  latest.current = count;
+  useEffect(() => {
+    if (!said.trim()) return setTold("");
+    const timer = setTimeout(() => setTold(`${plural(latest.current, "line")} found`), TOLD_MS);
+    return () => clearTimeout(timer);
+  }, [said]);
+  return told;
 }
 
 /** A line never changes, so it is drawn once for as long as it is in sight. */

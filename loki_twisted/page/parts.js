@@ -1,8 +1,8 @@
 // Small parts that all views are made of.
 
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { clean } from "./text.js";
-import { FINAL } from "./store.js";
+import { FINAL, may } from "./store.js";
 
 const PATHS = {
   board: "M3 4h14M3 10h14M3 16h9",
@@ -133,6 +133,10 @@ export function Field({ name, label, help, faults, children, wide }) {
   `;
 }
 
+/** What stands for the buttons of those whose token does not do. */
+export const Barred = ({ scope, what }) =>
+  may(scope) ? null : html`<p class="note barred"><${Icon} name="lock" /> ${what} takes a token with the scope <code>${scope}</code>.</p>`;
+
 /** What to show where there is nothing. */
 export const Empty = ({ title, children }) => html`
   <div class="empty"><h2>${title}</h2>${children && html`<p>${children}</p>`}</div>
@@ -172,6 +176,31 @@ function inline(text) {
     if (part.length > 4 && part.startsWith("**")) return html`<strong>${inline(part.slice(2, -2))}</strong>`;
     return part;
   });
+}
+
+/** Where the focus was on what is there no more, have it at the content: keys go on from there. */
+export function regainFocus() {
+  requestAnimationFrame(() => {
+    if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  });
+}
+
+/** Keeps the focus on a link of a list when the list is drawn in another order. Gives what the list takes. */
+export function useKeptFocus() {
+  const ref = useRef(null);
+  const held = useRef(null);
+  useLayoutEffect(() => {
+    if (!held.current || document.activeElement !== document.body) return;
+    for (const link of ref.current.querySelectorAll("a[href]")) {
+      if (link.getAttribute("href") === held.current) return link.focus({ preventScroll: true });
+    }
+  });
+  return {
+    ref,
+    onfocusin: (event) => (held.current = event.target.getAttribute("href")),
+    onfocusout: (event) => event.relatedTarget && (held.current = null),
+    onPointerDown: () => (held.current = null),
+  };
 }
 
 const INTENT_MS = 1000;

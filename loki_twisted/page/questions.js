@@ -3,8 +3,8 @@
 import { html, useState } from "./html.js";
 import { answer } from "./actions.js";
 import { Call } from "./conversation.js";
-import { Empty, Icon, Prose, nameOf, promptOf } from "./parts.js";
-import { inputs, ready, sessions, settled } from "./store.js";
+import { Barred, Empty, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
+import { inputs, may, ready, sessions, settled } from "./store.js";
 import { Ago, absolute, clean, duration, firstLine, millis, now, plural, shorten } from "./text.js";
 
 const KINDS = { permission: "Permission", question: "Question", plan: "Plan" };
@@ -44,21 +44,7 @@ const toneOf = (option) => ({ allow: "primary", deny: "danger" })[option.effect]
 
 /** A question with its buttons. In `brief` without what the answer hardly needs. */
 export function Question({ input, brief, alone }) {
-  const [busy, setBusy] = useState(false);
-  const [text, setText] = useState("");
-  const [note, setNote] = useState("");
-  const [noting, setNoting] = useState(false);
-  const [chosen, setChosen] = useState([]);
-  const options = input.options ?? [];
-  const free = input.takesText || !options.length;
-  const [wording, setWording] = useState(free && (input.multiple || !options.length));
   const session = sessions.value.get(input.sessionId);
-  const send = async (value) => {
-    setBusy(true);
-    if (!(await answer(input, value, note.trim()))) setBusy(false);
-  };
-  const toggle = (value) =>
-    setChosen(chosen.includes(value) ? chosen.filter((each) => each !== value) : [...chosen, value]);
   return html`
     <article class=${`question ${brief ? "brief" : ""}`} aria-label=${`${KINDS[input.kind] ?? "Question"}: ${firstLine(promptOf(input))}`}>
       <header>
@@ -71,26 +57,48 @@ export function Question({ input, brief, alone }) {
       </header>
       <div class="prompt"><${Prose} text=${promptOf(input)} most=${brief ? 400 : 4000} /></div>
       <${Context} details=${input.details} />
-      ${input.multiple
-        ? html`<${Several} options=${options} chosen=${chosen} toggle=${toggle} busy=${busy} send=${() => send(chosen)} />`
-        : options.length > 0 &&
-          html`<div class="answers" role="group" aria-label="Answers">
-            ${options.map(
-              (option) => html`
-                <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description ? clean(option.description) : undefined}
-                  onClick=${() => send(option.value)}>
-                  ${clean(option.label)}${input.default === option.value && html`<small>default</small>`}
-                </button>
-              `,
-            )}
-            ${free && !wording && html`<button type="button" class="link" onClick=${() => setWording(true)}>In other words</button>`}
-            ${!noting && !brief && html`<button type="button" class="link" onClick=${() => setNoting(true)}>Add a note</button>`}
-          </div>`}
-      ${noting &&
-      html`<label class="note-field"><span>A note to the agent, sent with your answer</span>
-        <input type="text" value=${note} onInput=${(event) => setNote(event.target.value)} /></label>`}
-      ${wording && html`<${FreeText} text=${text} setText=${setText} busy=${busy} send=${() => send(text)} name=${input.id} />`}
+      ${may("write") ? html`<${Answers} input=${input} brief=${brief} />` : html`<${Barred} scope="write" what="Answering" />`}
     </article>
+  `;
+}
+
+/** The buttons of a question, and its fields. */
+function Answers({ input, brief }) {
+  const [busy, setBusy] = useState(false);
+  const [text, setText] = useState("");
+  const [note, setNote] = useState("");
+  const [noting, setNoting] = useState(false);
+  const [chosen, setChosen] = useState([]);
+  const options = input.options ?? [];
+  const free = input.takesText || !options.length;
+  const [wording, setWording] = useState(free && (input.multiple || !options.length));
+  const send = async (value) => {
+    setBusy(true);
+    if (!(await answer(input, value, note.trim()))) setBusy(false);
+    regainFocus();
+  };
+  const toggle = (value) =>
+    setChosen(chosen.includes(value) ? chosen.filter((each) => each !== value) : [...chosen, value]);
+  return html`
+    ${input.multiple
+      ? html`<${Several} options=${options} chosen=${chosen} toggle=${toggle} busy=${busy} send=${() => send(chosen)} />`
+      : options.length > 0 &&
+        html`<div class="answers" role="group" aria-label="Answers">
+          ${options.map(
+            (option) => html`
+              <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description ? clean(option.description) : undefined}
+                onClick=${() => send(option.value)}>
+                ${clean(option.label)}${input.default === option.value && html`<small>default</small>`}
+              </button>
+            `,
+          )}
+          ${free && !wording && html`<button type="button" class="link" onClick=${() => setWording(true)}>In other words</button>`}
+          ${!noting && !brief && html`<button type="button" class="link" onClick=${() => setNoting(true)}>Add a note</button>`}
+        </div>`}
+    ${noting &&
+    html`<label class="note-field"><span>A note to the agent, sent with your answer</span>
+      <input type="text" value=${note} onInput=${(event) => setNote(event.target.value)} /></label>`}
+    ${wording && html`<${FreeText} text=${text} setText=${setText} busy=${busy} send=${() => send(text)} name=${input.id} />`}
   `;
 }
 

@@ -42,7 +42,7 @@ export function ServerView() {
     };
   }, []);
   return html`
-    <div class="view server">
+    <div class="view server" tabindex="0" role="region" aria-label="How the server is">
       <header class="head"><h1>Server</h1>${state && html`<p class="sum">loki_twisted ${state.status.version}</p>`}</header>
       ${fault && html`<p class="note bad" role="alert">${fault} These figures are old.</p>`}
       ${state ? html`<${Health} ...${state} />` : html`<p class="note" role="status">Reading\u2026</p>`}

@@ -1,13 +1,13 @@
 // One session: how it stands, what can be done with it, and its views.
 
-import { html, useState } from "./html.js";
+import { html, useRef, useState } from "./html.js";
 import { download, forget, interrupt, pause, resume, stop } from "./actions.js";
 import { Charts } from "./charts.js";
 import { Conversation } from "./conversation.js";
 import { Log } from "./log.js";
-import { Careful, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
+import { Barred, Careful, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
 import { Question } from "./questions.js";
-import { inputs, opened, sessions } from "./store.js";
+import { inputs, may, opened, sessions } from "./store.js";
 import { Tasks, Timeline } from "./tasks.js";
 import { Ago, Took, clean, compact, duration, millis, money, now } from "./text.js";
 
@@ -73,19 +73,27 @@ function Actions({ session }) {
   const [more, setMore] = useState(false);
   const { id, status } = session;
   const ended = hasEnded(session);
+  const menu = useRef(null);
+  const fold = () => {
+    setMore(false);
+    menu.current?.focus();
+  };
+  const steers = may("write") && !ended;
   return html`
     <div class="actions">
-      ${status === "running" && html`<button type="button" class="button" onClick=${() => pause(id)}><${Icon} name="pause" />Pause</button>`}
-      ${status === "paused" && html`<button type="button" class="button primary" onClick=${() => resume(id)}><${Icon} name="play" />Resume</button>`}
-      ${!ended && status !== "stopping" && html`<${Careful} icon="stop" label="Stop" again="Really stop" onClick=${() => stop(id)} />`}
+      ${!steers && !ended && html`<${Barred} scope="write" what="Steering it" />`}
+      ${steers && status === "running" && html`<button type="button" class="button" onClick=${() => pause(id)}><${Icon} name="pause" />Pause</button>`}
+      ${steers && status === "paused" && html`<button type="button" class="button primary" onClick=${() => resume(id)}><${Icon} name="play" />Resume</button>`}
+      ${steers && status !== "stopping" && html`<${Careful} icon="stop" label="Stop" again="Really stop" onClick=${() => stop(id)} />`}
       <div class="menu">
-        <button type="button" class="button quiet round" aria-expanded=${more} aria-label="More actions" onClick=${() => setMore(!more)}><${Icon} name="more" /></button>
+        <button type="button" ref=${menu} class="button quiet round" aria-expanded=${more} aria-label="More actions" onClick=${() => setMore(!more)}><${Icon} name="more" /></button>
         ${more &&
-        html`<div class="menu-items" onKeyDown=${(event) => event.key === "Escape" && setMore(false)}>
-          ${!ended && session.acceptsInput && html`<button type="button" class="button quiet" onClick=${() => (setMore(false), interrupt(id))}><${Icon} name="close" />Leave off what it does</button>`}
-          <button type="button" class="button quiet" onClick=${() => (setMore(false), download(id, "stdout"))}><${Icon} name="save" />Save the raw output</button>
-          <button type="button" class="button quiet" onClick=${() => (setMore(false), download(id, "stderr"))}><${Icon} name="save" />Save standard error</button>
-          ${ended && html`<${Careful} icon="trash" kind="quiet" label="Delete the record" again="Really delete it" onClick=${async () => (await forget(id)) && (location.hash = "#/")} />`}
+        html`<div class="menu-items" onKeyDown=${(event) => event.key === "Escape" && fold()}>
+          ${steers && session.acceptsInput && html`<button type="button" class="button quiet" onClick=${() => (fold(), interrupt(id))}><${Icon} name="close" />Leave off what it does</button>`}
+          <button type="button" class="button quiet" onClick=${() => (fold(), download(id, "stdout"))}><${Icon} name="save" />Save the raw output</button>
+          <button type="button" class="button quiet" onClick=${() => (fold(), download(id, "stderr"))}><${Icon} name="save" />Save standard error</button>
+          ${ended && html`<${Barred} scope="admin" what="Deleting" />`}
+          ${ended && may("admin") && html`<${Careful} icon="trash" kind="quiet" label="Delete the record" again="Really delete it" onClick=${async () => (await forget(id)) && (location.hash = "#/")} />`}
         </div>`}
       </div>
     </div>

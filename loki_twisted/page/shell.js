@@ -3,7 +3,7 @@
 import { html, signal, useEffect, useRef, useState } from "./html.js";
 import { useToken, wanted } from "./api.js";
 import { Icon } from "./parts.js";
-import { dismiss, inputs, sessions, toasts } from "./store.js";
+import { dismiss, inputs, may, sessions, toasts } from "./store.js";
 import { link } from "./stream.js";
 import { At, compact, duration, now } from "./text.js";
 
@@ -53,7 +53,7 @@ export function Mark() {
   }[state];
   const left = state === "cut" ? Math.max(0, Math.ceil((retryAt - now.value) / 1000)) : 0;
   const detail =
-    state === "behind" ? `${compact(behind)} behind` : state === "cut" ? `again in ${left}s` : "";
+    state === "behind" ? `${compact(behind)} behind` : state !== "cut" ? "" : left ? `again in ${left}s` : "trying";
   return html`
     <div class=${`mark tone-${tone}`} title=${more} data-state=${state}>
       <i class=${`dot ${state === "live" ? "" : "beats"}`}></i>
@@ -124,7 +124,6 @@ function Way({ message, retryAt }) {
     event.preventDefault();
     if (text.trim() && !left) useToken(text.trim());
   };
-  const says = left ? `${message} Try again in ${duration(left)}.` : message;
   return html`
     <main class="way" id="main" tabindex="-1">
       <form class="card" onSubmit=${submit}>
@@ -132,12 +131,13 @@ function Way({ message, retryAt }) {
         <h1>This server wants a token</h1>
         <p>It is the one that the server was started with, or one that its operator made for you. It is
           kept in this tab alone, until you close it.</p>
-        <div class=${`field ${says ? "wrong" : ""}`}>
+        <div class=${`field ${message ? "wrong" : ""}`}>
           <label for="token">Token</label>
           <input ref=${field} id="token" type="password" autocomplete="off" spellcheck=${false} value=${text}
-            aria-invalid=${says ? "true" : undefined} aria-describedby="token-fault"
+            aria-invalid=${message ? "true" : undefined} aria-describedby="token-fault"
             onInput=${(event) => setText(event.target.value)} />
-          <p class="fault" id="token-fault" role="alert">${says}</p>
+          <p class="fault" id="token-fault" role="alert">${message}</p>
+          ${left > 0 && html`<p class="help">Try again in ${duration(left)}.</p>`}
         </div>
         <button type="submit" class="button primary" disabled=${!text.trim() || left > 0}>Open</button>
       </form>
@@ -154,7 +154,7 @@ export function Shell({ view, children }) {
         <img src="page/icon.svg" alt="" width="24" height="24" /><span>Loki</span>
       </a>
       <${Navigation} view=${view} />
-      <a class="button primary new" href="#/new"><${Icon} name="plus" /><span>New session</span></a>
+      ${may("write") && html`<a class="button primary new" href="#/new"><${Icon} name="plus" /><span>New session</span></a>`}
       <div class="foot"><${Mark} /><${ThemeButton} /></div>
     </header>
     <main id="main" tabindex="-1">${children}</main>

@@ -1,10 +1,10 @@
 // The form that starts a session.
 
 import { html, useRef, useState } from "./html.js";
-import { Problem, onceKey } from "./api.js";
+import { Problem, Unreachable, onceKey } from "./api.js";
 import { start } from "./actions.js";
-import { Field, Icon } from "./parts.js";
-import { providers } from "./store.js";
+import { Barred, Field, Icon } from "./parts.js";
+import { may, providers } from "./store.js";
 
 const ABOUT = {
   demo: "A play. No model, no account, no network.",
@@ -90,7 +90,8 @@ export function Start() {
       location.hash = `#/session/${encodeURIComponent(id)}`;
     } catch (error) {
       setBusy(false);
-      key.current = null;
+      // Without an answer nobody knows whether it has started: the same once more, then.
+      if (!(error instanceof Unreachable)) key.current = null;
       const found = error instanceof Problem ? faultsOf(error) : new Map();
       setFaults(found);
       const beside = [...found.keys()].filter((name) => name in values);
@@ -134,7 +135,8 @@ export function Start() {
           </div>
         </details>
         ${refusal && html`<${Refusal} error=${refusal} />`}
-        <div class="submit"><button type="submit" class="button primary large" disabled=${busy || !chosen}>
+        <${Barred} scope="write" what="Starting a session" />
+        <div class="submit"><button type="submit" class="button primary large" disabled=${busy || !chosen || !may("write")}>
           <${Icon} name="play" />${busy ? "Starting\u2026" : "Start"}</button><a class="button quiet" href="#/">Cancel</a></div>
       </form>
     </div>

@@ -26,6 +26,12 @@ export const settled = signal([]);
 /** The kinds of agents. */
 export const providers = signal([]);
 
+/** What we may do here: the scopes of our token, null before that is known. */
+export const scopes = signal(null);
+
+/** Whether we may do what takes a scope. Before it is known we try: the server says. */
+export const may = (scope) => scopes.value?.includes(scope) ?? true;
+
 /** The session that is looked at, or null. */
 export const opened = signal(null);
 
@@ -55,10 +61,11 @@ export const FINAL = new Set(["stopped", "failed", "completed"]);
 // Reading how things stand
 
 async function readLists() {
-  const [listed, open, kinds] = await Promise.all([
+  const [listed, open, kinds, status] = await Promise.all([
     get(query("api/sessions", { limit: MOST_SESSIONS })),
     get("api/inputs"),
     get("api/providers"),
+    get("api/status"),
   ]);
   batch(() => {
     const old = sessions.value.get(opened.value?.id);
@@ -69,6 +76,7 @@ async function readLists() {
     }
     settle(open.inputs);
     providers.value = kinds.providers;
+    scopes.value = status.caller?.scopes ?? null;
     ready.value = true;
   });
 }
@@ -84,9 +92,9 @@ function settle(open) {
 }
 
 function noteSettled(input, { answeredBy, answer, reason }) {
-  if (settled.value.some((each) => each.input.id === input.id)) return;
   const note = { input, by: answeredBy, answer, reason, at: Date.now() };
-  settled.value = [note, ...settled.value].slice(0, 20);
+  const others = settled.value.filter((each) => each.input.id !== input.id);
+  settled.value = [note, ...others].slice(0, 20);
 }
 
 /** What is asked for again and again is done at most once in a while, and the last time too. */
@@ -200,10 +208,12 @@ function changesOf({ type, data, timestamp }, known) {
 
 function hearInput({ type, data }) {
   if (type === "input:requested") return refreshInputs();
-  const gone = inputs.value.find((each) => each.id === data.inputId);
+  const isIt = (each) => each.id === data.inputId;
+  // That it is open no more may have been read before it was told how it was answered.
+  const gone = inputs.value.find(isIt) ?? settled.value.find(({ input }) => isIt(input))?.input;
   if (!gone) return;
   noteSettled(gone, data);
-  inputs.value = inputs.value.filter((each) => each !== gone);
+  inputs.value = inputs.value.filter((each) => !isIt(each));
 }
 
 let begun = false;
@@ -229,5 +239,8 @@ export function follow() {
     },
   });
   follower.run();
+  document.addEventListener("visibilitychange", () => {
+    if (begun && !document.hidden) refreshLists(); // a session may be deleted
+  });
   return follower;
 }

@@ -12,11 +12,13 @@ export const link = signal({ state: "connecting" });
 /** Events a second, as they came in the last seconds. */
 export const rate = signal(0);
 
-const SILENCE_MS = 45_000; // a quiet stream says something every 15 seconds
+const SILENCE_MS = 20_000; // a quiet stream says something every 15 seconds
+const BRIEF_MS = 1_000; // a stream that ends sooner is none: it is not asked for again at once
+const BUSY_EVENTS = 400; // so many in a second, and we ask how many more there are
 const MOST_BEHIND = 20_000; // events; beyond that it is quicker to read anew how things stand
 const FLUSH_MS = 90;
 const HIDDEN_MS = 400;
-const MOST_WAIT_MS = 10_000;
+const MOST_WAIT_MS = 4_000;
 
 /** The number in the id of an event. */
 export const seqOf = (id) => Number(/^evt_(\d+)_/.exec(id)?.[1] ?? 0);
@@ -63,15 +65,28 @@ export class Follower {
     this.flushed = 0;
     this.target = 0;
     this.arrived = [];
+    this.heard = Infinity; // when the connection that we have last said something
+    this.measured = 0; // events of the last second
     this.wake = () => {};
     this.leave = () => {};
     addEventListener("online", () => this.wake());
-    addEventListener("pagehide", () => this.leave());
+    addEventListener("offline", () => this.leave("There is no network."));
+    addEventListener("pagehide", () => this.leave("The page was left."));
     addEventListener("pageshow", () => this.wake());
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.wake();
+      if (document.hidden) return;
+      this.listen();
+      this.wake();
     });
-    setInterval(() => this.measure(), 1000);
+    setInterval(() => {
+      this.listen();
+      this.measure();
+    }, 1000);
+  }
+
+  /** Give up a connection that says nothing. By the clock: timers stand still while a machine sleeps. */
+  listen() {
+    if (Date.now() - this.heard > SILENCE_MS) this.leave("The server fell silent.");
   }
 
   async run() {
@@ -123,8 +138,10 @@ export class Follower {
       this.flush();
     }
     const aborts = new AbortController();
-    this.leave = () => aborts.abort(); // a page that is kept for going back to holds no connection
-    let silence = setTimeout(() => aborts.abort(), SILENCE_MS);
+    // A page that is kept for going back to holds no connection either.
+    this.leave = (reason) => aborts.abort(new Error(reason));
+    this.heard = Date.now();
+    const begun = performance.now();
     try {
       const response = await ask("api/events", {
         headers: { Accept: "text/event-stream", "Last-Event-ID": this.lastId },
@@ -133,22 +150,26 @@ export class Follower {
       this.tell();
       this.onFresh(this.lost);
       this.lost = false;
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      const frames = new Frames();
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) return;
-        this.failures = 0;
-        clearTimeout(silence);
-        silence = setTimeout(() => aborts.abort(), SILENCE_MS);
-        for (const frame of frames.push(value)) this.take(frame);
-        this.tell();
-      }
+      await this.read(response.body.pipeThrough(new TextDecoderStream()).getReader());
+      if (performance.now() - begun < BRIEF_MS) throw new Error("The server ended the connection.");
     } catch (error) {
-      throw error.name === "AbortError" ? new Error("The server fell silent.") : broken(error);
+      throw aborts.signal.aborted ? aborts.signal.reason : broken(error);
     } finally {
-      clearTimeout(silence);
+      this.heard = Infinity;
+      this.leave = () => {};
       aborts.abort();
+    }
+  }
+
+  async read(reader) {
+    const frames = new Frames();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      this.failures = 0;
+      this.heard = Date.now();
+      for (const frame of frames.push(value)) this.take(frame);
+      this.tell();
     }
   }
 
@@ -156,8 +177,9 @@ export class Follower {
     if (frame.id) this.lastId = frame.id;
     if (frame.data === undefined) return;
     if (frame.event === "stream:reset") {
-      this.flush();
-      this.onFresh(true);
+      // What we have is of no use, and of what comes now we would have to read all: so we begin anew.
+      this.lastId = null;
+      throw new Error("What the server knows is not what it knew.");
     } else if (frame.event !== "stream:bye") {
       this.queue.push(JSON.parse(frame.data));
       if (this.queue.length >= 5000) this.flush();
@@ -187,6 +209,7 @@ export class Follower {
     this.queue = [];
     this.flushed = performance.now();
     this.arrived.push([Date.now(), events.length]);
+    this.measured += events.length;
     this.onEvents(events);
   }
 
@@ -194,6 +217,14 @@ export class Follower {
     const since = Date.now() - 5000;
     this.arrived = this.arrived.filter(([at]) => at > since);
     rate.value = this.arrived.reduce((sum, [, count]) => sum + count, 0) / 5;
+    if (this.measured > BUSY_EVENTS && link.value.state === "live") this.aim();
+    this.measured = 0;
+  }
+
+  /** Find out whether we are behind, where so much comes that we may be. */
+  async aim() {
+    const stats = await get("api/events/stats").catch(() => null); // the stream tells that we are cut off
+    if (stats) this.target = seqOf(stats.newestEventId ?? "");
   }
 }
 

@@ -14,8 +14,9 @@ document.addEventListener("visibilitychange", () => {
 
 const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?/g;
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f]/g;
-const TRICKS = /[\x80-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
-const SUSPECT = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/;
+// What cannot be seen, or turns the direction; but not the joiners that Persian and emoji are written with.
+const TRICKS = /[\x80-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const SUSPECT = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 
 /**
  * Text that obeys nothing: escape sequences become one visible mark, control characters their
@@ -28,7 +29,7 @@ export function clean(text) {
     .replace(/\r\n/g, "\n")
     .replace(ESCAPES, "\u241b")
     .replace(CONTROLS, (c) => (c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))))
-    .replace(TRICKS, (c) => `\u2039U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u203a`);
+    .replace(TRICKS, (c) => `\u2039U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}\u203a`);
 }
 
 /** A text of at most so many characters. */

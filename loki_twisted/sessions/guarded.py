@@ -32,6 +32,9 @@ _OURS: Final = "loki_twisted."
 _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a line, where the driver does not say how long one may be."""
 
+_VALUE_LIMIT: Final = 64 * 1024
+"""Values of one, where the driver does not say how many it may have."""
+
 
 @implementer(IDriver)
 class GuardedDriver:
@@ -57,6 +60,13 @@ class GuardedDriver:
     def line_limit(self) -> int:
         """See :class:`IDriver`."""
         return self._attribute("line_limit", _as_limit, _LINE_LIMIT)
+
+    @property
+    def value_limit(self) -> int:
+        """See :class:`IDriver`. Not every driver says one."""
+        if not hasattr(self._driver, "value_limit"):
+            return _VALUE_LIMIT
+        return self._attribute("value_limit", _as_limit, _VALUE_LIMIT)
 
     @property
     def is_ready(self) -> bool:

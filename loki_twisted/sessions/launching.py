@@ -18,6 +18,7 @@ from loki_twisted.model.errors import (
     LokiError,
     SessionAlreadyRunning,
     StorageFailed,
+    StorageFull,
     Unavailable,
 )
 from loki_twisted.model.idempotency import IdempotencyKey
@@ -56,6 +57,7 @@ class Launcher:
     :ivar runs: Knows what runs of Loki Mode write.
     :ivar redactor: Takes secrets out of what agents say.
     :ivar refusal: Why no session can be started, in a sentence, or None.
+    :ivar lack: Says what room is missing for one on the disk, in a sentence, or None.
     """
 
     reactor: IReactorTime
@@ -71,6 +73,7 @@ class Launcher:
     runs: RunObserver
     redactor: Redactor = attrs.field(factory=lambda: Redactor({}))
     refusal: str | None = None
+    lack: Callable[[], str | None] = lambda: None
     line: WaitingLine = attrs.field(init=False)
     supervisor: Supervisor = attrs.field(init=False)
     _next_turns: IDelayedCall | None = attrs.field(default=None, init=False)
@@ -110,6 +113,8 @@ class Launcher:
         """
         if self.refusal is not None:
             raise Unavailable(self.refusal)
+        if (lack := self.lack()) is not None:
+            raise StorageFull(lack)
         session, plan = self._planned(self._session_of(wanted, before), wanted)
         obstacle = self.line.obstacle(session)
         if obstacle is not None:
@@ -145,7 +150,8 @@ class Launcher:
 
     def give_turns(self) -> None:
         """Launch the sessions that wait, in the order of their line, as far as there are slots."""
-        if self.refusal is not None:
+        if self.refusal is not None or self.lack() is not None:
+            self._give_turns_later()
             return
         started, obstacles = self.line.turns()
         # All of it is decided before the first is launched: its end may be the next turn.

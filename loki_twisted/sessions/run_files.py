@@ -51,6 +51,9 @@ class RunFiles:
     _index: dict[type, dict[Any, RunFact]] = attrs.field(
         factory=dict, eq=False, repr=False, kw_only=True
     )
+    _listed: dict[type, list[RunFact]] = attrs.field(
+        factory=dict, eq=False, repr=False, kw_only=True
+    )
     _runs: dict[str | None, Run] = attrs.field(factory=dict, eq=False, repr=False, kw_only=True)
     _order: list[str | None] = attrs.field(factory=list, eq=False, repr=False, kw_only=True)
 
@@ -60,7 +63,9 @@ class RunFiles:
         touched: set[str | None] = set()
 
         def of(kind: type) -> dict[_Place, RunFact]:
-            return changed.setdefault(kind, dict(self.facts.get(kind, {})))
+            if kind not in changed:  # Once for all sightings: there may be thousands of facts.
+                changed[kind] = dict(self.facts.get(kind, {}))
+            return changed[kind]
 
         for said in sightings:
             place = said.scope, said.path
@@ -75,15 +80,18 @@ class RunFiles:
         return RunFiles(
             {**self.facts, **changed},
             index={kind: found for kind, found in self._index.items() if kind not in changed},
+            listed={kind: found for kind, found in self._listed.items() if kind not in changed},
             runs={scope: self._runs[scope] for scope in same},
             order=self._order if is_same and changed.keys().isdisjoint(_OF_A_SCOPE) else [],
         )
 
     def all(self, kind: type[_Fact]) -> Iterator[_Fact]:
         """All values of one kind that are there once for the directory, in the order of paths."""
-        for (scope, _), fact in sorted(self.facts.get(kind, {}).items(), key=_by_path):
-            if scope is None and isinstance(fact, kind):
-                yield fact
+        listed = self._listed.get(kind)
+        if listed is None:
+            facts = sorted(self.facts.get(kind, {}).items(), key=_by_path)
+            listed = self._listed[kind] = [fact for (scope, _), fact in facts if scope is None]
+        return (fact for fact in listed if isinstance(fact, kind))
 
     def one(self, kind: type[_Fact], scope: str | None = None) -> _Fact | None:
         """The value of a kind of which there is one at most."""

@@ -230,7 +230,8 @@ class Supervisor:
         conductor = record.conductor
         if conductor is None:
             conductor = self._conduct(record, *asked_of(record.id, cursors))
-        agent.follow(cursors, conductor, conductor.driver.line_limit)
+        driver = conductor.driver
+        agent.follow(cursors, conductor, driver.line_limit, driver.value_limit)
         conductor.go_on()
         if self.steerer.steers(record):
             self.steerer.look_after(record, cursors)

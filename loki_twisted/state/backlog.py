@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
+from operator import itemgetter
 
 import attrs
 
@@ -51,7 +53,7 @@ class Backlog:
         """
         self._layout = layout
         self._gone: dict[str, None] = {}
-        self._files: dict[str | None, set[str]] = {}
+        self._files: dict[str | None, dict[str, int]] = {}  # with their ranks
         self._logs: dict[str, None] = {}
 
     def add_gone(self, session_ids: Iterable[str]) -> None:
@@ -61,7 +63,9 @@ class Backlog:
     def add_files(self, paths: Iterable[str]) -> None:
         """Files have changed."""
         for path in paths:
-            self._files.setdefault(self._layout.session_of(path), set()).add(path)
+            group = self._files.setdefault(self._layout.session_of(path), {})
+            if path not in group:
+                group[path] = self._layout.rank(path) or 0
 
     def add_logs(self, paths: Iterable[str]) -> None:
         """Logs have changed."""
@@ -70,8 +74,8 @@ class Backlog:
     def drop_file(self, path: str) -> None:
         """A file is not there any more."""
         group = self._layout.session_of(path)
-        paths = self._files.get(group, set())
-        paths.discard(path)
+        paths = self._files.get(group, {})
+        paths.pop(path, None)
         if not paths:
             self._files.pop(group, None)
 
@@ -81,24 +85,35 @@ class Backlog:
         self.add_files(portion.files)
         self.add_logs(portion.logs)
 
-    def take(self, groups: int, logs: int) -> Portion:
+    def take(self, groups: int, logs: int, files: int) -> Portion:
         """
         Take out what has waited longest.
 
         :param groups: Of how many sessions, at most.
         :param logs: Of how many logs, at most.
+        :param files: How many files, at most. Of a session with more of them those of the lowest
+            ranks come first, and the others as if they had come just now.
         """
-        chosen = list(self._files)[:groups]
-        files = [path for group in chosen for path in sorted(self._files.pop(group))]
+        chosen: list[tuple[int, str]] = []
+        for group in list(self._files)[:groups]:
+            if len(chosen) < files:
+                chosen += self._take_of(group, files - len(chosen))
         taken = list(self._logs)[:logs]
         for path in taken:
             del self._logs[path]
         gone = tuple(self._gone)
         self._gone.clear()
-        return Portion(gone, tuple(sorted(files, key=self._rank)), tuple(taken))
+        in_order = sorted(chosen, key=itemgetter(0))
+        return Portion(gone, tuple(path for _, path in in_order), tuple(taken))
 
-    def _rank(self, path: str) -> int:
-        return self._layout.rank(path) or 0
+    def _take_of(self, group: str | None, most: int) -> list[tuple[int, str]]:
+        ranks = self._files.pop(group)
+        found = nsmallest(most, zip(ranks.values(), ranks, strict=True))
+        for _, path in found:
+            del ranks[path]
+        if ranks:
+            self._files[group] = ranks
+        return found
 
     @property
     def has_files(self) -> bool:

@@ -41,6 +41,9 @@ _SESSIONS: Final = 100
 _LOGS: Final = 100
 """How many logs are read at once, at most."""
 
+_FILES: Final = 500
+"""How many state files are read and told at once, at most: those of a run may be thousands."""
+
 _FIRST_PAUSE: Final = 1.0
 """Seconds before what the listener did not take is told again; doubled each time."""
 
@@ -242,7 +245,7 @@ class StateDirectory:
 
     async def _tell_all(self) -> None:
         while self._has_news():
-            portion = self._in_flight = self._backlog.take(_SESSIONS, _LOGS)
+            portion = self._in_flight = self._backlog.take(_SESSIONS, _LOGS, _FILES)
             with self._log.failuresHandled(
                 "telling what {dir} says failed; it will be told again", dir=self._tree.root
             ) as telling:

@@ -107,6 +107,7 @@ class TreeWatcher:
         self._slice_call: IDelayedCall | None = None
         self._full_look_call: IDelayedCall | None = None
         self._problem: str | None = None
+        self._had_root = False
         self._is_stopped = False
 
     def look(self) -> Deferred[None]:
@@ -133,6 +134,10 @@ class TreeWatcher:
         found = [] if self._problem is None else [self._problem]
         if os.path.islink(self.root):
             found.append(f"{self.root} is a symbolic link, and those are not followed.")
+        elif not self._survey.has_root() and os.path.lexists(self.root):
+            found.append(f"{self.root} is not a directory that can be looked into.")
+        elif not self._survey.has_root() and self._had_root:
+            found.append(f"{self.root} was removed, and is looked at when it is there again.")
         found += [
             f"{self._survey.absolute(path)} cannot be listed: {failure.strerror}."
             for path, failure in self._survey.unreadable.items()
@@ -218,6 +223,7 @@ class TreeWatcher:
             self._slice_call = self._reactor.callLater(0, self._slice)
 
     def _report(self) -> None:
+        self._had_root |= self._survey.has_root()
         changes, self._survey.changes = self._survey.changes, []
         answered, self._answered = self._answered, []
         if changes:

@@ -39,12 +39,14 @@ class Asked:
     :ivar limit: How many events at most.
     :ivar after: The id of an event, ``EARLIEST`` or ``ORIGIN``, or None for the last ones.
     :ivar before: The id of an event, or None for the end.
+    :ivar since: A time, in milliseconds since the Unix epoch, instead of ``after``.
     """
 
     wanted: EventFilter
     limit: int
     after: str | None
     before: str | None
+    since: int | None = None
 
 
 class EncodedHistory(Shape, frozen=True, kw_only=True):
@@ -138,6 +140,8 @@ class History:
                 0 if asked.after in (EARLIEST, ORIGIN) else await self._maybe_number(asked.after)
             )
             unknown += ["after"] if start is None else []
+        if asked.since is not None:
+            start = await self._log.last_before(asked.since)
         if asked.before is not None:
             number = await self._maybe_number(asked.before)
             unknown += ["before"] if number is None else []

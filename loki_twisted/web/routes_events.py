@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from loki_twisted.log.interface import IEventLog
-from loki_twisted.model.errors import Unavailable
+from loki_twisted.model.errors import InvalidRequest, Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
 from loki_twisted.model.filters import (
     EVENT_GROUPS,
@@ -22,7 +22,7 @@ from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.long_answer import LongAnswer
 from loki_twisted.web.operations import operation
-from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, text
+from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, moment, text
 from loki_twisted.web.tickets import Tickets
 from loki_twisted.web.visits import Visit
 
@@ -164,6 +164,10 @@ class EventRoutes:
                 pattern=_EVENT_ID,
                 expected="the id of an event",
             ),
+            moment(
+                "since",
+                "Only events from this day (UTC) or time on, the first ones; without an after.",
+            ),
         ),
         errors=(Unavailable,),
     )
@@ -175,17 +179,21 @@ class EventRoutes:
         limit: int,
         after: str | None,
         before: str | None,
+        since: int | None,
     ) -> EncodedHistory | LongAnswer:
         """
         Read what has happened, oldest first.
 
         Without `after` it is the last events that match (before `before`), with it the first ones
-        behind it. An id that the log never gave is an error: 422, with the ids of the `oldest` and
-        the `newest` event that it holds. So is that of an event that it has dropped, but for the
-        last one that it has. What running sessions keep of their past has holes: from the number
-        `completeFrom` on, which is part of an event's id, nothing is missing.
+        behind it, and with `since` the first ones of that time or later. An id that the log never
+        gave is an error: 422, with the ids of the `oldest` and the `newest` event that it holds. So
+        is that of an event that it has dropped, but for the last one that it has. What running
+        sessions keep of their past has holes: from the number `completeFrom` on, which is part of
+        an event's id, nothing is missing.
         """
-        asked = Asked(EventFilter(session_id, types & min_level), limit, after, before)
+        if since is not None and after is not None:
+            raise InvalidRequest.of([("since", "cannot be given together with after")])
+        asked = Asked(EventFilter(session_id, types & min_level), limit, after, before, since)
         return await self._history.answer(asked)
 
     @operation("GET", "/api/events/stats", tag=_TAG, answer=EventStats)

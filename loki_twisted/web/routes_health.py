@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from loki_twisted.access.interface import Scope
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.sessions import FINAL, SessionStatus
 from loki_twisted.model.wire import (
+    CallerDetail,
     Health,
     Liveness,
     ProviderList,
@@ -19,6 +21,7 @@ from loki_twisted.model.wire import (
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.operations import Reply, operation
+from loki_twisted.web.visits import Visit
 from loki_twisted.web.vitals import IVitals
 
 _TAG: Final = "health"
@@ -80,9 +83,13 @@ class HealthRoutes:
         """Tell that the server answers."""
         return Liveness(alive=True, uptime=self._vitals.uptime_ms())
 
-    @operation("GET", "/api/status", tag=_TAG, answer=Status)
-    def get_status(self) -> Status:
-        """Tell about the server in detail."""
+    @operation("GET", "/api/status", tag=_TAG, answer=Status, asks_who=True)
+    def get_status(self, visit: Visit) -> Status:
+        """
+        Tell about the server in detail.
+
+        The `caller` is who asks, with the scopes that the token has.
+        """
         counts = self._sessions.counts()
         uptime = self._vitals.uptime_ms()
         return Status(
@@ -101,6 +108,10 @@ class HealthRoutes:
             ),
             system=self._vitals.system(),
             problems=self._problems(),
+            caller=CallerDetail(
+                name=visit.caller.name,
+                scopes=[each.value for each in Scope if each in visit.caller.scopes],
+            ),
         )
 
     def _problems(self) -> list[str]:

@@ -196,7 +196,8 @@ class Site(BaseSite):
         """What to answer a request instead of reading its body, or None to read it."""
         if self._entrance is None:
             return None
-        return self._entrance.refusal(request, method, target)
+        hosts = request.requestHeaders.getRawHeaders(b"Host", ())
+        return self._entrance.refusal(request, method, origin_form(target, hosts))
 
     def exchange_for(self, request: BaseRequest) -> Exchange:
         """Begin to answer a request that did not get as far as the gate."""

@@ -29,6 +29,17 @@ REFUSALS_TOGETHER: Final = 600
 
 _READS: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _NOT_LET_IN: Final = frozenset((HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS))
+_KNOWS_THE_IDS: Final = frozenset(
+    (
+        "",
+        "CONFLICT",
+        "SESSION_ALREADY_RUNNING",
+        "TOO_MANY_SESSIONS",
+        "PROVIDER_NOT_AVAILABLE",
+        "STORAGE_FULL",
+    )
+)
+"""The codes of answers that come after it was seen that there is what the ids name."""
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -83,7 +94,7 @@ class Witness:
             if not self._allowance.take(who):
                 return
         route, ids = self._about(attempt)
-        if not is_known or answer.status == HTTPStatus.NOT_FOUND:
+        if not is_known or answer.code not in _KNOWS_THE_IDS:
             ids = {}  # they may be anything that somebody has typed
         self._audit.record(
             {

@@ -28,6 +28,10 @@ _NO_NUMBERS = (
     b"null",
     b"9" * 5000,
 )
+_NO_MOMENTS = (
+    *(b"", b"yesterday", b"10m", b"14:30", b"2026-02-30", b"2026-11-23T22:43:11", b"1795478400000"),
+    *(b"-1", b"2026-11-23T22:43:11%2B01:00", b"%EF%BC%92026-11-23", b"2026-11-23%00", _HUGE),
+)
 _NO_IDS = (b"", b"abc", b"-1", b"evt_", b"evt_0_1", b"evt_-1_1", b"evt_01_1", b"evt_1", _HUGE)
 
 
@@ -91,6 +95,8 @@ CASES = joined(
         get(b"/api/events/history?after=evt_99999_1"),
         get(b"/api/events/history?before=evt_1_1"),
         get(b"/api/events/history?after=EARLIEST"),
+        *(get(b"/api/events/history?since=" + value) for value in _NO_MOMENTS),
+        get(b"/api/events/history?since=2026-11-01&after=earliest"),
     ),
     row(
         "B64",
@@ -139,7 +145,7 @@ CASES = joined(
             )
         ),
         get(b"/api/usage?by=x"),
-        get(b"/api/usage?since=yesterday"),
+        *(get(b"/api/usage?since=" + value) for value in _NO_MOMENTS),
         get(b"/api/usage?until=2026-02-30"),
         get(b"/api/usage?projectDir=relative"),
         get(b"/api/sessions?provider=..%2f.."),

@@ -8,6 +8,7 @@ import signal
 
 from .layout import STREAMS
 from .processes import read_proc
+from .room import take_room
 
 TYPE_CHECKING = False  # importing typing would cost more than importing this
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def spawn(
         for name in STREAMS:
             path = os.path.join(directory, name)
             streams.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            take_room(streams[-1], 0)
         os.chdir(cwd)
         return execute(argv, streams, group, limits)
     finally:

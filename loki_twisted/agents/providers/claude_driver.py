@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from loki_twisted.agents.interface import LaunchRequest
-from loki_twisted.agents.lines import MOST_LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs, Verdict
 from loki_twisted.agents.providers.claude_lines import take_line, tell_unknown
 from loki_twisted.agents.providers.claude_memory import (
@@ -34,6 +33,9 @@ from loki_twisted.agents.providers.words import DEFAULT_LEVEL
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 
+CLAUDE_LINE_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of a line: pictures and results of tools come in one."""
+
 _MOST_OF_BROKEN: Final = 500
 """Characters of a line that is told though it cannot be read."""
 
@@ -50,7 +52,7 @@ class ClaudeDriver(Driver):
     :param memory: Of the driver before, or empty.
     """
 
-    line_limit = MOST_LINE_LIMIT  # pictures and results of tools come in one line
+    line_limit = CLAUDE_LINE_LIMIT
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str = "") -> None:

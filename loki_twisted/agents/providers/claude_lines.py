@@ -9,7 +9,7 @@ not asked for. What is in no table is counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from loki_twisted.agents.outputs import Conversation
 from loki_twisted.agents.providers.claude_memory import Draft
@@ -35,9 +35,16 @@ from loki_twisted.agents.providers.claude_writing import is_ours
 from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.programs import CLAUDE
 from loki_twisted.agents.providers.telling import MAIN, log, name, said, thought
+from loki_twisted.agents.providers.tidying import length_of
 from loki_twisted.agents.providers.unknown import one_more, told
 
 _MOST_ERROR: Final = 64
+
+MOST_BLOCKS: Final = 100
+"""Parts of a message that are told. It has a few: those of a reply come a line each."""
+
+MOST_TOLD: Final = 1024 * 1024
+"""Characters of the parts beyond which no other is told."""
 
 
 def take_line(draft: Draft, line: Line) -> None:
@@ -92,8 +99,23 @@ def _take_assistant(draft: Draft, line: Line) -> None:
     content = message.get("content")
     if isinstance(content, str):
         _say(draft, speaker, content)
-    for block in objects_of(message, "content"):
+    for block in _blocks_of(draft, message):
         _take_block(draft, speaker, block, line)
+
+
+def _blocks_of(draft: Draft, message: Line) -> list[dict[str, Any]]:
+    """The parts of a message, as many as one line may tell of."""
+    blocks = objects_of(message, "content")
+    size, count = 0, 0
+    for block in blocks[:MOST_BLOCKS]:
+        if size > MOST_TOLD:
+            break
+        size += length_of(block, MOST_TOLD)
+        count += 1
+    if count < len(blocks):
+        words = f"{len(blocks) - count} parts of a message were not told: there is too much in it."
+        draft.say(log("warn", words, CLAUDE))
+    return blocks[:count]
 
 
 def _take_block(draft: Draft, speaker: Speaker, block: Line, line: Line) -> None:
@@ -125,7 +147,7 @@ def _take_user(draft: Draft, line: Line) -> None:
         return
     speaker = speaker_of(draft.memory, line)
     message = object_of(line, "message")
-    blocks = objects_of(message, "content")
+    blocks = _blocks_of(draft, message)
     for block in blocks:
         if text_of(block, "type").endswith("tool_result"):
             take_tool_result(draft, speaker, block, line)

@@ -14,10 +14,10 @@ from typing import Any, Final
 from loki_twisted.agents.outputs import Asked
 from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Purpose
 from loki_twisted.agents.providers.claude_reading import Line
-from loki_twisted.agents.providers.claude_work import shown
 from loki_twisted.agents.providers.cleaning import cut
 from loki_twisted.agents.providers.members import object_of, objects_of, text_of, texts_of
 from loki_twisted.agents.providers.telling import MAIN, arguments_of, name, text
+from loki_twisted.agents.providers.tidying import is_longer
 from loki_twisted.model.inputs import Effect, InputKind, Option
 
 ALLOW: Final = "allow"
@@ -100,7 +100,7 @@ def response_of_permission(request: OpenRequest) -> dict[str, Any]:
 
 def details_of(request: Line) -> dict[str, Any]:
     """What a request is about."""
-    arguments = arguments_of(shown(object_of(request, "input")))
+    arguments = arguments_of(object_of(request, "input"))
     said = {
         "description": text_of(request, "description"),
         "reason": text_of(request, "decision_reason"),
@@ -118,7 +118,7 @@ def _prompt_of(request: Line) -> str:
     if title:
         return title
     tool = name(text_of(request, "display_name") or text_of(request, "tool_name") or "a tool")
-    said = arguments_of(shown(object_of(request, "input")))["output"]
+    said = arguments_of(object_of(request, "input"))["output"]
     return f"May it use {tool}? {cut(said, _MOST_PROMPT)}"
 
 
@@ -133,7 +133,9 @@ def _opened(
     memory: Memory, request_id: str, request: Line, purpose: Purpose, updates: list[Line]
 ) -> OpenRequest:
     # A plan that is sent back is taken for one that people have changed.
-    arguments = json.dumps(object_of(request, "input")) if purpose is Purpose.PERMISSION else ""
+    said = object_of(request, "input")
+    is_wanted = purpose is Purpose.PERMISSION and not is_longer(said, _MOST_INPUT)
+    arguments = json.dumps(said) if is_wanted else ""
     is_kept = len(arguments) <= _MOST_INPUT and memory.has_room(arguments)
     return OpenRequest(
         request_id,
@@ -151,6 +153,8 @@ def _updates_of(memory: Memory, request: Line) -> list[Line]:
     updates: list[Line] = [
         {**each, "destination": "session"} for each in suggested if _is_offered(each)
     ]
+    if is_longer(updates, _MOST_UPDATES):
+        return []
     kept = json.dumps(updates)
     return updates if len(kept) <= _MOST_UPDATES and memory.has_room(kept) else []
 

@@ -10,6 +10,7 @@ from loki_twisted.agents.providers.claude_memory import Memory, OpenRequest, Pur
 from loki_twisted.agents.providers.claude_reading import Line
 from loki_twisted.agents.providers.members import object_of, objects_of, text_of
 from loki_twisted.agents.providers.telling import name, text
+from loki_twisted.agents.providers.tidying import is_longer
 from loki_twisted.model.inputs import InputKind, Option
 
 QUESTIONS: Final = "AskUserQuestion"
@@ -29,6 +30,8 @@ def ask_questions(
     :returns: None if there are none, or if they are too many or too long.
     """
     arguments = object_of(request, "input")
+    if is_longer(arguments, _MOST_INPUT):
+        return None
     questions = _questions_of(arguments)
     kept = json.dumps(arguments)
     is_short = len(questions) <= _MOST_QUESTIONS and len(kept) <= _MOST_INPUT

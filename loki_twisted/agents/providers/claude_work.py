@@ -8,7 +8,6 @@ It has done when the tool gives its result, or, in the background, when that is 
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from msgspec import structs
@@ -35,7 +34,6 @@ from loki_twisted.agents.providers.telling import (
     returned,
     spawned,
 )
-from loki_twisted.agents.providers.tidying import maybe_tidy
 
 _SPAWNING: Final = frozenset({"Agent", "Task"})
 """Tools that spawn a sub-agent; the second is the older name."""
@@ -63,7 +61,7 @@ def take_call(draft: Draft, speaker: Speaker, block: Line) -> None:
     agent_id = speaker[0]
     call_id, tool = text_of(block, "id"), text_of(block, "name") or "tool"
     arguments = object_of(block, "input")
-    draft.say(called(*speaker, tool, call_id, shown(arguments)))
+    draft.say(called(*speaker, tool, call_id, arguments))
     if is_name(call_id) and is_name(tool):
         change = maybe_change(tool, arguments) if agent_id == MAIN else None
         made = Call(call_id, tool, agent_id if is_name(agent_id) else MAIN, change)
@@ -104,12 +102,6 @@ def words_of(content: Any) -> str:
         return ""
     blocks = [each for each in content if isinstance(each, dict)]
     return "\n".join(text_of(each, "text") or f"[{text_of(each, 'type')}]" for each in blocks)
-
-
-def shown(arguments: Line) -> Any:
-    """What a tool is called with, as it can be told: an object of bounded depth, or a text."""
-    tidy = maybe_tidy(arguments)
-    return json.dumps(arguments, ensure_ascii=False) if tidy is None else tidy
 
 
 # Sub-agents

@@ -32,12 +32,16 @@ _SPARE: Final = 8
 # one reach over the introducer of another, which would make many of them quadratic.
 _UNWANTED: Final = re.compile(
     r"""
-      (?: \x1b\[ | \x9b ) [0-?]*+ [\ -/]*+ [@-~]?+                # CSI: colours, cursor
+    (?= [\x00-\x08\x0b-\x1f\x7f-\x9f] )                          # Most characters are none of them.
+    (?:
+      [\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x8f\x91-\x97\x99\x9a\x9c]++  # control characters
+    | (?: \x1b\[ | \x9b ) [0-?]*+ [\ -/]*+ [@-~]?+                # CSI: colours, cursor
     | (?: \x1b[\]PX^_] | [\x90\x98\x9d-\x9f] )                    # OSC, DCS, SOS, PM, APC:
       [^\x07\x1b\x90\x98\x9c-\x9f]*+ (?: \x07 | \x1b\\ | \x9c )   #   titles, links, images
     | \x1b [\ -/]++ [0-~]?+                                       # character sets
     | \x1b [0-~]?+                                                # the others, and ESC alone
-    | [\x00-\x08\x0b-\x1f\x7f-\x9f]                               # control characters
+    | [\x90\x98\x9b\x9d-\x9f]                                     # what nothing ends
+    )
     """,
     re.VERBOSE,
 )
@@ -51,9 +55,12 @@ def clean(text: str) -> str:
     Carriage returns become line feeds (one for CR LF), tabs stay, lone surrogates, which
     no encoding can hold, become U+FFFD. Never longer than what came.
     """
-    if text.isprintable():  # Almost always, and many times cheaper than to search.
+    # Almost always, and many times cheaper than to search.
+    if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return _SURROGATE.sub("\ufffd", _UNWANTED.sub("", text))
 
 

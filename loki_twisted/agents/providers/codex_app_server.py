@@ -33,6 +33,7 @@ from loki_twisted.agents.providers.jsonrpc import (
 )
 from loki_twisted.agents.providers.members import text_of
 from loki_twisted.agents.providers.programs import CODEX
+from loki_twisted.agents.richness import MOST_VALUE_LIMIT
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Delivery, Message
 
@@ -48,6 +49,7 @@ class AppServerDriver(RememberingDriver[State]):
     """
 
     line_limit = LINE_LIMIT
+    value_limit = MOST_VALUE_LIMIT  # a thread that is continued, of which little is looked at
     says_done = True
 
     def __init__(self, request: LaunchRequest, memory: str) -> None:

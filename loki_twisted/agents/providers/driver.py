@@ -10,6 +10,7 @@ from zope.interface import implementer
 from loki_twisted.agents.driving import IDriver
 from loki_twisted.agents.lines import LINE_LIMIT
 from loki_twisted.agents.outputs import Outputs
+from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 
@@ -25,6 +26,7 @@ class Driver:
     """
 
     line_limit = LINE_LIMIT
+    value_limit = VALUE_LIMIT
     is_ready = False
     takes_now = False
     says_done = False

@@ -23,7 +23,15 @@ _MOST_ID: Final = 2**63
 RequestId = int | str
 """What the other side calls its requests by."""
 
-_decode: Final = msgspec.json.Decoder().decode
+_MOST_RESULT: Final = 1024 * 1024
+"""Bytes of a result that is read as it is. Of a longer one what is long in it is passed over."""
+
+_MOST_MEMBER: Final = 64 * 1024
+"""Bytes of a member of a longer one that is read."""
+
+_RESULT_LEVELS: Final = 2
+"""Levels of objects at which that is looked for."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -69,6 +77,22 @@ class Failure:
     message: str
 
 
+class _Line(msgspec.Struct):
+    """A line, of which the result is not read yet."""
+
+    method: Any = None
+    id: Any = msgspec.UNSET
+    params: Any = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Any = None
+
+
+_Members = dict[str, msgspec.Raw]
+
+_decode: Final = msgspec.json.Decoder().decode
+_decode_line: Final = msgspec.json.Decoder(_Line).decode
+_decode_members: Final = msgspec.json.Decoder(_Members).decode
+
 Incoming = Request | Notification | Response | Failure
 """What a line may be."""
 
@@ -107,34 +131,36 @@ class Calls(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def maybe_message(text: str) -> Incoming | None:
-    """Read a line; None if it is none of JSON-RPC."""
+    """
+    Read a line; None if it is none of JSON-RPC.
+
+    A result of more than :data:`_MOST_RESULT` bytes loses what is long in it: so the answer to a
+    request of ours can be as long as a line, of which nobody wants but a few names.
+    """
     if text[:1] != "{" and text[:64].lstrip()[:1] != "{":
         return None
     try:
-        found = _decode(text)
+        found = _decode_line(text)
+        if isinstance(found.method, str):
+            return _call(found.method, found)
+        return _answer(found)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    if not isinstance(found, dict):
-        return None
-    method = found.get("method")
-    return _answer(found) if not isinstance(method, str) else _call(method, found)
 
 
-def _call(method: str, found: Mapping[str, Any]) -> Incoming | None:
-    params = found.get("params")
-    params = params if isinstance(params, dict) else {}
-    if "id" not in found:
+def _call(method: str, found: _Line) -> Incoming | None:
+    params = found.params if isinstance(found.params, dict) else {}
+    if found.id is msgspec.UNSET:
         return Notification(method, params)
-    call_id = found["id"]
-    return Request(call_id, method, params) if _is_id(call_id) else None
+    return Request(found.id, method, params) if _is_id(found.id) else None
 
 
-def _answer(found: Mapping[str, Any]) -> Incoming | None:
-    call_id, error, result = found.get("id"), found.get("error"), found.get("result")
-    if type(call_id) is not int or not ("result" in found or error is not None):
+def _answer(found: _Line) -> Incoming | None:
+    call_id, error, result = found.id, found.error, found.result
+    if type(call_id) is not int or (result is msgspec.UNSET and error is None):
         return None
-    if error is None:
-        return Response(call_id, result if isinstance(result, dict) else {})
+    if error is None and isinstance(result, msgspec.Raw):
+        return Response(call_id, _result(result))
     code = error.get("code") if isinstance(error, dict) else None
     said = error.get("message") if isinstance(error, dict) else error
     return Failure(
@@ -142,6 +168,26 @@ def _answer(found: Mapping[str, Any]) -> Incoming | None:
         code if type(code) is int else 0,
         said if isinstance(said, str) and said else "It gave no reason.",
     )
+
+
+def _result(raw: msgspec.Raw) -> Mapping[str, Any]:
+    """A result that is an object; else an empty one."""
+    if len(memoryview(raw)) > _MOST_RESULT:
+        return _without_long(raw, _RESULT_LEVELS)
+    found = _decode(raw)
+    return found if isinstance(found, dict) else {}
+
+
+def _without_long(raw: msgspec.Raw, levels: int) -> Mapping[str, Any]:
+    """Read an object without what is long in it, but for the objects of some levels."""
+    if not levels or memoryview(raw)[0] != ord("{"):
+        return {}
+    return {
+        name: _without_long(member, levels - 1)
+        if len(memoryview(member)) > _MOST_MEMBER
+        else _decode(member)
+        for name, member in _decode_members(raw).items()
+    }
 
 
 def request_line(

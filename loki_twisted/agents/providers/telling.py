@@ -125,7 +125,7 @@ def arguments_of(arguments: Any) -> dict[str, Any]:
     tidy = maybe_tidy(arguments)
     if isinstance(tidy, dict) and len(_encode(tidy)) <= _MOST_ARGUMENTS:
         return {"output": text(_summary(tidy)), "input": tidy}
-    return {"output": text(arguments)}
+    return {"output": text(arguments if tidy is None else tidy)}
 
 
 def text(value: Any) -> str:

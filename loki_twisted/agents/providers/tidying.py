@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from loki_twisted.agents.providers.cleaning import MAX_NAME, clean_and_cut
+from loki_twisted.agents.providers.cleaning import MAX_NAME, MAX_TEXT, clean_and_cut
 
 MAX_DEPTH: Final = 16
 """Levels of objects and lists in a value."""
@@ -12,12 +12,15 @@ MAX_DEPTH: Final = 16
 MAX_PARTS: Final = 10_000
 """Values in it, at all its levels: to look at more would hold up everybody."""
 
+MAX_CHARACTERS: Final = 1024 * 1024
+"""Characters in all its texts: to clean more would do so too."""
+
 _MAX_INTEGER: Final = 2**63
 """Integers at and beyond this become text: a JSON number of that size is an error to many."""
 
 
 class TooMuch(Exception):
-    """A value has more levels, or more parts, than we keep."""
+    """A value has more levels, parts or characters than we keep."""
 
 
 def tidied(value: Any, size: int = MAX_PARTS) -> Any:
@@ -26,7 +29,8 @@ def tidied(value: Any, size: int = MAX_PARTS) -> Any:
 
     :param size: How many characters it had as JSON, where that is known: one that has fewer than
         parts are allowed is not counted.
-    :raises TooMuch: if it has more levels than :data:`MAX_DEPTH`, or parts than :data:`MAX_PARTS`.
+    :raises TooMuch: if it has more levels than :data:`MAX_DEPTH`, parts than :data:`MAX_PARTS`, or
+        characters than :data:`MAX_CHARACTERS`. A text alone may have any number.
     """
     if size >= MAX_PARTS and isinstance(value, dict | list):
         _check_parts(value)
@@ -41,15 +45,43 @@ def maybe_tidy(value: Any) -> Any:
         return None
 
 
+def is_longer(value: Any, limit: int) -> bool:
+    """Whether a JSON value surely takes more characters than a limit, without writing it."""
+    return length_of(value, limit) > limit
+
+
+def length_of(value: Any, limit: int) -> int:
+    """
+    Say how many characters a JSON value takes at least, in the time that a limit allows.
+
+    :returns: What is found until that is more than the limit.
+    """
+    size, pending = 0, [value]
+    while pending:
+        one = pending.pop()
+        size += len(one) if isinstance(one, str | list | dict) else 1
+        if size > limit:
+            break
+        if isinstance(one, dict):
+            pending += one
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+    return size
+
+
 def _check_parts(value: Any) -> None:
     """Count without looking at each: a list of millions is known by its length."""
-    count, pending = 0, [value]
+    count, characters, pending = 0, 0, [value]
     while pending:
         one = pending.pop()
         count += len(one)
         if count > MAX_PARTS:
             raise TooMuch
         parts = one.values() if isinstance(one, dict) else one
+        characters += sum(min(len(each), MAX_TEXT) for each in parts if isinstance(each, str))
+        if characters > MAX_CHARACTERS:
+            raise TooMuch
         pending += [each for each in parts if isinstance(each, dict | list)]
 
 

@@ -25,6 +25,7 @@ from loki_twisted.model.wire.requests import (
     StartSession,
 )
 from loki_twisted.model.wire.server import (
+    CallerDetail,
     Health,
     Liveness,
     ProviderAbilities,
@@ -55,6 +56,7 @@ from loki_twisted.model.wire.tickets import CreateTicket, Ticket
 
 __all__ = [
     "AnswerInput",
+    "CallerDetail",
     "ContinueSession",
     "CreateTicket",
     "EventHistory",

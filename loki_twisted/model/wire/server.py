@@ -105,8 +105,15 @@ class System(Shape, frozen=True, kw_only=True):
     log_bytes: int | None = None
 
 
+class CallerDetail(Shape, frozen=True, kw_only=True):
+    """Who asks: the name of a token or ``local``, and which of the three scopes that one has."""
+
+    name: str
+    scopes: list[str]
+
+
 class Status(Shape, frozen=True, kw_only=True):
-    """The server in detail."""
+    """The server in detail, and what whoever asks may do there."""
 
     version: str
     uptime: int
@@ -116,3 +123,4 @@ class Status(Shape, frozen=True, kw_only=True):
     events: StreamCounts
     system: System
     problems: list[str]
+    caller: CallerDetail | None = None

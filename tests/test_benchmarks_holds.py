@@ -1,0 +1,55 @@
+"""How long the reactor is held by what asks for as much as it may: who asks, and the figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.holds_requests import OTHERS, REQUESTS
+from loki_twisted.operation.stalls import MOST_SECONDS
+from loki_twisted.web.routes import every_operation
+from tests.figures import tell
+
+CHECKOUT = Path(__file__).parent.parent
+MOST_MS = MOST_SECONDS * 1000
+
+
+@pytest.mark.promise("R27")
+def test_every_operation_is_asked() -> None:
+    """Each operation of the API is measured at its limits."""
+    assert list(REQUESTS) == [operation.name for operation in every_operation()]
+    assert all(REQUESTS.values())
+
+
+@pytest.mark.promise("R27")
+@pytest.mark.timeout(900)
+def test_nothing_holds_the_reactor(
+    tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Every request at its limit is answered, by no fault of ours.
+
+    With the long figures: nothing takes 50 ms of the reactor's thread in one go.
+    """
+    figures, scale = tmp_path / "figures.json", "1" if is_full else "0.002"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.holds", "--scale", scale, "--json", str(figures)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(figures.read_text())
+    rows = {row["what"]: row["figures"] for table in tables.values() for row in table}
+    statuses = {what: each["status"] for what, each in rows.items() if "status" in each}
+    assert len(statuses) == sum(map(len, REQUESTS.values())) + len(OTHERS)
+    assert not {what: each for what, each in statuses.items() if not 200 <= each < 500}
+    if is_full:
+        tell(capsys, done.stdout)
+        assert not {what: each for what, each in rows.items() if each["busy"] > MOST_MS}

@@ -1,0 +1,125 @@
+"""What agents say to whoever looks: whatever it is it is text, and stays in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browsers import PHONE, WIDE, Browser, recording
+from tests.pages import clear
+from tests.system import Server
+
+HOSTILE = (
+    '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>',
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eright to left \x00 \x08",
+)
+ENDLESS = "endless" * 150_000
+"""A megabyte without a place to break it."""
+
+PILED = "Z" + "\u0300\u0321" * 2000
+"""A letter with thousands of marks above and below it."""
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A server without any session, before and after."""
+    yield shared_server
+    clear(shared_server)
+
+
+def test_texts_of_agents_are_texts(browser: Browser, server: Server) -> None:
+    """No markup of theirs is rendered, and no escape sequence obeyed: both can be seen."""
+    text = "\n".join(HOSTILE)
+    tell = {"type": "agent:output", "data": {"agentId": "main", "type": "demo", "kind": "text",
+                                             "output": text}}  # fmt: skip
+    ask = {"type": "input:requested", "data": {"prompt": HOSTILE[0], "options": [HOSTILE[0]]}}
+    lines = [json.dumps(tell), json.dumps(ask)]
+    recording(server.home / "hostile.jsonl", lines, end_ms=600_000)
+    session_id = server.start(provider="replay", prdPath="hostile.jsonl")
+    server.wait_for(session_id, "input:requested")
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees(HOSTILE[0], ".turn.agent")
+    browser.sees(HOSTILE[0], ".question .answers")
+    said = browser.text(".turn.agent")
+    assert "\u2039U+202E\u203aright to left" in said
+    assert not set(said) & {"\x1b", "\u202e", "\x00", "\x08", "\x07"}
+    assert browser.count("#page img:not([src='page/icon.svg'])") == 0
+    assert browser.run("return document.title").endswith("Loki")
+    browser.go("#/inbox")
+    browser.sees(HOSTILE[0], ".questions")
+
+
+def test_nothing_breaks_out_of_its_place(browser: Browser, server: Server) -> None:
+    """A megabyte without a blank, letters with thousands of marks: no view gets wider or taller."""
+    said = {"agentId": "main", "type": "demo", "kind": "text", "output": ENDLESS[:60_000]}
+    task = {"taskId": "t1", "title": ENDLESS[:2000], "status": "running", "description": PILED}
+    ask = {"prompt": ENDLESS[:3000] + PILED, "options": [ENDLESS[:300], "no"]}
+    lines = [
+        json.dumps({"type": "agent:output", "data": said}),
+        json.dumps({"type": "task:started", "data": task}),
+        json.dumps({"type": "phase:started", "data": {"phase": ENDLESS[:500]}}),
+        ENDLESS,
+        f"[WARN] [{ENDLESS[:300]}] {PILED}",
+        json.dumps({"type": "input:requested", "data": ask}),
+    ]
+    recording(server.home / "endless.jsonl", lines, end_ms=600_000)
+    session_id = server.start(provider="replay", prdPath="endless.jsonl")
+    server.wait_for(session_id, "input:requested")
+    browser.open(server.base + "/")
+    here = f"#/session/{session_id}"
+    views = {"#/": ".row", "#/inbox": ".question", here: ".turn.agent", f"{here}/log": ".log-line",
+             f"{here}/tasks": ".task", f"{here}/timeline": ".stretch"}  # fmt: skip
+    for size in (WIDE, PHONE):
+        browser.size(*size)
+        for place, selector in views.items():
+            browser.go(place)
+            browser.until(lambda selector=selector: browser.count(selector) > 0)
+            assert too_wide(browser) == [], (place, size)
+        browser.go(f"{here}/log")
+        browser.until(lambda: browser.count(".log-line") > 1)
+        heights = "[...document.querySelectorAll('.log-line')].map(each => each.offsetHeight)"
+        assert set(browser.run(f"return {heights}")) == {22}
+        browser.run("document.querySelector('.log-line').click()")
+        browser.until(lambda: browser.count(".whole") == 1)
+        assert too_wide(browser) == []
+
+
+BOXES = "html, #main, .scroll, .asked, .question, .turns, .turn, .task, .row, .timeline, .whole"
+
+
+def too_wide(browser: Browser) -> list[str]:
+    """What holds more than fits into its width, by its class."""
+    script = (
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".filter(each => each.scrollWidth > each.clientWidth + 1)"
+        ".map(each => each.className || each.tagName)"
+    )
+    return list(browser.run(script, BOXES))
+
+
+JOINED = "\u0627\u200c\u0628 \U0001f469\u200d\U0001f52c"
+"""Two letters that are not to be joined, and two pictures that are."""
+
+CLEANED = {
+    "plain\ttext\n": "plain\ttext\n",
+    "\x1b[1;31mred\x1b[0m": "\u241bred\u241b",
+    "\x1b]0;title\x07after": "\u241bafter",
+    "\x1b]8;;http://x\x1b\\link": "\u241blink",
+    "\x1bPq#0\x1b\\x": "\u241bx",
+    "\x1b": "\u241b",
+    "a\x00b\x08c\x7fd": "a\u2400b\u2408c\u2421d",
+    "one\r\ntwo\rthree": "one\ntwo\u240dthree",
+    "\u202eevil\u2066": "\u2039U+202E\u203aevil\u2039U+2066\u203a",
+    "a\u200bb\u2060c\U000e0041": "a\u2039U+200B\u203ab\u2039U+2060\u203ac\u2039U+E0041\u203a",
+    JOINED: JOINED,
+    "\x9b31mred": "\u2039U+009B\u203a31mred",
+}
+
+
+def test_what_is_hostile_is_made_visible(browser: Browser, server: Server) -> None:
+    """Escape sequences, control characters and changes of direction are marks, and nothing else."""
+    browser.open(server.base + "/")
+    script = "const { clean } = await import('/page/text.js'); return given[0].map(clean)"
+    assert browser.later(script, list(CLEANED)) == list(CLEANED.values())

@@ -1,0 +1,107 @@
+"""How the page hangs on the server: what it says when that ends, and what it has afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from tests.browsers import Browser, recording
+from tests.pages import PATIENT, QUESTION, begin, offline, state
+from tests.system import Server
+
+BEHIND = 20_000
+"""Events: after more of them the page reads how things stand."""
+
+
+def test_a_crash_under_an_open_page(browser: Browser, tmp_path: Path) -> None:
+    """The page says that it is cut off, comes back by itself, and has every event once."""
+    with Server(tmp_path, **PATIENT) as first:
+        session_id = begin(browser, first)
+        browser.sees(QUESTION, ".turns .question")
+        browser.is_live()
+        first.kill()
+        browser.until(lambda: browser.link == "cut")
+        browser.sees("how things stood then", ".stale")
+        port = str(first.port)
+    with Server(tmp_path, "--port", port, **PATIENT) as second:
+        browser.is_live()
+        browser.click("button", "paper")
+        browser.until(lambda: state(browser) == "Completed")
+        browser.go(f"#/session/{session_id}/log")
+        query = f"sessionId={session_id}&types=log:*&limit=1000"
+        expected = [
+            event["data"]["message"]
+            for event in second.get(f"/api/events/history?{query}")["events"]
+        ]
+
+        def lines() -> list[str]:
+            texts = "[...document.querySelectorAll('.log-line .text')].map(each => each.innerText)"
+            return list(browser.run(f"return {texts}"))
+
+        browser.until(lambda: lines() == expected)
+
+
+def test_a_server_that_falls_silent(browser: Browser, shared_server: Server) -> None:
+    """A connection on which nothing comes, not even a sign of life, is one that is cut off."""
+    browser.open(shared_server.base + "/")
+    browser.is_live()
+    os.kill(shared_server.pid, signal.SIGSTOP)
+    try:
+        browser.run("const real = Date.now; Date.now = () => real() + 19_000")
+        browser.later("await new Promise(done => setTimeout(done, 1500))")
+        assert browser.link == "live"  # a quiet stream says something every 15 seconds
+        browser.run("const real = Date.now; Date.now = () => real() + 19_000")
+        browser.until(lambda: browser.link == "cut")
+        browser.sees("Cut off", ".mark")
+    finally:
+        os.kill(shared_server.pid, signal.SIGCONT)
+    browser.is_live()
+
+
+def test_it_was_away_for_long(browser: Browser, tmp_path: Path) -> None:
+    """Without the network it says so; after very many events it does not read what it missed."""
+    lines = [f"line {number}" for number in range(BEHIND + 500)]
+    recording(tmp_path / "flood.jsonl", lines, at_once=500)
+    with Server(tmp_path, **PATIENT) as server:
+        browser.open(server.base + "/#/inbox")
+        browser.is_live()
+        browser.run(
+            "window.parsed = 0; const parse = JSON.parse;"
+            "JSON.parse = text => (window.parsed += 1, parse(text))"
+        )
+        with offline(browser):
+            browser.until(lambda: browser.link == "cut")
+            flood = {"provider": "replay", "prdPath": "flood.jsonl", "options": {"speed": 0}}
+            server.until_end(server.start(**flood))
+            server.wait_for(server.start(provider="demo"), "input:requested")
+        browser.is_live()
+        browser.sees(QUESTION, ".questions")
+        assert browser.run("return window.parsed") < BEHIND / 10
+
+
+def test_a_server_with_another_log(browser: Browser, tmp_path: Path) -> None:
+    """One that knows nothing of the place where the page was: then all is shown that it knows."""
+    dry = {"provider": "demo", "options": {"dryRun": True}}
+    with Server(tmp_path, **PATIENT) as first:
+        gone = first.start(**dry)
+        first.until_end(gone)
+        browser.open(f"{first.base}/#/session/{gone}")
+        browser.sees("Completed", ".session-head")
+        browser.is_live()
+        with offline(browser):
+            browser.until(lambda: browser.link == "cut")
+            place = first.get("/api/events/stats")["newestEventId"]
+            first.kill()
+            shutil.rmtree(tmp_path / ".loki")
+            second = Server(tmp_path, "--port", str(first.port), **PATIENT)
+            for _ in range(2):
+                second.until_end(second.start(**dry))
+    with second:
+        told = next(second.stream(f"lastEventId={place}"))
+        assert told.type == "stream:reset"
+        browser.sees("There is no such session")
+        browser.is_live()
+        browser.go("#/")
+        browser.until(lambda: browser.count(".row") == 2)
