@@ -56,9 +56,48 @@ What is printed
 Tables are as wide as the terminal: where there is little room ids are short, and what matters
 least is left out. Where the output is no terminal nothing is cut and nothing has colours;
 ``NO_COLOR`` and ``TERM=dumb`` see to the latter too. What agents say is cleaned of everything
-that could steer a terminal. With ``--json`` the output is what the server says, events as a line
-for each (names as in :doc:`http-api`). Errors are one line on stderr, which says what to do.
+that could steer a terminal. With ``--json`` each line of the output is an object, with the names
+of :doc:`http-api`: one for each event, for each session that is given an order, and for each look
+of ``top``; else there is one line. What stands in it is said with each verb: names may be added,
+none is taken away. Errors are one line on stderr, which says what to do, with ``--json`` too.
 """
+
+_EVENT = "id type timestamp sessionId data"
+_ORDER = "sessionId status message"
+
+JSON_OF = {
+    "demo": (_EVENT, "for each event"),
+    "ps": ("sessions total running", ""),
+    "start": (_ORDER, "and behind it with ``--follow`` a line for each event"),
+    "attach": (_EVENT, "for each event; nothing can be typed then"),
+    "tail": (_EVENT, "for each event, heartbeats too"),
+    "top": (
+        "atMs sessions total server stream openInputs",
+        "whenever it looks, with ``--once`` once",
+    ),
+    "inbox": ("inputs count", ""),
+    "answer": ("input", ""),
+    "input": (
+        "sessionId message inputId messageId delivery status",
+        "of which those of an answer or those of a message are there",
+    ),
+    "stop": (_ORDER, "for each session"),
+    "pause": (_ORDER, "for each session"),
+    "resume": (_ORDER, "for each session"),
+    "interrupt": (_ORDER, "for each session"),
+    "continue": (_ORDER, "and behind it with ``--follow`` a line for each event"),
+    "rm": ("sessionId message", "for each session"),
+    "tasks": ("tasks pagination", "and ``summary``, if they are those of a session"),
+    "usage": ("by lines sum pagination", ""),
+    "health": ("status version uptime providers activeSession problems", ""),
+    "record": ("lines bytes", "at its end, unless it is kept on the standard output"),
+    "token": (
+        "name scopes expiresAt expired token",
+        "of one that is made; ``tokens`` of a list; ``name``, ``message`` of a revoked one",
+    ),
+    "completion": ("shell script", ""),
+}
+"""What ``--json`` prints: names of an object, and when."""
 
 COMPLETION = """\
 Completion
@@ -108,6 +147,9 @@ def about(name: str, verb: Verb) -> Iterator[str]:
     rows = [(spelled(each), explained(each)) for each in own]
     if rows:
         yield from table(("argument", "meaning"), rows)
+    names, when = JSON_OF[name]
+    listed = ", ".join(f"``{each}``" for each in names.split())
+    yield from [f"As JSON: {listed}{' ' if when else ''}{when}.".replace("  ", " "), ""]
 
 
 def usage(name: str, verb: Verb) -> str:

@@ -209,8 +209,12 @@ class Browser:
 
 
 @contextmanager
-def chromium(directory: Path) -> Iterator[Browser]:
-    """Run a headless Chromium that keeps what it keeps in a directory."""
+def chromium(directory: Path, *, traced: bool = False) -> Iterator[Browser]:
+    """
+    Run a headless Chromium that keeps what it keeps in a directory.
+
+    :param traced: Whether its log ``performance`` holds what its threads do.
+    """
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 
@@ -232,7 +236,12 @@ def chromium(directory: Path) -> Iterator[Browser]:
         "download.prompt_for_download": False,
     }
     options.add_experimental_option("prefs", downloads)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    logs = {"browser": "ALL"}
+    if traced:
+        logs["performance"] = "ALL"
+        wanted = {"enableNetwork": False, "enablePage": False, "traceCategories": "toplevel"}
+        options.add_experimental_option("perfLoggingPrefs", wanted)
+    options.set_capability("goog:loggingPrefs", logs)
     service = Service(shutil.which("chromedriver"))
     driver = Chrome(options=options, service=service)
     try:

@@ -21,6 +21,7 @@ from loki_twisted.command.complaints import complaint
 from loki_twisted.command.lokictl import complete, main, make_parser
 from loki_twisted.model.wire import StartOptions, StartSession
 from tests.client_fakes import Played, frame
+from tests.terminals import PROGRAM
 from tests.test_client_api import COUNTS, HEALTH, MESSAGE, ORDER, PAGE, SESSION, TASK, USAGE
 
 S = "session_1795473791042_4fe1a2b3"
@@ -202,10 +203,13 @@ def test_several_sessions(talking: Talking, capsys: pytest.CaptureFixture[str]) 
     """An order goes to each; what is refused to one stops none, and is the exit code."""
     other = "session_1795473791042_00000000"
 
+    refusal = {"error": "None.", "code": "SESSION_NOT_FOUND"}
+    talking.played.server.answers["POST", f"/api/sessions/{other}/pause"] = (404, refusal)
+
     assert main(["pause", other, S]) == 3
     out, err = capsys.readouterr()
     assert out == f"{ORDER_LINE}\n"
-    assert err.startswith("lokictl: No such page")
+    assert err.startswith("lokictl: None; see which there are: lokictl ps")
     assert err.count("\n") == 1
 
 
@@ -340,6 +344,7 @@ def test_an_unhealthy_server(talking: Talking) -> None:
         (401, "UNAUTHORIZED", 4, "lokictl: No. Not now; set LOKI_API_TOKEN to"),
         (403, "FORBIDDEN", 4, "lokictl: No. Not now; give a token that may do this\n"),
         (404, "SESSION_NOT_FOUND", 3, "lokictl: No. Not now; see which there are: lokictl ps\n"),
+        (404, "NOT_FOUND", 1, "lokictl: No. Not now; see whether --url (or LOKI_URL) is that of"),
         (429, "TOO_MANY_REQUESTS", 1, "lokictl: No. Not now; try again in 7 s\n"),
         (503, "PROVIDER_NOT_AVAILABLE", 1, "lokictl: No. Not now; see which are there:"),
     ],
@@ -479,9 +484,8 @@ def test_wrong_variables(
     assert "s3cret" not in err
 
 
-def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, program: str = PROGRAM, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run lokictl as a program of its own."""
-    program = "import sys; from loki_twisted.command.lokictl import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", program, *words],
         env={**os.environ, **environ},
@@ -502,8 +506,18 @@ def test_nobody_listens() -> None:
     assert (ended.returncode, ended.stdout) == (5, "")
     assert ended.stderr.startswith(f"lokictl: Nothing answers at {url}: ")
     assert ended.stderr.endswith(
-        "; start a server with: loki serve, or name another one with --url\n"
+        "; start a server with: loki serve, or name another one with --url or LOKI_URL\n"
     )
+
+
+def test_a_fault_of_its_own() -> None:
+    """What nobody has thought of is told in full, with an exit code of its own."""
+    broken = "from loki_twisted.client import LokiClient; LokiClient.list_sessions = None; "
+    ended = run("ps", LOKI_URL="http://127.0.0.1:1", program=f"{broken}{PROGRAM}")
+
+    assert (ended.returncode, ended.stdout) == (70, "")
+    assert "This should not have happened" in ended.stderr
+    assert "TypeError" in ended.stderr
 
 
 def test_no_url() -> None:

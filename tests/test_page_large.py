@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +11,6 @@ from tests.pages import PATIENT
 from tests.system import Server
 
 LINES = 100_000
-HOME: dict[Server, Path] = {}
-"""Where each server works."""
-
 MOST_DRAWN = 400
 """So many lines are elements at most, however many there are."""
 
@@ -24,12 +19,10 @@ MOST_DRAWN = 400
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests of the file."""
     home = tmp_path_factory.mktemp("home")
-    for name in ("flood", "busy"):
-        (home / name).mkdir()
+    (home / "flood").mkdir()
     lines = [f"[{'ERROR' if n % 1000 == 0 else 'INFO'}] [flood] line {n}" for n in range(LINES)]
     recording(home / "flood" / "flood.jsonl", lines, at_once=200)
     with Server(home, **PATIENT) as running:
-        HOME[running] = home
         yield running
 
 
@@ -64,10 +57,11 @@ def test_a_long_log_is_scrolled_back(browser: Browser, server: Server, flood: st
     browser.until(lambda: f"line {LINES - 1}" in drawn(browser))
     box = "const box = document.querySelector('.log .lines');"
     kept = "return (await import('/page/store.js')).opened.value.log.items.length"
-    for _ in range(24):
-        before = drawn(browser)[0]
+    oldest = "return (await import('/page/store.js')).opened.value.log.items[0].text"
+    for _ in range(21):
+        before = browser.later(oldest)
         browser.run(f"{box} box.scrollTop = 0")
-        browser.until(lambda before=before: drawn(browser)[0] != before)
+        browser.until(lambda before=before: browser.later(oldest) != before)
         assert len(drawn(browser)) < MOST_DRAWN
         assert browser.later(kept) <= 20_000
     numbers = browser.later(
@@ -97,84 +91,6 @@ def test_a_long_log_is_searched(browser: Browser, server: Server, flood: str) ->
     browser.sees("100 of 100 lines", ".log .note")
 
 
-def test_a_busy_session_stays_smooth(browser: Browser, server: Server, is_full: bool) -> None:
-    """
-    At 200 events a second what is drawn stays bounded, and the last one is seen.
-
-    With ``--full`` the page takes less than 50 ms of the processor for each time that it draws.
-    """
-    count = 4000 if is_full else 1000
-    browser.open(server.base + "/")
-    browser.is_live()
-    session_id = server.start(provider="replay", projectDir="busy", prdPath=busy(server, count))
-    browser.go(f"#/session/{session_id}")
-    browser.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
-    unspent = metrics(browser)
-    browser.run(
-        "window.drawn = 0; new MutationObserver(() => { window.drawn += 1 })"
-        ".observe(document.getElementById('page'), { childList: true, subtree: true })"
-    )
-    browser.sees(f"Message {count - 1}.", ".turns")
-    spent = metrics(browser) - unspent
-    drawn_times = browser.run("return window.drawn")
-    assert browser.count(".turns > *") < 700
-    numbers = (
-        "return [...document.querySelectorAll('.turn.agent .prose')]"
-        ".map(each => Number(/Message (\\d+)/.exec(each.textContent)[1]))"
-    )
-    browser.open(f"{server.base}/#/session/{session_id}")
-    browser.sees(f"Message {count - 1}.", ".turns")
-    browser.is_live()
-    before = browser.run(numbers)
-    browser.click("button", "Show what was before")
-    browser.until(lambda: len(browser.run(numbers)) > len(before))
-    first = browser.run(numbers)[0]
-    assert first < before[0]
-    assert browser.run(numbers) == list(range(first, count))
-    assert drawn_times > 0
-    assert not is_full or spent / drawn_times < 0.05, (spent, drawn_times)
-
-
-def metrics(browser: Browser) -> float:
-    """Seconds that the page's thread has used of the processor."""
-    found = browser.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    return float(next(each["value"] for each in found if each["name"] == "TaskDuration"))
-
-
-def busy(server: Server, count: int) -> str:
-    """Make a recording of an agent that says something every 5 milliseconds; gives its name."""
-    lines = [
-        json.dumps(
-            {
-                "type": "agent:output",
-                "data": {
-                    "agentId": "main",
-                    "type": "demo",
-                    "kind": "text",
-                    "output": f"Message {number}. Something was done, with `code` in it.",
-                },
-            }
-        )
-        for number in range(count)
-    ]
-    recording(HOME[server] / "busy" / "busy.jsonl", lines, gap_ms=5, end_ms=count * 5)
-    return "busy.jsonl"
-
-
-def test_the_start_page_is_painted_at_once(browser: Browser, server: Server, is_full: bool) -> None:
-    """All that is needed is asked for together; with ``--full`` it is painted within a second."""
-    browser.open(server.base + "/")
-    browser.is_live()
-    paints = "return performance.getEntriesByType('paint').map(each => each.startTime)"
-    times = browser.until(lambda: browser.run(paints))
-    assert not is_full or max(times) < 1000, times
-    loaded = browser.run(
-        "return performance.getEntriesByType('resource').filter(each => /page/.test(each.name))"
-        ".map(each => each.initiatorType)"
-    )
-    assert set(loaded) <= {"link", "script", "img", "other", "css"}
-
-
 def test_differences(browser: Browser, server: Server) -> None:
     """What is left of one text is the other one, and nothing that stays is told as a change."""
     browser.open(server.base + "/")
@@ -190,6 +106,39 @@ def test_differences(browser: Browser, server: Server) -> None:
             assert "\n".join(text for sign, text in lines if sign != "-") == after
             if before == after:
                 assert all(sign == " " for sign, _ in lines)
+
+
+def test_what_is_kept_is_bounded(browser: Browser, server: Server) -> None:
+    """Of what comes and of what is read before it: by count and by length, and in its order."""
+    browser.open(server.base + "/")
+    script = (
+        "const { Window } = await import('/page/windows.js');"
+        "const list = new Window(100, item => item.text.length, 1000); const seen = [];"
+        "const item = (seq, length) => ({ seq, text: 'x'.repeat(length) });"
+        "const look = () => seen.push([list.items.length, list.weight, list.first,"
+        "  list.items[0].seq, list.items.at(-1).seq, list.detached]);"
+        "for (let n = 1; n <= 500; n++) { list.append([item(1000 + n, 1)]); look() }"
+        "for (let n = 1; n <= 50; n++) { list.append([item(2000 + n, 70)]); look() }"
+        "for (let n = 1; n <= 10; n++) {"
+        "  list.prepend([1, 2, 3].map(k => item(1000 - 3 * n + k, 150)), true); look() }"
+        "return seen"
+    )
+    rows = browser.later(script)
+    for count, weight, *_ in rows:
+        assert count <= 110
+        assert weight <= 1100
+    assert rows[499][:5] == [
+        rows[499][0],
+        rows[499][0],
+        500 - rows[499][0],
+        1501 - rows[499][0],
+        1500,
+    ]
+    assert [row[4] for row in rows[500:550]] == list(
+        range(2001, 2051)
+    )  # the newest is always there
+    assert [row[3] for row in rows[550:]] == list(range(998, 970, -3))  # and so is what was read
+    assert rows[-1][5]
 
 
 def test_frames_are_read_however_they_are_cut(browser: Browser, server: Server) -> None:

@@ -87,11 +87,13 @@ def test_a_server_with_another_log(browser: Browser, tmp_path: Path) -> None:
     with Server(tmp_path, **PATIENT) as first:
         gone = first.start(**dry)
         first.until_end(gone)
-        browser.open(f"{first.base}/#/session/{gone}")
+        browser.open(f"{first.base}/#/session/{gone}/log")
         browser.sees("Completed", ".session-head")
         browser.is_live()
         with offline(browser):
             browser.until(lambda: browser.link == "cut")
+            browser.choose(".log select", "error")
+            browser.sees("The server cannot be reached.", ".note.bad")
             place = first.get("/api/events/stats")["newestEventId"]
             first.kill()
             shutil.rmtree(tmp_path / ".loki")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,20 @@ def serve(home: Path, *options: str, manner: str = "plain") -> Server:
     return Server(home, *options, PATH=os.pathsep.join([str(home / "bin"), "/usr/bin", "/bin"]))
 
 
-def test_a_plain_run(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that neither end it nor look at what others have left in it."""
+    with serve(tmp_path_factory.mktemp("acp")) as running:
+        yield running
+
+
+def test_a_plain_run(server: Server) -> None:
     """From the start to the end: what it says, thinks, plans and does, and what it spends."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="gemini", prompt="plain")
-        events = server.until_end(session_id)
-        session = server.session(session_id)
-        tasks = server.get(f"/api/sessions/{session_id}/tasks")["tasks"]
-        usage = server.get(f"/api/usage?sessionId={session_id}")
+    session_id = server.start(provider="gemini", prompt="plain")
+    events = server.until_end(session_id)
+    session = server.session(session_id)
+    tasks = server.get(f"/api/sessions/{session_id}/tasks")["tasks"]
+    usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events, "thinking") == ["Let me think."]
     assert outputs(events) == ["I look at the file.\n\n", "It is done."]
     assert len(outputs(events, "tool_call")) == len(outputs(events, "tool_result")) == 3
@@ -87,19 +94,18 @@ def test_a_permission_that_nobody_decides(tmp_path: Path) -> None:
     assert outputs(events) == [f"outcome {json.dumps(NO)}"]
 
 
-def test_two_questions_and_a_message(tmp_path: Path) -> None:
+def test_two_questions_and_a_message(server: Server) -> None:
     """Each answer reaches its own question, and what is said meanwhile is the next turn."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="gemini", prompt="two")
-        ids = {}
-        for event in server.stream(f"sessionId={session_id}&types=input:*&lastEventId=earliest"):
-            ids[event.data["prompt"]] = event.data["inputId"]
-            if len(ids) == 2:
-                break
-        server.post(f"/api/sessions/{session_id}/input", {"input": "plain"})
-        for prompt, value in (("Run make clean", "no"), ("Run make", "yes")):
-            server.post(f"/api/sessions/{session_id}/inputs/{ids[prompt]}", {"answer": value})
-        events = server.until_end(session_id)
+    session_id = server.start(provider="gemini", prompt="two")
+    ids = {}
+    for event in server.stream(f"sessionId={session_id}&types=input:*&lastEventId=earliest"):
+        ids[event.data["prompt"]] = event.data["inputId"]
+        if len(ids) == 2:
+            break
+    server.post(f"/api/sessions/{session_id}/input", {"input": "plain"})
+    for prompt, value in (("Run make clean", "no"), ("Run make", "yes")):
+        server.post(f"/api/sessions/{session_id}/inputs/{ids[prompt]}", {"answer": value})
+    events = server.until_end(session_id)
     said = "".join(outputs(events)).split("\n\n")
     assert said[:2] == [f"second {json.dumps(NO)}", f"first {json.dumps(YES)}"]
     assert said[-1] == "It is done."
@@ -107,16 +113,15 @@ def test_two_questions_and_a_message(tmp_path: Path) -> None:
     assert kinds == ["message:queued", "message:delivered", "session:completed"]
 
 
-def test_an_interrupted_turn_and_a_message(tmp_path: Path) -> None:
+def test_an_interrupted_turn_and_a_message(server: Server) -> None:
     """What is open is withdrawn, the agent stays, and what it is told then is its next turn."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="gemini", prompt="permit make")
-        server.wait_for(session_id, "input:requested")
-        server.post(f"/api/sessions/{session_id}/interrupt")
-        server.wait_for(session_id, "input:withdrawn")
-        path = f"/api/sessions/{session_id}/input"
-        receipt = server.post(path, {"input": "plain", "delivery": "next"})
-        events = server.until_end(session_id)
+    session_id = server.start(provider="gemini", prompt="permit make")
+    server.wait_for(session_id, "input:requested")
+    server.post(f"/api/sessions/{session_id}/interrupt")
+    server.wait_for(session_id, "input:withdrawn")
+    path = f"/api/sessions/{session_id}/input"
+    receipt = server.post(path, {"input": "plain", "delivery": "next"})
+    events = server.until_end(session_id)
     assert "I leave off." in outputs(events)
     assert "It is done." in outputs(events)
     (delivered,) = (each for each in events if each.type == "message:delivered")
@@ -160,13 +165,12 @@ def test_a_conversation_that_goes_on(tmp_path: Path) -> None:
     assert session["usage"]["cost"] == pytest.approx(1.0)
 
 
-def test_noise_and_a_line_of_30_mb(tmp_path: Path) -> None:
+def test_noise_and_a_line_of_30_mb(server: Server) -> None:
     """What is no message is told as a log line, and a line of that length by its beginning."""
-    with serve(tmp_path) as server:
-        noisy = server.start(provider="gemini", prompt="noise")
-        events = server.until_end(noisy)
-        huge = server.start(provider="gemini", prompt="huge")
-        events_of_huge = server.until_end(huge)
+    noisy = server.start(provider="gemini", prompt="noise")
+    events = server.until_end(noisy)
+    huge = server.start(provider="gemini", prompt="huge")
+    events_of_huge = server.until_end(huge)
     assert events[-1].type == "session:completed"
     assert {"[warn] old node", "Loaded cached credentials."} <= {
         each.data["message"] for each in events if each.type == "log:info"

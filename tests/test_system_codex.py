@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,20 @@ def serve(home: Path, *before: str, behind: str = "", options: tuple[str, ...] =
     return Server(home, *options, PATH=path)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that neither end it nor look at what others have left in it."""
+    with serve(tmp_path_factory.mktemp("codex")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("provider", ["codex", "codex-exec"])
-def test_a_plain_run(tmp_path: Path, provider: str) -> None:
+def test_a_plain_run(server: Server, provider: str) -> None:
     """From the start to the end: what it says, uses and spends."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider=provider, prompt="plain work")
-        events = server.until_end(session_id)
-        session = server.session(session_id)
-        usage = server.get(f"/api/usage?sessionId={session_id}")
+    session_id = server.start(provider=provider, prompt="plain work")
+    events = server.until_end(session_id)
+    session = server.session(session_id)
+    usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events) == ["Done."]
     # Whether it is told in between that it reconnects depends on what is read at once.
     told = [each.type for each in events if each.type.startswith("session:")]
@@ -97,30 +104,28 @@ def test_questions_and_what_is_withdrawn(tmp_path: Path) -> None:
     ]
 
 
-def test_messages(tmp_path: Path) -> None:
+def test_messages(server: Server) -> None:
     """One is taken while it works; one that waits is the next turn, and it ends behind that."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="codex", prompt="steer me")
-        server.until(session_id, says("Working."))
-        path = f"/api/sessions/{session_id}/input"
-        later = server.post(path, {"input": "plain rest", "delivery": "next"})
-        now = server.post(path, {"input": "the docs", "delivery": "now"})
-        events = server.until_end(session_id)
+    session_id = server.start(provider="codex", prompt="steer me")
+    server.until(session_id, says("Working."))
+    path = f"/api/sessions/{session_id}/input"
+    later = server.post(path, {"input": "plain rest", "delivery": "next"})
+    now = server.post(path, {"input": "the docs", "delivery": "now"})
+    events = server.until_end(session_id)
     assert outputs(events) == ["Working.", "Also: the docs", "Done."]
     delivered = [each.data["messageId"] for each in events if each.type == "message:delivered"]
     assert delivered == [now["messageId"], later["messageId"]]
     assert events[-1].type == "session:completed"
 
 
-def test_an_interruption(tmp_path: Path) -> None:
+def test_an_interruption(server: Server) -> None:
     """It leaves off, stays, and takes what it is told then."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="codex", prompt="wait here")
-        server.until(session_id, says("Working."))
-        server.post(f"/api/sessions/{session_id}/interrupt")
-        server.until(session_id, stays)
-        server.post(f"/api/sessions/{session_id}/input", {"input": "plain work"})
-        events = server.until_end(session_id)
+    session_id = server.start(provider="codex", prompt="wait here")
+    server.until(session_id, says("Working."))
+    server.post(f"/api/sessions/{session_id}/interrupt")
+    server.until(session_id, stays)
+    server.post(f"/api/sessions/{session_id}/input", {"input": "plain work"})
+    events = server.until_end(session_id)
     assert outputs(events) == ["Working.", "Done."]
     assert events[-1].type == "session:completed"
 
@@ -140,11 +145,10 @@ def test_going_on_later(tmp_path: Path) -> None:
     assert usage["sum"]["spending"]["outputTokens"] == 200 + 20 - 20  # the stand-in's begin at 200
 
 
-def test_a_limit(tmp_path: Path) -> None:
+def test_a_limit(server: Server) -> None:
     """It is rate limited until the time that codex names, and goes on by itself then."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="codex", prompt="limit me")
-        events = server.until_end(session_id)
+    session_id = server.start(provider="codex", prompt="limit me")
+    events = server.until_end(session_id)
     codes = [each.data.get("reasonCode") for each in events if each.type == "session:updated"]
     assert "rate_limited" in codes
     assert outputs(events) == ["You said: Go on with what you were doing."]
@@ -159,12 +163,11 @@ def test_a_limit(tmp_path: Path) -> None:
         ("crash now", "said_so", "The disk is full."),
     ],
 )
-def test_what_fails_has_failed(tmp_path: Path, scene: str, code: str, reason: str) -> None:
+def test_what_fails_has_failed(server: Server, scene: str, code: str, reason: str) -> None:
     """Whatever the exit code, which is 0 each time."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="codex", prompt=scene)
-        last = server.until_end(session_id)[-1]
-        session = server.session(session_id)
+    session_id = server.start(provider="codex", prompt=scene)
+    last = server.until_end(session_id)[-1]
+    session = server.session(session_id)
     assert last.type == "session:failed"
     assert (session["exitCode"], session["reasonCode"]) == (0, code)
     assert reason in session["reason"]
@@ -194,13 +197,12 @@ def test_a_codex_that_has_no_app_server(tmp_path: Path) -> None:
     assert other[-1].type == "session:completed"
 
 
-def test_a_huge_line(tmp_path: Path) -> None:
+def test_a_huge_line(server: Server) -> None:
     """A line of 30 MB is one result, cut, and its bytes can be read all the same."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="codex", prompt="huge output")
-        events = server.until_end(session_id)
-        path = f"/api/sessions/{session_id}/output?stream=stdout&after=0"
-        raw = server.request("GET", path)
+    session_id = server.start(provider="codex", prompt="huge output")
+    events = server.until_end(session_id)
+    path = f"/api/sessions/{session_id}/output?stream=stdout&after=0"
+    raw = server.request("GET", path)
     [result] = outputs(events, "tool_result")
     assert f"{HUGE // 3 * 2} bytes in all" in result
     assert outputs(events) == ["Done."]

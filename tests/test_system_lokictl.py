@@ -23,6 +23,7 @@ from tests.terminals import (
 )
 
 ESCAPE = "\x1b["
+SESSION = "session_1795473791042_4fe1a2b3"
 
 
 @pytest.fixture
@@ -117,14 +118,13 @@ def test_exit_codes(server: Server, tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["nobody", "session_1795473791042_4fe1a2b3"])
-def test_a_recording_of_nothing(server: Server, tmp_path: Path, name: str) -> None:
+def test_a_recording_of_nothing(server: Server, tmp_path: Path) -> None:
     """Where there is nothing to record no file is left behind, and one that is there stays."""
     file = tmp_path / "recording"
-    assert lokictl(server.base, "record", name, str(file)).returncode == 3
+    assert lokictl(server.base, "record", SESSION, str(file)).returncode == 3
     assert not file.exists()
     file.write_text("")
-    assert lokictl(server.base, "record", name, str(file)).returncode == 2
+    assert lokictl(server.base, "record", SESSION, str(file)).returncode == 2
     assert file.exists()
 
 
@@ -231,21 +231,27 @@ def test_a_disk_that_is_full(server: Server) -> None:
     )
 
 
-def test_streams_that_are_closed(server: Server, asking: str) -> None:
+@pytest.mark.parametrize(
+    ("closing", "words", "code"),
+    [("<&-", "attach latest", 0), (">&-", "ps", 0), ("2>&-", "answer nothing yes", 3)],
+)
+def test_streams_that_are_closed(
+    server: Server, asking: str, closing: str, words: str, code: int
+) -> None:
     """Whoever closes its streams is no reason for a fault."""
-    for closing in ("<&-", ">&-", "2>&-"):
-        for words in ("inbox", "top --once", "answer nothing yes"):
-            shell = f'"$0" "$@" {words} {closing}'
-            ended = subprocess.run(
-                ["sh", "-c", shell, *COMMAND],
-                env=environment(server.base),
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-            assert ended.returncode == (3 if words.startswith("answer") else 0)
-            assert "Traceback" not in ended.stderr
+    server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
+    server.until_end(asking)
+    ended = subprocess.run(
+        ["sh", "-c", f'"$0" "$@" {words} {closing}', *COMMAND],
+        env=environment(server.base),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    assert ("session:completed" in ended.stdout) is (closing == "<&-")
 
 
 def test_no_colours_in_a_pipe(server: Server, asking: str) -> None:

@@ -145,6 +145,17 @@ def test_attach_and_say(server: Server, asking: str) -> None:
     assert server.get(f"/api/sessions/{asking}")["session"]["status"] == "paused"
 
 
+def test_attached_to_a_dumb_terminal(server: Server, asking: str) -> None:
+    """Where nothing can be typed that is said, with what to do instead; the session is shown."""
+    terminal = in_terminal(server.base, "attach", asking, TERM="dumb")
+    terminal.expect("nothing can be typed in a dumb terminal; answer with: lokictl answer")
+    terminal.expect("2 midnight")
+    assert ESCAPE not in terminal.before
+    server.post(f"/api/sessions/{asking}/input", {"input": "dawn"})
+    terminal.expect("session:completed")
+    assert exit_code(terminal) == 0
+
+
 def test_answered_elsewhere(server: Server, asking: str) -> None:
     """What somebody else answers is no longer asked."""
     terminal = in_terminal(server.base, "attach", asking)
@@ -163,6 +174,7 @@ class Shell:
         self.terminal = pexpect.spawn(
             "/bin/bash",
             ["--norc", "--noediting"],
+            cwd=scripts.parent,
             env=environment(server.base, PS1="ready$ ", PATH=path),
             encoding="utf-8",
             timeout=TIMEOUT,

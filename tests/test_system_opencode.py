@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,20 @@ def serve(home: Path, **variables: str) -> Server:
     return Server(home, PATH=path, **variables)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that neither end it nor look at what others have left in it."""
+    with serve(tmp_path_factory.mktemp("opencode")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("provider", ["opencode", "opencode-run"])
-def test_a_plain_run(tmp_path: Path, provider: str) -> None:
+def test_a_plain_run(server: Server, provider: str) -> None:
     """From the start to the end: what it says, uses and spends, and nothing is left over."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider=provider, prompt="plain work")
-        events = server.until_end(session_id)
-        session = server.session(session_id)
-        usage = server.get(f"/api/usage?sessionId={session_id}")
+    session_id = server.start(provider=provider, prompt="plain work")
+    events = server.until_end(session_id)
+    session = server.session(session_id)
+    usage = server.get(f"/api/usage?sessionId={session_id}")
     assert outputs(events) == ["I look at the files.", "Done: plain work"]
     assert outputs(events, "tool_result") == ["a.txt\n"]
     assert [each.type for each in events if each.type.startswith("session:")] == [
@@ -57,15 +64,14 @@ def test_a_permission_over_a_restart(tmp_path: Path) -> None:
     assert events[-1].type == "session:completed"
 
 
-def test_messages(tmp_path: Path) -> None:
+def test_messages(server: Server) -> None:
     """One is taken while it works; one that shall wait is the next turn, and it ends behind it."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="opencode", prompt="wait for me")
-        server.until(session_id, says("I wait."))
-        path = f"/api/sessions/{session_id}/input"
-        later = server.post(path, {"input": "plain rest", "delivery": "next"})
-        now = server.post(path, {"input": "go on", "delivery": "now"})
-        events = server.until_end(session_id)
+    session_id = server.start(provider="opencode", prompt="wait for me")
+    server.until(session_id, says("I wait."))
+    path = f"/api/sessions/{session_id}/input"
+    later = server.post(path, {"input": "plain rest", "delivery": "next"})
+    now = server.post(path, {"input": "go on", "delivery": "now"})
+    events = server.until_end(session_id)
     assert outputs(events) == [
         "I wait.",
         "Heard: go on",
@@ -77,12 +83,11 @@ def test_messages(tmp_path: Path) -> None:
     assert events[-1].type == "session:completed"
 
 
-def test_a_failure(tmp_path: Path) -> None:
+def test_a_failure(server: Server) -> None:
     """The reason is its own, though all processes ended well."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="opencode", prompt="error please")
-        last = server.until_end(session_id)[-1]
-        session = server.session(session_id)
+    session_id = server.start(provider="opencode", prompt="error please")
+    last = server.until_end(session_id)[-1]
+    session = server.session(session_id)
     assert last.type == "session:failed"
     assert session["reason"] == "the key is not valid"
 
@@ -97,15 +102,14 @@ def test_it_cannot_be_started(tmp_path: Path) -> None:
     assert "Error: the configuration cannot be read" in logged
 
 
-def test_it_is_stopped(tmp_path: Path) -> None:
+def test_it_is_stopped(server: Server) -> None:
     """Its server and the bridge go together."""
-    with serve(tmp_path) as server:
-        session_id = server.start(provider="opencode", prompt="wait for me")
-        server.until(session_id, says("I wait."))
-        pid = server.session(session_id)["pid"]
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        server.post(f"/api/sessions/{session_id}/stop")
-        last = server.until_end(session_id)[-1]
+    session_id = server.start(provider="opencode", prompt="wait for me")
+    server.until(session_id, says("I wait."))
+    pid = server.session(session_id)["pid"]
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    server.post(f"/api/sessions/{session_id}/stop")
+    last = server.until_end(session_id)[-1]
     assert last.type == "session:stopped"
     assert children
     assert not any(_runs(each) for each in (str(pid), *children))

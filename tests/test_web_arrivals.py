@@ -13,6 +13,7 @@ from loki_twisted.web.arrivals import (
     is_within_machine,
     names_in_query,
     party,
+    place_of,
 )
 from tests.fakes_web import (
     LOOPBACK,
@@ -61,6 +62,19 @@ def test_headers_are_taken_as_they_were_sent() -> None:
         "x-forwarded-anything",
         "CF-Connecting-IP",
         "Cf-Ray",
+        "Client-IP",
+        "True-Client-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-ProxyUser-Ip",
+        "X-Original-Host",
+        "X-Envoy-External-Address",
+        "X-Amzn-Trace-Id",
+        "X-Azure-ClientIP",
+        "X-ARR-SSL",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "Tailscale-User-Login",
     ],
 )
 def test_the_mark_of_a_proxy_is_seen(name: str) -> None:
@@ -110,6 +124,16 @@ def test_an_address_as_a_host_header_names_it() -> None:
     assert host_for_address(PUBLIC) == "192.0.2.1"
     assert host_for_address(LOOPBACK_6) == "[::1]"
     assert host_for_address(SOCKET_FILE) is None
+
+
+def test_an_ipv4_client_of_a_socket_for_both_kinds_is_one() -> None:
+    """Its Host names our IPv4 address, it is counted by itself, and recorded as what it is."""
+    here = IPv6Address("TCP", "::ffff:192.0.2.1", 80)
+    assert host_for_address(here) == "192.0.2.1"
+    assert place_of(here) == "192.0.2.1:80"
+    assert party(here) == "192.0.2.1"
+    assert party(IPv6Address("TCP", "::ffff:192.0.2.2", 80)) == "192.0.2.2"
+    assert host_for_address(IPv6Address("TCP", "::ffff:2", 80)) == "[::ffff:2]"
 
 
 def test_parties() -> None:

@@ -22,8 +22,10 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface.verify import verifyObject
 
 from loki_twisted.web.access import AccessLog as Access
+from loki_twisted.web.arrivals import parameters_in
 from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.limits import MOST_CONNECTIONS, Limits, limits_of_process
+from loki_twisted.web.parameters import MOST_PARAMETERS
 from loki_twisted.web.site import Request, Site
 from tests.fakes_web import LOOPBACK, NEIGHBOUR, TOKEN, Connection, Server, request_bytes
 
@@ -305,6 +307,21 @@ class Broken(Resource):
         raise ValueError("/secret/path")
 
 
+class Arguments(Resource):
+    """Remembers of each request how many arguments it has, and its target."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, bytes]] = []
+
+    def render_GET(self, request: Request) -> bytes:
+        """Remember one."""
+        self.seen.append((len(request.args), request.uri))
+        return b""
+
+
 class Slow(Resource):
     """A resource that takes a body."""
 
@@ -357,6 +374,18 @@ class OtherResources(SynchronousTestCase):
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         connection.send(request_bytes("POST", "/", body=b"a=1", headers=form))
         assert connection.response().body == b"a=1"
+
+    @pytest.mark.threat("T22")
+    def test_a_query_of_very_many_parameters_is_not_taken_apart(self) -> None:
+        """Neither by Twisted nor by the gate: it costs milliseconds, and anybody may send it."""
+        for most, taken in ((MOST_PARAMETERS, MOST_PARAMETERS), (MOST_PARAMETERS + 1, 0)):
+            query = "&".join(f"{number}=x" for number in range(most))
+            root = Arguments()
+            connection = Connection(Site(root, reactor=Clock()), LOOPBACK, NEIGHBOUR)
+            connection.send(request_bytes("GET", f"/?{query}"))
+            assert connection.response().status == 200
+            assert root.seen == [(taken, f"/?{query}".encode())]
+            assert len(parameters_in(f"/?{query}".encode())) == taken
 
 
 # Over real sockets, where closing takes its turns

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 
 from loki_twisted.client import LokiClient, StreamReset
-from loki_twisted.command.calling import Talk, call, palette
+from loki_twisted.command.calling import Talk, call, note, palette
 from loki_twisted.command.colours import can_be_steered
 from loki_twisted.command.complaints import complaint
 from loki_twisted.command.conversation import spoken
@@ -49,6 +49,8 @@ def attach(given: argparse.Namespace) -> int:
     is_terminal = sys.stdin.isatty() and can_be_steered(sys.stdout, os.environ)
     is_talk = is_terminal and not given.json
     if not is_talk:
+        if sys.stdin.isatty() and sys.stdout.isatty() and not given.json:
+            note("nothing can be typed in a dumb terminal; answer with: lokictl answer")
         return call(given, _watching(given))
     # Late, because they are for terminals alone, and want a reactor of their own.
     from loki_twisted.command.prompting import TypedLines, prepare

@@ -41,7 +41,7 @@ def _advice(error: LokiError) -> str | None:
     if isinstance(error, ServerNotTrusted):
         return "name the file of a certificate that you trust in SSL_CERT_FILE"
     if isinstance(error, ServerUnreachable):
-        return "start a server with: loki serve, or name another one with --url"
+        return "start a server with: loki serve, or name another one with --url or LOKI_URL"
     if not isinstance(error, ClientError):
         return None
     seconds = (error.details or {}).get("retryAfter")
@@ -49,7 +49,7 @@ def _advice(error: LokiError) -> str | None:
         return f"try again in {seconds:g} s"
     if error.status == _UNAUTHORIZED:  # also of a proxy before the server
         return _ADVICE["UNAUTHORIZED"]
-    return _ADVICE.get(error.code)
+    return _ADVICE.get(error.code if _is_of_this_api(error) else "UNEXPECTED_ANSWER")
 
 
 def exit_code_of(error: LokiError) -> Exit:
@@ -63,5 +63,11 @@ def exit_code_of(error: LokiError) -> Exit:
     status = error.status if isinstance(error, ClientError) else None
     if status in {_UNAUTHORIZED, _FORBIDDEN}:
         return Exit.NOT_ALLOWED
-    is_ours = isinstance(error, ClientError) and error.code != "UNEXPECTED_ANSWER"
+    is_ours = isinstance(error, ClientError) and _is_of_this_api(error)
     return Exit.NOT_FOUND if status == _NOT_FOUND and is_ours else Exit.REFUSED
+
+
+def _is_of_this_api(error: ClientError) -> bool:
+    """Whether an answer is that of a server of ours, to what it knows."""
+    has_no_route = error.code == "NOT_FOUND" and not error.details
+    return error.code != "UNEXPECTED_ANSWER" and not has_no_route

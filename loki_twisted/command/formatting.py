@@ -16,7 +16,7 @@ from loki_twisted.command.colours import Palette
 from loki_twisted.model.events import Event
 from loki_twisted.model.timestamps import ms_from_iso
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 _COLOUR_OF_ENDING: Final = {
     "completed": "green",

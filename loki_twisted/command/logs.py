@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -11,7 +12,7 @@ import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
-from loki_twisted.command.outlet import Outlet
+from loki_twisted.command.log_stream import LineStream
 
 _OURS: Final = "loki_twisted"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -123,7 +124,9 @@ def is_worth_a_line(event: LogEvent, least: object) -> bool:
 @implementer(ILogObserver)
 class LineObserver:
     """
-    Writes lines to a stream. What nobody reads is left out, which is told as soon as somebody does.
+    Writes lines to a stream, as long as somebody takes them; see :class:`LineStream`.
+
+    How many were lost is told when there is room again.
 
     :param least: The least level of our own events that is written.
     :param write: How an event is written; see :data:`FORMATS`.
@@ -135,31 +138,25 @@ class LineObserver:
         least: object = LogLevel.info,
         write: Callable[[LogEvent], str] = line_of_event,
     ) -> None:
-        self._outlet = Outlet(stream)
-        self._left_out = 0
+        self._stream = LineStream(stream, lambda lost: write(_loss(lost)))
         self._least = least
         self._write = write
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if it is worth a line."""
-        if not is_worth_a_line(event, self._least):
-            return
-        lines = self._write(event)
-        if self._left_out:
-            lines = self._write(self._told_before(event)) + lines
-        if self._outlet.write(lines):
-            self._left_out = 0
-        else:
-            self._left_out += 1
+        if is_worth_a_line(event, self._least):
+            self._stream.write(self._write(event))
 
-    def _told_before(self, event: LogEvent) -> LogEvent:
-        return {
-            "log_time": event["log_time"],
-            "log_level": LogLevel.warn,
-            "log_namespace": __name__,
-            "log_format": "{count} entries of the log were left out: nobody read it",
-            "count": self._left_out,
-        }
+
+def _loss(lost: int) -> LogEvent:
+    """What is told of lines that were lost."""
+    return {
+        "log_time": time.time(),
+        "log_level": LogLevel.warn,
+        "log_namespace": __name__,
+        "log_format": "{lost} lines of this log were lost: nobody took them",
+        "lost": lost,
+    }
 
 
 def begin_logging(stream: TextIO, least: object = LogLevel.info, log_format: str = "text") -> None:

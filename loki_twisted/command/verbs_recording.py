@@ -20,7 +20,7 @@ from loki_twisted.command.names import find_session
 from loki_twisted.command.progress import progress
 
 
-class _Written(msgspec.Struct):
+class Written(msgspec.Struct):
     """How much was written."""
 
     lines: int = 0
@@ -33,7 +33,7 @@ class _Written(msgspec.Struct):
 
 def record(given: argparse.Namespace) -> int:
     """Keep what an agent prints, with times, until its session has ended."""
-    written = _Written()
+    written = Written()
     with ExitStack() as open_files:
         out = sys.stdout.buffer
         if given.file != "-":
@@ -47,14 +47,14 @@ def record(given: argparse.Namespace) -> int:
         return call(given, _recording(given, out, written))
 
 
-def _drop_empty(file: str, written: _Written) -> None:
+def _drop_empty(file: str, written: Written) -> None:
     """Remove a file into which nothing was written: there is no recording."""
     if not written.bytes:
         with suppress(OSError):
             os.unlink(file)
 
 
-def _recording(given: argparse.Namespace, out: BinaryIO, written: _Written) -> Talk:
+def _recording(given: argparse.Namespace, out: BinaryIO, written: Written) -> Talk:
     def write(line: bytes) -> None:
         out.write(line)
         out.flush()

@@ -90,7 +90,7 @@ export function Log({ model }) {
             ${LEVELS.map((level) => html`<option value=${level}>${level === "debug" ? "All levels" : level === "error" ? "Errors" : `${level} and above`}</option>`)}
           </select></label>
         <span class="note num">${said ? `${compact(lines.length)} of ${compact(log.items.length)} lines` : plural(log.items.length, "line")}${log.hasEarlier ? ", more before" : ""}</span>
-        <span class="unseen" role="status">${told}</span>
+        <span class="unseen" role="status">${told || null}</span>
         ${said && log.hasEarlier && html`<button type="button" class="link" onClick=${() => model.earlierLog()}>Look further back</button>`}
         <button type="button" class="chip follow" aria-pressed=${follows && !log.detached} onClick=${() => (follows && !log.detached ? setFollows(false) : toEnd())}>
           <${Icon} name="down" />Follow${log.missed ? html` <span class="num">${compact(log.missed)} new</span>` : ""}</button>

@@ -7,6 +7,7 @@ import { Window } from "./windows.js";
 
 const MOST_LINES = 20_000;
 const MOST_TALK = 600;
+const MOST_LETTERS = 8_000_000; // of either, however long its parts are
 const MOST_POINTS = 2_000;
 const MOST_TASKS = 1_000;
 const MOST_PHASES = 300;
@@ -24,8 +25,8 @@ export class SessionModel {
     this.missing = signal(false);
     this.loaded = signal(false);
     this.failure = signal(null);
-    this.talk = new Window(MOST_TALK);
-    this.log = new Window(MOST_LINES);
+    this.talk = new Window(MOST_TALK, ({ data }) => data.output?.length ?? 0, MOST_LETTERS);
+    this.log = new Window(MOST_LINES, ({ text }) => text.length, MOST_LETTERS);
     this.level = signal("debug");
     this.tasks = signal([]);
     this.moreTasks = signal(0);
@@ -137,15 +138,23 @@ export class SessionModel {
   }
 
   /** Go back to the end of the log. */
-  async newestLog() {
-    const log = await this.history({ types: "log:*", minLevel: this.level.value, limit: LOG_PAGE });
-    this.log.reset(log.events.map(line), log.count === LOG_PAGE);
+  newestLog() {
+    return this.newest(this.log, { types: "log:*", minLevel: this.level.value, limit: LOG_PAGE }, line);
   }
 
   /** Go back to the end of the conversation. */
-  async newestTalk() {
-    const talk = await this.history({ types: TALK_TYPES, limit: TALK_PAGE });
-    this.talk.reset(talk.events.map(item), talk.count === TALK_PAGE);
+  newestTalk() {
+    return this.newest(this.talk, { types: TALK_TYPES, limit: TALK_PAGE }, item);
+  }
+
+  async newest(part, asked, shape) {
+    try {
+      const { events, count } = await this.history(asked);
+      part.reset(events.map(shape), count === asked.limit);
+      this.failure.value = null;
+    } catch (error) {
+      this.failure.value = error.message;
+    }
   }
 
   /** Read older log lines; gives how many there were. */
@@ -166,9 +175,11 @@ export class SessionModel {
     try {
       const { events, count } = await this.history({ ...asked, before: first.id });
       if (part.items[0] === first) part.prepend(events.map(shape), count === asked.limit);
+      this.failure.value = null;
       return count;
     } catch (error) {
       if (error instanceof Problem && error.status === 422) part.hasEarlier = false; // dropped since
+      else this.failure.value = error.message;
       return 0;
     } finally {
       part.loading = false;

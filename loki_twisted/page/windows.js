@@ -5,13 +5,15 @@ import { signal } from "./html.js";
 /**
  * A part of a list in the order of `seq`.
  *
- * New items come at its end and older ones are read before its beginning. Beyond `most` the far
- * end is dropped; a window whose end was dropped is `detached` from what is new, and counts it.
+ * New items come at its end and older ones are read before its beginning. Beyond `most` items, or
+ * `heaviest` characters of them as `weigh` tells, the far end is dropped; a window whose end was
+ * dropped is `detached` from what is new, and counts it.
  */
 export class Window {
-  constructor(most) {
-    this.most = most;
+  constructor(most, weigh = () => 0, heaviest = Infinity) {
+    Object.assign(this, { most, weigh, heaviest });
     this.items = [];
+    this.weight = 0;
     this.version = signal(0);
     this.hasEarlier = false;
     this.detached = false;
@@ -23,6 +25,7 @@ export class Window {
   /** Begin anew with these. */
   reset(items, hasEarlier) {
     this.items = items;
+    this.weight = this.weightOf(items);
     this.hasEarlier = hasEarlier;
     this.detached = false;
     this.missed = 0;
@@ -40,12 +43,8 @@ export class Window {
     } else {
       // In place: a copy of a long list for each frame is what makes pages slow.
       for (const item of fresh) this.items.push(item);
-      const over = this.items.length - this.most;
-      if (over > this.most / 10) {
-        this.items.splice(0, over);
-        this.first += over;
-        this.hasEarlier = true;
-      }
+      this.weight += this.weightOf(fresh);
+      this.dropOldest();
     }
     this.version.value += 1;
   }
@@ -53,12 +52,30 @@ export class Window {
   /** Put older items before the others. */
   prepend(items, hasEarlier) {
     this.items = [...items, ...this.items];
+    this.weight += this.weightOf(items);
     this.first -= items.length;
     this.hasEarlier = hasEarlier;
-    if (this.items.length > this.most) {
-      this.items.length = this.most;
+    while (this.items.length > this.most || (this.weight > this.heaviest && this.items.length > items.length)) {
+      this.weight -= this.weigh(this.items.pop());
       this.detached = true;
     }
     this.version.value += 1;
+  }
+
+  /** Drop what is too much, but not for each item: all others move then. */
+  dropOldest() {
+    if (this.items.length <= 1.1 * this.most && this.weight <= 1.1 * this.heaviest) return;
+    let over = 0;
+    while (this.items.length - over > this.most || (this.weight > this.heaviest && over < this.items.length - 1)) {
+      this.weight -= this.weigh(this.items[over]);
+      over += 1;
+    }
+    this.items.splice(0, over);
+    this.first += over;
+    this.hasEarlier = true;
+  }
+
+  weightOf(items) {
+    return items.reduce((sum, item) => sum + this.weigh(item), 0);
   }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
@@ -12,8 +13,33 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.web.http_headers import Headers
 
-_FORWARDING: Final = frozenset((b"forwarded", b"via", b"x-real-ip"))
-_FORWARDING_PREFIXES: Final = (b"x-forwarded-", b"cf-")
+from loki_twisted.web.parameters import MOST_PARAMETERS
+
+_FORWARDING: Final = frozenset(
+    (
+        b"forwarded",
+        b"via",
+        b"client-ip",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-proxyuser-ip",
+        b"x-real-ip",
+    )
+)
+_FORWARDING_PREFIXES: Final = (
+    b"x-forwarded-",
+    b"cf-",
+    b"fastly-",
+    b"fly-",
+    b"tailscale-",
+    b"x-amzn-",
+    b"x-arr-",
+    b"x-azure-",
+    b"x-envoy-",
+    b"x-original-",
+)
+_MAPPED: Final = re.compile(r"::ffff:([0-9]+(?:\.[0-9]+){3})")
 _NONE: Final[tuple[bytes, ...]] = ()
 
 # A msgspec struct and not an attrs class, because one is made for every request:
@@ -88,11 +114,21 @@ def arrival_of(
 
 
 def parameters_in(target: bytes) -> Sequence[tuple[str, str]]:
-    """The parameters in a target's query, in their order."""
+    """
+    The parameters in a target's query, in their order.
+
+    :returns: None of them if there are more than any operation takes: to go through thousands takes
+        milliseconds, and whoever is not let in may send them.
+    """
     query = target.partition(b"?")[2]
     if not query:
         return ()
-    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    try:
+        return parse_qsl(
+            query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError:
+        return ()
 
 
 def is_within_machine(here: IAddress, peer: IAddress) -> bool:
@@ -108,6 +144,7 @@ def is_within_machine(here: IAddress, peer: IAddress) -> bool:
 
 def host_for_address(address: IAddress) -> str | None:
     """The name that a ``Host`` header has for an IP address, or None for any other."""
+    address = _unmapped(address)
     if isinstance(address, IPv4Address):
         return str(address.host)
     if isinstance(address, IPv6Address):
@@ -132,10 +169,18 @@ def party(address: IAddress) -> str:
 
     All who come through a unix socket are one.
     """
+    address = _unmapped(address)
     if isinstance(address, IPv6Address):
         network = ipaddress.ip_network((address.host.partition("%")[0], 64), strict=False)
         return str(network)
     return str(address.host) if isinstance(address, IPv4Address) else "unix"
+
+
+def _unmapped(address: IAddress) -> IAddress:
+    """The IPv4 address of a connection that a socket for both kinds (``--host ::``) has taken."""
+    if isinstance(address, IPv6Address) and (found := _MAPPED.fullmatch(address.host)):
+        return IPv4Address(address.type, found[1], address.port)
+    return address
 
 
 def _is_loopback(address: IAddress) -> bool:

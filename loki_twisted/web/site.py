@@ -26,6 +26,7 @@ from loki_twisted.web.channel import Channel
 from loki_twisted.web.entrance import Entrance
 from loki_twisted.web.limits import Limits, limits_of_process
 from loki_twisted.web.metering import NO_ROUTE, RequestMeter
+from loki_twisted.web.parameters import MOST_PARAMETERS
 from loki_twisted.web.problems import problem, problem_of
 from loki_twisted.web.targets import origin_form
 
@@ -45,6 +46,7 @@ class Request(BaseRequest):
 
     channel: Channel
     content: BytesIO
+    _target = b""
     _pieces = 0
 
     def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # it was checked
@@ -68,11 +70,16 @@ class Request(BaseRequest):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Begin to answer."""
         hosts = self.requestHeaders.getRawHeaders(b"Host", ())
-        super().requestReceived(command, origin_form(path, hosts), version)
+        self._target = taken = origin_form(path, hosts)
+        if taken.count(b"&") >= MOST_PARAMETERS:
+            # Twisted would take it apart for milliseconds, before anybody may refuse it.
+            taken = taken.partition(b"?")[0]
+        super().requestReceived(command, taken, version)
 
     def process(self) -> None:
         """Find the resource and render it."""
         self.site = self.channel.site
+        self.uri = self._target
         self.setHeader(b"Date", datetimeToString())
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
