@@ -96,14 +96,15 @@ def became_of(before: Before) -> tuple[str, float]:
     :returns: What became of the log, and how long the start took.
     """
     began = time.monotonic()
-    with Server(before.home) as server:
-        took = time.monotonic() - began
-        try:
+    took = 0.0
+    try:
+        with Server(before.home) as server:
+            took = time.monotonic() - began
             return check(before, server), took
-        except AssertionError:
-            # It has said so, to whoever asked; and the next one looks at all of it.
-            if not (before.data / "log.db.suspect").exists():
-                raise
+    except AssertionError:
+        # It has said so, or ended and said why; and the next one looks at all of it.
+        if not (before.data / "log.db.suspect").exists():
+            raise
     with Server(before.home) as server:
         assert check(before, server) == "put aside"
     return "put aside later", took
