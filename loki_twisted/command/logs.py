@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -10,6 +11,8 @@ from typing import Any, Final, TextIO
 import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
+
+from loki_twisted.command.log_stream import LineStream
 
 _OURS: Final = "loki_twisted"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -104,7 +107,9 @@ def is_worth_a_line(event: LogEvent, least: object) -> bool:
 @implementer(ILogObserver)
 class LineObserver:
     """
-    Writes lines to a stream.
+    Writes lines to a stream, as long as somebody takes them; see :class:`LineStream`.
+
+    How many were lost is told when there is room again.
 
     :param least: The least level of our own events that is written.
     :param write: How an event is written; see :data:`FORMATS`.
@@ -116,7 +121,7 @@ class LineObserver:
         least: object = LogLevel.info,
         write: Callable[[LogEvent], str] = line_of_event,
     ) -> None:
-        self._stream = stream
+        self._stream = LineStream(stream, lambda lost: write(_loss(lost)))
         self._least = least
         self._write = write
 
@@ -124,7 +129,17 @@ class LineObserver:
         """Write an event, if it is worth a line."""
         if is_worth_a_line(event, self._least):
             self._stream.write(self._write(event))
-            self._stream.flush()
+
+
+def _loss(lost: int) -> LogEvent:
+    """What is told of lines that were lost."""
+    return {
+        "log_time": time.time(),
+        "log_level": LogLevel.warn,
+        "log_namespace": __name__,
+        "log_format": "{lost} lines of this log were lost: nobody took them",
+        "lost": lost,
+    }
 
 
 def begin_logging(stream: TextIO, least: object = LogLevel.info, log_format: str = "text") -> None:
