@@ -54,6 +54,10 @@ class NotFound(LokiError):
     """There is no such thing."""
 
 
+class EventNotHeld(LokiError):
+    """The log holds no event of that id: it never gave it, or has dropped the event since."""
+
+
 class SessionNotFound(NotFound):
     """There is no session of that id."""
 
