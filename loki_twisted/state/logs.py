@@ -112,7 +112,8 @@ def read_log(root: str, order: LogOrder, held: HeldLogs, limit: int = READ_SIZE)
     try:
         current = maybe_log(root, order.path)
         opened.append(current)
-        before = before or _moved(root, order, current)
+        if before is None or (order.position is not None and before.ino != order.position.ino):
+            before = _moved(root, order, current) or before
         opened.append(before)
         reading, follow = _read(order, before, current, max(limit, MAX_LINE + 1))
     except OSError as failure:
