@@ -553,7 +553,9 @@ async def test_a_slow_listener_is_waited_for(project: Project) -> None:
     await project.watch()
     project.listener.batches.clear()
     project.listener.holding = []
-    for status in ("paused", "running", "stopping", "stopped"):
+    project.write("sessions/s1/session.json", {"status": "paused"})
+    await until(lambda: project.listener.holding)
+    for status in ("running", "stopping", "stopped"):
         project.write("sessions/s1/session.json", {"status": status})
         await turn(0.03)
     assert len(project.listener.batches) == 1
