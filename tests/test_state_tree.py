@@ -159,8 +159,9 @@ async def test_it_converges(grove: Grove, seed: int, is_full: bool) -> None:
             await turn(rng.choice((0, 0.001, 0.02)))
     # What is known last may be watched a slice later.
     await until(
-        lambda: grove.is_true()
-        and len(grove.watches._holders) == 2 + sum(grove.model.paths.values())
+        lambda: (
+            grove.is_true() and len(grove.watches._holders) == 2 + sum(grove.model.paths.values())
+        )
     )
     assert grove.model.wrong == []
 

@@ -81,6 +81,7 @@ class LogReading:
     :ivar size: How many bytes were read.
     :ivar left: Where reading ended in the file that had the name before, if another has it now.
     :ivar lost: The position before, if its file is neither held nor to be found here.
+    :ivar is_missing: Whether no file had the name.
     :ivar problem: Why it could not be read now; the position is that of before then.
     """
 
@@ -91,6 +92,7 @@ class LogReading:
     size: int = 0
     left: Position | None = None
     lost: Position | None = None
+    is_missing: bool = False
     problem: str | None = None
 
 
@@ -116,6 +118,8 @@ def read_log(root: str, order: LogOrder, held: HeldLogs, limit: int = READ_SIZE)
             before = _moved(root, order, current) or before
         opened.append(before)
         reading, follow = _read(order, before, current, max(limit, MAX_LINE + 1))
+        if current is None:
+            reading = attrs.evolve(reading, is_missing=True)
     except OSError as failure:
         reason = f"cannot be read: {failure.strerror}"
         reading = LogReading(order.path, (), order.position, problem=reason)
