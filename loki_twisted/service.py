@@ -180,6 +180,7 @@ class Service(BaseService):
         """See whether what a server cannot be without is still there."""
         launcher = self.rooms.launcher
         self.rooms.gaps.look()
+        self.rooms.audit.look()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()

@@ -68,6 +68,16 @@ def test_a_long_turn_is_measured_and_told_with_its_place(module: str) -> None:
     assert all(line.startswith("The reactor was held for ") for line in lines)
 
 
+@pytest.mark.promise("R27")
+def test_how_much_of_it_was_at_work() -> None:
+    """A turn that waited for something else says that it did nothing of its own."""
+    work = f"{TELL_ALL}; reactor.callLater(0.05, time.sleep, 0.3); reactor.callLater(0.5, end)"
+    _, _, _, lines = run("epollreactor", work)
+
+    told = [(int(line.split()[5]), int(line.split()[7])) for line in lines]
+    assert any(held >= 300 > 3 * at_work for held, at_work in told)
+
+
 def test_many_are_counted_and_few_told() -> None:
     """Each long turn is counted; the log is not filled with them."""
     work = (

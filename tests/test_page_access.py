@@ -137,13 +137,12 @@ def test_an_order_that_is_refused(stranger: Browser, guarded: Server) -> None:
     asking = guarded.start(provider="demo")
     guarded.wait_for(asking, "input:requested")
     stranger.go(f"#/session/{asking}")
-    stranger.click("button", "Stop")
     # It is gone before that can be told.
     stranger.run(
         "const ask = window.fetch; window.fetch = (path, given) =>"
         "  ask(given.method === 'POST' ? path + '-none' : path, given)"
     )
-    stranger.click("button", "Really stop")
+    stranger.confirm("Stop", "Really stop")
     stranger.until(lambda: stranger.text(".toast.error"))
     assert stranger.link == "live"
     guarded.post(f"/api/sessions/{asking}/stop")

@@ -110,6 +110,32 @@ def test_differences(browser: Browser, server: Server) -> None:
                 assert all(sign == " " for sign, _ in lines)
 
 
+def test_patches(browser: Browser, server: Server) -> None:
+    """A patch is known by its heads, and told line by line; far from changes little is shown."""
+    browser.open(server.base + "/")
+    patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n"
+    script = (
+        "const { isPatch, linesOfPatch, near } = await import('/page/diff.js');"
+        "return [given[0].map(isPatch), linesOfPatch(given[1]), near(given[2])]"
+    )
+    kinds = [patch, "@@ -3 +3 @@", "*** Begin Patch\n", "- a list\n+ and more", "a\n--\nb"]
+    far = [[" ", str(n)] for n in range(20)]
+    known, lines, shown = browser.later(script, kinds, patch, [*far, ["+", "new"], *far])
+    assert known == [True, True, True, False, False]
+    assert lines == [
+        ["#", "diff --git a/x b/x"],
+        ["#", "--- a/x"],
+        ["#", "+++ b/x"],
+        ["@", "@@ -1,2 +1,2 @@"],
+        [" ", "one"],
+        ["-", "two"],
+        ["+", "2"],
+        [" ", ""],
+    ]
+    gap = ["@", "\u22ef"]
+    assert shown == [gap, *far[-3:], ["+", "new"], *far[:3], gap]
+
+
 def test_what_is_kept_is_bounded(browser: Browser, server: Server) -> None:
     """Of what comes and of what is read before it: by count and by length, and in its order."""
     browser.open(server.base + "/")

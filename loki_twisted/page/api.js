@@ -32,9 +32,6 @@ export function useToken(text) {
   }
 }
 
-/** Whether we show a token. */
-export const hasToken = () => token !== "";
-
 /** What a request was refused with. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {

@@ -35,7 +35,7 @@ function blank() {
 }
 
 /** The body of the request; what was left empty is left out. */
-export function bodyOf(values) {
+function bodyOf(values) {
   const body = {};
   for (const [path, value] of Object.entries(values)) {
     if (value === "" || value === false) continue;
