@@ -158,10 +158,11 @@ class Reader:
         self.between()
         harvest = run_errand(self.memory.errand(portion), DocumentedLayout(), self.held)
         self.between()
+        doubted = self.memory.not_found(harvest)
         harvest = self.memory.without_premature(harvest)
         messages = self.memory.messages(portion, harvest, 0.0, has_more=False)
         self.backlog -= set(logs)
-        self.backlog |= set(self.memory.unread(portion, harvest).logs)
+        self.backlog |= {*self.memory.unread(portion, harvest).logs, *doubted}
         for number, message in enumerate(messages):
             if not steady and self.rng.random() < 0.05:  # it was not taken, or the server ended
                 for rest in messages[number:]:

@@ -268,6 +268,18 @@ def test_a_log_that_is_moved_while_the_one_before_it_is_held_is_read_to_its_end(
     assert log.follow(moved_to="agent.log.1") == ["two", "three"]
 
 
+def test_a_line_is_not_torn_in_a_log_that_goes_on_under_another_name(log: Follower) -> None:
+    """A last line without its end is told with the new name of its log, whole."""
+    log.append("one\n")
+    log.follow()
+    log.append("two\nbeg")
+    log.path.rename(log.root / "older.log")
+    log.append("new\n")
+    over = log.once()
+    assert (over.lines, over.left and over.left.offset) == (["two"], len("one\ntwo\n"))
+    assert log.follow() == ["two", "new"]
+
+
 def test_reading_may_be_repeated(log: Follower) -> None:
     """What could not be stored is read again, also when a file has just come to its end."""
     log.append("one\n")

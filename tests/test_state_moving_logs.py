@@ -24,6 +24,12 @@ def settle(reader: Reader) -> None:
     pytest.fail("it never comes to an end")
 
 
+def move_away(state: Path) -> None:
+    """Move a directory of logs out of sight, if it is in sight."""
+    if (state / "logs").exists():
+        (state / "logs").rename(state / "away")
+
+
 @pytest.mark.promise("R21")
 def test_no_line_is_told_twice_however_logs_move(
     tmp_path: Path, is_full: bool, monkeypatch: pytest.MonkeyPatch
@@ -57,3 +63,20 @@ def test_no_line_is_told_twice_however_logs_move(
         assert on_disk - told.keys() == set(), seed
         reader.held.drop(str(state))
     assert open_below(tmp_path) == []
+
+
+def test_a_log_that_is_away_just_when_it_is_read_is_read_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that is moved out and back between two looks hides nothing that is in it."""
+    state = tmp_path / ".loki"
+    (state / "logs").mkdir(parents=True)
+    (state / "logs/a.log").write_text("line 1\n")
+    reader = Reader(state, random.Random(1))
+    reader.disturb(monkeypatch)
+    reader.between = lambda: move_away(state)
+    reader.round(steady=True)
+    (state / "away").rename(state / "logs")
+    settle(reader)
+    assert reader.told == ["line 1"]
+    reader.held.drop(str(state))

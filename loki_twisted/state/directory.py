@@ -291,6 +291,8 @@ class StateDirectory:
         untold = [portion]
         try:
             harvest = await self._read(self._memory.errand(portion))
+            for path in self._memory.not_found(harvest):
+                self._tree.doubt(path)
             harvest = self._memory.without_premature(harvest)
             has_more = self._backlog.has_files
             now = self._reactor.seconds()

@@ -135,6 +135,13 @@ class Memory:
         """Leave out logs that were renamed while they were read, to be read again."""
         return Harvest(harvest.files, self._trails.sound(harvest.logs, self._whereabouts))
 
+    def not_found(self, harvest: Harvest) -> Sequence[str]:
+        """Say what was not there when it was read, as far as it is known to be there."""
+        missing = [file.path for file in harvest.files if file.flaw is Flaw.MISSING]
+        missing += [log.path for log in harvest.logs if log.is_missing]
+        places = ((path, *split(path)) for path in missing)
+        return [path for path, above, name in places if name in self._tree.entries(above)]
+
     def unread(self, portion: Portion, harvest: Harvest) -> Portion:
         """Say what of a portion was not reached."""
         reached = {log.path for log in harvest.logs}
