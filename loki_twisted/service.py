@@ -198,7 +198,7 @@ class Service(BaseService):
             self.trouble = None
 
     def reload(self) -> None:
-        """Take up what has changed in the files that the settings name. Nobody is disturbed."""
+        """Take up what has changed in the file of tokens, and whatever else ``reloads`` has."""
         for each in self.reloads:
             with _log.failuresHandled("What has changed could not be taken up"):
                 each()

@@ -76,6 +76,8 @@ def names(browser: Browser) -> set[str]:
 
 def test_a_wrong_token_and_the_right_one(stranger: Browser) -> None:
     """Who comes from elsewhere is asked for it once; the tab keeps it, and no address has it."""
+    enter(stranger, f"\u201c{OWNER}\u201d")  # pasted with the quotes of a text
+    stranger.sees("No token has such letters", ".way")
     enter(stranger, "a-wrong-one")
     stranger.sees("not the right one")
     enter(stranger, OWNER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees("Paint it in midnight", ".column")
     browser.click("link", "Timeline")
     browser.until(lambda: browser.count(".timeline .phases li") == 5)
+    places = browser.run(
+        "return [...document.querySelectorAll('.stretch.phase')].map(each => each.style)"
+        ".map(({ left, width }) => [parseFloat(left), parseFloat(width)])"
+    )
+    for (left, width), (after, _) in pairwise(places):  # each lasts until the next one begins
+        assert width > 0
+        assert abs(left + width - after) < 0.1
+    assert abs(sum(places[-1]) - 100) < 0.1
     browser.click("link", "Log")
     browser.sees("At midnight: expected 00:00, got 24:00.", ".lines")
     browser.click("link", "Usage")
@@ -123,12 +132,25 @@ def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server
     assert field in {"field-priority", "field-options.budgetUsd"}
     browser.fill('[id="field-options.budgetUsd"]', "5")
     browser.fill("#field-priority", "10")
+    browser.fill('[id="field-options.timeout"]', "1.5")
+    browser.choose('[id="field-options.onUnanswered"]', "wait")
     browser.click("button", "Start")
     browser.sees("nowhere.md", "form")
     assert server.get("/api/sessions")["total"] == 0
     browser.fill("#field-prdPath", "")
+    browser.run(
+        "const ask = window.fetch; window.fetch = (path, given) => {"
+        "  if (given.body) window.sent = JSON.parse(given.body);"
+        "  return ask(path, given) }"
+    )
     browser.click("button", "Start")
     browser.sees(QUESTION)
+    assert browser.run("return window.sent") == {
+        "provider": "demo",
+        "priority": 10,
+        "queue": True,
+        "options": {"budgetUsd": 5, "timeout": 90_000, "onUnanswered": "wait"},
+    }
 
 
 def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) -> None:
@@ -237,6 +259,29 @@ def test_several_are_chosen(browser: Browser, server: Server) -> None:
     browser.sees('{"Which colour?": "Blue", "Which parts?": "Door, Roof"}', ".turns")
 
 
+@pytest.mark.parametrize(
+    ("button", "delivery", "told"),
+    [
+        ("Now", "now", "It goes into what the agent is doing."),
+        ("Send", "next", "The agent gets it when it has done what it is doing."),
+    ],
+)
+def test_an_agent_at_work_is_told_things(
+    browser: Browser, server: Server, button: str, delivery: str, told: str
+) -> None:
+    """Into what it does, or when it has done that; which of them is said."""
+    session_id = server.start(provider="claude", prompt="work please")
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees("I work.", ".turns")
+    browser.fill("#message", "faster")
+    browser.click("button", button)
+    browser.sees(told, ".toasts")
+    browser.sees("faster", ".turns")
+    query = f"sessionId={session_id}&types=message:*"
+    events = server.get(f"/api/events/history?{query}")["events"]
+    assert {each["data"]["delivery"] for each in events} == {delivery}
+
+
 def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server: Server) -> None:
     """Behind the three dots: what it does ends, and later what it did is gone, once asked twice."""
     session_id = server.start(provider="claude", prompt="work please")
@@ -267,7 +312,8 @@ def test_a_record_that_is_deleted_elsewhere(browser: Browser, server: Server) ->
     browser.until(lambda: state(browser) == "Completed")
     browser.is_live()
     assert server.request("DELETE", f"/api/sessions/{gone}").status == 200
-    browser.run("const real = Date.now; Date.now = () => real() + 15_000")
+    # Its clock stands still then: a stream that says nothing for longer would be another reason.
+    browser.run("const then = Date.now() + 15_000; Date.now = () => then")
     browser.sees("There is no such session")
     browser.go("#/")
     browser.until(lambda: browser.count(".row") == 1)

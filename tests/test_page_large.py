@@ -136,6 +136,38 @@ def test_patches(browser: Browser, server: Server) -> None:
     assert shown == [gap, *far[-3:], ["+", "new"], *far[:3], gap]
 
 
+def test_what_a_session_is_told(browser: Browser, server: Server) -> None:
+    """Of its own events alone, each where it belongs; no line below the level that was chosen."""
+    browser.open(server.base + "/")
+    told = [
+        ("s", "log:info", {"message": "quiet"}),
+        ("s", "log:warn", {"message": "loud"}),
+        ("other", "log:error", {"message": "not ours"}),
+        ("s", "agent:output", {"kind": "text", "output": "hello"}),
+        ("s", "phase:started", {"phase": "planning"}),
+        ("s", "session:updated", {"status": "running"}),
+        ("s", "heartbeat", {}),
+        *(("s", "metrics:update", {"tokensUsed": n, "cost": n / 100}) for n in range(5000)),
+    ]
+    script = (
+        "const { SessionModel } = await import('/page/session_model.js');"
+        "const model = new SessionModel('s'); model.early = null; model.level.value = 'warn';"
+        "const events = given[0].map(([sessionId, type, data], n) => ({ sessionId, type, data,"
+        "  id: `evt_${n + 1}_0`, timestamp: '2026-11-26T00:00:00.000Z' }));"
+        "model.hear(events); model.hear(events.slice(-10));"
+        "return [model.log.items.map(each => each.text), model.talk.items.map(each => each.type),"
+        "  model.phases.value.map(each => each.data.phase),"
+        "  model.points.value.map(each => each.cost)]"
+    )
+    log, talk, phases, costs = browser.later(script, told)
+    assert log == ["loud"]
+    assert talk == ["agent:output", "phase:started"]
+    assert phases == ["planning"]
+    assert costs == sorted(set(costs))
+    assert 1000 < len(costs) <= 2500
+    assert costs[-1] == 49.99
+
+
 def test_what_is_kept_is_bounded(browser: Browser, server: Server) -> None:
     """Of what comes and of what is read before it: by count and by length, and in its order."""
     browser.open(server.base + "/")

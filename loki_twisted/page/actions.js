@@ -38,7 +38,9 @@ export async function start(wanted, key) {
 export async function tell(id, text, delivery) {
   const sent = { "Idempotency-Key": onceKey() };
   const taken = await attempt(() => post(at(id, "/input"), { input: text, delivery }, sent));
-  if (taken?.status === "queued") say("The agent gets it when it has done what it is doing.");
+  if (taken?.status === "queued") {
+    say(delivery === "now" ? "It goes into what the agent is doing." : "The agent gets it when it has done what it is doing.");
+  }
   refresh(id);
   return taken !== null;
 }
