@@ -68,7 +68,9 @@ class Vitals:
             rooms.audit.problem(),
         )
         trouble = [each for each in maybe if each is not None]
-        return [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
+        found = [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
+        # A path may hold bytes that are no text, and nobody could be told of it as it is.
+        return [each.encode("utf-8", "backslashreplace").decode() for each in found]
 
     def not_serving(self) -> str | None:
         """See :class:`IVitals`."""

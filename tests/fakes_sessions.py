@@ -234,6 +234,7 @@ class FakeAgent:
     listener: IAgentListener | None = None
     cursors: Mapping[str, str] | None = None
     deaf: Exception | None = None
+    unread: Exception | None = None
     limits: tuple[int, int] = (0, 0)
 
     def follow(
@@ -243,6 +244,8 @@ class FakeAgent:
         line_limit: int = 0,
         value_limit: int = 0,
     ) -> None:
+        if self.unread is not None:
+            raise self.unread
         self.cursors, self.listener, self.limits = cursors, listener, (line_limit, value_limit)
 
     def stop(self) -> None:
@@ -315,13 +318,14 @@ class FakeRunner:
         self.plans: list[LaunchPlan] = []
         self.trouble: set[str] = set()
         self.unknown: list[Stray] = []
+        self.unread: Exception | None = None
         self.outputs: dict[tuple[str, str], FakeAgentOutput] = {}
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
         self.plans.append(plan)
         if self.error is not None:
             return fail(self.error)
-        agent = self.agents[session_id] = FakeAgent()
+        agent = self.agents[session_id] = FakeAgent(unread=self.unread)
         if self.automatic:
             return succeed(agent)
         waiting: Deferred[IAgent] = Deferred()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,10 +15,14 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.agents import files as files_module
+from loki_twisted.agents.bell import Bell
 from loki_twisted.agents.files import AgentFiles, ProcessIdentity
+from loki_twisted.agents.input_file import InputFile
 from loki_twisted.agents.interface import AgentEnd
-from loki_twisted.agents.keeper.layout import ENDED, LOG, SPEC, STARTED, Note
+from loki_twisted.agents.keeper.layout import ENDED, INPUT, LOG, SPEC, STARTED, Note
+from loki_twisted.agents.raw_output import RawOutput
 from loki_twisted.kernel.procfs import stat_of
+from loki_twisted.model.errors import StorageFailed
 from tests.agents_support import plan
 
 
@@ -28,6 +33,11 @@ def test_an_id_that_is_no_plain_name_is_refused(session_id: str) -> None:
     """No id leads out of the directory of agents."""
     with pytest.raises(ValueError, match="not the name"):
         AgentFiles.of("/agents", session_id)
+
+
+def nobody() -> Bell:
+    """No bell: nobody listens."""
+    raise AssertionError
 
 
 class FilesTests(SynchronousTestCase):
@@ -118,6 +128,22 @@ class FilesTests(SynchronousTestCase):
             ):
                 Path(self.files.path(name)).write_bytes(content)
                 assert read() is None
+
+    def test_a_pipe_holds_up_nobody(self) -> None:
+        """What became a pipe, into which nobody writes, is as good as damaged."""
+        self.make()
+        for name in ("stdout", INPUT, LOG, SPEC, ENDED):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.files.path(name))
+            os.mkfifo(self.files.path(name))
+        assert (self.files.spec(), self.files.end()) == (None, None)
+        assert self.files.complaint() == ""
+        with pytest.raises(StorageFailed):
+            InputFile(self.files.directory).add(b"x")
+        output = RawOutput(self.files, "stdout", nobody)
+        with pytest.raises(StorageFailed):
+            output.read(0, 1)
+        output.close()
 
     def test_an_end_can_be_written_and_read(self) -> None:
         """What is written in the keeper's place is read like the keeper's."""

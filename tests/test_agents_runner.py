@@ -55,6 +55,22 @@ class StartTests(AgentCase):
             f"{agent.pid} {directory} a value {cookie}", "a b||'\"*|ä", "--|"
         ]  # fmt: skip
 
+    async def test_it_is_followed_when_its_output_can_be_opened(self) -> None:
+        """Where one stream cannot be opened none is, and it can be tried again."""
+        agent = await self.runner.start("session_1", shell("echo one; exec sleep 60"))
+        spool = os.path.join(self.root, "session_1", "stderr")
+        os.rename(spool, spool + ".away")
+        os.mkdir(spool)
+        before, recorder = os.listdir("/proc/self/fd"), Recorder()
+        with pytest.raises(IsADirectoryError):
+            agent.follow({}, recorder)
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+        os.rmdir(spool)
+        agent.follow({}, recorder)
+        agent.stop()
+        await recorder.ended_with
+        assert recorder.stdout == ["one"]
+
     async def test_exit_codes_and_signals(self) -> None:
         """How a program ended is told as it was: a code, or the number of a signal."""
         for script, end in (

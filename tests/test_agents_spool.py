@@ -93,6 +93,17 @@ class RoomTests(SpoolCase):
         assert self.recorder.stdout[-1] == "two"
         assert room_behind(self.path) <= 4096
 
+    @pytest.mark.promise("R9")
+    def test_nothing_is_cut_off_where_somebody_may_write(self) -> None:
+        """Who outlived his keeper and has the spool open keeps the room, and what he writes."""
+        survivor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self.addCleanup(os.close, survivor)
+        tail = self.follow()
+        tail.finish()
+        self.until_idle()
+        assert self.successResultOf(self.result) is True
+        assert room_behind(self.path) >= ROOM // 2
+
     def test_who_leaves_takes_nothing_away(self) -> None:
         """A server that ends before the agent leaves it the room that there is."""
         self.write(b"one\n")

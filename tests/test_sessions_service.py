@@ -641,6 +641,21 @@ class RestartTests(SessionCase):
         assert self.world.agent(stopping.id).orders == ["stop"]
         assert self.world.agent(paused.id).orders == ["pause"]
 
+    def test_an_agent_whose_output_cannot_be_opened_is_followed_later(self) -> None:
+        """It runs, that is told, and what it prints is read as soon as that can be done."""
+        self.world.runner.unread = OSError(24, "Too many open files")
+        session = self.start()
+        assert session.status is SessionStatus.RUNNING
+        self.world.clock.advance(1)
+        assert len(self.flushLoggedErrors(OSError)) == 2
+        agent = self.world.agent(session.id)
+        assert agent.listener is None
+        agent.unread = None
+        self.world.clock.advance(1)
+        self.world.says(session.id, "one")
+        self.world.ends(session.id, 0)
+        assert self.status(session.id) is SessionStatus.COMPLETED
+
     def test_an_agent_that_makes_trouble_holds_up_no_other(self) -> None:
         """One that cannot be read is tried again, while the others are followed."""
         one, two = self.start("one"), self.start("two")

@@ -79,3 +79,16 @@ def test_a_fault_is_told_as_long_as_it_lasts(fault: str, tmp_path: Path) -> None
 def start(server: Server) -> int:
     """Ask for one more session; gives the status of the answer."""
     return server.request("POST", "/api/sessions", {"projectDir": "other"}).status
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    """What is amiss with such a directory can be read, and nobody is started in it."""
+    home = tmp_path / os.fsdecode(b"odd\xe9")
+    home.mkdir()
+    with Server(home, "--data-dir", str(tmp_path / "data")) as server:
+        (home / ".loki").touch()
+        until(lambda: any("odd\\udce9/.loki is not" in each for each in problems(server)))
+        assert server.get("/api/status")["problems"] == problems(server)
+        refused = server.request("POST", "/api/sessions", {})
+        assert (refused.status, refused.json["code"]) == (422, "VALIDATION_ERROR")
+        assert server.get("/api/sessions")["total"] == 0

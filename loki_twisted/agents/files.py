@@ -224,19 +224,28 @@ class AgentFiles:
     def complaint(self) -> str:
         """The last line of the keeper's log; empty if it has said nothing."""
         try:
-            with open(self.path(LOG), "rb") as file:
+            with open(self.path(LOG), "rb", opener=open_at_once) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
                 lines = file.read().decode("utf-8", "replace").split("\n")
-        except FileNotFoundError:
+        except OSError:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
-            with open(self.path(name), "rb") as file:
+            with open(self.path(name), "rb", opener=open_at_once) as file:
                 return msgspec.convert(json.load(file), kind)
         except (FileNotFoundError, ValueError, msgspec.ValidationError):
             return None
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """
+    Open a file that is there, and wait for nobody: agents may put a pipe in its place.
+
+    :raises OSError: if that fails.
+    """
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import attrs
 
+from loki_twisted.agents.files import open_at_once
 from loki_twisted.agents.keeper.layout import INPUT, INPUT_END
 from loki_twisted.model.errors import Conflict, StorageFailed, StorageFull
 
@@ -35,7 +36,7 @@ class InputFile:
         :raises Conflict: if there is something new, and the input has ended.
         """
         with _storing():
-            file = os.open(self._path(INPUT), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            file = open_at_once(self._path(INPUT), os.O_WRONLY | os.O_APPEND)
             try:
                 size = os.fstat(file).st_size
                 begin = size if at is None else at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from enum import Enum
 
 import attrs
@@ -137,16 +138,21 @@ class KeptAgent:
         limit = min(line_limit, MOST_LINE_LIMIT)
         names = {stream: f"{self._facts.session_id}/{stream}" for stream in STREAMS}
         places = {name: Cursor.from_text(cursors.get(name, "0")) for name in names.values()}
-        for stream, name in names.items():
-            path = self._facts.files.path(stream)
-            spool = Spool(
-                path,
-                places[name],
-                is_growing=not self.has_ended,
-                line_limit=limit,
-                value_limit=value_limit,
-            )
-            self._tails.append(Tail(self._clock, spool, stream, name, listener))
+        with ExitStack() as opened:  # all of them, or none
+            spools = {}
+            for stream, name in names.items():
+                path = self._facts.files.path(stream)
+                spool = spools[stream] = Spool(
+                    path,
+                    places[name],
+                    is_growing=not self.has_ended,
+                    line_limit=limit,
+                    value_limit=value_limit,
+                )
+                opened.callback(spool.close)
+            opened.pop_all()
+        for stream, spool in spools.items():
+            self._tails.append(Tail(self._clock, spool, stream, names[stream], listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
             self._stop_listening = self._bell.listen(self._facts.files.directory, self._look)

@@ -9,7 +9,7 @@ from typing import Final
 from zope.interface import implementer
 
 from loki_twisted.agents.bell import Bell, Heard
-from loki_twisted.agents.files import AgentFiles
+from loki_twisted.agents.files import AgentFiles, open_at_once
 from loki_twisted.agents.interface import IAgentOutput
 from loki_twisted.model.errors import StorageFailed
 
@@ -31,7 +31,7 @@ class RawOutput:
         """
         self._directory = files.directory
         self._bell = bell
-        self._file = os.open(files.path(stream), os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open_at_once(files.path(stream), os.O_RDONLY)
 
     def size(self) -> int:
         """See :class:`IAgentOutput`."""

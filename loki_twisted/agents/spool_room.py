@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 from contextlib import suppress
 
 from loki_twisted.agents.keeper.room import ROOM, take_room
@@ -36,6 +38,15 @@ class SpoolRoom:
             self._until = end + ROOM
 
     def give_back(self) -> None:
-        """Give back what is left. Nobody may write to the spool any more."""
+        """
+        Give back what is left, unless somebody else has the spool open.
+
+        Who got away from a keeper that was killed may write to it still. The end that is seen and
+        the end at which it is cut would not be the same then.
+        """
         with suppress(OSError):
+            # The kernel gives this only to who is alone with a file, and has others wait.
+            fcntl.fcntl(self._file, fcntl.F_SETSIG, signal.SIGURG)  # others' waiting is no matter
+            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             os.ftruncate(self._file, os.fstat(self._file).st_size)
+            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_UNLCK)

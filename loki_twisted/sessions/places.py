@@ -46,6 +46,8 @@ def find_place(
     if directory is None:
         faults.append(("projectDir", f"{project_dir!r} is outside the allowed roots"))
         directory = home
+    elif not _is_text(directory):
+        faults.append(("projectDir", f"{directory!a} is no text in UTF-8"))
     elif not os.path.isdir(directory):
         faults.append(("projectDir", f"there is no directory {project_dir!r}"))
     prd = None
@@ -53,11 +55,22 @@ def find_place(
         prd = _resolve(directory, prd_path, roots)
         if prd is None:
             faults.append(("prdPath", f"{prd_path!r} is outside the allowed roots"))
+        elif not _is_text(prd):
+            faults.append(("prdPath", f"{prd!a} is no text in UTF-8"))
         elif not os.path.isfile(prd):
             faults.append(("prdPath", f"there is no file {prd_path!r}"))
     if faults:
         raise InvalidRequest.of(faults)
     return Place(directory, prd)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be told: names of files may hold any bytes."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _resolve(base: str, path: str, roots: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -35,7 +36,6 @@ from loki_twisted.sessions.strays import put_strays_on_record
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
-
 _RETRY_SECONDS = 1.0
 
 
@@ -91,8 +91,7 @@ class Supervisor:
             # Whatever went wrong, it may run. Nobody was told so, so it must not.
             record.note_stop()
             self._take_over_later(record)
-            msg = f"The agent could not be taken in charge: {error}"
-            raise AgentNotStarted(msg) from error
+            raise AgentNotStarted(f"The agent could not be taken in charge: {error}") from error
         record.agent = agent
         self._conduct(record, wanted, plan.driven_by)
         try:
@@ -102,7 +101,7 @@ class Supervisor:
             record.note_stop()
             raise
         finally:
-            await self._follow(record, agent)
+            await self._follow_at_last(record, agent)
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
@@ -237,8 +236,18 @@ class Supervisor:
             self.steerer.look_after(record, cursors)
         self.deadlines.watch(record, cursors)
 
+    async def _follow_at_last(self, record: Record, agent: IAgent) -> None:
+        """Follow an agent, and try that again for as long as something is in the way."""
+        try:
+            await self._follow(record, agent)
+        except Exception:  # noqa: BLE001 (it runs, whatever keeps us from reading what it prints)
+            _log.failure("The agent of {id} could not be followed.", id=record.id)
+            self._take_over_later(record)
+
     async def _take_over(self, record: Record) -> None:
         """Find the agent of a session that is on record. One that makes trouble is tried again."""
+        if self._is_closed:
+            return
         try:
             agent = self.runner.adopt(record.id)
             if agent is None:
@@ -257,11 +266,7 @@ class Supervisor:
             self._take_over_later(record)
 
     def _take_over_later(self, record: Record) -> None:
-        def again() -> None:
-            if not self._is_closed:
-                ensureDeferred(self._take_over(record))
-
-        self.reactor.callLater(_RETRY_SECONDS, again)
+        self.reactor.callLater(_RETRY_SECONDS, lambda: ensureDeferred(self._take_over(record)))
 
     def _expire(self, record: Record) -> None:
         self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
@@ -290,8 +295,5 @@ class Supervisor:
 
     def _watch(self, record: Record) -> None:
         directory = record.state.session.project_dir
-        done = ensureDeferred(self._watch_directory(directory))
+        done = self.records.cursors("").addCallback(partial(self.watcher.watch, directory))
         done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))
-
-    async def _watch_directory(self, directory: str) -> None:
-        await self.watcher.watch(directory, await self.records.cursors(""))
