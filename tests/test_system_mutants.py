@@ -133,7 +133,8 @@ def test_r16_a_server_starts_on_any_log(
         DAMAGES[name](path, chance)
         left = contents(before.data)
         if name in REFUSED:
-            assert any(str(path) in line for line in refused(home, "--port", "0"))
+            said = refused(home, "--port", "0")
+            assert any(str(path) in line for line in said), (number, name, said)
             assert contents(before.data) == left
             became["refused"] += 1
             continue
