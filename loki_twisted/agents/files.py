@@ -134,12 +134,15 @@ class AgentFiles:
 
     def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
         """
-        Make all that the keeper wants to find.
+        Make all that the keeper wants to find, and the directory of all agents, but not above it.
+
+        A data directory that is gone is not made anew: it may be put back.
 
         :raises FileExistsError: if the directory is there already.
         :raises OSError: if something cannot be made; nothing is left then.
         """
-        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(self.directory), 0o700)
         os.mkdir(self.directory, 0o700)
         try:
             os.close(self.open_control())
