@@ -67,8 +67,9 @@ class Service(BaseService):
     :ivar resource: The API, an ``IResource``; it may be mounted under any path.
     :ivar ready: Fires once it serves, with the addresses that it listens on
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
-        with ``StorageRefused`` if the data directory cannot be used, or with
-        ``TokenFileRefused`` if the file of tokens cannot.
+        with ``StorageRefused`` if the data directory cannot be used, with
+        ``TokenFileRefused`` if the file of tokens cannot, or with ``StorageDamaged`` if damage
+        of the log was met behind its opening: another service on the same directory puts it aside.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
@@ -155,6 +156,7 @@ class Service(BaseService):
         await rooms.book.load()
         rooms.runs.load(await rooms.log.cursors(""))
         await rooms.launcher.adopt_all()
+        rooms.log.refuse_damaged()
         rooms.heartbeats.start()
         rooms.tokens.start()
         # What the state directory says at first may be much, and is told while we serve.

@@ -325,6 +325,19 @@ def test_a_damaged_block_is_not_told(log: Opened) -> None:
     assert [b.first_seq for b in history.read(log.readers[0], 2, 3, EVERYTHING, 0).blocks] == [3]
 
 
+def test_a_block_without_its_bytes(log: Opened) -> None:
+    """A block that has lost its bytes is damage, and nothing that is not there."""
+    put_blocks(log, [new_block(block(1, ["one"]), MS), new_block(block(2, ["two"]), MS)])
+    connection = log.connection
+    connection.pragma("writable_schema", True)
+    connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'body BLOB NOT NULL', 'body')")
+    connection.pragma("writable_schema", "RESET")
+    connection.execute("UPDATE blocks SET body = NULL WHERE first_seq = 1")
+
+    with pytest.raises(Damaged):
+        history.read(connection, 0, 2, EVERYTHING, 10**6)
+
+
 @pytest.mark.parametrize("column", ["session_id", "sum"])
 def test_a_column_of_another_type_is_damage(log: Opened, column: str) -> None:
     """A column that holds what no column of ours can hold is damage too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,16 +12,48 @@ from typing import Any
 import apsw
 import pytest
 
-from loki_twisted.log import history
+from loki_twisted.log import history, input_rows, message_rows, records
+from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import DAMAGE
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.errors import StorageRefused
 from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.model.filters import EVERY_KIND, EVERYTHING, EventFilter
+from loki_twisted.model.tasks import TaskQuery
 from tests.figures import tell
-from tests.log_support import MS, fact, facts, frames, opened, put, session
+from tests.log_support import (
+    MS,
+    asked,
+    done,
+    entry,
+    fact,
+    facts,
+    frames,
+    message,
+    opened,
+    put,
+    session,
+    task,
+)
 from tests.mutants import DAMAGES, REFUSED
+
+TABLES: Mapping[str, Callable[[apsw.Connection], Any]] = {
+    "sessions": records.sessions,
+    "tasks": lambda connection: records.tasks(connection, TaskQuery(limit=None)).tasks,
+    "tasks of a session": lambda connection: (
+        records.tasks(connection, TaskQuery(session_id="session_1", limit=None)).tasks
+    ),
+    "task": lambda connection: [records.task(connection, "session_1", "t1")],
+    "inputs": lambda connection: input_rows.inputs(connection, "session_1", 99, 0).inputs,
+    "open inputs": input_rows.open_inputs,
+    "input": lambda connection: [input_rows.input_of(connection, "session_1", "i7")],
+    "messages": lambda connection: message_rows.messages(connection, "session_1", 99, 0).messages,
+    "queued messages": message_rows.queued_messages,
+    "cursors": lambda connection: records.cursors(connection, "").items(),
+    "done": lambda connection: [done_once(connection, "k13")],
+}
+"""Reads of rows that are not events; what was spent is added up, and has no sums."""
 
 READS = {
     "all": EVERYTHING,
@@ -40,8 +72,31 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 log.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             name = f"session_{number % 6}"
             said = [*facts(10), fact("wrong", "log:error")]
-            put(log, Batch(session_id=name, at_ms=MS, facts=said, session=session(name)))
+            batch = Batch(
+                session_id=name,
+                at_ms=MS,
+                facts=said,
+                session=session(name),
+                tasks=[task(f"t{number}", name)],
+                inputs=[asked(f"i{number}", name)],
+                messages=[message(f"m{number}", name)],
+                cursors={f"{name}/{number}": str(number)},
+                done_once=done(f"k{number}"),
+                spent=[entry(name, number)],
+            )
+            put(log, batch)
     return path
+
+
+def rows_of(log: Opened) -> Mapping[str, list[Any] | None]:
+    """What there is of each of the other tables; None where damage was met."""
+    found: dict[str, list[Any] | None] = {}
+    for name, read in TABLES.items():
+        try:
+            found[name] = [each for each in read(log.connection) if each is not None]
+        except DAMAGE:
+            found[name] = None
+    return found
 
 
 def told_of(log: Opened) -> Mapping[str, Any]:
@@ -62,9 +117,11 @@ def _unless_damaged(log: Opened, wanted: EventFilter) -> list[bytes] | None:
     return found
 
 
-def judged(path: Path, right: Mapping[str, list[bytes]]) -> str:
+def judged(
+    path: Path, right: Mapping[str, list[bytes]], rows: Mapping[str, list[Any] | None]
+) -> str:
     """
-    Open it, read all of it, and say what became of it. Wrong events fail the test.
+    Open it, read all of it, and say what became of it. Wrong events, and rows, fail the test.
 
     What is found by an index only may be left out where that is damaged: it has no sum.
     """
@@ -75,6 +132,9 @@ def judged(path: Path, right: Mapping[str, list[bytes]]) -> str:
             return "put aside"
         newest = log.bounds.newest
         read = told_of(log)
+        others = rows_of(log)
+    for name, found in others.items():
+        assert all(each in (rows[name] or ()) for each in found or ()), name
     there = {
         name: [each for each in events if int(each.split(b"_")[1]) <= newest]
         for name, events in right.items()
@@ -82,7 +142,7 @@ def judged(path: Path, right: Mapping[str, list[bytes]]) -> str:
     for name, told in read.items():
         assert told is None or is_part(told, there[name]), name
     assert read["all"] in (None, there["all"])
-    if None in read.values():
+    if None in (*read.values(), *others.values()):
         return "met when read"
     return "harmless" if read == there else "left out"
 
@@ -105,11 +165,13 @@ def test_r16_wrong_events_are_never_told(
     whole: Path, tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Whatever has happened to the file of a log, what is told of it is what was written: it is
-    refused and left alone where it is not ours, put aside, or the damage is met when it is read.
+    Whatever has happened to the file of a log, what is told of it, events and rows, is what was
+    written: it is refused and left alone where it is not ours, put aside, or the damage is met
+    when it is read.
     """
     with opened(shutil.copytree(whole.parent, tmp_path / "right") / "log.db") as log:
-        right = told_of(log)
+        right, rows = told_of(log), rows_of(log)
+    assert all(rows.values())
     chance = Random(16)
     became: Counter[str] = Counter()
     for number in range(2000 if is_full else 44):
@@ -118,7 +180,7 @@ def test_r16_wrong_events_are_never_told(
         DAMAGES[name](path, chance)
         before = contents(path.parent)
         try:
-            became[judged(path, right)] += 1
+            became[judged(path, right, rows)] += 1
             assert name not in REFUSED
         except StorageRefused:  # so is a header that says that it is another's
             assert contents(path.parent) == before
@@ -127,4 +189,4 @@ def test_r16_wrong_events_are_never_told(
     assert became["left out"] * 100 <= became.total()
     assert min(became["refused"], became["put aside"], became["met when read"]) > 0
     if is_full:
-        tell(capsys, f"{became.total()} mutants of a log: {dict(became)}; wrong events: 0")
+        tell(capsys, f"{became.total()} mutants of a log: {dict(became)}; wrong events or rows: 0")

@@ -11,7 +11,7 @@ import pytest
 from twisted.logger import capturedLogs
 
 from loki_twisted.log.interface import Batch, Bounds
-from loki_twisted.model.errors import StorageFailed, StorageRefused, Unavailable
+from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageRefused, Unavailable
 from loki_twisted.model.filters import EVERYTHING
 from tests.log_support import (
     MS,
@@ -118,8 +118,11 @@ def test_damage_that_is_met_later(tmp_path: Path) -> None:
 
     damaged = new_desk(tmp_path / "log.db")
     damaged.start()
-    with pytest.raises(StorageFailed, match="it is damaged"):
+    damaged.log.refuse_damaged()
+    with pytest.raises(StorageDamaged, match="it is damaged"):
         damaged.clock.result(damaged.log.read(0, EVERYTHING, 10**6))
+    with pytest.raises(StorageDamaged, match="it is damaged"):
+        damaged.log.refuse_damaged()
     assert damaged.clock.result(damaged.log.read(2, EVERYTHING, 10**6)).reached == 9
     assert damaged.append(fact()) == Bounds(1, 10)
     damaged.stop()

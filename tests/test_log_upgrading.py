@@ -13,8 +13,18 @@ import msgspec
 import pytest
 from twisted.logger import capturedLogs, formatEvent
 
-from loki_twisted.log import history, holdings, message_rows, records, schema, upgrading
+from loki_twisted.log import (
+    history,
+    holdings,
+    input_rows,
+    message_rows,
+    records,
+    schema,
+    upgrading,
+)
+from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.interface import Batch
+from loki_twisted.log.opening import Opened
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.blocks import block_of_facts
@@ -23,6 +33,8 @@ from loki_twisted.model.ledger import Grouping, LedgerQuery
 from loki_twisted.model.tasks import TaskQuery
 from tests.log_support import (
     MS,
+    asked,
+    done,
     entry,
     fact,
     frames,
@@ -396,7 +408,74 @@ def test_version_4_keeps_what_it_has(path: Path) -> None:
         assert message_rows.queued_messages(reader) == [message()]
         assert ledger(reader, LedgerQuery(by=Grouping.SESSION)).sum.spending == entry().spending
 
-    assert formatEvent(said[0]) == f"bringing the log from version 4 to {schema.VERSION}"
+    assert formatEvent(said[0]) == (
+        f"bringing the log from version 4 to {schema.VERSION}; all of it is read"
+    )
+
+
+def make_version_5(path: Path) -> None:
+    """A file as version 5 left it, with a row of each kind, and no sums of them."""
+    make_version_4(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        upgrading._STEPS[4](connection)
+        connection.pragma("user_version", 5)
+        for table, row, body in (
+            ("inputs(session_id, id, open", ("session_1", "i1", True), asked()),
+            ("messages(session_id, id, queued", ("session_1", "m1", True), message()),
+        ):
+            connection.execute(
+                f"INSERT INTO {table}, created_at, body) VALUES (?,?,?,?,?)",
+                (*row, "a", msgspec.json.encode(body).decode()),
+            )
+        connection.execute("INSERT INTO cursors VALUES ('session_1/out', '5'), ('é', '')")
+        connection.execute("INSERT INTO done_once VALUES (?,?,?,?,?,?)", attrs.astuple(done()))
+
+
+def has_all_rows(log: Opened) -> bool:
+    """Whether all is there that :func:`make_version_5` makes."""
+    reader = log.readers[0]
+    assert records.sessions(reader) == [session()]
+    assert records.task(reader, "session_1", "t1") == task()
+    assert input_rows.open_inputs(reader) == [asked()]
+    assert message_rows.queued_messages(reader) == [message()]
+    assert records.cursors(reader, "") == {"session_1/out": "5", "é": ""}
+    return done_once(reader, "k1") == done()
+
+
+def test_rows_of_version_5_get_their_sums(path: Path) -> None:
+    """All rows are there, and are known to be what they were; a new start finds them so."""
+    make_version_5(path)
+    for _ in range(2):
+        with opened(path) as log:
+            assert log.notices == ()
+            assert has_all_rows(log)
+
+
+def test_sums_that_are_cut_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in which some rows had their sums when it failed has none of them, and is whole."""
+    make_version_5(path)
+
+    def fail(connection: apsw.Connection) -> None:
+        upgrading._add_sums(connection)
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrading, "_STEPS", {5: fail})
+        with pytest.raises(apsw.FullError), opened(path):
+            pass
+
+    with opened(path) as log:
+        assert has_all_rows(log)
+
+
+def test_a_row_of_version_5_that_is_no_text(path: Path) -> None:
+    """A damaged one that nobody can read any more is put aside, as any."""
+    make_version_5(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE tasks SET body = CAST(x'7bff' AS TEXT)")
+
+    with opened(path) as log:
+        assert "was damaged" in log.notices[0]
 
 
 def tables_of(connection: apsw.Connection) -> set[str]:

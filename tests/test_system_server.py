@@ -16,7 +16,7 @@ from tests.test_system_sessions import HERE, install_runner
 
 
 def refused(home: Path, *options: str, **variables: str) -> list[str]:
-    """Start a server that shall not start; gives the lines that it said."""
+    """Start a server that shall not start, and ends by itself; gives the lines that it said."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}
     ended = subprocess.run(
         [sys.executable, "-m", "loki_twisted", "serve", *options],
@@ -27,7 +27,7 @@ def refused(home: Path, *options: str, **variables: str) -> list[str]:
         timeout=TIMEOUT,
         check=False,
     )
-    assert ended.returncode != 0
+    assert ended.returncode > 0, (ended.returncode, ended.stderr)
     assert ended.stdout == ""
     return ended.stderr.splitlines()
 

@@ -21,7 +21,12 @@ from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
-from loki_twisted.model.errors import LokiError, StorageExposed, StorageForeign
+from loki_twisted.model.errors import (
+    LokiError,
+    StorageDamaged,
+    StorageExposed,
+    StorageForeign,
+)
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import InvalidSettings, Settings
 
@@ -45,7 +50,7 @@ class Server(Protocol):
     def startService(self) -> object:  # noqa: N802  # Twisted's own name
         """Start."""
 
-    def stopService(self) -> object:  # noqa: N802  # Twisted's own name
+    def stopService(self) -> Deferred[None]:  # noqa: N802  # Twisted's own name
         """Stop."""
 
 
@@ -66,10 +71,14 @@ def serve(settings: Settings) -> int:
         from loki_twisted.service import Service
 
         gc.enable()  # it is disabled while all is imported, which takes a seventh less so
-        service = Service(settings, reactor)
-        service.ready.addCallback(_settled)
-        operator.take(service)
-        return await serve_until_cancelled(service, settings, operator.stopping)
+
+        def make() -> Service:
+            service = Service(settings, reactor)
+            service.ready.addCallback(_settled)
+            operator.take(service)
+            return service
+
+        return await serve_until_cancelled(make, settings, operator.stopping)
 
     return run(main, grace_seconds=settings.drain_seconds, hung_up=operator.reload)
 
@@ -80,18 +89,31 @@ def _settled(addresses: list[str]) -> list[str]:
 
 
 async def serve_until_cancelled(
-    service: Server, settings: Settings, stopping: Callable[[], None] = lambda: None
+    make: Callable[[], Server], settings: Settings, stopping: Callable[[], None] = lambda: None
 ) -> int:
     """
     Start a server, say where it listens, and stop it again when this is cancelled.
 
+    One that meets damage of its log only while it starts is followed by another, once: that
+    opens the log anew, and puts it aside.
+
+    :param make: Makes a server that has not been started.
     :param stopping: Called before it is stopped.
     :returns: 1, 2 or 3 if it could not be started, after a line on stderr that says why; otherwise
         only cancellation ends this.
     """
+    service = make()
     try:
         service.startService()
-        announce(await service.ready, settings)
+        try:
+            addresses = await service.ready
+        except StorageDamaged as error:
+            _log.critical("{error} Beginning anew.", error=error)
+            await service.stopService()
+            service = make()
+            service.startService()
+            addresses = await service.ready
+        announce(addresses, settings)
         await Deferred[None]()
     except NOT_STARTED as error:
         print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """
 Rows of a session whose body is JSON, of tables that are alike: queries on a connection.
 
-Such a table has ``number``, ``session_id``, ``id``, a flag of its own, ``created_at`` and ``body``;
-rows of the same time are in the order in which they came.
+Such a table has ``number``, ``session_id``, ``id``, a flag of its own, ``created_at`` and ``body``
+(with its sum, see ``log/sums.py``); rows of the same time are in the order in which they came.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final, Generic, TypeVar
 import apsw
 import attrs
 
-from loki_twisted.log.query import as_list, decoded, rows_of
+from loki_twisted.log.query import rows_of
+from loki_twisted.log.sums import BODIES, unsealed
 
 Value = TypeVar("Value")
 
-_BODIES: Final = "CAST(ifnull(group_concat(body, ','), '') AS BLOB)"
 _REPLACING: Final = """ ON CONFLICT(session_id, id) DO UPDATE SET {flag} = excluded.{flag},
     created_at = excluded.created_at, body = excluded.body"""
 
@@ -55,9 +55,9 @@ class BodyTable(Generic[Value]):
         source = f"{self.name} INDEXED BY {self.name}_{self.flag} WHERE {self.flag}"
         [(bodies,)] = rows_of(
             connection,
-            f"SELECT {_BODIES} FROM (SELECT body FROM {source} ORDER BY created_at, number)",  # noqa: S608
+            f"SELECT {BODIES} FROM (SELECT body FROM {source} ORDER BY created_at, number)",  # noqa: S608
         )
-        return decoded(self.decode, as_list(bodies))
+        return unsealed(self.decode, bodies)
 
     def page(
         self, connection: apsw.Connection, session_id: str, limit: int, offset: int
@@ -66,12 +66,12 @@ class BodyTable(Generic[Value]):
         source = f"{self.name} INDEXED BY {self.name}_of_session WHERE session_id = :session"
         [(total, bodies)] = rows_of(
             connection,
-            f"""SELECT (SELECT count(*) FROM {source}), {_BODIES} FROM (
+            f"""SELECT (SELECT count(*) FROM {source}), {BODIES} FROM (
             SELECT body FROM {source} ORDER BY created_at DESC, number DESC
             LIMIT :limit OFFSET :offset)""",  # noqa: S608
             {"session": session_id, "limit": limit, "offset": offset},
         )
-        return tuple(decoded(self.decode, as_list(bodies))), total
+        return tuple(unsealed(self.decode, bodies)), total
 
     def one(self, connection: apsw.Connection, session_id: str, name: str) -> Value | None:
         """One by its id, or None."""
@@ -80,9 +80,9 @@ class BodyTable(Generic[Value]):
             f"SELECT CAST(body AS BLOB) FROM {self.name} WHERE session_id = ? AND id = ?",  # noqa: S608
             (session_id, name),
         )
-        return decoded(self.decode, as_list(rows[0][0]))[0] if rows else None
+        return unsealed(self.decode, rows[0][0])[0] if rows else None
 
     def all(self, connection: apsw.Connection) -> list[Value]:
         """All there are, to see whether they can be read."""
-        [(bodies,)] = rows_of(connection, f"SELECT {_BODIES} FROM {self.name}")  # noqa: S608
-        return decoded(self.decode, as_list(bodies))
+        [(bodies,)] = rows_of(connection, f"SELECT {BODIES} FROM {self.name}")  # noqa: S608
+        return unsealed(self.decode, bodies)

@@ -28,6 +28,7 @@ from loki_twisted.log.spending_rows import (
     spender_row,
     spending_row,
 )
+from loki_twisted.log.sums import sealed
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.tasks import Task
 
@@ -128,7 +129,7 @@ def _changes_rows(batch: Batch) -> bool:
 
 
 def _session_row(session: Session) -> SessionRow:
-    body = msgspec.json.encode(session).decode()
+    body = sealed(msgspec.json.encode(session))
     return (session.id, session.started_at, session.status.is_final, body)
 
 
@@ -138,7 +139,7 @@ def _task_row(task: Task) -> TaskRow:
         task.id,
         task.status.value,
         task.created_at or "",
-        msgspec.json.encode(task).decode(),
+        sealed(msgspec.json.encode(task)),
     )
 
 

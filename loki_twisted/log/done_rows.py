@@ -10,17 +10,20 @@ for them at another time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from loki_twisted.log.query import rows_of
+from loki_twisted.log.sums import marked, unmarked
 from loki_twisted.model.idempotency import KEPT_MS, CompletedRequest
 
 DoneRow = tuple[str, str, str, str, str, int]
 """A row of ``done_once``, in the order of its columns."""
 
 _DROPPED_FOR_EACH: Final = 2
+
+_SELECT: Final = "SELECT key, operation, fingerprint, session_id, target, at_ms FROM done_once"
 
 PUT_DONE: Final = (
     "INSERT INTO done_once VALUES ",
@@ -32,15 +35,10 @@ PUT_DONE: Final = (
 
 
 def done_row(done: CompletedRequest) -> DoneRow:
-    """Make a row of what was done."""
-    return (
-        done.key,
-        done.operation,
-        done.fingerprint,
-        done.session_id,
-        done.target,
-        done.at_ms,
-    )
+    """Make a row of what was done. Before the fingerprint stands the sum of all of it."""
+    others = (done.key, done.operation, done.session_id, done.target, done.at_ms)
+    fingerprint = marked(done.fingerprint, *others)
+    return (done.key, done.operation, fingerprint, done.session_id, done.target, done.at_ms)
 
 
 def drop_old(connection: apsw.Connection, added: Sequence[DoneRow]) -> None:
@@ -57,20 +55,31 @@ def drop_old(connection: apsw.Connection, added: Sequence[DoneRow]) -> None:
 
 
 def done_once(connection: apsw.Connection, key: str) -> CompletedRequest | None:
-    """What was done under a key, or None."""
-    rows = rows_of(
-        connection,
-        "SELECT key, operation, fingerprint, session_id, target, at_ms FROM done_once"
-        " WHERE key = ?",
-        (key,),
-    )
-    if not rows:
-        return None
-    found, operation, fingerprint, session_id, target, at_ms = rows[0]
+    """
+    What was done under a key, or None.
+
+    :raises Damaged: if that is not what was written.
+    """
+    rows = rows_of(connection, f"{_SELECT} WHERE key = ?", (key,))
+    return _done_of(rows[0]) if rows else None
+
+
+def check_done(connection: apsw.Connection) -> None:
+    """
+    Read all that was done.
+
+    :raises Damaged: if something is not what was written.
+    """
+    for row in rows_of(connection, _SELECT):
+        _done_of(row)
+
+
+def _done_of(row: tuple[Any, ...]) -> CompletedRequest:
+    key, operation, fingerprint, session_id, target, at_ms = row
     return CompletedRequest(
-        key=found,
+        key=key,
         operation=operation,
-        fingerprint=fingerprint,
+        fingerprint=unmarked(fingerprint, key, operation, session_id, target, at_ms),
         session_id=session_id,
         target=target,
         at_ms=at_ms,

@@ -8,7 +8,7 @@ from typing import Final
 
 import apsw
 
-from loki_twisted.model.errors import StorageFailed, StorageFull
+from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageFull
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -27,13 +27,14 @@ def storage_error(verb: str, error: Exception, system_errno: int = 0) -> Storage
 
     :param verb: What was tried, as a participle: ``written``.
     :param system_errno: The ``errno`` behind an error of SQLite, or 0.
-    :returns: :class:`StorageFull` if there was no room, else :class:`StorageFailed`.
+    :returns: :class:`StorageFull` if there was no room, :class:`StorageDamaged` if it is damaged,
+        else :class:`StorageFailed`.
     """
     number = error.errno or 0 if isinstance(error, OSError) else system_errno
     if isinstance(error, apsw.FullError) or number in _NO_ROOM:
         return StorageFull(f"The log could not be {verb}: there is no room left on its disk.")
     if isinstance(error, DAMAGE):
-        return StorageFailed(
+        return StorageDamaged(
             f"The log could not be {verb}: it is damaged ({_words(error)}). "
             "When the server starts again, it is checked."
         )

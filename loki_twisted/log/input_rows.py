@@ -8,6 +8,7 @@ import apsw
 import msgspec
 
 from loki_twisted.log.body_rows import BodyRow, BodyTable
+from loki_twisted.log.sums import sealed
 from loki_twisted.model.inputs import Input, InputPage, InputStatus
 
 INPUTS: Final = BodyTable("inputs", "open", msgspec.json.Decoder(list[Input]).decode)
@@ -21,7 +22,7 @@ def input_row(asked: Input) -> BodyRow:
         asked.id,
         asked.status is InputStatus.OPEN,
         asked.created_at,
-        msgspec.json.encode(asked).decode(),
+        sealed(msgspec.json.encode(asked)),
     )
 
 

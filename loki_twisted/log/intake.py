@@ -74,6 +74,7 @@ class Intake:
     :ivar observers: Told of every commit, before those who wait for it.
     :ivar bounds: What the log holds.
     :ivar notices: What the operator must know of what was met on the way, in sentences.
+    :ivar failed: Why the log cannot be written now, or None.
     :ivar commits: How many there were, and how long they took.
     """
 
@@ -98,7 +99,7 @@ class Intake:
         self._make_writer = partial(Writer, path, open_log, self._from_thread, retention, now_ms)
         self._writer = self._make_writer()
         self._state = _State.NEW
-        self._failed: StorageFailed | None = None
+        self.failed: StorageFailed | None = None
         self._next_seq = 1
         self._queued_bytes = 0
         self._queued_batches = 0
@@ -111,7 +112,7 @@ class Intake:
     @property
     def failure(self) -> str | None:
         """Why the log cannot be written now, or None."""
-        return None if self._failed is None else str(self._failed)
+        return None if self.failed is None else str(self.failed)
 
     def start(self) -> Deferred[Opened]:
         """Open the log, once. Without room for it that is tried on, until :meth:`give_up`."""
@@ -124,7 +125,7 @@ class Intake:
         if self._state is _State.WAITING:
             self._cancel_probe()
             self._state = _State.CLOSED
-            self._opened.errback(copy(self._failed or StorageFull(_State.WAITING.value)))
+            self._opened.errback(copy(self.failed or StorageFull(_State.WAITING.value)))
 
     def _open(self) -> None:
         self._probe = None
@@ -135,8 +136,8 @@ class Intake:
         """Append; see :meth:`loki_twisted.log.interface.IEventLog.append`. Raises at once."""
         if self._state is not _State.OPEN:
             raise Unavailable(self._state.value)
-        if self._failed is not None:
-            raise copy(self._failed)
+        if self.failed is not None:
+            raise copy(self.failed)
         entry = self._entry(batch)
         if (
             self._queued_bytes + entry.size > self._limits.queued_bytes
@@ -216,7 +217,7 @@ class Intake:
                 self._on_failed(report)
             case Recovered(bounds):
                 self._log.info("the log can be written again")
-                self._failed = None
+                self.failed = None
                 self.bounds = bounds
             case Closed(problem):
                 if problem is not None:
@@ -230,15 +231,15 @@ class Intake:
             self._on_closed()
             self._opened.errback(error)
             return
-        if self._failed is None:
+        if self.failed is None:
             self._log.error("{error} It is tried again until there is some.", error=failure)
         self._writer.join()
         self._writer = self._make_writer()
-        self._failed, self._state = failure, _State.WAITING
+        self.failed, self._state = failure, _State.WAITING
         self._probe = self._reactor.callLater(self._limits.probe_seconds, self._open)
 
     def _on_opened(self, opened: Opened) -> None:
-        self._failed = None
+        self.failed = None
         self.bounds = opened.bounds
         self._next_seq = opened.bounds.newest + 1
         self._state = _State.DRAINING if self._drained else _State.OPEN
@@ -257,7 +258,7 @@ class Intake:
     def _on_failed(self, failed: Failed) -> None:
         if self.failure != str(failed.error):
             self._log.error("{error}", error=failed.error)
-        self._failed = failed.error
+        self.failed = failed.error
         self._next_seq = self.bounds.newest + 1
         if self._probe is None and failed.is_passing and self._state is _State.OPEN:
             self._probe = self._reactor.callLater(self._limits.probe_seconds, self._send_probe)

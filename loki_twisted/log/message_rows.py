@@ -8,6 +8,7 @@ import apsw
 import msgspec
 
 from loki_twisted.log.body_rows import BodyRow, BodyTable
+from loki_twisted.log.sums import sealed
 from loki_twisted.model.messages import Message, MessagePage, MessageStatus
 
 MESSAGES: Final = BodyTable("messages", "queued", msgspec.json.Decoder(list[Message]).decode)
@@ -21,7 +22,7 @@ def message_row(message: Message) -> BodyRow:
         message.id,
         message.status is MessageStatus.QUEUED,
         message.created_at,
-        msgspec.json.encode(message).decode(),
+        sealed(msgspec.json.encode(message)),
     )
 
 

@@ -20,6 +20,7 @@ import attrs
 
 from loki_twisted.log import history, holdings, records, schema
 from loki_twisted.log.connecting import INDEX_IN_MEMORY, connect_reader, connect_writer, copy_all
+from loki_twisted.log.done_rows import check_done
 from loki_twisted.log.faults import DAMAGE, Damaged
 from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.interface import Bounds
@@ -227,8 +228,10 @@ def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
         raise Damaged(str(found))
     records.sessions(connection)
     records.tasks(connection, TaskQuery(limit=None))
+    records.cursors(connection, "")
     INPUTS.all(connection)
     MESSAGES.all(connection)
+    check_done(connection)
     after = events = 0
     while after < bounds.newest:
         page = history.read(connection, after, bounds.newest, EVERYTHING, _CHECKED_BYTES)

@@ -27,8 +27,9 @@ low(seq) AS MATERIALIZED (
         ) WHERE last_seq >= :low
     ), :low)
 ),
+-- One that has lost its bytes is fetched too: it is damaged, and not missing.
 first(seq, size) AS MATERIALIZED (
-    SELECT first_seq, length(body) FROM {source}
+    SELECT first_seq, ifnull(length(body), 0) FROM {source}
     WHERE {from_low} AND {to_high} AND {condition} ORDER BY {order} LIMIT 1
 ),
 -- A window over more rows than the page can have would cost more than the page.

@@ -16,7 +16,7 @@ from loki_twisted.log.faults import DAMAGE, storage_error
 from loki_twisted.log.interface import ILogReactor
 from loki_twisted.log.lanes import Lane, Lanes
 from loki_twisted.log.opening import suspect
-from loki_twisted.model.errors import Unavailable
+from loki_twisted.model.errors import StorageDamaged, Unavailable
 
 Value = TypeVar("Value")
 
@@ -41,6 +41,7 @@ class Readers:
     turn of the reactor is at most one for each thread, however many were asked.
 
     :param path: The file of the log.
+    :ivar damage: What of it was met first, or None.
     """
 
     _log = Logger()
@@ -53,6 +54,7 @@ class Readers:
         self._lanes: Lanes[_Question] = Lanes()
         self._unanswered = 0
         self._stops: list[Deferred[None]] = []
+        self.damage: StorageDamaged | None = None
 
     def start(self, connections: Sequence[apsw.Connection]) -> None:
         """Begin to work with connections; they stay the caller's to close."""
@@ -141,13 +143,14 @@ class Readers:
         self._lanes.done(lane, seconds)
         self._hand_out()
         if isinstance(result, Failure):
-            self._tell_damage(result)
+            self._maybe_damaged(result.value)
             answer.errback(result)
         else:
             answer.callback(result)
         self._unanswered -= 1
         self._maybe_stop()
 
-    def _tell_damage(self, failure: Failure) -> None:
-        if failure.value is not None and isinstance(failure.value.__cause__, DAMAGE):
-            self._log.critical("{error}", error=failure.value)
+    def _maybe_damaged(self, error: BaseException | None) -> None:
+        if isinstance(error, StorageDamaged):
+            self._log.critical("{error}", error=error)
+            self.damage = self.damage or error

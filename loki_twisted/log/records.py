@@ -14,7 +14,8 @@ import apsw
 import msgspec
 
 from loki_twisted.log.changes import behind_prefix
-from loki_twisted.log.query import as_list, decoded, rows_of
+from loki_twisted.log.query import decoded, rows_of
+from loki_twisted.log.sums import BODIES, unmarked, unsealed
 from loki_twisted.model.sessions import Session
 from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery, TaskStatus
@@ -31,7 +32,7 @@ WITH page AS MATERIALIZED ({page} ORDER BY {order} LIMIT :rows OFFSET :offset)
 SELECT
     {total},
     (SELECT number FROM page ORDER BY {order} LIMIT 1 OFFSET :rows - 2),
-    CAST(ifnull(group_concat(body, ','), '') AS BLOB)
+    {bodies}
 FROM (
     SELECT tasks.body FROM page CROSS JOIN tasks USING (number)
     ORDER BY page.created_at DESC, page.number
@@ -55,17 +56,16 @@ def sessions(connection: apsw.Connection) -> list[Session]:
     """All sessions, oldest first; those of the same time by id."""
     [(body,)] = rows_of(
         connection,
-        "SELECT CAST(ifnull(group_concat(body, ','), '') AS BLOB)"
-        " FROM (SELECT body FROM sessions ORDER BY started_at, id)",
+        f"SELECT {BODIES} FROM (SELECT body FROM sessions ORDER BY started_at, id)",  # noqa: S608
     )
-    return decoded(_sessions_from_json, as_list(body))
+    return unsealed(_sessions_from_json, body)
 
 
 def tasks(connection: apsw.Connection, query: TaskQuery) -> TaskPage:
     """A page of tasks; those of the same time in the order in which they came."""
     statement, values = _statement(query)
     [(total, last, bodies)] = rows_of(connection, statement, values)
-    found = tuple(decoded(_tasks_from_json, as_list(bodies)))
+    found = tuple(unsealed(_tasks_from_json, bodies))
     if query.limit is None or len(found) <= query.limit:
         return TaskPage(found, total)
     found = found[:-1]
@@ -90,6 +90,7 @@ def _statement(query: TaskQuery) -> tuple[str, Mapping[str, int | str]]:
         page=" UNION ALL ".join(f"SELECT number, created_at FROM {part}{behind}" for part in parts),  # noqa: S608
         total=_total(query, statuses, parts),
         order=_NEWEST_FIRST,
+        bodies=BODIES,
     )
     return statement, values
 
@@ -136,10 +137,10 @@ def task(connection: apsw.Connection, session_id: str, task_id: str) -> Task | N
     """One task, or None."""
     rows = rows_of(
         connection,
-        "SELECT CAST('[' || body || ']' AS BLOB) FROM tasks WHERE session_id = ? AND id = ?",
+        "SELECT CAST(body AS BLOB) FROM tasks WHERE session_id = ? AND id = ?",
         (session_id, task_id),
     )
-    return decoded(_tasks_from_json, rows[0][0])[0] if rows else None
+    return unsealed(_tasks_from_json, rows[0][0])[0] if rows else None
 
 
 def task_counts(connection: apsw.Connection, session_id: str) -> TaskCounts:
@@ -170,4 +171,5 @@ def cursors(connection: apsw.Connection, prefix: str) -> dict[str, str]:
         " WHERE name >= :prefix AND (:behind IS NULL OR name < :behind)",
         {"prefix": prefix, "behind": behind},
     )
-    return decoded(_pairs_from_json, body)
+    stored = decoded(_pairs_from_json, body)
+    return {name: unmarked(value, name) for name, value in stored.items()}

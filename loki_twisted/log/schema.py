@@ -12,9 +12,11 @@ Rules:
 - ``spans`` has a row for each :data:`SPAN` numbers in which blocks begin. Its ``mask`` has the bits
   of all of their masks; where some were deleted it may have more. ``session_spans`` has the same
   for each session, and each :data:`SESSION_SPAN` numbers.
-- ``body`` of a session, a task, an input or a message is its JSON. The other columns repeat what
-  queries sort and select by. ``created_at`` of a task without a time is empty, so that it has a
-  place in the order too; that of one from a file of version 1 to 3 was NULL there.
+- ``body`` of a session, a task, an input or a message is its JSON behind the sum of that, as
+  ``log/sums.py`` writes it. The other columns repeat what queries sort and select by.
+  ``created_at`` of a task without a time is empty, so that it has a place in the order too; that
+  of one from a file of version 1 to 3 was NULL there.
+- ``value`` of a cursor and ``fingerprint`` of what was done begin with the sum of their row.
 - ``task_totals`` has the number of tasks of each status that there ever was. Triggers keep it, so
   nothing that writes tasks has to.
 - ``spendings`` has a row for each session, turn and model, to which amounts are added; ``at_ms`` is
@@ -39,7 +41,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x4C6F6B69
 """``Loki``: stands in the header of our files, where ``file(1)`` looks for it too."""
 
-VERSION: Final = 5
+VERSION: Final = 6
 """The version of the tables below."""
 
 SPAN: Final = 64

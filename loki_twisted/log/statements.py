@@ -20,6 +20,7 @@ from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.rows import BlockRow
 from loki_twisted.log.schema import SESSION_SPAN, SPAN
 from loki_twisted.log.spending_rows import PUT_SPENDERS, PUT_SPENDINGS
+from loki_twisted.log.sums import marked
 
 _MAX_ROWS: Final = 64
 
@@ -74,7 +75,8 @@ def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Chan
     _put(connection, _REMOVED_TASKS, [key for key, row in changes.tasks.items() if row is None])
     _put(connection, _TASKS, [row for row in changes.tasks.values() if row is not None])
     _put(connection, _REMOVED_CURSORS, [(k,) for k, v in changes.cursors.items() if v is None])
-    _put(connection, _CURSORS, [(k, v) for k, v in changes.cursors.items() if v is not None])
+    moved = [(k, marked(v, k)) for k, v in changes.cursors.items() if v is not None]
+    _put(connection, _CURSORS, moved)
     _put(connection, _INPUTS, list(changes.inputs.values()))
     _put(connection, _MESSAGES, list(changes.messages.values()))
     _put(connection, PUT_SPENDERS, list(changes.spenders.values()))

@@ -37,6 +37,7 @@ from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.log.spending_sums import ledger
+from loki_twisted.model.errors import StorageDamaged
 from loki_twisted.model.filters import EVERY_KIND, EventFilter
 from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputPage
@@ -157,6 +158,16 @@ class SQLiteEventLog:
     def failure(self) -> str | None:
         """Why the log cannot be written now, or None."""
         return self._intake.failure
+
+    def refuse_damaged(self) -> None:
+        """
+        See whether damage was met since it was opened. The next opening puts such a log aside.
+
+        :raises StorageDamaged: if so, with what was met first.
+        """
+        damage = self._readers.damage or self._intake.failed
+        if isinstance(damage, StorageDamaged):
+            raise damage
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
         """Put a batch into the log."""

@@ -10,8 +10,9 @@ what it was then, and stays. So nothing of ``log/schema.py`` or of the model is 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import apsw
 from twisted.logger import Logger
@@ -19,9 +20,6 @@ from twisted.logger import Logger
 from loki_twisted.log.faults import Damaged
 
 _log: Final = Logger()
-
-_LAST_THAT_READS: Final = 3
-"""The steps from later versions look at no rows, and take no time."""
 
 
 def upgrade(connection: apsw.Connection) -> None:
@@ -36,10 +34,9 @@ def upgrade(connection: apsw.Connection) -> None:
     version = found = connection.pragma("user_version")
     if found in _STEPS:
         _log.info(
-            "bringing the log from version {found} to {last}{more}",
+            "bringing the log from version {found} to {last}; all of it is read",
             found=found,
             last=max(_STEPS) + 1,
-            more="; all of it is read" if found <= _LAST_THAT_READS else "",
         )
     while isinstance(version, int) and version in _STEPS:
         connection.execute("BEGIN IMMEDIATE")
@@ -47,7 +44,7 @@ def upgrade(connection: apsw.Connection) -> None:
             _STEPS[version](connection)
             connection.pragma("user_version", version + 1)
             connection.execute("COMMIT")
-        except apsw.SQLError as error:
+        except (apsw.SQLError, UnicodeDecodeError) as error:
             raise Damaged(str(error)) from error
         version += 1
     if version != found:
@@ -118,6 +115,30 @@ def _add_what_people_deal_with(connection: apsw.Connection) -> None:
     """Version 5 has inputs, messages, the ledger, and what was done once."""
     for statement in _VERSION_5:
         connection.execute(statement)
+
+
+def _add_sums(connection: apsw.Connection) -> None:
+    """Version 6 has sums of rows in them. Takes three seconds for 1,000,000 tasks."""
+    connection.create_scalar_function("sealed", _sealed, 1, deterministic=True)
+    connection.create_scalar_function("marked", _marked, deterministic=True)
+    for table in ("sessions", "tasks", "inputs", "messages"):
+        connection.execute(f"UPDATE {table} SET body = sealed(CAST(body AS BLOB))")  # noqa: S608
+    connection.execute("UPDATE cursors SET value = marked(value, name)")
+    connection.execute(
+        "UPDATE done_once SET fingerprint"
+        " = marked(fingerprint, key, operation, session_id, target, at_ms)"
+    )
+
+
+def _sealed(*columns: Any) -> str:
+    [body] = columns
+    return f"{zlib.crc32(body):08x}{body.decode()}"
+
+
+def _marked(*columns: Any) -> str:
+    text, *others = columns
+    total = zlib.crc32("\0".join([*map(str, others), text]).encode())
+    return f"{total:08x}{text}"
 
 
 def _all_bits(connection: apsw.Connection) -> str:
@@ -247,5 +268,6 @@ _STEPS: Final[Mapping[int, Callable[[apsw.Connection], None]]] = {
     2: _add_session_spans,
     3: _put_tasks_in_order,
     4: _add_what_people_deal_with,
+    5: _add_sums,
 }
 """What brings a version to the next one."""

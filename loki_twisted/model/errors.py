@@ -95,6 +95,10 @@ class StorageFull(StorageFailed):
     """The disk under the log is full."""
 
 
+class StorageDamaged(StorageFailed):
+    """The log holds what was never written."""
+
+
 class StorageRefused(LokiError):
     """The data directory cannot be used: held by another server, foreign, or of a newer version."""
 

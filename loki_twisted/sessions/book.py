@@ -104,7 +104,10 @@ class SessionBook:
 
     :param log: The event log, and the rows that go with it.
     :param now_ms: The wall clock, milliseconds since the Unix epoch.
+    :ivar is_closed: Whether the next server's book says what comes.
     """
+
+    is_closed = False
 
     def __init__(self, log: IEventLog, records: IRecords, now_ms: Callable[[], int]) -> None:
         self._log = log

@@ -63,6 +63,8 @@ def _again(
     decide: Decide,
     after: Callable[[Record], None],
 ) -> None:
+    if book.is_closed:
+        return
     done = ensureDeferred(commit_end(reactor, book, record, decide, after))
     done.addErrback(
         lambda failure: _log.failure("The end of {id} was not told.", failure, id=record.id)

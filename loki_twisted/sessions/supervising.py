@@ -169,7 +169,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Take nobody in charge any more, and forget the deadlines: the next server keeps them."""
-        self._is_closed = True
+        self._is_closed = self.book.is_closed = True
         self.steerer.close()
         self.deadlines.close()
         for record in self.book:
