@@ -123,3 +123,108 @@ def test_what_is_hostile_is_made_visible(browser: Browser, server: Server) -> No
     browser.open(server.base + "/")
     script = "const { clean } = await import('/page/text.js'); return given[0].map(clean)"
     assert browser.later(script, list(CLEANED)) == list(CLEANED.values())
+
+
+SHAPES: tuple[object, ...] = (
+    {"toString": 1, "valueOf": 2, "toJSON": 3, "length": -1e18},
+    [[{"toString": 1}], "__proto__"],
+    {"__proto__": {"toString": 1}, "constructor": None},
+    5,
+    True,
+)
+"""Values that are no texts; the first ones cannot be made to some by the language's own means."""
+
+
+def test_values_of_any_shape_are_shown(browser: Browser, server: Server) -> None:
+    """Where a text is expected an agent may have put anything: what it says else is there."""
+    lines = []
+    for number, shape in enumerate(SHAPES):
+        names = ("output", "tool", "callId", "isError", "task", "message", "reason", "costOrigin")
+        fields = dict.fromkeys(names, shape)
+        given = dict.fromkeys(("file_path", "command", "todos", "edits", "patch", "content"), shape)
+        calls = [{**fields, "kind": kind, "input": given} for kind in ("text", "thinking", shape)]
+        calls += [{"kind": "tool_call", "tool": "T", "input": {name: shape}} for name in given]
+        calls += [{"kind": "tool_call", "input": shape}, {**fields, "kind": "tool_result"}]
+        task = {**fields, "taskId": f"t{number}", "title": f"task {number}", "error": shape}
+        asked = dict.fromkeys(("tool", "arguments", "plan", "reason", "path", "x"), shape)
+        for kind, data in (
+            *(("agent:output", {"agentId": "main", "type": "demo", **call}) for call in calls),
+            ("agent:failed", {**fields, "agentId": f"agent-{number}"}),
+            ("phase:started", {**fields, "phase": f"phase-{number}", "progress": shape}),
+            ("metrics:update", {**fields, "tokensUsed": 1 + number}),
+            ("task:failed", task),
+            ("input:requested", {**asked, "prompt": f"question {number}", "timeout": 600_000}),
+        ):
+            lines.append(json.dumps({"type": kind, "data": data}))
+    recording(server.home / "shapes.jsonl", lines, end_ms=600_000)
+    browser.open(server.base + "/")  # so that it hears all of them
+    session_id = server.start(provider="replay", prdPath="shapes.jsonl")
+    last = len(SHAPES) - 1
+    server.until(session_id, lambda event: event.data.get("prompt") == f"question {last}")
+    browser.sees(f"{len(SHAPES)} questions are open")
+    here = f"#/session/{session_id}"
+    for place, words in {
+        "#/inbox": f"question {last}",
+        here: f"agent-{last}",
+        f"{here}/tasks": f"task {last}",
+        f"{here}/timeline": f"phase-{last}",
+        f"{here}/usage": "Cost is",
+    }.items():
+        browser.go(place)
+        browser.sees(words, "main")
+        browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
+        browser.later("await new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        browser.sees(words, "main")
+        assert browser.count("[role=alert]") == 0
+
+
+def test_what_cannot_be_drawn_stays_alone(browser: Browser, server: Server) -> None:
+    """An error of the page itself takes nothing with it that stands beside it, and is told."""
+    browser.open(server.base + "/")
+    script = (
+        "const { html, render } = await import('/page/html.js');"
+        "const { Guard } = await import('/page/parts.js');"
+        "const Broken = () => { throw new Error('broken') };"
+        "const box = document.createElement('div');"
+        "render(html`<p>before</p><${Guard}><${Broken} /><//><p>behind</p>`, box);"
+        "await new Promise(done => setTimeout(done, 100));"
+        "return [...box.children].map(each => each.textContent)"
+    )
+    assert browser.later(script) == ["before", "This cannot be shown.", "behind"]
+    assert "broken" in str(browser.complaints())
+
+
+def test_no_text_takes_long(browser: Browser, server: Server) -> None:
+    """What is cut off a text is found in a time that its length bounds, whatever it is made of."""
+    browser.open(server.base + "/")
+    script = (
+        "const { promptOf } = await import('/page/parts.js');"
+        "const { chomp } = await import('/page/text.js');"
+        "const many = 1_000_000; const details = { arguments: {} };"
+        "const long = [`${'{'.repeat(many)}x`, `${' '.repeat(many)}x`];"
+        "const asked = [...long, 'Write {\"a\": {}} \\n', '{}'];"
+        "const ended = [`${'\\n'.repeat(many)}x`, 'a\\n\\n', '\\n', ''];"
+        "return [asked.map(prompt => promptOf({ prompt, details }).length),"
+        "  promptOf({ prompt: 'Write {}' }), ended.map(each => chomp(each).length)]"
+    )
+    lengths = [[1_000_001, 1_000_001, len("Write"), 0], "Write {}", [1_000_001, 1, 0, 0]]
+    assert browser.later(script) == lengths
+
+
+def test_all_that_is_said_weighs_something(browser: Browser, server: Server) -> None:
+    """Whatever part of it is long, and whatever it says of its length: what is kept is bounded."""
+    browser.open(server.base + "/")
+    script = (
+        "const { SessionModel } = await import('/page/session_model.js');"
+        "const { talk } = new SessionModel('session');"
+        "const said = [{ output: 'x'.repeat(50_000) }, { input: { a: ['x'.repeat(50_000)] } },"
+        "  { output: { length: -1e18, text: 'x'.repeat(50_000) } }];"
+        "const most = [];"
+        "for (const data of said) {"
+        "  talk.reset([], false);"
+        "  for (let seq = 1; seq <= 400; seq++) talk.append([{ seq, data }]);"
+        "  most.push(talk.items.length);"
+        "}"
+        "return most"
+    )
+    assert all(100 < each < 200 for each in browser.later(script))

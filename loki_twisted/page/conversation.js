@@ -3,10 +3,10 @@
 import { Component, html, useMemo, useRef, useState } from "./html.js";
 import { goOn, tell } from "./actions.js";
 import { Diff, difference, isPatch, linesOfPatch, near } from "./diff.js";
-import { Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
+import { Guard, Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
 import { Question } from "./questions.js";
 import { abilities, inputs, may } from "./store.js";
-import { At, clean, compact, duration, firstLine, plural, shorten } from "./text.js";
+import { At, chomp, clean, compact, duration, firstLine, plural, shorten } from "./text.js";
 
 const MOST_LINES = 300; // of the log, where they stand for a conversation
 const MOST_SHOWN = 20_000; // characters of one result, before somebody asks for all
@@ -69,7 +69,7 @@ function summaryOf(input, output) {
     for (const name of SUMMARIES) {
       const value = input[name];
       if (typeof value === "string" && value) return shorten(firstLine(value), 160);
-      if (Array.isArray(value)) return shorten(clean(value.join(" ")), 160);
+      if (Array.isArray(value)) return shorten(value.map(clean).join(" "), 160);
     }
   }
   return output ? shorten(firstLine(output), 160) : "";
@@ -131,7 +131,7 @@ function Arguments({ input, output }) {
 
 function Result({ data }) {
   const [whole, setWhole] = useState(false);
-  const text = clean(data.output ?? "").replace(/\n+$/, "");
+  const text = chomp(clean(data.output));
   if (!text) return null;
   const shown = whole ? text : text.slice(0, MOST_SHOWN);
   return html`
@@ -210,7 +210,7 @@ class Turn extends Component {
   }
 
   render({ block }) {
-    return html`<${Block} block=${block} />`;
+    return html`<${Guard}><${Block} block=${block} /><//>`;
   }
 }
 

@@ -1,6 +1,6 @@
 // Small parts that all views are made of.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { clean } from "./text.js";
 import { FINAL, may } from "./store.js";
 
@@ -86,8 +86,10 @@ export function shortPath(path) {
 }
 
 /** What is asked, without the arguments that are shown beside it anyway. */
-export const promptOf = ({ prompt, details }) =>
-  details?.arguments === undefined ? prompt : prompt.replace(/\s*\{[^]*\}\s*$/, "");
+export function promptOf({ prompt, details }) {
+  const begin = details?.arguments === undefined ? -1 : prompt.indexOf("{");
+  return begin >= 0 && prompt.trimEnd().endsWith("}") ? prompt.slice(0, begin).trimEnd() : prompt;
+}
 
 /** How much of its tasks is done. */
 export function Progress({ done, all, tone }) {
@@ -136,6 +138,18 @@ export function Field({ name, label, help, faults, children, wide }) {
 /** What stands for the buttons of those whose token does not do. */
 export const Barred = ({ scope, what }) =>
   may(scope) ? null : html`<p class="note barred"><${Icon} name="lock" /> ${what} takes a token with the scope <code>${scope}</code>.</p>`;
+
+/** What cannot be drawn says so in its place, and all around it stays as it is. */
+export class Guard extends Component {
+  componentDidCatch(error) {
+    console.error(error);
+    this.setState({ failed: true });
+  }
+
+  render({ children }, { failed }) {
+    return failed ? html`<p class="note bad" role="alert">This cannot be shown.</p>` : children;
+  }
+}
 
 /** What to show where there is nothing. */
 export const Empty = ({ title, children }) => html`

@@ -3,7 +3,7 @@
 import { html, useState } from "./html.js";
 import { answer } from "./actions.js";
 import { Call } from "./conversation.js";
-import { Barred, Empty, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
+import { Barred, Empty, Guard, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
 import { inputs, may, ready, sessions, settled } from "./store.js";
 import { Ago, absolute, clean, duration, firstLine, millis, now, plural, shorten } from "./text.js";
 
@@ -43,10 +43,12 @@ function Context({ details }) {
 const toneOf = (option) => ({ allow: "primary", deny: "danger" })[option.effect] ?? "";
 
 /** A question with its buttons. In `brief` without what the answer hardly needs. */
-export function Question({ input, brief, alone }) {
+export const Question = (given) => html`<${Guard}><${Card} ...${given} /><//>`;
+
+function Card({ input, brief, alone }) {
   const session = sessions.value.get(input.sessionId);
   return html`
-    <article class=${`question ${brief ? "brief" : ""}`} aria-label=${`${KINDS[input.kind] ?? "Question"}: ${firstLine(promptOf(input))}`}>
+    <article class=${`question ${brief ? "brief" : ""}`} aria-label=${`${KINDS[input.kind] ?? "Question"}: ${shorten(firstLine(promptOf(input)), 200)}`}>
       <header>
         <span class="tag tone-wait">${KINDS[input.kind] ?? input.kind}</span>
         ${!alone && !brief && session &&

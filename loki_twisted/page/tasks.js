@@ -2,7 +2,7 @@
 
 import { html } from "./html.js";
 import { Ago, Took, clean, clock, duration, millis, now, plural } from "./text.js";
-import { Empty, Prose, hasEnded } from "./parts.js";
+import { Empty, Guard, Prose, hasEnded } from "./parts.js";
 
 const COLUMNS = [
   ["To do", ["pending", "queued"], "idle"],
@@ -23,7 +23,7 @@ export function Tasks({ model, session }) {
           return html`
             <section class="column" aria-label=${name}>
               <h2><i class=${`dot tone-${tone}`}></i>${name} <span class="num">${inside.length}</span></h2>
-              <ul>${inside.map((task) => html`<li key=${task.id}><${Card} task=${task} /></li>`)}</ul>
+              <ul>${inside.map((task) => html`<li key=${task.id}><${Guard}><${Card} task=${task} /><//></li>`)}</ul>
             </section>
           `;
         })}
