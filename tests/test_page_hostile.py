@@ -228,3 +228,34 @@ def test_all_that_is_said_weighs_something(browser: Browser, server: Server) -> 
         "return most"
     )
     assert all(100 < each < 200 for each in browser.later(script))
+
+
+def test_what_is_long_is_drawn_in_part(browser: Browser, server: Server) -> None:
+    """Of a text of nothing but marks and of a change of many lines: the rest by a click."""
+    head = {"agentId": "main", "type": "demo"}
+    marks = {**head, "kind": "text", "output": "`a`\n\n" * 1000}
+    change = {"file_path": "a", "content": "\n" * 4999}
+    edit = {"file_path": "b", "old_string": "a\n" * 400, "new_string": "b\n" * 400}
+    lines = [
+        json.dumps({"type": "agent:output", "data": data})
+        for data in (
+            marks,
+            {**head, "kind": "tool_call", "tool": "Write", "input": change},
+            {**head, "kind": "tool_call", "tool": "Edit", "input": edit},
+        )
+    ]
+    recording(server.home / "long.jsonl", lines)
+    session_id = server.start(provider="replay", prdPath="long.jsonl")
+    server.until_end(session_id)
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees("Edit", ".turns")
+    assert browser.count(".turn.agent *") < 300
+    assert browser.text(".turn.tool .plus") == "+5000"
+    assert browser.count(".turn.tool .plus") == 1  # to compare the other takes longer
+    browser.click("button", "Show all 5,000 characters")
+    browser.until(lambda: browser.count(".turn.agent .prose p") == 1000)
+    browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
+    browser.sees("+400", ".turns")
+    assert browser.count(".diff .added, .diff .removed") == 2000 + 800
+    browser.click("button", "Show all 5,000 lines")
+    browser.until(lambda: browser.count(".diff .added, .diff .removed") == 5000 + 800)

@@ -9,6 +9,7 @@ import { abilities, inputs, may } from "./store.js";
 import { At, chomp, clean, compact, duration, firstLine, plural, shorten } from "./text.js";
 
 const MOST_LINES = 300; // of the log, where they stand for a conversation
+const MOST_FOLDED = 60_000; // pairs of lines that are compared in a call, before somebody opens it
 const MOST_SHOWN = 20_000; // characters of one result, before somebody asks for all
 
 /** Pair calls with their results, and leave out what says nothing. Gives blocks, each with its key. */
@@ -107,6 +108,15 @@ function changesOf(input) {
   return [];
 }
 
+/** Whether it takes no time to say what a call changes: there may be hundreds of them. */
+function isBrief(input) {
+  if (!input || typeof input !== "object") return true;
+  const pairs = [[input.old_string, input.new_string], [input.oldString, input.newString]];
+  if (Array.isArray(input.edits)) for (const each of input.edits) pairs.push([each?.old_string, each?.new_string]);
+  const lines = (text) => (isText(text) ? text.split("\n").length : 0);
+  return pairs.reduce((sum, [before, after]) => sum + lines(before) * lines(after), 0) <= MOST_FOLDED;
+}
+
 const TOLD = new Set(["old_string", "new_string", "oldString", "newString", "edits", "patch", "diff", "unified_diff", "content", "file_path", "filePath", "path"]);
 
 function Arguments({ input, output }) {
@@ -145,7 +155,7 @@ function Result({ data }) {
 /** A call of a tool: what it is about in one line, all of it when that is opened. */
 export function Call({ tool, input, output, result, took, unfolded }) {
   const [open, setOpen] = useState(false);
-  const changes = useMemo(() => changesOf(input), [input]);
+  const changes = useMemo(() => (open || isBrief(input) ? changesOf(input) : []), [input, open]);
   const lines = changes.flatMap((each) => each.lines);
   const added = lines.filter(([sign]) => sign === "+").length;
   const removed = lines.filter(([sign]) => sign === "-").length;
