@@ -259,3 +259,43 @@ def test_what_is_long_is_drawn_in_part(browser: Browser, server: Server) -> None
     assert browser.count(".diff .added, .diff .removed") == 2000 + 800
     browser.click("button", "Show all 5,000 lines")
     browser.until(lambda: browser.count(".diff .added, .diff .removed") == 5000 + 800)
+
+
+def test_addresses_that_are_none(browser: Browser, server: Server) -> None:
+    """Whatever stands behind the # is a view, or said to be no session; it is never obeyed."""
+    browser.open(server.base + "/")
+    browser.is_live()
+    for session_id in ("..", "%2e%2e%2f", "<img src=x onerror=alert(1)>", "%", "session_1_aa"):
+        browser.go(f"#/session/{session_id}")
+        browser.sees("There is no such session" if session_id != "%" else "No session yet", "main")
+        browser.go("#/inbox")
+        browser.sees("Nothing waits for you")
+    browser.go("#javascript:document.title=1")
+    browser.sees("No session yet")
+    assert browser.run("return document.title").endswith("Loki")
+
+
+def test_a_theme_that_is_none(browser: Browser, server: Server) -> None:
+    """What another server has left at the same address is no theme of ours."""
+    browser.open(server.base + "/")
+    browser.run("localStorage.setItem('loki-theme', '<garbage>')")
+    browser.open(server.base + "/")
+    browser.click("button", "Theme: auto. Switch to light.")
+    browser.until(lambda: browser.element("button", "Theme: light."))
+    browser.run("localStorage.removeItem('loki-theme')")
+
+
+def test_a_label_of_any_length_leaves_room(browser: Browser, server: Server) -> None:
+    """A button says the beginning of it, and stands beside the others."""
+    ask = {"prompt": "Which?", "options": ["L" * 50_000, "no"]}
+    line = json.dumps({"type": "input:requested", "data": ask})
+    recording(server.home / "label.jsonl", [line], end_ms=600_000)
+    session_id = server.start(provider="replay", prdPath="label.jsonl")
+    server.wait_for(session_id, "input:requested")
+    browser.open(f"{server.base}/#/inbox")
+    browser.sees("no", ".answers")
+    height = "return document.querySelector('.question').getBoundingClientRect().height"
+    assert browser.run(height) < 400
+    browser.click("button", "LLL")
+    answered = server.until(session_id, lambda event: event.type == "input:answered")
+    assert answered.data["answer"] == ["L" * 50_000]

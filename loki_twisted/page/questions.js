@@ -40,6 +40,8 @@ function Context({ details }) {
   `;
 }
 
+const MOST_LABEL = 200; // characters: a button that fills the screen hides the others
+
 const toneOf = (option) => ({ allow: "primary", deny: "danger" })[option.effect] ?? "";
 
 /** A question with its buttons. In `brief` without what the answer hardly needs. */
@@ -88,9 +90,9 @@ function Answers({ input, brief }) {
         html`<div class="answers" role="group" aria-label="Answers">
           ${options.map(
             (option) => html`
-              <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description ? clean(option.description) : undefined}
+              <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description || option.label.length > MOST_LABEL ? clean(option.description || option.label) : undefined}
                 onClick=${() => send(option.value)}>
-                ${clean(option.label)}${input.default === option.value && html`<small>default</small>`}
+                ${shorten(clean(option.label), MOST_LABEL)}${input.default === option.value && html`<small>default</small>`}
               </button>
             `,
           )}
@@ -111,7 +113,7 @@ function Several({ options, chosen, toggle, busy, send }) {
       ${options.map(
         (option) => html`
           <label><input type="checkbox" checked=${chosen.includes(option.value)} onChange=${() => toggle(option.value)} />
-            <span>${clean(option.label)}${option.description && html`<small>${clean(option.description)}</small>`}</span></label>
+            <span>${shorten(clean(option.label), MOST_LABEL)}${option.description && html`<small>${shorten(clean(option.description), 2 * MOST_LABEL)}</small>`}</span></label>
         `,
       )}
       <button type="button" class="button primary" disabled=${busy || !chosen.length} onClick=${send}>Send</button>

@@ -25,7 +25,9 @@ export function SessionView({ id, tab }) {
   if (model?.missing.value) {
     return html`<div class="view"><${Empty} title="There is no such session">Its record may have been deleted. <a href="#/">All sessions</a><//></div>`;
   }
-  if (!session || model?.id !== id) return html`<div class="view"><p class="note" role="status">Reading\u2026</p></div>`;
+  if (!session || model?.id !== id) {
+    return html`<div class="view">${model?.failure.value ? html`<${Failure} model=${model} />` : html`<p class="note" role="status">Reading\u2026</p>`}</div>`;
+  }
   const [, , View] = TABS.find(([name]) => name === tab) ?? TABS[0];
   const open = inputs.value.filter((each) => each.sessionId === id);
   // In the conversation a question stands where it was asked.
@@ -54,12 +56,17 @@ export function SessionView({ id, tab }) {
       </nav>
       ${asked.length > 0 &&
       html`<section class="asked" aria-label="Open questions">${asked.map((input) => html`<${Question} key=${input.id} input=${input} alone />`)}</section>`}
-      ${model.failure.value && html`<p class="note bad" role="alert">${model.failure.value} <button type="button" class="link" onClick=${() => model.load()}>Try again</button></p>`}
+      <${Failure} model=${model} />
       <section class="pane" aria-label=${TABS.find(([name]) => name === tab)?.[1] ?? "Conversation"}>
         <${Guard} key=${tab}><${View} model=${model} session=${session} /><//>
       </section>
     </div>
   `;
+}
+
+function Failure({ model }) {
+  if (!model.failure.value) return null;
+  return html`<p class="note bad" role="alert">${model.failure.value} <button type="button" class="link" onClick=${() => model.load()}>Try again</button></p>`;
 }
 
 function Reason({ session }) {

@@ -71,7 +71,8 @@ export class SessionModel {
         this.hear(early);
       });
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) this.missing.value = true;
+      // What cannot be an id at all is none either.
+      if (error instanceof Problem && [404, 422].includes(error.status)) this.missing.value = true;
       else this.failure.value = error.message;
     }
   }
