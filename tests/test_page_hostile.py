@@ -299,3 +299,19 @@ def test_a_label_of_any_length_leaves_room(browser: Browser, server: Server) -> 
     browser.click("button", "LLL")
     answered = server.until(session_id, lambda event: event.type == "input:answered")
     assert answered.data["answer"] == ["L" * 50_000]
+
+
+def test_a_task_of_any_length_is_a_card(browser: Browser, server: Server) -> None:
+    """Of its title, what it is about and its error the beginning is there; more by a click."""
+    words = "word " * 4000
+    task = {"taskId": "t", "title": words, "description": words, "error": words}
+    line = json.dumps({"type": "task:failed", "data": task})
+    recording(server.home / "task.jsonl", [line])
+    session_id = server.start(provider="replay", prdPath="task.jsonl")
+    server.until_end(session_id)
+    browser.open(f"{server.base}/#/session/{session_id}/tasks")
+    browser.sees("word", ".task .fault")
+    height = "return document.querySelector('.task').getBoundingClientRect().height"
+    assert browser.run(height) < 800
+    browser.click("button", "Show all")
+    browser.until(lambda: browser.run(height) > 2000)
