@@ -84,11 +84,14 @@ def launch(
             stderr=subprocess.STDOUT,
         )
     server = ServerProcess(process, port, said)
-    while not _answers(port, ready):
-        if process.poll() is not None or time.monotonic() > begin + _START_SECONDS:
-            server.stop()
-            raise Trouble(f"the server did not start: {server.last_words()}")
-        time.sleep(_RETRY_SECONDS)
+    try:
+        while not _answers(port, ready):
+            if process.poll() is not None or time.monotonic() > begin + _START_SECONDS:
+                raise Trouble(f"the server did not start: {server.last_words()}")
+            time.sleep(_RETRY_SECONDS)
+    except BaseException:
+        server.stop()
+        raise
     server.ready_seconds = time.monotonic() - begin
     return server
 

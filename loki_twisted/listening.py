@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -71,7 +72,8 @@ class Sockets:
 
         :raises twisted.internet.error.CannotListenError: if one cannot be had; those before it
             are bound then.
-        :raises InvalidSettings: if it is to be inherited, and there is none.
+        :raises InvalidSettings: if it is to be inherited, and there is none, or one that does not
+            listen.
         """
         for description in self._descriptions:
             is_plain = description.partition(":")[0] in _PLAIN
@@ -79,6 +81,11 @@ class Sockets:
             port = await self._endpoint(description).listen(factory)
             _accept(port, False)
             self.ports.append(port)
+            if not _is_listening(port):
+                raise InvalidSettings(
+                    f"The socket that was inherited for {description!r} does not listen for "
+                    "streams; a socket unit makes one that does by ListenStream."
+                )
 
     def _endpoint(self, description: str) -> IStreamServerEndpoint:
         try:
@@ -107,6 +114,14 @@ def _accept(port: Any, accepting: bool) -> None:
     switch = getattr(port, "startReading" if accepting else "stopReading", None)
     if switch is not None:
         switch()
+
+
+def _is_listening(port: Any) -> bool:
+    """Whether anybody can connect: what is inherited may be a socket of another kind."""
+    its_socket = getattr(port, "socket", None)
+    if its_socket is None:
+        return True
+    return bool(its_socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _address(description: str, port: IListeningPort) -> str:

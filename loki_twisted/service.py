@@ -180,6 +180,7 @@ class Service(BaseService):
         """See whether what a server cannot be without is still there."""
         launcher = self.rooms.launcher
         self.rooms.gaps.look()
+        self.rooms.audit.look()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
@@ -197,7 +198,7 @@ class Service(BaseService):
             self.trouble = None
 
     def reload(self) -> None:
-        """Take up what has changed in the files that the settings name. Nobody is disturbed."""
+        """Take up what has changed in the file of tokens, and whatever else ``reloads`` has."""
         for each in self.reloads:
             with _log.failuresHandled("What has changed could not be taken up"):
                 each()

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 WIDE = (1280, 800)
 PHONE = (390, 844)
-CONTROL, DELETE, DOWN, ENTER, TABULATOR = "\ue009", "\ue017", "\ue015", "\ue007", "\ue004"
+CONTROL, DELETE, DOWN, ENTER = "\ue009", "\ue017", "\ue015", "\ue007"
+ESCAPE, TABULATOR, UP = "\ue00c", "\ue004", "\ue013"
 """Keys, as WebDriver names them."""
 ROOT_OF = "return document.querySelector(arguments[0])"
 
@@ -71,6 +72,10 @@ class Browser:
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def zone(self, name: str) -> None:
+        """Have the clock of a place, like ``Asia/Kathmandu``; empty for that of the machine."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": name})
 
     def headers(self, **headers: str) -> None:
         """Send these with every request of the tab."""
@@ -151,6 +156,18 @@ class Browser:
     def click(self, role: str, name: str) -> None:
         """Click on it, once it is there."""
         self.until(lambda: self.element(role, name)).click()
+
+    def confirm(self, name: str, again: str) -> None:
+        """Click on a button that asks once more, and on what it asks: that is there for seconds."""
+        self.until(lambda: self.element("button", name) or self.element("button", again))
+        script = (
+            "const find = name => [...document.querySelectorAll('button')]"
+            ".find(each => each.innerText.trim().startsWith(name));"
+            "while (!find(given[1])) {"
+            "  find(given[0])?.click(); await new Promise(requestAnimationFrame) }"
+            "find(given[1]).click()"
+        )
+        self.later(script, name, again)
 
     def fill(self, selector: str, text: str) -> None:
         """Type into a field, instead of what is in it."""

@@ -19,6 +19,7 @@ from loki_twisted.agents.interface import (
     IAgentRunner,
     LaunchPlan,
     LaunchRequest,
+    Stray,
 )
 from loki_twisted.agents.outputs import (
     Asked,
@@ -313,6 +314,7 @@ class FakeRunner:
         self.forgotten: list[str] = []
         self.plans: list[LaunchPlan] = []
         self.trouble: set[str] = set()
+        self.unknown: list[Stray] = []
         self.outputs: dict[tuple[str, str], FakeAgentOutput] = {}
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
@@ -330,6 +332,9 @@ class FakeRunner:
         if session_id in self.trouble:
             raise OSError(24, "Too many open files")
         return self.agents.get(session_id)
+
+    def strays(self, is_known: Callable[[str], bool]) -> Sequence[Stray]:
+        return [each for each in self.unknown if not is_known(each.session_id)]
 
     def output(self, session_id: str, stream: str) -> IAgentOutput | None:
         return self.outputs.get((session_id, stream))

@@ -105,6 +105,7 @@ class Listener:
     :ivar told: All sightings that it has taken.
     :ivar cursors: What is stored.
     :ivar refusals: How many batches it will still refuse.
+    :ivar refused: How many it has refused.
     :ivar picky: A source whose lines it refuses, or None.
     :ivar batches: What came at once, refused or not.
     :ivar holding: While this is a list, its answers wait in it.
@@ -115,6 +116,7 @@ class Listener:
         self.batches: list[Sequence[Sighting]] = []
         self.cursors: dict[str, str] = {}
         self.refusals = 0
+        self.refused = 0
         self.picky: str | None = None
         self.holding: list[Callable[[], None]] | None = None
         self.projects: set[str] = set()
@@ -125,6 +127,7 @@ class Listener:
         sources = {said.source for said in sightings if isinstance(said, LogLines)}
         if self.refusals or self.picky in sources:
             self.refusals = max(0, self.refusals - 1)
+            self.refused += 1
             return fail(OSError(28, "The disk is full."))
         if self.holding is None:
             self._take(sightings)

@@ -55,10 +55,23 @@ def state(browser: Browser) -> str:
 @contextmanager
 def offline(browser: Browser) -> Iterator[None]:
     """Take the network from the tab, and give it back."""
-    limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    with _network(browser, offline=True):
+        yield
+
+
+@contextmanager
+def slow_line(browser: Browser, bytes_per_second: int) -> Iterator[None]:
+    """Let no more than so much come to the tab, for a while."""
+    with _network(browser, downloadThroughput=bytes_per_second):
+        yield
+
+
+@contextmanager
+def _network(browser: Browser, **conditions: int) -> Iterator[None]:
+    usual = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     browser.driver.execute_cdp_cmd("Network.enable", {})
-    for is_off in (True, False):
-        given = {"offline": is_off, **limits}
-        browser.driver.execute_cdp_cmd("Network.emulateNetworkConditions", given)
-        if is_off:
-            yield
+    browser.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**usual, **conditions})
+    try:
+        yield
+    finally:
+        browser.driver.execute_cdp_cmd("Network.emulateNetworkConditions", usual)

@@ -105,7 +105,12 @@ class Server:
         self._port: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
-        self.port = self._read_port()
+        try:
+            self.port = self._read_port()
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
         self.base = f"http://127.0.0.1:{self.port}"
 
     def _listen(self) -> None:

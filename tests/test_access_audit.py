@@ -137,7 +137,7 @@ def test_it_writes_through_no_link(tmp_path: Path) -> None:
 def test_a_failing_disk_is_told_and_stops_nobody(
     fault: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No error comes out of it; that entries are lost is told until one can be written again."""
+    """No error comes out of it; how many are lost is told while it lasts, and then on record."""
 
     def failing(_file: int, _data: bytes) -> int:
         raise OSError(fault, os.strerror(fault))
@@ -151,10 +151,14 @@ def test_a_failing_disk_is_told_and_stops_nobody(
     assert log.problem() == (
         f"The audit log cannot be written: {os.strerror(fault)}; 2 entries are lost."
     )
-    log.record({"number": 4})
+    log.look()
     assert log.problem() is None
+    log.look()
+    log.record({"number": 4})
     log.close()
-    assert [entry["number"] for entry in entries(tmp_path / "audit.jsonl")] == [1, 4]
+    assert [
+        (entry.get("number"), entry.get("lost")) for entry in entries(tmp_path / "audit.jsonl")
+    ] == [(1, None), (None, 2), (4, None)]
 
 
 def test_a_disk_that_is_really_full_cuts_no_entry_in_two(tmp_path: Path) -> None:

@@ -11,15 +11,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import attrs
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from loki_twisted.agents.interface import AgentEnd, IAgent
+from loki_twisted.agents.interface import AgentEnd, IAgent, Stray
 from loki_twisted.agents.keeper.layout import COOKIE
 from loki_twisted.kernel.procfs import boot_id, stat_of
+from loki_twisted.model.sessions import Steering
 from tests.agents_support import AgentCase, Recorder, carriers, eventually, plan, python, shell
 
 SERVER = str(Path(__file__).parent / "standins" / "adopting_server.py")
@@ -102,6 +104,23 @@ class AdoptionTests(AgentCase):
         assert carriers(self.note("spec.json")["cookie"]) == {}
         _, again = await self.adopt(before)
         assert await again.ended_with == after.ends[0]
+
+    @pytest.mark.promise("R16")
+    async def test_strays(self) -> None:
+        """An agent that runs is found by its files alone, unless it is known, until it ends."""
+        wanted = attrs.evolve(shell("sleep 1000", cwd="/tmp"), driven_by="codex")
+        assert self.runner.strays(lambda _: False) == []
+        agent, recorder = await self.start(wanted)
+        await self.start(shell("exit"), "session_2")
+        Path(self.root, "no session").mkdir()
+        Path(self.root, "session_3").mkdir()
+        await eventually(Path(self.root, "session_2", "exit.json").exists, "it has ended")
+        (stray,) = self.runner.strays(lambda _: False)
+        assert stray == Stray("session_1", "/tmp", False, "codex", Steering.SIGNALS)
+        assert self.runner.strays(lambda name: name == "session_1") == []
+        agent.stop()
+        await recorder.ended_with
+        assert self.runner.strays(lambda _: False) == []
 
     async def test_what_was_never_started_is_none(self) -> None:
         """There is nothing to adopt of a session without files."""

@@ -73,6 +73,14 @@ class FilesTests(SynchronousTestCase):
             self.make()
         assert self.files.spec() is not None
 
+    def test_a_data_directory_that_is_gone_is_not_made_anew(self) -> None:
+        """Nothing is in the way of who puts it back."""
+        above = os.path.dirname(os.path.dirname(self.files.directory))
+        self.files = AgentFiles.of(f"{above}/data/agents", "session_1")
+        with pytest.raises(FileNotFoundError):
+            self.make()
+        assert os.listdir(above) == []
+
     def test_nothing_is_left_of_half_a_directory(self) -> None:
         """If something cannot be made, what was made goes."""
 

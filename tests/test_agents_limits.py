@@ -54,6 +54,19 @@ class LimitsTests(AgentCase):
         agent.stop()
         await recorder.ended_with
 
+    @pytest.mark.threat("T29")
+    async def test_no_core_file_is_left(self) -> None:
+        """Without any limit too: it would hold what the agent knows. Who wants one can have it."""
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+        try:
+            script = "ulimit -Sc; ulimit -Sc $(ulimit -Hc) && echo raised"
+            _, recorder = await self.start(shell(script))
+            await recorder.ended_with
+        finally:
+            resource.setrlimit(resource.RLIMIT_CORE, before)
+        assert recorder.stdout == ["0", "raised"]
+
     async def test_the_process_is_where_it_is_without_them(self) -> None:
         """It is the keeper's child, in a group that it does not lead, under the number we know."""
         wanted = shell("echo $$; exec sleep 1000")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -20,6 +21,7 @@ from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.keeper.room import ROOM
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor
 from loki_twisted.agents.spool import PIECE_LINES, READ_SIZE, Spool, Tail
+from loki_twisted.model.errors import StorageFailed
 from tests.agents_support import Recorder
 
 
@@ -143,7 +145,7 @@ class TailTests(SpoolCase):
         assert self.recorder.stdout == ["one", "two"]
 
     def test_what_is_not_taken_is_offered_again(self) -> None:
-        """If the listener fails the same lines come again, after 1, 2, 4, 5, 5, 5 seconds."""
+        """If the listener fails the same lines come again, after 1, 2, 4, 5, 5, 5 s; told once."""
         self.recorder.answer = lambda: fail(RuntimeError("the disk is full"))
         self.write(b"one\n")
         tail = self.follow()
@@ -155,11 +157,29 @@ class TailTests(SpoolCase):
             assert self.recorder.pieces == pieces
             self.clock.advance(0.01)
             assert self.recorder.pieces == pieces + 1
-        assert len(self.flushLoggedErrors(RuntimeError)) == 7
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
         self.recorder.answer = lambda: succeed(None)
         self.clock.advance(10)
         self.until_idle()
         assert self.recorder.stdout == ["one"] + ["more"] * 6
+
+    def test_a_log_that_cannot_be_written_is_told_once(self) -> None:
+        """It may last for hours: a warning without a traceback, and at the end how often it was."""
+        self.recorder.answer = lambda: fail(StorageFailed("The log could not be written."))
+        self.write(b"one\n")
+        with capturedLogs() as said:
+            self.follow()
+            self.clock.pump([1, 2, 4])
+            self.recorder.answer = lambda: succeed(None)
+            self.clock.advance(5)
+        assert [formatEvent(each) for each in said] == [
+            (
+                "session_1/stdout was not taken, and will be offered again: "
+                "The log could not be written."
+            ),
+            "session_1/stdout was taken, after 4 refusals",
+        ]
+        assert all("log_failure" not in each for each in said)
 
     def test_a_listener_that_raises_has_not_taken_it(self) -> None:
         """An exception counts as a failed Deferred does."""

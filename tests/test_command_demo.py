@@ -67,7 +67,7 @@ def run(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str
 
 def test_once(home: Path) -> None:
     """Without a keyboard it answers its question itself, and ends with the session."""
-    ended = run(home, "--once", "--speed", "40")
+    ended = run(home, "--once", "--speed", "40", LOKI_DEMO_TIMEOUT="60")
     lines = ended.stdout.splitlines()
 
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -137,6 +137,11 @@ TASK_LINE = "t1    running  session_1_aa  T"
             [f"GET /api/usage?by=day&sessionId={S}&projectDir=%2Fp&provider=demo&{SINCE}"],
             "2026-11-26  $0.5000       1",
         ),
+        (
+            "usage --by day --until 2026-11-27 --limit 7",
+            ["GET /api/usage?by=day&until=2026-11-27T00%3A00%3A00.000Z&limit=7"],
+            "2026-11-26  $0.5000       1",
+        ),
         ("health", ["GET /health"], "healthy, version 1, up 0s"),
     ],
 )
@@ -231,19 +236,44 @@ def test_start_says_all(talking: Talking) -> None:
     """What is asked of a session goes to the server."""
     words = ["start", "./prd.md", "--provider", "claude", "--prompt", "do it", "--model", "m"]
     more = ["--project-dir", "sub", "--timeout", "1.5", "--dry-run", "--verbose", "--queue"]
-    assert main([*words, *more, "--priority", "-5", "--direct"]) == 0
+    bounds = ["--priority", "-5", "--budget", "2.5", "--on-unanswered", "deny"]
+    assert main([*words, *more, *bounds, "--direct", "--stay-open"]) == 0
 
     asked = msgspec.json.decode(talking.played.server.asked[0].body, type=StartSession)
     assert asked == StartSession(
         prd_path="./prd.md",
         provider="claude",
-        options=StartOptions(dry_run=True, verbose=True, timeout=1500, direct=True),
+        options=StartOptions(
+            dry_run=True,
+            verbose=True,
+            timeout=1500,
+            direct=True,
+            stay_open=True,
+            budget_usd=2.5,
+            on_unanswered="deny",
+        ),
         prompt="do it",
         project_dir="sub",
         model="m",
         queue=True,
         priority=-5,
     )
+
+
+def test_going_on_says_all(talking: Talking) -> None:
+    """What is said to a conversation that goes on, by which model, and whether it may wait."""
+    assert main(["continue", S, "and", "then", "--model", "m", "--queue"]) == 0
+
+    asked = json.loads(talking.played.server.asked[0].body)
+    assert (asked["message"], asked["model"], asked["queue"]) == ("and then", "m", True)
+
+
+def test_an_answer_has_a_message_beside_it(talking: Talking) -> None:
+    """What the agent is told goes with the answer that was chosen by its number."""
+    assert main(["answer", QUESTION["id"], "2", "--message", "not yet"]) == 0
+
+    asked = json.loads(talking.played.server.asked[-1].body)
+    assert asked == {"answer": "deny", "message": "not yet"}
 
 
 def test_input_is_what_was_typed(talking: Talking) -> None:

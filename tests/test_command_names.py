@@ -204,7 +204,7 @@ def told(*numbers: int) -> dict[str, Any]:
     return {"events": events, "count": len(events)}
 
 
-GONE = {"error": "no such event", "code": "VALIDATION_ERROR", "details": None}
+GONE = {"error": "no such event", "code": "EVENT_ID_EXPIRED", "details": None}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ GONE = {"error": "no such event", "code": "VALIDATION_ERROR", "details": None}
         ("evt_9_9000", told(1), (200, told()), "earliest"),
         ("evt_9_9000", told(), None, "evt_9_9000"),
         (None, told(), None, "evt_0_0"),
-        ("evt_9_9000", told(4), (422, GONE), "earliest"),
+        ("evt_9_9000", told(4), (410, GONE), "earliest"),
     ],
 )
 def test_where_a_moment_lies(

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
@@ -22,6 +24,7 @@ from twisted.internet.error import CannotListenError
 import loki_twisted
 from loki_twisted.client import LokiClient
 from loki_twisted.command.serve import hints, reason_not_started
+from loki_twisted.log.schema import APPLICATION_ID, VERSION
 from loki_twisted.model.errors import StorageRefused
 from loki_twisted.settings import Settings
 
@@ -199,6 +202,25 @@ def test_data_that_others_may_write(start: Start, tmp_path: Path, program: tuple
     assert code == 2
     assert "chmod go-w" in said
     assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.promise("R16")
+@pytest.mark.parametrize("program", [SERVE, TWISTD])
+def test_a_log_of_a_newer_version(start: Start, tmp_path: Path, program: tuple[str, ...]) -> None:
+    """It is left as it is, and the exit code tells that no other try changes that."""
+    log = tmp_path / "data" / "log.db"
+    log.parent.mkdir(0o700)
+    with closing(apsw.Connection(str(log))) as connection:
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", VERSION + 1)
+    before = log.read_bytes()
+
+    code, said = start(*program, "--port", "0", "--data-dir", "data").end()
+
+    assert code == 3
+    assert "log.db is of a newer version. It was left as it is." in said
+    assert "Traceback" not in said
+    assert log.read_bytes() == before
 
 
 def test_twistd(start: Start, tmp_path: Path) -> None:

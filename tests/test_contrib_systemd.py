@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from loki_twisted.command.arguments import LineParser, add_server_options
+from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
 from loki_twisted.command.running import LONGEST_END_SECONDS
+from loki_twisted.command.serve import FOREIGN_EXIT
 from loki_twisted.settings import Settings
 from tests.system import HOMES, TIMEOUT
 from tests.test_system_sessions import install_runner
@@ -57,6 +58,13 @@ def test_the_command_is_one_of_ours() -> None:
 
     assert (program, serve) == (INSTALLED, "serve")
     assert vars(parser.parse_args(options))["listen"] == ["systemd:domain=INET:index=0"]
+
+
+def test_it_is_not_started_in_vain() -> None:
+    """What no other try changes is not tried again."""
+    codes = section_of("loki.service", "Service")["RestartPreventExitStatus"]
+
+    assert [int(code) for code in codes.split()] == [USAGE_EXIT, FOREIGN_EXIT]
 
 
 def test_systemd_waits_for_the_end() -> None:
@@ -159,3 +167,23 @@ def test_socket_activation(activated: Activated, tmp_path: Path) -> None:
     assert after["session"]["status"] == "running"
     assert after["session"]["pid"] == before["session"]["pid"]
     assert activated.end() == 0
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_socket_that_does_not_listen(tmp_path: Path, kind: socket.SocketKind) -> None:
+    """A server that nobody could reach does not start, and says what it was given."""
+    with socket.socket(socket.AF_INET, kind) as given:
+        given.bind(("127.0.0.1", 0))
+        done = subprocess.run(
+            [sys.executable, "-c", STARTED, str(given.fileno())],
+            cwd=tmp_path,
+            env={**os.environ, "LOKI_DIR": str(tmp_path), "LOKI_API_TOKEN": TOKEN},
+            pass_fds=[given.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "does not listen for streams" in done.stderr
+    assert list(tmp_path.iterdir()) == []

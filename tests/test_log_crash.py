@@ -168,6 +168,7 @@ def test_a_kill_loses_nothing_that_was_told(tmp_path: Path, is_full: bool) -> No
     assert integrity_of(path) == "ok"
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.timeout(1200)
 def test_a_kill_while_the_log_is_cut(tmp_path: Path, is_full: bool) -> None:
     """

@@ -16,7 +16,7 @@ from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageForeign, StorageRefused
 from tests.log_support import MS, asked, entry, facts, message, opened, put, session, task
 
 ASIDE = f"log.db.corrupt-{MS}"
@@ -130,7 +130,7 @@ def test_what_is_not_ours_is_left_alone(
     make(path)
     before = contents(path.parent)
 
-    with pytest.raises(StorageRefused, match=f"is {reason}"):
+    with pytest.raises(StorageForeign, match=f"is {reason}"):
         open_log(str(path), lambda: MS)
 
     assert contents(path.parent) == before
@@ -145,7 +145,7 @@ def test_a_newer_version_in_the_write_ahead_log(path: Path) -> None:
     before = contents(path.parent)
     assert before["log.db-wal"]
 
-    with pytest.raises(StorageRefused, match="is of a newer version"):
+    with pytest.raises(StorageForeign, match="is of a newer version"):
         open_log(str(path), lambda: MS)
 
     after = contents(path.parent)
@@ -158,7 +158,7 @@ def test_a_directory_is_refused(path: Path) -> None:
     """What is no file is not a log, and stays."""
     path.mkdir()
 
-    with pytest.raises(StorageRefused, match="not a file"):
+    with pytest.raises(StorageForeign, match="not a file"):
         open_log(str(path), lambda: MS)
 
     assert path.is_dir()

@@ -68,6 +68,16 @@ def test_a_long_turn_is_measured_and_told_with_its_place(module: str) -> None:
     assert all(line.startswith("The reactor was held for ") for line in lines)
 
 
+@pytest.mark.promise("R27")
+def test_how_much_of_it_was_at_work() -> None:
+    """A turn that waited for something else says that it did nothing of its own."""
+    work = f"{TELL_ALL}; reactor.callLater(0.05, time.sleep, 0.3); reactor.callLater(0.5, end)"
+    _, _, _, lines = run("epollreactor", work)
+
+    told = [(int(line.split()[5]), int(line.split()[7])) for line in lines]
+    assert any(held >= 300 > 3 * at_work for held, at_work in told)
+
+
 def test_many_are_counted_and_few_told() -> None:
     """Each long turn is counted; the log is not filled with them."""
     work = (
@@ -84,13 +94,14 @@ def test_many_are_counted_and_few_told() -> None:
 def test_one_that_does_not_end_is_told_before() -> None:
     """A reactor that hangs cannot tell it itself; it is told where it hangs all the same."""
     work = (
-        "stall_monitor.HANG_SECONDS = 0.2; reactor.callLater(0, hold_up, 0.6)\n"
-        "    reactor.callLater(0.8, end)"
+        "stall_monitor.HANG_SECONDS = 0.2; reactor.callLater(0, hold_up, 1)\n"
+        "    reactor.callLater(1.2, end)"
     )
     _, _, _, lines = run("epollreactor", work)
 
-    (early,) = [line for line in lines if line.startswith("The reactor has been held for ")]
-    assert "__main__.hold_up:" in early
+    # The machine may hold up other turns too.
+    early = [line for line in lines if line.startswith("The reactor has been held for ")]
+    assert sum("__main__.hold_up:" in line for line in early) == 1
 
 
 def test_the_reactor_is_as_it_was() -> None:

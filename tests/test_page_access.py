@@ -76,6 +76,8 @@ def names(browser: Browser) -> set[str]:
 
 def test_a_wrong_token_and_the_right_one(stranger: Browser) -> None:
     """Who comes from elsewhere is asked for it once; the tab keeps it, and no address has it."""
+    enter(stranger, f"\u201c{OWNER}\u201d")  # pasted with the quotes of a text
+    stranger.sees("No token has such letters", ".way")
     enter(stranger, "a-wrong-one")
     stranger.sees("not the right one")
     enter(stranger, OWNER)
@@ -137,13 +139,12 @@ def test_an_order_that_is_refused(stranger: Browser, guarded: Server) -> None:
     asking = guarded.start(provider="demo")
     guarded.wait_for(asking, "input:requested")
     stranger.go(f"#/session/{asking}")
-    stranger.click("button", "Stop")
     # It is gone before that can be told.
     stranger.run(
         "const ask = window.fetch; window.fetch = (path, given) =>"
         "  ask(given.method === 'POST' ? path + '-none' : path, given)"
     )
-    stranger.click("button", "Really stop")
+    stranger.confirm("Stop", "Really stop")
     stranger.until(lambda: stranger.text(".toast.error"))
     assert stranger.link == "live"
     guarded.post(f"/api/sessions/{asking}/stop")

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browsers import DOWN, ENTER, PHONE, TABULATOR, WIDE, Browser, missing_for_axe
+from tests.browsers import (
+    DOWN,
+    ENTER,
+    ESCAPE,
+    PHONE,
+    TABULATOR,
+    UP,
+    WIDE,
+    Browser,
+    missing_for_axe,
+    recording,
+)
 from tests.pages import QUESTION, clear
 from tests.system import Server
 
@@ -64,6 +75,33 @@ def test_the_focus_stays_where_it_is(browser: Browser, server: Server) -> None:
     server.post(f"/api/sessions/{session_id}/inputs/{asked}", {"answer": "dawn"})
     browser.sees("Completed", ".rows")
     assert browser.run("return document.activeElement.href").endswith(session_id)
+
+
+def test_whole_lines_of_a_log_by_keyboard(browser: Browser, server: Server) -> None:
+    """Enter shows the last line in sight, however long it is, the arrows those beside it."""
+    lines = [f"line {number} {'and so on ' * 100}end" for number in range(200)]
+    recording(server.home / "long.jsonl", lines, at_once=200)
+    session_id = server.start(provider="replay", prdPath="long.jsonl", options={"speed": 0})
+    server.until_end(session_id)
+    browser.open(f"{server.base}/#/session/{session_id}/log")
+    browser.sees("line 199", ".lines")
+    browser.sees("Completed", ".session-head")
+    browser.run("document.querySelector('.lines').focus()")
+    for key, shown in ((ENTER, 199), (UP, 198), (UP, 197), (DOWN, 198)):
+        browser.press(key)
+        browser.sees(f"line {shown} ", ".whole pre")
+        assert browser.text(".whole pre").endswith("end")
+    for _ in range(40):
+        browser.press(UP)
+    browser.sees("line 158 ", ".whole pre")
+    in_sight = (
+        "const box = document.querySelector('.lines').getBoundingClientRect();"
+        "const line = document.querySelector('.picked')?.getBoundingClientRect();"
+        "return Boolean(line) && line.top >= box.top - 1 && line.bottom <= box.bottom + 1"
+    )
+    browser.until(lambda: browser.run(in_sight))
+    browser.press(ESCAPE)
+    browser.until(lambda: browser.count(".whole") == 0)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees("Paint it in midnight", ".column")
     browser.click("link", "Timeline")
     browser.until(lambda: browser.count(".timeline .phases li") == 5)
+    places = browser.run(
+        "return [...document.querySelectorAll('.stretch.phase')].map(each => each.style)"
+        ".map(({ left, width }) => [parseFloat(left), parseFloat(width)])"
+    )
+    for (left, width), (after, _) in pairwise(places):  # each lasts until the next one begins
+        assert width > 0
+        assert abs(left + width - after) < 0.1
+    assert abs(sum(places[-1]) - 100) < 0.1
     browser.click("link", "Log")
     browser.sees("At midnight: expected 00:00, got 24:00.", ".lines")
     browser.click("link", "Usage")
@@ -49,6 +58,12 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     assert re.fullmatch(r"Cost over the time, \$\d+\.\d+ so far", cost)
     browser.click("link", "Sessions")
     browser.sees("Completed", ".rows")
+    browser.until(lambda: "7/7" in browser.text(".row"))
+    row = browser.text(".row")
+    for each in (server.home.name, "demo", "deployment", "tokens", "just now"):
+        assert each in row
+    assert re.search(r"^\d+(\.\d)?s$", row, re.MULTILINE)  # how long it has taken
+    assert cost.split()[4] in row
 
 
 def test_a_reload_shows_the_same(browser: Browser, server: Server) -> None:
@@ -75,8 +90,7 @@ def test_a_session_is_stopped_in_the_middle(browser: Browser, server: Server) ->
     """By a button that asks once more."""
     session_id = begin(browser, server)
     browser.sees(QUESTION, ".turns .question")
-    browser.click("button", "Stop")
-    browser.click("button", "Really stop")
+    browser.confirm("Stop", "Really stop")
     browser.until(lambda: state(browser) == "Stopped")
     browser.sees_no(QUESTION, ".question")
     assert server.get(f"/api/sessions/{session_id}")["session"]["status"] == "stopped"
@@ -102,6 +116,10 @@ def test_two_pages_and_one_answers(browser: Browser, server: Server) -> None:
 def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server) -> None:
     """All that the server finds wrong, where it was typed; mended, the session starts."""
     browser.open(server.base + "/#/new")
+    known = server.get("/api/providers")["providers"]
+    absent = ", ".join(each["name"] for each in known if not each["available"])
+    assert "codex" in absent
+    browser.sees(f"Not on this machine: {absent}.", ".providers")
     browser.click("radio", "demo")
     browser.fill("#field-prdPath", "nowhere.md")
     browser.click("summary", "More")
@@ -114,19 +132,34 @@ def test_what_is_wrong_is_said_beside_its_field(browser: Browser, server: Server
     assert field in {"field-priority", "field-options.budgetUsd"}
     browser.fill('[id="field-options.budgetUsd"]', "5")
     browser.fill("#field-priority", "10")
+    browser.fill('[id="field-options.timeout"]', "1.5")
+    browser.choose('[id="field-options.onUnanswered"]', "wait")
     browser.click("button", "Start")
     browser.sees("nowhere.md", "form")
     assert server.get("/api/sessions")["total"] == 0
     browser.fill("#field-prdPath", "")
+    browser.run(
+        "const ask = window.fetch; window.fetch = (path, given) => {"
+        "  if (given.body) window.sent = JSON.parse(given.body);"
+        "  return ask(path, given) }"
+    )
     browser.click("button", "Start")
     browser.sees(QUESTION)
+    assert browser.run("return window.sent") == {
+        "provider": "demo",
+        "priority": 10,
+        "queue": True,
+        "options": {"budgetUsd": 5, "timeout": 90_000, "onUnanswered": "wait"},
+    }
 
 
 def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) -> None:
     """By words of any column, by how sessions stand, and in another order."""
     for name in ("alpha", "beta"):
         (server.home / name).mkdir()
-        server.start(provider="demo", projectDir=name)
+    first, second = (server.start(provider="demo", projectDir=n) for n in ("alpha", "beta"))
+    for each in (first, second):
+        server.wait_for(each, "input:requested")
     browser.open(server.base + "/")
     browser.until(lambda: browser.count(".row") == 2)
     browser.fill("input[type=search]", "alph demo")
@@ -139,9 +172,22 @@ def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) ->
     browser.until(lambda: browser.count(".row") == 0)
     browser.click("button", "All")
     names = "return [...document.querySelectorAll('.row strong')].map(each => each.innerText)"
-    for order, expected in (("name", ["alpha", "beta"]), ("newest", ["beta", "alpha"])):
+    alpha = next(each for each in server.get("/api/inputs")["inputs"] if each["sessionId"] == first)
+    server.post(f"/api/sessions/{first}/inputs/{alpha['id']}", {"answer": "dawn"})
+    server.until_end(first)
+    browser.sees("Completed", ".board")
+    for order, expected in (
+        ("standing", ["beta", "alpha"]),
+        ("newest", ["beta", "alpha"]),
+        ("active", ["alpha", "beta"]),
+        ("cost", ["alpha", "beta"]),
+        ("name", ["alpha", "beta"]),
+    ):
         browser.choose(".sort select", order)
         browser.until(lambda expected=expected: browser.run(names) == expected)
+    for chip, left in (("At work", ["beta"]), ("In line", []), ("Ended", ["alpha"])):
+        browser.click("button", chip)
+        browser.until(lambda left=left: browser.run(names) == left)
 
 
 def test_raw_output_is_saved(browser: Browser, server: Server) -> None:
@@ -213,6 +259,29 @@ def test_several_are_chosen(browser: Browser, server: Server) -> None:
     browser.sees('{"Which colour?": "Blue", "Which parts?": "Door, Roof"}', ".turns")
 
 
+@pytest.mark.parametrize(
+    ("button", "delivery", "told"),
+    [
+        ("Now", "now", "It goes into what the agent is doing."),
+        ("Send", "next", "The agent gets it when it has done what it is doing."),
+    ],
+)
+def test_an_agent_at_work_is_told_things(
+    browser: Browser, server: Server, button: str, delivery: str, told: str
+) -> None:
+    """Into what it does, or when it has done that; which of them is said."""
+    session_id = server.start(provider="claude", prompt="work please")
+    browser.open(f"{server.base}/#/session/{session_id}")
+    browser.sees("I work.", ".turns")
+    browser.fill("#message", "faster")
+    browser.click("button", button)
+    browser.sees(told, ".toasts")
+    browser.sees("faster", ".turns")
+    query = f"sessionId={session_id}&types=message:*"
+    events = server.get(f"/api/events/history?{query}")["events"]
+    assert {each["data"]["delivery"] for each in events} == {delivery}
+
+
 def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server: Server) -> None:
     """Behind the three dots: what it does ends, and later what it did is gone, once asked twice."""
     session_id = server.start(provider="claude", prompt="work please")
@@ -222,17 +291,32 @@ def test_an_agent_leaves_off_and_its_record_is_deleted(browser: Browser, server:
     browser.click("button", "Leave off what it does")
     browser.sees("The agent leaves off", ".toasts")
     browser.until(lambda: state(browser) == "Your turn")
-    browser.click("button", "Stop")
-    browser.click("button", "Really stop")
+    browser.confirm("Stop", "Really stop")
     browser.until(lambda: state(browser) == "Stopped")
     browser.click("button", "More actions")
     browser.click("button", "Delete the record")
     assert server.request("GET", f"/api/sessions/{session_id}").status == 200
-    browser.click("button", "Really delete it")
+    browser.confirm("Delete the record", "Really delete it")
     browser.sees("No session yet")
     assert server.request("GET", f"/api/sessions/{session_id}").status == 404
     browser.go(f"#/session/{session_id}")
     browser.sees("There is no such session")
+
+
+def test_a_record_that_is_deleted_elsewhere(browser: Browser, server: Server) -> None:
+    """No event tells that, so the page counts the sessions now and then; what is gone is said."""
+    for _ in range(2):
+        gone = server.start(provider="demo", options={"dryRun": True})
+        server.until_end(gone)
+    browser.open(f"{server.base}/#/session/{gone}")
+    browser.until(lambda: state(browser) == "Completed")
+    browser.is_live()
+    assert server.request("DELETE", f"/api/sessions/{gone}").status == 200
+    # Its clock stands still then: a stream that says nothing for longer would be another reason.
+    browser.run("const then = Date.now() + 15_000; Date.now = () => then")
+    browser.sees("There is no such session")
+    browser.go("#/")
+    browser.until(lambda: browser.count(".row") == 1)
 
 
 def test_it_fits_a_phone(browser: Browser, server: Server) -> None:

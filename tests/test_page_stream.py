@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.browsers import Browser, recording
-from tests.pages import PATIENT, QUESTION, begin, offline, state
+from tests.pages import PATIENT, QUESTION, begin, clear, offline, slow_line, state
 from tests.system import Server
 
 BEHIND = 20_000
@@ -49,15 +53,39 @@ def test_a_server_that_falls_silent(browser: Browser, shared_server: Server) -> 
     browser.is_live()
     os.kill(shared_server.pid, signal.SIGSTOP)
     try:
-        browser.run("const real = Date.now; Date.now = () => real() + 19_000")
+        # Its clock goes on by our hand alone; it looks at that once a second.
+        browser.run("window.time = Date.now(); Date.now = () => window.time")
+        browser.run("window.time += 15_000")
         browser.later("await new Promise(done => setTimeout(done, 1500))")
         assert browser.link == "live"  # a quiet stream says something every 15 seconds
-        browser.run("const real = Date.now; Date.now = () => real() + 19_000")
+        browser.run("window.time += 15_000")
         browser.until(lambda: browser.link == "cut")
         browser.sees("Cut off", ".mark")
     finally:
         os.kill(shared_server.pid, signal.SIGCONT)
     browser.is_live()
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A server without any session, before and after."""
+    yield shared_server
+    clear(shared_server)
+
+
+def test_it_does_not_keep_up(browser: Browser, server: Server) -> None:
+    """On a line too slow for what happens the page says by how much it is behind."""
+    lines = [f"line {number} {'.' * 150}" for number in range(4000)]
+    recording(server.home / "much.jsonl", lines, at_once=500)
+    with slow_line(browser, 80_000):  # some 200 events a second
+        browser.open(server.base + "/")
+        browser.is_live()
+        flood = {"provider": "replay", "prdPath": "much.jsonl", "options": {"speed": 0}}
+        server.until_end(server.start(**flood))
+        told = re.compile(r"Catching up\s+[\d.,]+K? behind")
+        browser.until(lambda: told.fullmatch(browser.text(".mark")))
+    browser.is_live()
+    browser.sees("Completed", ".row")
 
 
 def test_it_was_away_for_long(browser: Browser, tmp_path: Path) -> None:

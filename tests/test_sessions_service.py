@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from loki_twisted.agents.driving import IDriver, IProviders
-from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, IAgentRunner
+from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, IAgentRunner, Stray
 from loki_twisted.log.interface import IEventLog, IRecords
 from loki_twisted.model.errors import (
     AgentNotStarted,
@@ -26,7 +26,7 @@ from loki_twisted.model.errors import (
     TooManySessions,
     Unavailable,
 )
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.model.tasks import Task, TaskQuery, TaskStatus
 from loki_twisted.model.wire import StartOptions, StartSession
 from loki_twisted.sessions.book import SessionBook
@@ -590,6 +590,25 @@ class RestartTests(SessionCase):
         assert self.world.sessions.get(session.id).task_count == 1
         self.world.ends(session.id, 0)
         assert self.world.log.types() == ["session:started", "task:started", "session:completed"]
+
+    @pytest.mark.promise("R16")
+    def test_an_agent_that_is_on_no_record(self) -> None:
+        """An agent of which the log knows nothing is a session, with all that it has printed."""
+        self.world.runner.agents["session_lost"] = FakeAgent()
+        self.world.runner.unknown = [
+            Stray("session_lost", "/project", True, "codex", Steering.SIGNALS)
+        ]
+        self.restart()
+        session = self.world.sessions.get("session_lost")
+        assert session.status is SessionStatus.RUNNING
+        assert (session.project_dir, session.provider) == ("/project", "codex")
+        assert session.accepts_input
+        assert self.world.log.types() == ["session:started"]
+        agent = self.world.agent("session_lost")
+        assert "session_lost/stdout" not in (agent.cursors or {})
+        self.restart()
+        assert self.status("session_lost") is SessionStatus.RUNNING
+        assert self.world.log.types() == ["session:started"]
 
     def test_an_agent_that_was_never_spawned(self) -> None:
         """A session whose server died before the spawn has failed, and says so."""

@@ -252,6 +252,34 @@ def test_much_that_is_left_of_a_renamed_log_is_read_first(log: Follower) -> None
     assert log.follow() == [*lines, "new"]
 
 
+def test_a_log_that_is_moved_while_the_one_before_it_is_held_is_read_to_its_end(
+    log: Follower,
+) -> None:
+    """A new log that is rotated away at once is found, though the old one is still at hand."""
+    log.append("one\n")
+    log.follow()
+    log.path.rename(log.root / "agent.log.2")
+    log.append("two\n")
+    over = log.once()
+    assert over.left is not None
+    log.position = over.position
+    log.path.rename(log.root / "agent.log.1")
+    log.append("three\n")
+    assert log.follow(moved_to="agent.log.1") == ["two", "three"]
+
+
+def test_a_line_is_not_torn_in_a_log_that_goes_on_under_another_name(log: Follower) -> None:
+    """A last line without its end is told with the new name of its log, whole."""
+    log.append("one\n")
+    log.follow()
+    log.append("two\nbeg")
+    log.path.rename(log.root / "older.log")
+    log.append("new\n")
+    over = log.once()
+    assert (over.lines, over.left and over.left.offset) == (["two"], len("one\ntwo\n"))
+    assert log.follow() == ["two", "new"]
+
+
 def test_reading_may_be_repeated(log: Follower) -> None:
     """What could not be stored is read again, also when a file has just come to its end."""
     log.append("one\n")

@@ -62,6 +62,31 @@ async def test_nothing_is_told_before_it_is_known(tmp_path: Path) -> None:
     assert await status_of("/api/sessions") == 503
 
 
+NEVER_STOPPED = """
+import sys
+from twisted.internet import reactor
+from loki_twisted import Service, Settings
+service = Service(Settings(loki_dir=sys.argv[1]), reactor, listening=False)
+service.startService()
+service.ready.addCallback(lambda _: service.rooms.watcher.watch(sys.argv[1], {}))
+service.ready.addBoth(lambda result: (print(result), reactor.stop()))
+reactor.run()
+"""
+
+
+def test_a_program_that_never_stops_it(tmp_path: Path) -> None:
+    """A program whose reactor has stopped ends, whatever the service was at."""
+    (tmp_path / ".loki").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", NEVER_STOPPED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
 def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     """Our API answers under its prefix, the program's own page beside it, and an agent runs."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOKI_")}

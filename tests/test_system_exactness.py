@@ -273,9 +273,10 @@ class Arriving:
             asked = number_of(last_id)
         # So far that all that was there before it has been read, and the stream is live.
         enough = self.newest + 600
+        is_begun = kind != "history"
         arrival = Arrival(wanted, kind, asked, [])
         with closing(PlainReader(self._place.port(), query, last_id)) as reader:
-            while self.newest < enough or not arrival.ids or self._newest(arrival) < enough:
+            while not is_begun or not arrival.ids or self._newest(arrival) < enough:
                 frames = reader.read(TIMEOUT)
                 assert frames is not None
                 for frame in frames:
@@ -286,6 +287,8 @@ class Arriving:
                         arrival.place = arrival.place or place_of(frame)
                     elif frame == HISTORY_END:
                         arrival.past = len(arrival.ids)
+                        # What others have seen may lie far behind what there is.
+                        is_begun, enough = True, max(enough, self.newest) + 100
                 if arrival.ids:
                     self.newest = max(self.newest, self._newest(arrival))
         return arrival

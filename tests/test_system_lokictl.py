@@ -163,6 +163,9 @@ def test_what_runs_on_as_json(server: Server, asking: str, tmp_path: Path) -> No
     assert (look["openInputs"], look["server"]["sessions"]["running"]) == (1, 1)
     assert json.loads(said(lokictl(url, "answer", asking, "dawn", "--json")))["input"]["answer"]
     server.until_end(asking)
+    for words, shown in (([], []), (["--all"], [asking])):  # those too that have ended
+        look = json.loads(said(lokictl(url, "top", "--once", "--json", *words)))
+        assert [each["id"] for each in look["sessions"]] == shown
 
     events = [
         json.loads(line) for line in said(lokictl(url, "attach", asking, "--json")).split("\n")[:-1]

@@ -158,10 +158,15 @@ def test_the_end_of_its_terminal_ends_a_server(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", IN_TERMINAL, *serve], cwd=tmp_path, stdin=subprocess.PIPE
     ) as window:
-        while b"Listening on" not in (said.read_bytes() if said.exists() else b""):
-            assert window.poll() is None
-            time.sleep(0.02)
-        window.communicate(b"\n", timeout=TIMEOUT)
+        try:
+            while b"Listening on" not in (said.read_bytes() if said.exists() else b""):
+                assert window.poll() is None
+                time.sleep(0.02)
+            window.communicate(b"\n", timeout=TIMEOUT)
+        finally:
+            if window.poll() is None:
+                # With its terminal the server ends, too.
+                window.kill()
     assert window.returncode == 0
     assert b"Reloading" not in said.read_bytes()
 

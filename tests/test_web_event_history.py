@@ -69,7 +69,7 @@ def test_a_history_that_is_overtaken_behind_an_event(at: int) -> None:
     here = server()
     overtaken(here, at, lambda: drop_three(here))
     response = here.ask("GET", f"/api/events/history?after={here.log.id_of(1)}")
-    assert (response.status, response.code) == (422, "VALIDATION_ERROR")
+    assert (response.status, response.code) == (410, "EVENT_ID_EXPIRED")
     assert response.json["details"] == {
         "errors": [{"path": "after", "message": "is no event that the log holds"}],
         "oldest": here.log.id_of(7),

@@ -19,6 +19,17 @@ RECORD: list[dict[str, Any]] = json.loads((VENDOR / "vendor.json").read_text("ut
 OURS = sorted(path for path in DIRECTORY.rglob("*") if path.suffix in {".js", ".css", ".html"})
 OURS = [path for path in OURS if path.parent != VENDOR]
 
+MODULES = {path.name: path.read_text("utf-8") for path in OURS if path.suffix == ".js"}
+IMPORTED = re.compile(r'^import \{([^}]*)\} from "\./([^"]+)"', re.MULTILINE)
+EXPORTED = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)", re.MULTILINE)
+
+TRIED_ALONE = {("stream.js", "Frames")}
+"""What is exported for a test of its own."""
+
+MOST_LINES = 300
+"""Of a module or a style sheet, but for what is long all the same: none is to be added."""
+LONG = {"views.css"}
+
 MOST_BYTES = 150_000
 """Of the whole page, compressed, as all of it goes over the line."""
 
@@ -182,3 +193,36 @@ def test_no_text_becomes_markup(path: Path) -> None:
     ):
         assert word not in text
     assert re.findall(r"https?://(?!www\.w3\.org/)\S+", text) == []
+
+
+def test_modules_import_one_another_one_way() -> None:
+    """No module of the page comes back to itself by what it imports."""
+    needs = {
+        name: {home for _, home in IMPORTED.findall(text)} & MODULES.keys()
+        for name, text in MODULES.items()
+    }
+    assert all(needs[name] for name in ("main.js", "board.js", "store.js"))
+    while needs:
+        free = [name for name in needs if not needs[name] & needs.keys()]
+        assert free, needs
+        for name in free:
+            del needs[name]
+
+
+def test_nothing_is_exported_in_vain() -> None:
+    """What a module gives away another one takes, or a test does."""
+    taken = {
+        (home, name.strip())
+        for text in MODULES.values()
+        for names, home in IMPORTED.findall(text)
+        for name in names.split(",")
+    }
+    given = {(home, name) for home, text in MODULES.items() for name in EXPORTED.findall(text)}
+    assert given - taken == TRIED_ALONE
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_files_are_short(path: Path) -> None:
+    """A file of the page is about one thing, and so it has an end that one comes to."""
+    is_short = len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+    assert is_short or path.name in LONG

@@ -44,6 +44,7 @@ def test_every_error_of_ours_has_its_answer(error: type[errors.LokiError]) -> No
     [
         (errors.BadRequest("x"), 400, "BAD_REQUEST"),
         (errors.InvalidRequest("x"), 422, "VALIDATION_ERROR"),
+        (errors.EventNotHeld("x"), 410, "EVENT_ID_EXPIRED"),
         (errors.SessionNotFound.of("x"), 404, "SESSION_NOT_FOUND"),
         (errors.NotFound("x"), 404, "NOT_FOUND"),
         (errors.Conflict("x"), 409, "CONFLICT"),

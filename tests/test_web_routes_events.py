@@ -207,7 +207,7 @@ def test_an_event_that_the_log_does_not_hold(name: str, place: str) -> None:
     here = server()
     here.log.drop_first_block()
     response = here.ask("GET", f"/api/events/history?{place}={name}")
-    assert (response.status, response.code) == (422, "VALIDATION_ERROR")
+    assert (response.status, response.code) == (410, "EVENT_ID_EXPIRED")
     assert response.json["details"] == {
         "errors": [{"path": place, "message": "is no event that the log holds"}],
         "oldest": here.log.id_of(4),
@@ -218,6 +218,7 @@ def test_an_event_that_the_log_does_not_hold(name: str, place: str) -> None:
 def test_two_ids_that_are_wrong_are_both_told() -> None:
     """All that is wrong, not the first; and an empty log has no oldest event."""
     response = Server().ask("GET", "/api/events/history?after=evt_1_1&before=evt_2_2")
+    assert (response.status, response.code) == (410, "EVENT_ID_EXPIRED")
     details = response.json["details"]
     assert [each["path"] for each in details["errors"]] == ["after", "before"]
     assert (details["oldest"], details["newest"]) == (None, None)

@@ -52,18 +52,28 @@ class AuditLog:
         self._reason = ""
 
     def record(self, entry: Entry) -> None:
-        """See :class:`IAudit`."""
-        said = {name: value for name, value in entry.items() if value is not None}
-        line = _encode({"time": iso_from_ms(self._now_ms()), **said}) + b"\n"
+        """See :class:`IAudit`. Behind entries that were lost one says how many they were."""
+        self.look()
         try:
-            self._write(line)
+            self._add(entry)
         except OSError as error:
             self._lose(error)
-        else:
-            self._reason = ""
+
+    def look(self) -> None:
+        """If entries were lost, try to write how many; to be called now and then."""
+        if not self._reason:
+            return
+        try:
+            self._add({"lost": self._lost})
+        except OSError as error:
+            self._fail(error)
+            return
+        _log.info("The audit log can be written again; {lost} entries are lost", lost=self._lost)
+        self._reason = ""
+        self._lost = 0
 
     def problem(self) -> str | None:
-        """See :class:`IAudit`. It is over when an entry can be written again."""
+        """See :class:`IAudit`."""
         if not self._reason:
             return None
         return f"The audit log cannot be written: {self._reason}; {self._lost} entries are lost."
@@ -74,12 +84,19 @@ class AuditLog:
             file, self._file = self._file, None
             os.close(file)
 
+    def _add(self, entry: Entry) -> None:
+        said = {name: value for name, value in entry.items() if value is not None}
+        self._write(_encode({"time": iso_from_ms(self._now_ms()), **said}) + b"\n")
+
     def _lose(self, error: OSError) -> None:
+        self._lost += 1
+        self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
         if reason != self._reason:  # told once, not for each entry
             _log.error("The audit log cannot be written: {reason}", reason=reason)
         self._reason = reason
-        self._lost += 1
         self.close()
 
     def _write(self, line: bytes) -> None:

@@ -69,4 +69,4 @@ class IAudit(Interface):
         """Keep an entry. When this returns it is in the file, or lost and that is told."""
 
     def problem() -> str | None:
-        """Why entries are lost, in a sentence, or None."""
+        """Why entries are lost now, in a sentence, or None."""

@@ -30,6 +30,7 @@ from loki_twisted.agents.keeper.layout import (
     Note,
 )
 from loki_twisted.kernel.procfs import stat_of
+from loki_twisted.model.sessions import Steering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
@@ -45,6 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     :ivar cookie: The value of the variable by which its processes are known.
     :ivar boot_id: In which boot of the machine that was.
     :ivar limits: Of what it may use, by the names of :class:`Limits`.
+    :ivar driven_by: That of its :class:`LaunchPlan`; so is ``steered_by``.
     """
 
     cookie: str
@@ -53,6 +55,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     accepts_input: bool
     grace_seconds: float
     limits: dict[str, int] = msgspec.field(default_factory=dict)  # an earlier version had none
+    driven_by: str = ""  # nor these
+    steered_by: Steering | None = None
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,12 +134,15 @@ class AgentFiles:
 
     def make(self, plan: LaunchPlan, cookie: str, boot_id: str, grace_seconds: float) -> None:
         """
-        Make all that the keeper wants to find.
+        Make all that the keeper wants to find, and the directory of all agents, but not above it.
+
+        A data directory that is gone is not made anew: it may be put back.
 
         :raises FileExistsError: if the directory is there already.
         :raises OSError: if something cannot be made; nothing is left then.
         """
-        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(self.directory), 0o700)
         os.mkdir(self.directory, 0o700)
         try:
             os.close(self.open_control())
@@ -148,6 +155,8 @@ class AgentFiles:
                 accepts_input=plan.accepts_input,
                 grace_seconds=grace_seconds,
                 limits=plan.limits.given,
+                driven_by=plan.driven_by,
+                steered_by=plan.steered_by,
             )
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
             with open(self.path(SPEC), "x", encoding="ascii", opener=_open_private) as file:

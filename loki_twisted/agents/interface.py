@@ -223,6 +223,24 @@ class IAgentOutput(Interface):
         """Close it. To be called once; who listens stops that first."""
 
 
+@attrs.frozen(slots=True)
+class Stray:
+    """
+    An agent that runs, as far as its files tell what it is.
+
+    :ivar session_id: The session that it was started for.
+    :ivar cwd: Absolute path.
+    :ivar driven_by: The name of the provider whose driver it needs; empty if nobody knows.
+    :ivar steered_by: How it takes orders; None if nobody knows.
+    """
+
+    session_id: str
+    cwd: str
+    accepts_input: bool
+    driven_by: str
+    steered_by: Steering | None
+
+
 class IAgentRunner(Interface):
     """Starts agents under keepers that outlive the server."""
 
@@ -240,6 +258,13 @@ class IAgentRunner(Interface):
         Find an agent that an earlier server started.
 
         :returns: The agent, running or ended; None if no agent of that session was ever started.
+        """
+
+    def strays(is_known: Callable[[str], bool]) -> Sequence[Stray]:
+        """
+        Find agents that run, and that nobody knows.
+
+        :param is_known: Says of a session whether it is known.
         """
 
     def output(session_id: str, stream: str) -> IAgentOutput | None:

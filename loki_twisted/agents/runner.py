@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
@@ -12,7 +13,7 @@ from zope.interface import implementer
 
 from loki_twisted.agents.bell import Bell, make_bell
 from loki_twisted.agents.files import AgentFiles
-from loki_twisted.agents.interface import IAgent, IAgentOutput, IAgentRunner, LaunchPlan
+from loki_twisted.agents.interface import IAgent, IAgentOutput, IAgentRunner, LaunchPlan, Stray
 from loki_twisted.agents.launch import Launch
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import watch_stranger
@@ -90,6 +91,27 @@ class KeeperRunner:
         agent = KeptAgent(self._reactor, self._bell(), facts, presence, reason_of_loss)
         self._agents[session_id] = agent
         return agent
+
+    def strays(self, is_known: Callable[[str], bool]) -> Sequence[Stray]:
+        """See :class:`IAgentRunner`."""
+        try:
+            names = sorted(os.listdir(self._directory))
+        except FileNotFoundError:
+            return ()
+        found = (self._stray(name) for name in names if not is_known(name))
+        return [stray for stray in found if stray is not None]
+
+    def _stray(self, name: str) -> Stray | None:
+        try:
+            files = AgentFiles.of(self._directory, name)
+        except ValueError:
+            return None
+        spec, started = files.spec(), files.started()
+        if spec is None or started is None or started.boot_id != boot_id():
+            return None
+        if files.end() is not None or not started.keeper.is_there:
+            return None
+        return Stray(name, spec.cwd, spec.accepts_input, spec.driven_by, spec.steered_by)
 
     def output(self, session_id: str, stream: str) -> IAgentOutput | None:
         """See :class:`IAgentRunner`."""

@@ -26,6 +26,7 @@ from loki_twisted.agents.long_line import LongLine
 from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.agents.spool_room import SpoolRoom
 from loki_twisted.model.errors import StorageFailed, Unavailable
+from loki_twisted.model.refusals import Refusals
 
 READ_SIZE: Final = 256 * 1024
 """Bytes of one read. A line that is longer is put together from several."""
@@ -181,7 +182,8 @@ class Tail:
     """
     Gives the lines of one spool to a listener, in order, until there will be no more.
 
-    What the listener fails to take it is offered again, after a pause that grows.
+    What the listener fails to take it is offered again, after a pause that grows. That is
+    told once, and how often it was when it is over.
     """
 
     _log = Logger()
@@ -200,6 +202,7 @@ class Tail:
         self._name = name
         self._listener = listener
         self._stage = _Stage.GROWING
+        self._refusals = Refusals()
         self._ring: Deferred[None] | None = None
         self._waits_for: Deferred[None] | None = None
 
@@ -255,12 +258,20 @@ class Tail:
     def _offer(self, piece: Piece) -> Deferred[bool]:
         cursors = {self._name: str(piece.cursor)}
         taken = maybeDeferred(self._listener.lines_received, self._stream, piece.lines, cursors)
-        return taken.addCallbacks(lambda _: True, self._refused)
+        return taken.addCallbacks(self._taken, self._refused)
+
+    def _taken(self, _: object) -> bool:
+        count = self._refusals.over()
+        if count:
+            self._log.info("{name} was taken, after {count} refusals", name=self._name, count=count)
+        return True
 
     def _refused(self, failure: Failure) -> bool:
         words = "{name} was not taken, and will be offered again"
+        if not self._refusals.is_news(failure.getErrorMessage()):
+            return False  # it may last for hours
         if failure.check(StorageFailed, Unavailable):
-            # Where it failed is known, and it may fail for hours.
+            # Where it failed is known.
             self._log.warn(f"{words}: {{error}}", name=self._name, error=failure.value)
         else:
             self._log.failure(words, failure, name=self._name)

@@ -69,7 +69,7 @@ async def place_before(client: LokiClient, since_ms: int) -> str:
     try:
         earlier = await client.history(limit=1, before=found.events[0].id)
     except ClientError as error:
-        if error.code != "VALIDATION_ERROR":
+        if error.code != "EVENT_ID_EXPIRED":
             raise
         return EARLIEST  # it was the oldest, and the log has dropped it just now
     return earlier.events[-1].id if earlier.events else EARLIEST

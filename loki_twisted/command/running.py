@@ -31,8 +31,10 @@ Main = Callable[[Any], Coroutine[Deferred[Any], Any, int]]
 LONGEST_END_SECONDS: Final = 30.0
 """How long a program may take to end after the first signal, beyond what it grants others."""
 
+UNEXPECTED_EXIT: Final = 70
+"""The exit code after an error that nobody handled; ``EX_SOFTWARE`` of sysexits.h."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_UNEXPECTED_EXIT: Final = 70  # EX_SOFTWARE
 _log: Final = Logger()
 
 
@@ -114,7 +116,7 @@ class _Run:
         if self.told_to_end and failure.check(CancelledError):
             self.exit_code = 128 + self.told_to_end if self.tells_signal else 0
             return
-        self.exit_code = _UNEXPECTED_EXIT
+        self.exit_code = UNEXPECTED_EXIT
         _log.failure("This should not have happened", failure)
         sys.stderr.flush()
 

@@ -21,12 +21,15 @@ from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
-from loki_twisted.model.errors import LokiError, StorageExposed
+from loki_twisted.model.errors import LokiError, StorageExposed, StorageForeign
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import InvalidSettings, Settings
 
 CANNOT_START_EXIT: Final = 1
 """Something is in the way, and may be gone when it is tried again."""
+
+FOREIGN_EXIT: Final = 3
+"""The log is of a newer version, or another program's: that takes another program, or directory."""
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""
@@ -50,8 +53,8 @@ def serve(settings: Settings) -> int:
     """
     Serve until a signal comes.
 
-    :returns: The exit code: 0 after a signal, 1 if the server could not be started, 2 if that
-        will not be otherwise until somebody has changed something.
+    :returns: The exit code: 0 after a signal, 1 if the server could not be started, 2 or 3 if that
+        will not be otherwise until somebody has changed something; see :func:`exit_code_of`.
     """
     least = LogLevel.debug if settings.debug else LogLevel.info
     begin_logging(sys.stderr, least, settings.log_format)
@@ -83,7 +86,7 @@ async def serve_until_cancelled(
     Start a server, say where it listens, and stop it again when this is cancelled.
 
     :param stopping: Called before it is stopped.
-    :returns: 1 or 2 if it could not be started, after a line on stderr that says why; otherwise
+    :returns: 1, 2 or 3 if it could not be started, after a line on stderr that says why; otherwise
         only cancellation ends this.
     """
     try:
@@ -132,6 +135,8 @@ def _has_short(settings: Settings) -> bool:
 
 def exit_code_of(error: BaseException) -> int:
     """Choose the exit code of a server that did not start."""
+    if isinstance(error, StorageForeign):
+        return FOREIGN_EXIT
     is_for_people = isinstance(error, InvalidSettings | StorageExposed)
     return USAGE_EXIT if is_for_people else CANNOT_START_EXIT
 

@@ -29,7 +29,7 @@ from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
 from loki_twisted.log.spending_sums import days_are_whole
 from loki_twisted.log.upgrading import upgrade
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageForeign, StorageRefused
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.tasks import TaskQuery
 
@@ -71,8 +71,9 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
     Takes some milliseconds, however much is in it. Only where an earlier server has marked it by
     :func:`suspect`, or it is of an earlier version, all of it is read.
 
-    :raises StorageRefused: if the file is of another program or a newer version, or
-        is not writable; it is not touched then.
+    :raises StorageForeign: if the file is of another program or a newer version, or no file; it is
+        not touched then.
+    :raises StorageRefused: if it cannot be read, or not be written.
     """
     _refuse_what_is_not_ours(path)
     try:
@@ -87,7 +88,7 @@ def _refuse_what_is_not_ours(path: str) -> None:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise StorageRefused(f"{path} is not a file, so the log cannot be kept in it.")
+            raise StorageForeign(f"{path} is not a file, so the log cannot be kept in it.")
         with open(path, "rb") as file:
             identity = schema.identity_of(file.read(schema.HEADER_BYTES))
     except FileNotFoundError:
@@ -98,8 +99,8 @@ def _refuse_what_is_not_ours(path: str) -> None:
         raise _refusal(path, identity)
 
 
-def _refusal(path: str, identity: Identity) -> StorageRefused:
-    return StorageRefused(f"{path} is {identity.value}. It was left as it is.")
+def _refusal(path: str, identity: Identity) -> StorageForeign:
+    return StorageForeign(f"{path} is {identity.value}. It was left as it is.")
 
 
 def _open_existing(path: str) -> Opened:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Thread
 from typing import Any, TypeVar
 
 import apsw
@@ -11,8 +10,8 @@ import attrs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
+from loki_twisted.kernel.threads import DaemonPool
 from loki_twisted.log.faults import DAMAGE, storage_error
 from loki_twisted.log.interface import ILogReactor
 from loki_twisted.log.lanes import Lane, Lanes
@@ -20,17 +19,6 @@ from loki_twisted.log.opening import suspect
 from loki_twisted.model.errors import Unavailable
 
 Value = TypeVar("Value")
-
-
-class _DaemonThread(Thread):
-    """A thread for which a process that has to end at once does not wait."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, daemon=True, **kwargs)
-
-
-class _Pool(ThreadPool):
-    threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -60,7 +48,7 @@ class Readers:
     def __init__(self, reactor: ILogReactor, path: str) -> None:
         self._reactor = reactor
         self._path = path
-        self._pool: ThreadPool | None = None
+        self._pool: DaemonPool | None = None
         self._free: list[apsw.Connection] = []
         self._lanes: Lanes[_Question] = Lanes()
         self._unanswered = 0
@@ -69,7 +57,7 @@ class Readers:
     def start(self, connections: Sequence[apsw.Connection]) -> None:
         """Begin to work with connections; they stay the caller's to close."""
         self._free.extend(connections)
-        self._pool = _Pool(0, len(connections), "log-reader")
+        self._pool = DaemonPool(0, len(connections), "log-reader")
         self._pool.start()
 
     def ask(

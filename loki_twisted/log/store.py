@@ -98,8 +98,9 @@ class SQLiteEventLog:
         """
         Open the log. While there is no room on the disk to make it, that is tried again and again.
 
-        :raises StorageRefused: (through the Deferred) if its file is of another program or a
+        :raises StorageForeign: (through the Deferred) if its file is of another program or a
             newer version; it is left as it is.
+        :raises StorageRefused: (through the Deferred) if it cannot be read, or not be written.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
         return self._intake.start().addErrback(_translated).addCallback(self._opened)

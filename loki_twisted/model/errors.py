@@ -54,6 +54,10 @@ class NotFound(LokiError):
     """There is no such thing."""
 
 
+class EventNotHeld(LokiError):
+    """The log holds no event of that id: it never gave it, or has dropped the event since."""
+
+
 class SessionNotFound(NotFound):
     """There is no session of that id."""
 
@@ -97,6 +101,10 @@ class StorageRefused(LokiError):
 
 class StorageExposed(StorageRefused):
     """The data directory is in the hands of others: it is theirs, or they may write to it."""
+
+
+class StorageForeign(StorageRefused):
+    """The log is of a newer version or another program, or no file: it is left as it is."""
 
 
 class Unavailable(LokiError):

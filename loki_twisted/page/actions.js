@@ -6,9 +6,9 @@ import { refresh, refreshLists, say } from "./store.js";
 
 async function attempt(work, done) {
   try {
-    const answer = await work();
+    const taken = await work();
     if (done) say(done);
-    return answer;
+    return taken;
   } catch (error) {
     say(error.message, "error");
     return null;
@@ -37,18 +37,20 @@ export async function start(wanted, key) {
 /** Say something to the agent; gives whether it was taken. */
 export async function tell(id, text, delivery) {
   const sent = { "Idempotency-Key": onceKey() };
-  const answer = await attempt(() => post(at(id, "/input"), { input: text, delivery }, sent));
-  if (answer?.status === "queued") say("The agent gets it when it has done what it is doing.");
+  const taken = await attempt(() => post(at(id, "/input"), { input: text, delivery }, sent));
+  if (taken?.status === "queued") {
+    say(delivery === "now" ? "It goes into what the agent is doing." : "The agent gets it when it has done what it is doing.");
+  }
   refresh(id);
-  return answer !== null;
+  return taken !== null;
 }
 
 /** Go on with the conversation in a new session; gives its id. */
 export async function goOn(id, message) {
   const sent = { "Idempotency-Key": onceKey() };
-  const answer = await attempt(() => post(at(id, "/continue"), { message }, sent));
-  if (answer) refresh(answer.sessionId);
-  return answer?.sessionId ?? null;
+  const begun = await attempt(() => post(at(id, "/continue"), { message }, sent));
+  if (begun) refresh(begun.sessionId);
+  return begun?.sessionId ?? null;
 }
 
 /** Answer a question; gives whether it is settled. */
@@ -64,9 +66,9 @@ export async function answer(input, value, message) {
 
 /** Delete the record of a session; gives whether it is gone. */
 export async function forget(id) {
-  const answer = await attempt(() => remove(at(id, "")), "The session's record is deleted.");
+  const deleted = await attempt(() => remove(at(id, "")), "The session's record is deleted.");
   refreshLists();
-  return answer !== null;
+  return deleted !== null;
 }
 
 /** Save what the agent has printed, byte for byte. */

@@ -22,6 +22,11 @@ function readToken() {
 
 /** Use a token from now on, and keep it for as long as this tab is open. */
 export function useToken(text) {
+  if (/[^\x21-\x7e]/.test(text)) {
+    // No header takes it, so the server would never be asked.
+    wanted.value = { message: "No token has such letters: look at what was pasted.", retryAt: null };
+    return;
+  }
   token = text;
   wanted.value = null;
   try {
@@ -31,9 +36,6 @@ export function useToken(text) {
     // It holds until the next reload then.
   }
 }
-
-/** Whether we show a token. */
-export const hasToken = () => token !== "";
 
 /** What a request was refused with. */
 export class Problem extends Error {

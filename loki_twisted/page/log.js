@@ -45,12 +45,12 @@ export function Log({ model }) {
   const [follows, setFollows] = useState(true);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
-  const [picked, setPicked] = useState(null);
   const box = useRef(null);
   const search = useRef(null);
   search.current ??= new Search();
   const lines = search.current.lines(log, said);
   const told = useTold(said, lines.length);
+  const [picked, setPicked, onKey] = usePicked(lines, box, height);
 
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => setHeight(entry.contentRect.height));
@@ -95,7 +95,8 @@ export function Log({ model }) {
         <button type="button" class="chip follow" aria-pressed=${follows && !log.detached} onClick=${() => (follows && !log.detached ? setFollows(false) : toEnd())}>
           <${Icon} name="down" />Follow${log.missed ? html` <span class="num">${compact(log.missed)} new</span>` : ""}</button>
       </div>
-      <div class="scroll lines" ref=${box} onScroll=${onScroll} tabindex="0" role="region" aria-label="Log lines">
+      <div class="scroll lines" ref=${box} onScroll=${onScroll} onKeyDown=${onKey} tabindex="0" role="region"
+        aria-label="Log lines" aria-description="Enter shows a whole line, the arrows others, Escape none.">
         <div class="canvas" style=${{ height: `${lines.length * ROW}px` }}>
           <div class="drawn" style=${{ transform: `translateY(${from * ROW}px)` }}>
             ${lines.slice(from, to).map((line) => html`<${Line} key=${line.seq} line=${line} picked=${picked === line} pick=${setPicked} />`)}
@@ -103,7 +104,7 @@ export function Log({ model }) {
         </div>
         ${model.loaded.value && !lines.length && html`<p class="note">${said ? "No line has these words." : "Nothing was logged yet."}</p>`}
       </div>
-      ${picked && html`<${Whole} line=${picked} close=${() => setPicked(null)} />`}
+      ${picked && html`<${Whole} line=${picked} close=${() => (setPicked(null), box.current.focus())} />`}
     </div>
   `;
 }
@@ -119,6 +120,33 @@ function useTold(said, count) {
     return () => clearTimeout(timer);
   }, [said]);
   return told;
+}
+
+/**
+ * The line that is shown whole: by a click, or by keys. Gives [picked, setPicked, onKey].
+ *
+ * Lines are no stops of the tabulator, there are too many: Enter picks the last one in sight, and
+ * then the arrows go from line to line. Before that they scroll, as they do everywhere.
+ */
+function usePicked(lines, box, height) {
+  const [picked, setPicked] = useState(null);
+  const at = picked ? lines.indexOf(picked) : -1;
+  useLayoutEffect(() => {
+    if (at < 0) return;
+    const { scrollTop, clientHeight } = box.current;
+    const least = (at + 1) * ROW - clientHeight;
+    if (scrollTop < least || scrollTop > at * ROW) box.current.scrollTop = scrollTop < least ? least : at * ROW;
+  }, [picked, height]);
+  const onKey = (event) => {
+    const { scrollTop, clientHeight } = box.current;
+    const last = Math.min(lines.length, Math.floor((scrollTop + clientHeight) / ROW)) - 1;
+    const moves = at < 0 ? { Enter: last } : { ArrowUp: at - 1, ArrowDown: at + 1, Enter: at };
+    if (event.key === "Escape") setPicked(null);
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    setPicked(lines[moves[event.key]] ?? picked);
+  };
+  return [picked, setPicked, onKey];
 }
 
 /** A line never changes, so it is drawn once for as long as it is in sight. */
@@ -146,7 +174,7 @@ function drawLine(line, picked, pick) {
 /** A line that was picked, with all of its words. */
 function Whole({ line, close }) {
   return html`
-    <aside class="whole" aria-label="The whole line">
+    <aside class="whole" aria-label="The whole line" aria-live="polite">
       <header><span class=${`level ${line.level}`}>${line.level}</span>${line.source && html`<span class="tag">${clean(line.source)}</span>`}
         <span class="faint">${absolute(line.at)}</span>
         <button type="button" class="button quiet round" aria-label="Close" onClick=${close}><${Icon} name="close" /></button></header>

@@ -223,7 +223,10 @@ export function useKeptFocus() {
   useLayoutEffect(() => {
     if (!held.current || document.activeElement !== document.body) return;
     for (const link of ref.current.querySelectorAll("a[href]")) {
-      if (link.getAttribute("href") === held.current) return link.focus({ preventScroll: true });
+      if (link.getAttribute("href") === held.current) {
+        link.focus({ preventScroll: true });
+        return;
+      }
     }
   });
   return {

@@ -2,7 +2,7 @@
 
 import { html, useState } from "./html.js";
 import { answer } from "./actions.js";
-import { Call } from "./conversation.js";
+import { Call } from "./call.js";
 import { Barred, Empty, Guard, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
 import { inputs, may, ready, sessions, settled } from "./store.js";
 import { Ago, absolute, clean, duration, firstLine, millis, now, plural, shorten } from "./text.js";

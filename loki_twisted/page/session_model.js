@@ -179,7 +179,7 @@ export class SessionModel {
       this.failure.value = null;
       return count;
     } catch (error) {
-      if (error instanceof Problem && error.status === 422) part.hasEarlier = false; // dropped since
+      if (error instanceof Problem && error.status === 410) part.hasEarlier = false; // dropped since
       else this.failure.value = error.message;
       return 0;
     } finally {

@@ -43,7 +43,7 @@ function ThemeButton() {
 }
 
 /** Whether what is shown is what is. */
-export function Mark() {
+function Mark() {
   const { state, behind, retryAt, message } = link.value;
   const [tone, word, more] = {
     connecting: ["wait", "Connecting", "Asking the server how things stand."],

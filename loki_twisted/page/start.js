@@ -35,7 +35,7 @@ function blank() {
 }
 
 /** The body of the request; what was left empty is left out. */
-export function bodyOf(values) {
+function bodyOf(values) {
   const body = {};
   for (const [path, value] of Object.entries(values)) {
     if (value === "" || value === false) continue;
@@ -63,6 +63,9 @@ function faultsOf(problem) {
   return faults;
 }
 
+/** Whether a field stands among those that are folded. */
+const isFurther = (name) => name.includes(".") || ["model", "priority", "queue"].includes(name);
+
 const sentence = (text) => `This ${text}.`.replace(/\.\.$/, ".");
 
 export function Start() {
@@ -70,6 +73,7 @@ export function Start() {
   const [faults, setFaults] = useState(new Map());
   const [refusal, setRefusal] = useState(null);
   const [busy, setBusy] = useState(false);
+  const [more, setMore] = useState(false);
   const form = useRef(null);
   const key = useRef(null);
   const known = providers.value;
@@ -94,6 +98,7 @@ export function Start() {
       if (!(error instanceof Unreachable)) key.current = null;
       const found = error instanceof Problem ? faultsOf(error) : new Map();
       setFaults(found);
+      if ([...found.keys()].some(isFurther)) setMore(true);
       const beside = [...found.keys()].filter((name) => name in values);
       if (beside.length < found.size || !found.size) setRefusal(error);
       queueMicrotask(() => requestAnimationFrame(() => form.current?.querySelector(".wrong input, .wrong textarea, .wrong select")?.focus()));
@@ -111,7 +116,7 @@ export function Start() {
           <${Line} ...${field} name="projectDir" label="Project directory" help="Where the agent works. The server\u2019s own by default." mono />
           <${Line} ...${field} name="prdPath" label="Document" help="A file to work from, relative to the project directory." mono />
         </div>
-        <details class="further" open=${[...faults.keys()].some((name) => name.includes(".") || name === "model" || name === "priority")}>
+        <details class="further" open=${more} onToggle=${(event) => setMore(event.currentTarget.open)}>
           <summary>More: model, limits, how it waits</summary>
           <div class="pair">
             <${Line} ...${field} name="model" label="Model" help="The agent\u2019s own choice by default." mono />

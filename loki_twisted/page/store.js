@@ -4,9 +4,11 @@ import { batch, computed, signal } from "./html.js";
 import { Problem, get, query } from "./api.js";
 import { SessionModel } from "./session_model.js";
 import { Follower } from "./stream.js";
+import { now } from "./text.js";
 
 const MOST_SESSIONS = 500;
 const REFRESH_MS = 400;
+const COUNT_MS = 15_000; // between two looks at how many sessions there are
 
 /** By id, newest first. The map is replaced when something in it changes. */
 export const sessions = signal(new Map());
@@ -27,7 +29,7 @@ export const settled = signal([]);
 export const providers = signal([]);
 
 /** What we may do here: the scopes of our token, null before that is known. */
-export const scopes = signal(null);
+const scopes = signal(null);
 
 /** Whether we may do what takes a scope. Before it is known we try: the server says. */
 export const may = (scope) => scopes.value?.includes(scope) ?? true;
@@ -61,7 +63,7 @@ export const FINAL = new Set(["stopped", "failed", "completed"]);
 // Reading how things stand
 
 async function readLists() {
-  const [listed, open, kinds, status] = await Promise.all([
+  const [listed, asked, kinds, status] = await Promise.all([
     get(query("api/sessions", { limit: MOST_SESSIONS })),
     get("api/inputs"),
     get("api/providers"),
@@ -74,7 +76,7 @@ async function readLists() {
     if (opened.value && !listed.sessions.some((each) => each.id === opened.value.id)) {
       refresh(opened.value.id); // it is too old for the list, or gone
     }
-    settle(open.inputs);
+    settle(asked.inputs);
     providers.value = kinds.providers;
     scopes.value = status.caller?.scopes ?? null;
     ready.value = true;
@@ -85,10 +87,10 @@ async function readInputs() {
   settle((await get("api/inputs")).inputs);
 }
 
-function settle(open) {
-  const ids = new Set(open.map((each) => each.id));
+function settle(asked) {
+  const ids = new Set(asked.map((each) => each.id));
   for (const each of inputs.value) if (!ids.has(each.id)) noteSettled(each, {});
-  inputs.value = open;
+  inputs.value = asked;
 }
 
 function noteSettled(input, { answeredBy, answer, reason }) {
@@ -128,15 +130,24 @@ const stale = new Set();
 const refreshStale = lazily(async () => {
   const ids = [...stale];
   stale.clear();
-  if (ids.length > 12) return readLists();
+  if (ids.length > 12) {
+    await readLists();
+    return;
+  }
   const found = await Promise.all(ids.map(readSession));
   const next = new Map(sessions.value);
   found.forEach((session, i) => {
-    if (session === null) next.delete(ids[i]);
+    if (session === null) lose(ids[i], next);
     else if (session) next.set(ids[i], session);
   });
   keep(next);
 }, REFRESH_MS);
+
+/** Let a session go whose record was deleted. */
+function lose(id, known) {
+  if (known.delete(id)) total.value -= 1;
+  if (opened.value?.id === id) opened.value.missing.value = true;
+}
 
 /** Keep the newest sessions, and the one that is looked at however old it is. */
 function keep(known) {
@@ -208,7 +219,10 @@ function changesOf({ type, data, timestamp }, known) {
 }
 
 function hearInput({ type, data }) {
-  if (type === "input:requested") return refreshInputs();
+  if (type === "input:requested") {
+    refreshInputs();
+    return;
+  }
   const isIt = (each) => each.id === data.inputId;
   // That it is open no more may have been read before it was told how it was answered.
   const gone = inputs.value.find(isIt) ?? settled.value.find(({ input }) => isIt(input))?.input;
@@ -243,5 +257,17 @@ export function follow() {
   document.addEventListener("visibilitychange", () => {
     if (begun && !document.hidden) refreshLists(); // a session may be deleted
   });
+  let counted = Date.now();
+  now.subscribe((at) => {
+    if (!begun || document.hidden || at - counted < COUNT_MS) return;
+    counted = at;
+    recount();
+  });
   return follower;
 }
+
+/** See whether sessions were deleted: no event tells that. */
+const recount = lazily(async () => {
+  const found = await get(query("api/sessions", { limit: 1 }));
+  if (found.total !== total.value) await readLists();
+}, REFRESH_MS);

@@ -14,7 +14,7 @@ export const rate = signal(0);
 
 const SILENCE_MS = 20_000; // a quiet stream says something every 15 seconds
 const BRIEF_MS = 1_000; // a stream that ends sooner is none: it is not asked for again at once
-const BUSY_EVENTS = 400; // so many in a second, and we ask how many more there are
+const UNAIMED_EVENTS = 400; // after so many we ask how many more there are, once a second at most
 const MOST_BEHIND = 20_000; // events; beyond that it is quicker to read anew how things stand
 const FLUSH_MS = 90;
 const HIDDEN_MS = 400;
@@ -66,7 +66,7 @@ export class Follower {
     this.target = 0;
     this.arrived = [];
     this.heard = Infinity; // when the connection that we have last said something
-    this.measured = 0; // events of the last second
+    this.unaimed = 0; // events since we asked how many there are
     this.wake = () => {};
     this.leave = () => {};
     addEventListener("online", () => this.wake());
@@ -209,7 +209,7 @@ export class Follower {
     this.queue = [];
     this.flushed = performance.now();
     this.arrived.push([Date.now(), events.length]);
-    this.measured += events.length;
+    this.unaimed += events.length;
     this.onEvents(events);
   }
 
@@ -217,12 +217,12 @@ export class Follower {
     const since = Date.now() - 5000;
     this.arrived = this.arrived.filter(([at]) => at > since);
     rate.value = this.arrived.reduce((sum, [, count]) => sum + count, 0) / 5;
-    if (this.measured > BUSY_EVENTS && link.value.state === "live") this.aim();
-    this.measured = 0;
+    if (this.unaimed > UNAIMED_EVENTS && link.value.state === "live") this.aim();
   }
 
-  /** Find out whether we are behind, where so much comes that we may be. */
+  /** Find out whether we are behind: on a slow line that may be so however little comes. */
   async aim() {
+    this.unaimed = 0;
     const stats = await get("api/events/stats").catch(() => null); // the stream tells that we are cut off
     if (stats) this.target = seqOf(stats.newestEventId ?? "");
   }

@@ -53,7 +53,7 @@ function Card({ task }) {
 }
 
 /** Phases as stretches: each lasts until the next one begins. */
-export function stretches(phases, end) {
+function stretches(phases, end) {
   const begun = phases.filter((each) => each.type === "phase:started" && each.data.phase);
   return begun.map((each, i) => ({
     name: clean(each.data.phase),

@@ -83,7 +83,7 @@ export const clock = (ms) => CLOCK.format(ms);
 export const absolute = (ms) => FULL.format(ms);
 
 /** How long ago, in words; a date when that is days. */
-export function ago(ms, at = Date.now()) {
+function ago(ms, at = Date.now()) {
   const seconds = Math.round((at - ms) / 1000);
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${seconds}s ago`;

@@ -12,15 +12,27 @@ from loki_twisted.model.sessions import Session
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.allowance import UNLIMITED
 
+DEFAULT_PROVIDER = "claude"
+"""That of a session that names none."""
+
 _REQUEST = "request"
 _DRIVER = "driver"
 
 
 def cursors_of(session_id: str, wanted: StartSession, plan: LaunchPlan) -> dict[str, str]:
     """Say what to store of a request: so the next server knows whose language the agent speaks."""
+    return stored_request(session_id, wanted, plan.driven_by)
+
+
+def stored_request(session_id: str, wanted: StartSession, driven_by: str) -> dict[str, str]:
+    """
+    Say what :func:`asked_of` is to find.
+
+    :param driven_by: The provider whose driver the agent needs.
+    """
     return {
         f"{session_id}/{_REQUEST}": msgspec.json.encode(wanted).decode(),
-        f"{session_id}/{_DRIVER}": plan.driven_by,
+        f"{session_id}/{_DRIVER}": driven_by,
     }
 
 

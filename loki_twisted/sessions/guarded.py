@@ -64,9 +64,7 @@ class GuardedDriver:
     @property
     def value_limit(self) -> int:
         """See :class:`IDriver`. Not every driver says one."""
-        if not hasattr(self._driver, "value_limit"):
-            return _VALUE_LIMIT
-        return self._attribute("value_limit", _as_limit, _VALUE_LIMIT)
+        return self._attribute("value_limit", _as_limit_if_any, _VALUE_LIMIT, None)
 
     @property
     def is_ready(self) -> bool:
@@ -139,9 +137,9 @@ class GuardedDriver:
         self._memory = memory
         return memory
 
-    def _attribute(self, name: str, read: Callable[[Any], T], otherwise: T) -> T:
+    def _attribute(self, name: str, read: Callable[[Any], T], otherwise: T, *missing: object) -> T:
         try:
-            return read(getattr(self._driver, name))
+            return read(getattr(self._driver, name, *missing))
         except WRONG:
             self._failed(name)
             return otherwise
@@ -161,8 +159,12 @@ class GuardedDriver:
         _log.failure("The driver of {id} failed: {name}", id=self._session_id, name=name)
 
 
+def _as_limit_if_any(value: Any) -> int:
+    return _VALUE_LIMIT if value is None else _as_limit(value)
+
+
 def _as_limit(value: Any) -> int:
     if int(value) < 1:
-        msg = f"no number of bytes: {value!r}"
+        msg = f"no limit: {value!r}"
         raise ValueError(msg)
     return int(value)

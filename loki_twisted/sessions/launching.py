@@ -28,7 +28,7 @@ from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus, Stee
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
-from loki_twisted.sessions.asking import asked_of, cursors_of, request_of
+from loki_twisted.sessions.asking import DEFAULT_PROVIDER, asked_of, cursors_of, request_of
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.conditions import updated
 from loki_twisted.sessions.lifecycle import Step, next_status
@@ -44,7 +44,6 @@ from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
 
-DEFAULT_PROVIDER = "claude"
 _TURN_SECONDS = 2.0
 
 

@@ -31,6 +31,7 @@ from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.strays import put_strays_on_record
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -105,6 +106,7 @@ class Supervisor:
 
     async def adopt_all(self) -> None:
         """Find the agents of an earlier server again, running or ended, and follow them."""
+        await put_strays_on_record(self.runner, self.book)
         for record in self.at_work():
             await self._take_over(record)
 

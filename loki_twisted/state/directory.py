@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from loki_twisted.model.errors import StorageFailed, Unavailable
+from loki_twisted.model.refusals import Refusals
 from loki_twisted.state.backlog import Backlog, Portion
 from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.entries import Change, ChangeKind, split
@@ -110,6 +112,7 @@ class StateDirectory:
         self._retry: IDelayedCall | None = None
         self._pause: tuple[IDelayedCall, Deferred[None]] | None = None
         self._next_pause = _FIRST_PAUSE
+        self._refusals = Refusals()
 
     def start(self, cursors: Mapping[str, str]) -> None:
         """
@@ -246,18 +249,38 @@ class StateDirectory:
     async def _tell_all(self) -> None:
         while self._has_news():
             portion = self._in_flight = self._backlog.take(_SESSIONS, _LOGS, _FILES)
-            with self._log.failuresHandled(
-                "telling what {dir} says failed; it will be told again", dir=self._tree.root
-            ) as telling:
-                await self._tell_portion(portion)
-                self._next_pause = _FIRST_PAUSE
+            is_told = await self._try_to_tell(portion)
             self._in_flight = Portion()
             self._waits.next()
-            if telling.failed:
+            if not is_told:
                 await self._wait_a_while()
         self._is_telling = False
         if self._phase is _Phase.STOPPED:
             self._end()
+
+    async def _try_to_tell(self, portion: Portion) -> bool:
+        try:
+            await self._tell_portion(portion)
+        except Exception:  # noqa: BLE001  # whatever it is, it is told again
+            self._refused(Failure())
+            return False
+        self._next_pause = _FIRST_PAUSE
+        count = self._refusals.over()
+        if count:
+            self._log.info(
+                "{dir} was told, after {count} failures", dir=self._tree.root, count=count
+            )
+        return True
+
+    def _refused(self, failure: Failure) -> None:
+        words = "telling what {dir} says failed; it will be told again"
+        if not self._refusals.is_news(failure.getErrorMessage()):
+            return  # it may last for hours
+        if failure.check(StorageFailed, Unavailable):
+            # Where it failed is known.
+            self._log.warn(f"{words}: {{error}}", dir=self._tree.root, error=failure.value)
+        else:
+            self._log.failure(words, failure, dir=self._tree.root)
 
     def _has_news(self) -> bool:
         if self._phase is _Phase.STOPPED:
@@ -268,6 +291,8 @@ class StateDirectory:
         untold = [portion]
         try:
             harvest = await self._read(self._memory.errand(portion))
+            for path in self._memory.not_found(harvest):
+                self._tree.doubt(path)
             harvest = self._memory.without_premature(harvest)
             has_more = self._backlog.has_files
             now = self._reactor.seconds()

@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Iterable
 from threading import Lock
 from typing import Final
 
@@ -62,6 +63,12 @@ def maybe_position(text: str) -> Position | None:
     except ValueError:
         return None
     return position if position.offset >= 0 else None
+
+
+def furthest(positions: Iterable[Position | None]) -> Position | None:
+    """Of some places in one file, the one that most was read before; None if there is none."""
+    known = (position for position in positions if position is not None)
+    return max(known, key=lambda position: position.offset, default=None)
 
 
 @attrs.frozen(slots=True)

@@ -29,11 +29,13 @@ open. Everything here that touches files may block and is called in a thread.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
+from loki_twisted.state.files import open_beneath
 from loki_twisted.state.held import HeldLogs, LogFile, Position, maybe_log
 from loki_twisted.state.lines import MAX_LINE, cut_lines
 
@@ -81,6 +83,7 @@ class LogReading:
     :ivar size: How many bytes were read.
     :ivar left: Where reading ended in the file that had the name before, if another has it now.
     :ivar lost: The position before, if its file is neither held nor to be found here.
+    :ivar is_missing: Whether no file had the name.
     :ivar problem: Why it could not be read now; the position is that of before then.
     """
 
@@ -91,6 +94,7 @@ class LogReading:
     size: int = 0
     left: Position | None = None
     lost: Position | None = None
+    is_missing: bool = False
     problem: str | None = None
 
 
@@ -112,9 +116,12 @@ def read_log(root: str, order: LogOrder, held: HeldLogs, limit: int = READ_SIZE)
     try:
         current = maybe_log(root, order.path)
         opened.append(current)
-        before = before or _moved(root, order, current)
+        if before is None or (order.position is not None and before.ino != order.position.ino):
+            before = _moved(root, order, current) or before
         opened.append(before)
-        reading, follow = _read(order, before, current, max(limit, MAX_LINE + 1))
+        reading, follow = _read(root, order, before, current, max(limit, MAX_LINE + 1))
+        if current is None:
+            reading = attrs.evolve(reading, is_missing=True)
     except OSError as failure:
         reason = f"cannot be read: {failure.strerror}"
         reading = LogReading(order.path, (), order.position, problem=reason)
@@ -136,7 +143,7 @@ def _moved(root: str, order: LogOrder, current: LogFile | None) -> LogFile | Non
 
 
 def _read(
-    order: LogOrder, before: LogFile | None, current: LogFile | None, limit: int
+    root: str, order: LogOrder, before: LogFile | None, current: LogFile | None, limit: int
 ) -> tuple[LogReading, LogFile | None]:
     """
     Find out what became of a log, and read on.
@@ -159,7 +166,7 @@ def _read(
     if current is None or not current.size:
         rest = _read_rest(order.path, before, position.offset, limit, current is not None)
         return rest, before
-    return _change_over(order.path, before, current, position.offset, limit), before
+    return _change_over(root, order.path, before, current, position.offset, limit), before
 
 
 def _begin(
@@ -203,7 +210,7 @@ def _read_rest(path: str, file: LogFile, offset: int, limit: int, has_heir: bool
 
 
 def _change_over(
-    path: str, before: LogFile, current: LogFile, offset: int, limit: int
+    root: str, path: str, before: LogFile, current: LogFile, offset: int, limit: int
 ) -> LogReading:
     """Read a file to its end, then begin with the one that has its name now."""
     reading = _advance(path, before, offset, limit)
@@ -214,7 +221,8 @@ def _change_over(
     if kept_from is not None and kept_from <= offset:
         begin, lines = offset - kept_from, list(reading.lines)
     else:
-        rest, used = cut_lines(before.read(limit, offset), is_all=True)
+        last = before.read(limit, offset)
+        rest, used = cut_lines(last, is_all=bool(last) and _is_put_away(root, path, before))
         begin, lines, offset = 0, [*reading.lines, *rest], offset + used
     return LogReading(
         path,
@@ -224,6 +232,32 @@ def _change_over(
         size=reading.size,
         left=before.position_at(offset),
     )
+
+
+def _is_put_away(root: str, path: str, file: LogFile) -> bool:
+    """
+    Whether the last line of a file that lost its name is told without its end.
+
+    That is so if it is deleted, or has a name beside its old one that is no log. Else it may be
+    a log under another name, where the line is told when it is whole.
+    """
+    if file.is_deleted:
+        return True
+    try:
+        directory = open_beneath(root, path.rpartition("/")[0] or ".")
+    except OSError:
+        return False  # it has moved, and the file perhaps with it
+    try:
+        with os.scandir(directory) as listing:
+            return any(
+                not entry.name.endswith(SUFFIX)
+                and entry.stat(follow_symlinks=False).st_ino == file.ino
+                for entry in listing
+            )
+    except FileNotFoundError:
+        return False  # a name that is gone again
+    finally:
+        os.close(directory)
 
 
 def _kept_from(before: LogFile, current: LogFile) -> int | None:

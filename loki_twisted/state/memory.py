@@ -6,15 +6,13 @@ No I/O but for logs that got new names; the reading is done by ``reading.py``.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping, Sequence
 
 from loki_twisted.state.backlog import Portion
 from loki_twisted.state.entries import join, split, text_of
 from loki_twisted.state.files import Flaw, Reading
 from loki_twisted.state.flaws import Flaws
-from loki_twisted.state.held import HeldLogs, Position, maybe_log
+from loki_twisted.state.held import HeldLogs
 from loki_twisted.state.interface import (
     LogLines,
     RunsBegin,
@@ -30,6 +28,7 @@ from loki_twisted.state.messages import INTRODUCES, Introduction, Message
 from loki_twisted.state.reading import Errand, Harvest
 from loki_twisted.state.trails import Trails
 from loki_twisted.state.tree import TreeWatcher
+from loki_twisted.state.whereabouts import Whereabouts
 
 
 class Memory:
@@ -51,6 +50,7 @@ class Memory:
         self._layout = layout
         self._trails = trails
         self._held = held
+        self._whereabouts = Whereabouts(tree.root)
         self._marks: dict[str, str] = {}
         self._from_end: set[str] = set()
         self._changed: set[str] = set()
@@ -98,7 +98,7 @@ class Memory:
     def errand(self, portion: Portion) -> Errand:
         """Say what is to be read for a portion of the backlog."""
         self._changed.clear()
-        renamed = self._trails.rename(portion.logs, self._inode_of, self._has)
+        renamed = self._trails.rename(portion.logs, self._whereabouts)
         # Names that files have left come after those that they have got.
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
         return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
@@ -133,8 +133,14 @@ class Memory:
 
     def without_premature(self, harvest: Harvest) -> Harvest:
         """Leave out logs that were renamed while they were read, to be read again."""
-        logs = [log for log in harvest.logs if not self._trails.is_premature(log, self._inode_of)]
-        return Harvest(harvest.files, logs)
+        return Harvest(harvest.files, self._trails.sound(harvest.logs, self._whereabouts))
+
+    def not_found(self, harvest: Harvest) -> Sequence[str]:
+        """Say what was not there when it was read, as far as it is known to be there."""
+        missing = [file.path for file in harvest.files if file.flaw is Flaw.MISSING]
+        missing += [log.path for log in harvest.logs if log.is_missing]
+        places = ((path, *split(path)) for path in missing)
+        return [path for path, above, name in places if name in self._tree.entries(above)]
 
     def unread(self, portion: Portion, harvest: Harvest) -> Portion:
         """Say what of a portion was not reached."""
@@ -264,24 +270,3 @@ class Memory:
 
     def _is_log(self, path: str) -> bool:
         return path.endswith(SUFFIX) or self._layout.is_log(path)
-
-    def _inode_of(self, path: str) -> int | None:
-        try:
-            status = os.lstat(f"{self._tree.root}/{path}")
-        except OSError:
-            return None
-        return status.st_ino if stat.S_ISREG(status.st_mode) else None
-
-    def _has(self, path: str, position: Position) -> bool:
-        try:
-            file = maybe_log(self._tree.root, path)
-        except OSError:
-            return False
-        if file is None:
-            return False
-        try:
-            return file.still_has(position)
-        except OSError:
-            return False
-        finally:
-            file.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+import attrs
+
 from loki_twisted.state.cursors import CursorNames
-from loki_twisted.state.held import Position, maybe_position, position_as_text
+from loki_twisted.state.held import Position, furthest, maybe_position, position_as_text
 from loki_twisted.state.logs import LogReading
 from loki_twisted.state.shelf import Shelf
+from loki_twisted.state.whereabouts import Whereabouts
 
-_REMEMBERED: Final = 64
+_REMEMBERED: Final = 256
 """How many files that lost their names are remembered, in case they turn up under others."""
 
 
@@ -32,9 +35,9 @@ class Trails:
         self._session_of = session_of
         self._positions: dict[str, Position] = {}
         self._left: dict[int, Position] = {}
-        self._former: dict[str, str] = {}
+        self._former: dict[str, set[str]] = {}
         self._stored: dict[str, str] = {}
-        self._kept: dict[str, int] = {}  # by cursor of a log, the inode that it is stored with
+        self._kept: dict[str, Position] = {}  # by cursor of a log, as stored
         self.is_new = True
 
     def load(self, cursors: Mapping[str, str]) -> None:
@@ -66,69 +69,138 @@ class Trails:
         """All logs that were read."""
         return list(self._positions)
 
-    def rename(
-        self,
-        paths: Iterable[str],
-        inode_of: Callable[[str], int | None],
-        has: Callable[[str, Position], bool],
-    ) -> Collection[str]:
+    def rename(self, paths: Iterable[str], whereabouts: Whereabouts) -> Collection[str]:
         """
         Let positions follow files that have got other names.
 
         :param paths: Logs that have changed.
-        :param inode_of: Of a path, the inode that it has now; None if it is not there.
-        :param has: Whether a file with the inode of a position is the one that was read: another
-            one may have been given the inode since.
         :returns: Those whose files had other names before, or none.
         """
-        by_inode: dict[int, list[str]] = {}
-        for path, position in self._positions.items():
-            by_inode.setdefault(position.ino, []).append(path)
-        left: list[str] = []
+        by_inode = self._by_inode()
         renamed: dict[str, Position] = {}
+        former: set[str] = set()
         for path in paths:
-            inode = inode_of(path)
+            inode = whereabouts.inode(path)
+            own = self._positions.get(path)
+            if own is not None and own.ino != inode:
+                # It may have been read under another name since.
+                place = self._place_of(own, by_inode, path, whereabouts)
+                self._positions[path] = furthest([own, place]) or own
             if inode is None:
                 continue
-            own = self._positions.get(path)
-            is_own = own is not None and own.ino == inode
-            names = [name for name in by_inode.get(inode, ()) if name != path]
-            old = next((name for name in names if inode_of(name) != inode), None)
-            if old is not None:
-                position = self._positions[old]
-                # It may have been renamed while it was read: then it was begun under this name.
-                renamed[path] = own if own and is_own and own.offset > position.offset else position
-                self._former[path] = old
-                left.append(old)
-                by_inode[inode].remove(old)  # a second new name is another log
-            elif not names and not is_own and inode in self._left:
-                position = self._left.pop(inode)
-                if has(path, position):
-                    renamed[path] = position
-        for old in left:
-            del self._positions[old]
-        # Files whose names were taken by others may come back under other names.
-        for path, position in renamed.items():
-            own = self._positions.get(path)
-            if own is not None and own.ino != position.ino:
-                self._left[own.ino] = own
+            names = by_inode.get(inode, [])
+            old = [n for n in names if n != path and whereabouts.inode(n) != inode]
+            found = self._found_again(path, inode, old, whereabouts)
+            if found is None:
+                continue
+            renamed[path] = found
+            self._left.pop(inode, None)
+            self._former.setdefault(path, set()).update(old)
+            former.update(old)
+            by_inode[inode] = [n for n in names if n not in old]  # a second new name is another log
+        before = [self._positions.get(path) for path in renamed]
+        for path in former:
+            del self._positions[path]
         self._positions.update(renamed)
+        self._leave(before)
         return renamed.keys()
 
-    def is_premature(self, reading: LogReading, inode_of: Callable[[str], int | None]) -> bool:
+    def _found_again(
+        self, path: str, inode: int, old: Sequence[str], whereabouts: Whereabouts
+    ) -> Position | None:
         """
-        Whether a log was begun that was renamed while it was read, and known under another name.
+        Say where to go on in a file that was known under other names, or under none.
 
-        :param inode_of: See :meth:`rename`, which is to be called before it is read again.
+        What was read last of it is true, and may be known under any of its names: it may have
+        been renamed while it was read.
+
+        :param old: Names of it that it has no more.
+        :returns: None if there is no such place, or the file cannot be read.
         """
-        own = self._positions.get(reading.path)
-        begun = reading.position
-        if begun is None or reading.left is not None or (own is not None and own.ino == begun.ino):
-            return False
-        return any(
-            position.ino == begun.ino and path != reading.path and inode_of(path) != begun.ino
-            for path, position in self._positions.items()
+        shelved = self._left.get(inode)
+        known = [self._positions[name] for name in old]
+        if shelved is None and not known:
+            return None
+        own = self._positions.get(path)
+        if own is not None and own.ino == inode:
+            known.insert(0, own)
+        if shelved is None and len(known) == 1:
+            return known[0]
+        true = whereabouts.true_of(path, known if shelved is None else [*known, shelved])
+        if true is None:
+            return None
+        if not known and not true:
+            del self._left[inode]  # another file has its inode
+        return furthest(true) or next(iter(known), None)
+
+    def _leave(self, positions: Iterable[Position | None]) -> None:
+        """Remember files that have lost their names: they may come back under other ones."""
+        lost = [position for position in positions if position is not None]
+        by_inode = self._by_inode() if lost else {}
+        for position in lost:
+            named = (self._positions[name].offset for name in by_inode.get(position.ino, ()))
+            if max(named, default=-1) < position.offset:
+                known = furthest([position, self._left.pop(position.ino, None)])
+                self._left[position.ino] = known or position
+        while len(self._left) > _REMEMBERED:
+            del self._left[next(iter(self._left))]
+
+    def sound(
+        self, readings: Iterable[LogReading], whereabouts: Whereabouts
+    ) -> Sequence[LogReading]:
+        """
+        Leave out what was read before under another name: logs that were renamed meanwhile.
+
+        They are to be read again, after :meth:`rename`. Where a log is only to be begun next, it
+        is to be gone on with at the place that is known.
+        """
+        found: list[LogReading] = []
+        by_inode = self._by_inode()
+        met: dict[int, Position] = {}  # in the readings before
+        for reading in readings:
+            own = self._positions.get(reading.path)
+            read = reading.left or reading.position or (None if reading.lost else own)
+            if read is not None:
+                place = furthest(
+                    [
+                        self._place_of(read, by_inode, reading.path, whereabouts),
+                        met.get(read.ino),
+                    ]
+                )
+                began = own.offset if own is not None and own.ino == read.ino else -1
+                if place is not None and place.offset > began:
+                    continue
+            if reading.left is not None and reading.position is not None:
+                next_ = reading.position
+                place = self._place_of(next_, by_inode, reading.path, whereabouts)
+                place = furthest([next_, place, met.get(next_.ino)])
+                reading = attrs.evolve(reading, position=place)  # noqa: PLW2901
+            found.append(reading)
+            for each in (reading.left, reading.position):
+                if each is not None:
+                    met[each.ino] = furthest([each, met.get(each.ino)]) or each
+        return found
+
+    def _place_of(
+        self,
+        position: Position,
+        by_inode: Mapping[int, Collection[str]],
+        path: str,
+        whereabouts: Whereabouts,
+    ) -> Position | None:
+        """Say how far a file was read under other names, or before it lost its name."""
+        others = (
+            self._positions[name]
+            for name in by_inode.get(position.ino, ())
+            if name != path and not whereabouts.has_too(name, position)
         )
+        return furthest([*others, self._left.get(position.ino)])
+
+    def _by_inode(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for path, position in self._positions.items():
+            found.setdefault(position.ino, []).append(path)
+        return found
 
     def after(self, readings: Iterable[LogReading]) -> dict[str, dict[str, str | None]]:
         """
@@ -144,7 +216,7 @@ class Trails:
         shelf = Shelf(
             self._names,
             self._kept,
-            {each.ino: each for each in (*self._left.values(), *self._positions.values())},
+            [*self._left.values(), *self._positions.values()],
             {name for name in self._stored if self._names.is_left(name)},
         )
         changes: dict[str, dict[str, str | None]] = {}
@@ -152,10 +224,10 @@ class Trails:
             name = self._name(reading.path)
             text = None if reading.position is None else position_as_text(reading.position)
             cursors = {name: text} if text != self._stored.get(name) else {}
-            former = self._former.get(reading.path)
-            if former is not None and former not in self._positions and former not in read:
-                # Else a crash before that name is read would leave two places in one file.
-                cursors[self._name(former)] = None
+            for former in self._former.get(reading.path, ()):
+                if former not in self._positions and former not in read:
+                    # Else a crash before that name is read would leave two places in one file.
+                    cursors[self._name(former)] = None
             if cursors:
                 own = self._positions.get(reading.path)
                 changes[reading.path] = cursors | shelf.after(reading, cursors, own)
@@ -206,11 +278,10 @@ class Trails:
                 self._positions.pop(reading.path, None)
             else:
                 self._positions[reading.path] = reading.position
-            for left in (reading.left, reading.lost):
-                if left is not None:
-                    self._left[left.ino] = left
-        while len(self._left) > _REMEMBERED:
-            del self._left[next(iter(self._left))]
+                shelved = self._left.get(reading.position.ino)
+                if shelved is not None and shelved.offset <= reading.position.offset:
+                    del self._left[reading.position.ino]
+            self._leave([reading.left, reading.lost])
 
     def _store(self, name: str, text: str | None) -> None:
         self._stored.pop(name, None)
@@ -219,7 +290,7 @@ class Trails:
             self._stored[name] = text
             position = maybe_position(text)
             if position is not None and self._names.maybe_path(name) is not None:
-                self._kept[name] = position.ino
+                self._kept[name] = position
 
     def stored(self) -> Mapping[str, str]:
         """All cursors of this project, as they are stored now."""

@@ -31,7 +31,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.kernel.inotify import IN_Q_OVERFLOW, Notice
-from loki_twisted.state.entries import Change, Entry
+from loki_twisted.state.entries import Change, Entry, split
+from loki_twisted.state.marks import Marks, mark
 from loki_twisted.state.mounts import shared_file_system
 from loki_twisted.state.survey import ROOT, Survey
 from loki_twisted.state.watches import Watches
@@ -48,16 +49,10 @@ POLL_PERIOD: Final = 1.0
 _SLICE: Final = 0.005
 """Seconds of work before the reactor has its turn; to report what it came to takes half as long."""
 
-_MANY: Final = 64
-"""With more marked names in a directory than this, it is listed whole."""
-
 _LIMITS: Final = {
     errno.ENOSPC: "this user has no watches left (sysctl fs.inotify.max_user_watches)",
     errno.EMFILE: "this user has no inotify instances left (sysctl fs.inotify.max_user_instances)",
 }
-
-Marks = dict[str, set[str] | None]
-"""What to look at: names in a directory, or None for all of it."""
 
 
 class TreeWatcher:
@@ -169,7 +164,19 @@ class TreeWatcher:
         place = self._survey.place_of(notice)
         if place is None:
             return
-        _mark(self._marked, *place)
+        self._mark(*place)
+
+    def doubt(self, path: str) -> None:
+        """
+        Look again at what is known, but was not found: it is told as changed, or as removed.
+
+        A directory that was away and is back before it is looked at has not changed.
+        """
+        if not self._is_stopped:
+            self._mark(*split(path))
+
+    def _mark(self, directory: str, name: str | None) -> None:
+        mark(self._marked, directory, name)
         if self._look_call is None:
             self._look_call = self._reactor.callLater(self._delay, self._begin_look)
 
@@ -178,7 +185,7 @@ class TreeWatcher:
         marked, self._marked = self._marked, {}
         for directory, names in marked.items():
             for name in (None,) if names is None else names:
-                _mark(self._urgent, directory, name)
+                mark(self._urgent, directory, name)
         self._begin_work()
 
     def _want_full_look(self) -> None:
@@ -283,14 +290,3 @@ class TreeWatcher:
         else:
             return None
         return f"{self.root} is looked at every {POLL_PERIOD:g} s, because {why}."
-
-
-def _mark(marks: Marks, directory: str, name: str | None) -> None:
-    """Add a name in a directory to what is to be looked at; None stands for all names."""
-    names = marks.setdefault(directory, set())
-    if names is None:
-        return
-    if name is None or len(names) >= _MANY:
-        marks[directory] = None
-    else:
-        names.add(name)

@@ -15,6 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from loki_twisted.kernel.inotify import Inotify, Notice
+from loki_twisted.kernel.threads import DaemonPool
 from loki_twisted.state.directory import STATE_DIRECTORY, StateDirectory
 from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.held import HeldLogs
@@ -166,6 +167,6 @@ class StateWatcher:
 
     def _own_pool(self) -> ThreadPool:
         if self._owned_pool is None:
-            self._owned_pool = ThreadPool(0, _THREADS, "state")
+            self._owned_pool = DaemonPool(0, _THREADS, "state")
             self._owned_pool.start()
         return self._owned_pool

@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from loki_twisted.log.interface import IEventLog
-from loki_twisted.model.errors import InvalidRequest, Unavailable
+from loki_twisted.model.errors import EventNotHeld, Unavailable
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.identifiers import EARLIEST, ORIGIN, maybe_event_id
 from loki_twisted.model.wire import Shape
@@ -72,7 +72,7 @@ class History:
         """
         Read what is asked for, or begin to.
 
-        :raises InvalidRequest: if an id is none that the log holds.
+        :raises EventNotHeld: if an id is none that the log holds.
         :raises Unavailable: if events are dropped faster than they are read, the server shuts
             down meanwhile, or there are too many long answers for too long.
         """
@@ -158,7 +158,8 @@ class History:
         seq, milliseconds = parts
         return seq if await self._log.time_of(seq) == milliseconds else None
 
-    async def _not_held(self, names: list[str]) -> InvalidRequest:
-        error = InvalidRequest.of((name, "is no event that the log holds") for name in names)
+    async def _not_held(self, names: list[str]) -> EventNotHeld:
+        faults = [{"path": name, "message": "is no event that the log holds"} for name in names]
         ends = await self._log.ends()
-        return InvalidRequest(str(error), {**(error.details or {}), **attrs.asdict(ends)})
+        sentence = f"{names[0]}: {faults[0]['message']}"
+        return EventNotHeld(sentence, {"errors": faults, **attrs.asdict(ends)})

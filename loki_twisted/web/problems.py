@@ -30,6 +30,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "REQUEST_TIMEOUT": 408,
     "CONFLICT": 409,
     "SESSION_ALREADY_RUNNING": 409,
+    "EVENT_ID_EXPIRED": 410,
     "PAYLOAD_TOO_LARGE": 413,
     "URI_TOO_LONG": 414,
     "UNSUPPORTED_MEDIA_TYPE": 415,
@@ -87,6 +88,7 @@ class Kind:
 KIND_OF_ERROR: Final[Mapping[type[Exception], Kind]] = {
     errors.InvalidRequest: Kind("VALIDATION_ERROR"),
     errors.BadRequest: Kind("BAD_REQUEST"),
+    errors.EventNotHeld: Kind("EVENT_ID_EXPIRED"),
     errors.SessionNotFound: Kind("SESSION_NOT_FOUND"),
     errors.NotFound: Kind("NOT_FOUND"),
     errors.SessionAlreadyRunning: Kind("SESSION_ALREADY_RUNNING"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from loki_twisted.log.interface import IEventLog
-from loki_twisted.model.errors import InvalidRequest, Unavailable
+from loki_twisted.model.errors import EventNotHeld, InvalidRequest, Unavailable
 from loki_twisted.model.events import EVENT_TYPES, LOG_LEVELS
 from loki_twisted.model.filters import (
     EVENT_GROUPS,
@@ -169,7 +169,7 @@ class EventRoutes:
                 "Only events from this day (UTC) or time on, the first ones; without an after.",
             ),
         ),
-        errors=(Unavailable,),
+        errors=(EventNotHeld, Unavailable),
     )
     async def list_events(
         self,
@@ -186,7 +186,7 @@ class EventRoutes:
 
         Without `after` it is the last events that match (before `before`), with it the first ones
         behind it, and with `since` the first ones of that time or later. An id that the log never
-        gave is an error: 422, with the ids of the `oldest` and the `newest` event that it holds. So
+        gave is an error: 410, with the ids of the `oldest` and the `newest` event that it holds. So
         is that of an event that it has dropped, but for the last one that it has. What running
         sessions keep of their past has holes: from the number `completeFrom` on, which is part of
         an event's id, nothing is missing.

@@ -92,11 +92,16 @@ CASES = joined(
             for name, value in product((b"after", b"before"), _NO_IDS)
         ),
         get(b"/api/events/history?before=earliest"),
-        get(b"/api/events/history?after=evt_99999_1"),
-        get(b"/api/events/history?before=evt_1_1"),
         get(b"/api/events/history?after=EARLIEST"),
         *(get(b"/api/events/history?since=" + value) for value in _NO_MOMENTS),
         get(b"/api/events/history?since=2026-11-01&after=earliest"),
+    ),
+    row(
+        "B63",
+        410,
+        "EVENT_ID_EXPIRED",
+        get(b"/api/events/history?after=evt_99999_1"),
+        get(b"/api/events/history?before=evt_1_1"),
     ),
     row(
         "B64",

@@ -103,6 +103,7 @@ def become(
             os.dup2(stream, at)
         for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(each, signal.SIG_DFL)
+        leave_no_core()
         set_limits(limits)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execve(argv[0], list(argv), environment)  # noqa: S606  # no shell is what we want
@@ -115,6 +116,20 @@ def become(
         os._exit(127)
 
 
+def leave_no_core() -> None:
+    """
+    Have this process write no core file when it crashes, unless it says otherwise by itself.
+
+    That would have in it what an agent knows, its keys among them, and may be as large as its
+    memory.
+
+    :raises OSError: if the system refuses.
+    """
+    import resource  # the keeper itself does not need it
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 def set_limits(limits: Mapping[str, int]) -> None:
     """
     Set limits of this process, for good. One that is lower already stays.
@@ -123,7 +138,7 @@ def set_limits(limits: Mapping[str, int]) -> None:
     """
     if not limits:
         return
-    import resource  # most agents have no limits, and their keepers do not need it
+    import resource  # the keeper itself does not need it
 
     for name, its_name in _RESOURCES.items():
         if name in limits:

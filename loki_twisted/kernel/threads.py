@@ -1,0 +1,23 @@
+"""Threads that a process does not wait for when it ends."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+from twisted.python.threadpool import ThreadPool
+
+
+class _DaemonThread(Thread):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, daemon=True, **kwargs)
+
+
+class DaemonPool(ThreadPool):
+    """
+    A pool of threads that keep no process alive.
+
+    It may have to end at once, or be somebody else's that stops its reactor and not our service.
+    """
+
+    threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
