@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from loki_twisted.client import ClientError
 from loki_twisted.client.bodies import collect
 from loki_twisted.client.reconnecting import pause_seconds, retry_after_seconds
+from loki_twisted.client.recording import record
 from loki_twisted.client.sse_parser import SSEParser
 from loki_twisted.model.errors import InvalidRequest
 from loki_twisted.model.filters import EventFilter
@@ -50,6 +51,24 @@ class AnswerTests(SynchronousTestCase):
 
                 assert (name, error.code) == (name, "UNEXPECTED_ANSWER")
                 assert error.status == status
+
+    def test_a_time_that_is_none(self) -> None:
+        """A session that was started at no time cannot be recorded; nothing is written."""
+        played = Played()
+        session = {"id": "s", "status": "running", "provider": "demo", "projectDir": "/srv/p"}
+        times = {"startedAt": "yesterday", "updatedAt": "yesterday"}
+        counts = dict.fromkeys(("total", "pending", "running", "completed", "failed"), 0)
+        answer = {
+            "session": {**session, **times},
+            "tasks": counts,
+            "agents": dict.fromkeys(("active", "spawned", "completed"), 0),
+        }
+        played.server.answers[("GET", "/api/sessions/s")] = (200, answer)
+        written: list[bytes] = []
+        recording = record(played.client, "s", written.append, lambda: 0)
+        error = self.failureResultOf(Deferred.fromCoroutine(recording), ClientError).value
+
+        assert (error.code, written) == ("UNEXPECTED_ANSWER", [])
 
     def test_headers_of_any_bytes(self) -> None:
         """A header that is not UTF-8 says nothing, and breaks nothing."""

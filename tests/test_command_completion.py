@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> Path:
     scripts.mkdir()
     asked = tmp_path / "asked"
     (scripts / "lokictl").write_text(
-        f"#!/bin/sh\necho \"$@\" >> {asked}\necho '{SESSION}'\necho '{HOSTILE}'\n"
+        f"#!/bin/sh\necho \"$@\" >> {asked}\necho '{SESSION}'\necho '{HOSTILE}'\necho --json\n"
     )
     (scripts / "lokictl").chmod(0o755)
     (tmp_path / "a-file").touch()
@@ -125,8 +125,9 @@ def test_hostile_names(place: Path) -> None:
     """What a server gives that is no name is neither carried out nor offered."""
     assert in_bash(place, "lokictl stop ") == ["latest", SESSION]
     assert in_bash(place, "lokictl answer ") == [SESSION]
+    assert in_fish(place, "lokictl answer ") == [SESSION]
     asked = (place / "asked").read_text().splitlines()
-    assert asked == ["ps --quiet", "inbox --quiet"]
+    assert asked == ["ps --quiet", "inbox --quiet", "inbox --quiet"]
 
 
 def test_the_server_of_the_line(place: Path) -> None:

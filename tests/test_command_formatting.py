@@ -6,6 +6,7 @@ import io
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from loki_twisted.command.formatting import (
     duration,
     event_line,
     gist,
+    json_line,
     plain,
 )
 from loki_twisted.model.events import EVENT_TYPES, Event
@@ -104,6 +106,16 @@ def test_any_event_is_one_harmless_line(event_type: str, timestamp: str, data: d
     told = Event(id="i", type=event_type, timestamp=timestamp, session_id="s", data=data)
 
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", event_line(told, PLAIN))
+
+
+@given(st.text(), st.dictionaries(_FIELDS, _JSON, max_size=5))
+def test_json_steers_nothing_either(timestamp: str, data: dict) -> None:
+    """What is printed as JSON says the same, in one line that no terminal obeys."""
+    told = Event(id="i", type="\x9b2J", timestamp=timestamp, session_id="\u202e", data=data)
+    line = json_line(told)
+
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", line)
+    assert msgspec.json.decode(line, type=Event) == told
 
 
 def test_lines_have_the_local_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,13 @@ def test_a_question_in_words() -> None:
     ]
 
 
+def test_whatever_is_called_an_id_steers_nothing() -> None:
+    """What a server says is the id of a question, or of its session, is no more trusted."""
+    asked = asks(id="\x1b]52;c;aGk=\x07", session_id="\x9b2J\x1b[2J")
+
+    assert question_lines(asked, 0, Palette())[0] == "]52;c;aGk= question by  2J [2J"
+
+
 NOW = datetime(2026, 11, 26, 12, 0).astimezone()
 NOW_MS = round(NOW.timestamp() * 1000)
 

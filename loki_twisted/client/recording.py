@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
+from loki_twisted.client.errors import none_of_this_api
 from loki_twisted.model.recordings import Ending, Heading, line_of, piece_of
 from loki_twisted.model.timestamps import ms_from_iso
 
@@ -31,7 +32,10 @@ async def record(
         broken off.
     """
     session = (await client.get_session(session_id)).session
-    began_ms = ms_from_iso(session.started_at)
+    try:
+        began_ms = ms_from_iso(session.started_at)
+    except ValueError as error:
+        raise none_of_this_api("The time at which the session was started", error) from None
     driven_by = session.driven_by or session.provider
     heading = Heading(driven_by=driven_by, started_at=session.started_at, model=session.model)
     write(line_of(heading))

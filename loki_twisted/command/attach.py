@@ -244,7 +244,8 @@ class Attached:
                 self.screen.show(palette().paint("red", complaint(error)))
 
     def _leave(self) -> int:
-        self.screen.show(f"Left; the session goes on: lokictl attach {short(self._session.id)}")
+        name = plain(short(self._session.id))
+        self.screen.show(f"Left; the session goes on: lokictl attach {name}")
         return Exit.DONE
 
     async def _do(self, meaning: Words | Command) -> None:

@@ -17,7 +17,7 @@ from loki_twisted.client.callbacks import undisturbed
 from loki_twisted.command.colours import Palette, can_be_steered, palette_for
 from loki_twisted.command.complaints import complaint, exit_code_of
 from loki_twisted.command.exits import Exit
-from loki_twisted.command.formatting import plain
+from loki_twisted.command.formatting import json_line, plain
 from loki_twisted.command.hearing import Audience
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.running import run
@@ -75,7 +75,7 @@ async def converse(client: LokiClient, talk: Talk) -> int:
 
 def show(given: argparse.Namespace, answer: msgspec.Struct, text: str) -> int:
     """Print an answer, as JSON if that is asked for; gives the exit code 0."""
-    print(msgspec.json.encode(answer).decode() if given.json else text, flush=True)
+    print(json_line(answer) if given.json else text, flush=True)
     return Exit.DONE
 
 

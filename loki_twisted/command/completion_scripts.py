@@ -61,7 +61,8 @@ _lokictl_candidates() { # CURRENT
 
 # Ids and nothing else, whatever a server says.
 _lokictl_ids() { # VERB
-    timeout 5 lokictl "$${server[@]}" "$$1" --quiet 2>/dev/null | grep -xE '[A-Za-z0-9_-]+'
+    timeout 5 lokictl "$${server[@]}" "$$1" --quiet 2>/dev/null |
+        grep -xE '[A-Za-z0-9][A-Za-z0-9_-]*'
 }""")
 """For bash and zsh, which read it alike."""
 
@@ -146,7 +147,8 @@ function __lokictl_ids # VERB
         end
     end
     # Ids and nothing else, whatever a server says.
-    timeout 5 lokictl $$server $$argv[1] --quiet 2>/dev/null | string match -r '^[A-Za-z0-9_-]+$$'
+    timeout 5 lokictl $$server $$argv[1] --quiet 2>/dev/null |
+        string match -r '^[A-Za-z0-9][A-Za-z0-9_-]*$$'
 end
 
 # Whether the verb is that one, - for none yet, and so many other words stand behind it.

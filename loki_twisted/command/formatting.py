@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from loki_twisted.command.colours import Palette
 from loki_twisted.model.events import Event
 from loki_twisted.model.timestamps import ms_from_iso
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+
+_UNSEEN_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 _COLOUR_OF_ENDING: Final = {
     "completed": "green",
@@ -35,6 +39,12 @@ _TYPE_WIDTH: Final = 17
 def plain(text: object) -> str:
     """Make one line of anything, without characters that steer a terminal."""
     return _CONTROL.sub(" ", str(text)).strip()
+
+
+def json_line(answer: msgspec.Struct) -> str:
+    """Write an answer as a line of JSON, in which what could steer a terminal is escaped."""
+    text = msgspec.json.encode(answer).decode()
+    return _UNSEEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def event_line(event: Event, palette: Palette) -> str:

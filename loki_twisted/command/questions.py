@@ -83,7 +83,8 @@ def _choices(asked: Input) -> Iterator[str]:
 
 def question_lines(asked: Input, now_ms: int, palette: Palette) -> list[str]:
     """Write a question as lines: whose it is, what it is, what it is about, what can be said."""
-    head = f"{palette.paint('bold', short(asked.id))} {palette.paint('magenta', asked.kind.value)}"
+    name = palette.paint("bold", plain(short(asked.id)))
+    head = f"{name} {palette.paint('magenta', asked.kind.value)}"
     left = time_left(asked, now_ms)
     asker = f"by {short(asked.session_id)}"
     lines = [" ".join(part for part in (head, plain(asker), left) if part)]

@@ -11,7 +11,6 @@ import tty
 from collections.abc import Coroutine
 from typing import Any, Final
 
-import msgspec
 from rich.console import Console
 from rich.live import Live
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -22,6 +21,7 @@ from loki_twisted.command.alarm import Alarm
 from loki_twisted.command.calling import call, columns, palette
 from loki_twisted.command.colours import can_be_steered
 from loki_twisted.command.exits import Exit
+from loki_twisted.command.formatting import json_line
 from loki_twisted.command.keyboard import maybe_keyboard
 from loki_twisted.command.overview import Overview, overview
 from loki_twisted.command.tables import as_text
@@ -104,7 +104,7 @@ async def _take(client: LokiClient, given: argparse.Namespace) -> Overview:
 
 def _print(given: argparse.Namespace, taken: Overview) -> None:
     if given.json:
-        print(msgspec.json.encode(taken).decode(), flush=True)
+        print(json_line(taken), flush=True)
     else:
         room = columns()
         print(as_text(overview(taken, given.url, taken.at_ms, room, None), palette(), room))

@@ -7,12 +7,11 @@ import time
 from typing import Final
 
 import attrs
-import msgspec
 
 from loki_twisted.client import EventStream, LokiClient
 from loki_twisted.command.calling import call, complain, note_presence, note_reset, palette
 from loki_twisted.command.exits import Exit
-from loki_twisted.command.formatting import event_line
+from loki_twisted.command.formatting import event_line, json_line
 from loki_twisted.command.moments import place_before, read_moment
 from loki_twisted.command.names import find_session
 from loki_twisted.command.presence import Presence
@@ -134,5 +133,5 @@ def exit_code_of(end: Event) -> Exit:
 
 def show_event(given: argparse.Namespace, event: Event) -> None:
     """Print an event."""
-    text = msgspec.json.encode(event).decode() if given.json else event_line(event, palette())
+    text = json_line(event) if given.json else event_line(event, palette())
     print(text, flush=True)

@@ -58,7 +58,7 @@ function Row({ session }) {
         <strong>${nameOf(session)}</strong>
         <small>${(session.openInputs ? "" : reason) || shortPath(session.projectDir)}</small>
       </span>
-      <span class="kind"><span>${kindOf(session)}</span>${session.model && html`<small>${session.model}</small>`}</span>
+      <span class="kind"><span>${kindOf(session)}</span>${session.model && html`<small>${clean(session.model)}</small>`}</span>
       <span class="phase">${session.currentPhase ? clean(session.currentPhase) : html`<span class="faint">\u2013</span>`}</span>
       <${Progress} done=${session.completedTasks} all=${session.taskCount} tone=${tone} />
       <span class="when">

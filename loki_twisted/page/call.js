@@ -3,8 +3,9 @@
 import { html, useMemo, useState } from "./html.js";
 import { Diff, difference, isPatch, linesOfPatch, near } from "./diff.js";
 import { Icon } from "./parts.js";
-import { clean, compact, duration, firstLine, plural, shorten } from "./text.js";
+import { chomp, clean, compact, duration, firstLine, plural, shorten } from "./text.js";
 
+const MOST_FOLDED = 60_000; // pairs of lines that are compared in a call, before somebody opens it
 const MOST_SHOWN = 20_000; // characters of one result, before somebody asks for all
 
 const SUMMARIES = ["description", "command", "file_path", "filePath", "path", "pattern", "query", "url", "prompt", "task", "title"];
@@ -16,7 +17,7 @@ function summaryOf(input, output) {
     for (const name of SUMMARIES) {
       const value = input[name];
       if (typeof value === "string" && value) return shorten(firstLine(value), 160);
-      if (Array.isArray(value)) return shorten(clean(value.join(" ")), 160);
+      if (Array.isArray(value)) return shorten(value.map(clean).join(" "), 160);
     }
   }
   return output ? shorten(firstLine(output), 160) : "";
@@ -54,6 +55,15 @@ function changesOf(input) {
   return [];
 }
 
+/** Whether it takes no time to say what a call changes: there may be hundreds of them. */
+function isBrief(input) {
+  if (!input || typeof input !== "object") return true;
+  const pairs = [[input.old_string, input.new_string], [input.oldString, input.newString]];
+  if (Array.isArray(input.edits)) for (const each of input.edits) pairs.push([each?.old_string, each?.new_string]);
+  const lines = (text) => (isText(text) ? text.split("\n").length : 0);
+  return pairs.reduce((sum, [before, after]) => sum + lines(before) * lines(after), 0) <= MOST_FOLDED;
+}
+
 const TOLD = new Set(["old_string", "new_string", "oldString", "newString", "edits", "patch", "diff", "unified_diff", "content", "file_path", "filePath", "path"]);
 
 function Arguments({ input, output }) {
@@ -78,7 +88,7 @@ function Arguments({ input, output }) {
 
 function Result({ data }) {
   const [whole, setWhole] = useState(false);
-  const text = clean(data.output ?? "").replace(/\n+$/, "");
+  const text = chomp(clean(data.output));
   if (!text) return null;
   const shown = whole ? text : text.slice(0, MOST_SHOWN);
   return html`
@@ -92,7 +102,7 @@ function Result({ data }) {
 /** A call of a tool: what it is about in one line, all of it when that is opened. */
 export function Call({ tool, input, output, result, took, unfolded }) {
   const [open, setOpen] = useState(false);
-  const changes = useMemo(() => changesOf(input), [input]);
+  const changes = useMemo(() => (open || isBrief(input) ? changesOf(input) : []), [input, open]);
   const lines = changes.flatMap((each) => each.lines);
   const added = lines.filter(([sign]) => sign === "+").length;
   const removed = lines.filter(([sign]) => sign === "-").length;

@@ -3,7 +3,7 @@
 import { Component, html, useMemo, useRef, useState } from "./html.js";
 import { goOn, tell } from "./actions.js";
 import { Call } from "./call.js";
-import { Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
+import { Guard, Icon, Prose, hasEnded, promptOf, useFollowing } from "./parts.js";
 import { Question } from "./questions.js";
 import { abilities, inputs, may } from "./store.js";
 import { At, clean, firstLine, plural, shorten } from "./text.js";
@@ -101,7 +101,7 @@ class Turn extends Component {
   }
 
   render({ block }) {
-    return html`<${Block} block=${block} />`;
+    return html`<${Guard}><${Block} block=${block} /><//>`;
   }
 }
 

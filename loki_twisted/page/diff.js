@@ -1,8 +1,10 @@
 // What has changed in a text, line by line.
 
-import { html } from "./html.js";
+import { html, useState } from "./html.js";
+import { plural } from "./text.js";
 
 const MOST_CELLS = 1_000_000;
+const MOST_SHOWN = 2000; // lines, before somebody asks for all
 const AROUND = 3; // lines that stay are shown around those that do not
 
 /** The difference of two texts: `[[sign, line]]` with ` `, `-` or `+` for a sign. */
@@ -85,16 +87,20 @@ const NAMES = { "+": "added", "-": "removed", " ": "same", "@": "gap", "#": "met
 const SPOKEN = { "+": "Added: ", "-": "Removed: " };
 
 export function Diff({ lines, name }) {
+  const [whole, setWhole] = useState(false);
+  const shown = whole ? lines : lines.slice(0, MOST_SHOWN);
   const added = lines.filter(([sign]) => sign === "+").length;
   const removed = lines.filter(([sign]) => sign === "-").length;
   return html`
     <figure class="diff">
       <figcaption><span class="path">${name}</span><span class="plus num">+${added}</span><span class="minus num">\u2212${removed}</span></figcaption>
       <div class="lines" tabindex="0" role="group" aria-label=${`Changes of ${name || "a text"}`}>
-        ${lines.map(
+        ${shown.map(
           ([sign, line]) => html`<div class=${`line ${NAMES[sign]}`}>${SPOKEN[sign] && html`<span class="unseen">${SPOKEN[sign]}</span>`}${line || "\u200b"}</div>`,
         )}
       </div>
+      ${shown.length < lines.length &&
+      html`<button type="button" class="link" onClick=${() => setWhole(true)}>Show all ${plural(lines.length, "line")}</button>`}
     </figure>
   `;
 }

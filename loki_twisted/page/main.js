@@ -8,7 +8,7 @@ import { SessionView } from "./session.js";
 import { Shell } from "./shell.js";
 import { Start } from "./start.js";
 import { follow, inputs, open, sessions } from "./store.js";
-import { nameOf } from "./parts.js";
+import { Guard, nameOf } from "./parts.js";
 
 /** What the address after the # says: `{view, id, tab}`. */
 const route = signal(readRoute());
@@ -61,7 +61,7 @@ function Page() {
           : view === "new"
             ? html`<${Start} />`
             : html`<${Board} />`;
-  return html`<${Shell} view=${view}>${shown}<//>`;
+  return html`<${Shell} view=${view}><${Guard} key=${`${view}/${id}`}>${shown}<//><//>`;
 }
 
 render(html`<${Page} />`, document.getElementById("page"));

@@ -1,6 +1,6 @@
 // Small parts that all views are made of.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { clean } from "./text.js";
 import { FINAL, may } from "./store.js";
 
@@ -86,8 +86,10 @@ export function shortPath(path) {
 }
 
 /** What is asked, without the arguments that are shown beside it anyway. */
-export const promptOf = ({ prompt, details }) =>
-  details?.arguments === undefined ? prompt : prompt.replace(/\s*\{[^]*\}\s*$/, "");
+export function promptOf({ prompt, details }) {
+  const begin = details?.arguments === undefined ? -1 : prompt.indexOf("{");
+  return begin >= 0 && prompt.trimEnd().endsWith("}") ? prompt.slice(0, begin).trimEnd() : prompt;
+}
 
 /** How much of its tasks is done. */
 export function Progress({ done, all, tone }) {
@@ -137,19 +139,45 @@ export function Field({ name, label, help, faults, children, wide }) {
 export const Barred = ({ scope, what }) =>
   may(scope) ? null : html`<p class="note barred"><${Icon} name="lock" /> ${what} takes a token with the scope <code>${scope}</code>.</p>`;
 
+/** What cannot be drawn says so in its place, and all around it stays as it is. */
+export class Guard extends Component {
+  componentDidCatch(error) {
+    console.error(error);
+    this.setState({ failed: true });
+  }
+
+  render({ children }, { failed }) {
+    return failed ? html`<p class="note bad" role="alert">This cannot be shown.</p>` : children;
+  }
+}
+
 /** What to show where there is nothing. */
 export const Empty = ({ title, children }) => html`
   <div class="empty"><h2>${title}</h2>${children && html`<p>${children}</p>`}</div>
 `;
 
+const MOST_LINES = 120; // of a text, before somebody asks for all: each may be an element
+const MOST_MARKS = 80; // in a text; beyond that its marks are letters
+
+/** The beginning of a text: so many characters, and so many lines. */
+function beginning(text, characters, lines) {
+  let end = -1;
+  for (let n = 0; n < lines; n++) {
+    end = text.indexOf("\n", end + 1);
+    if (end < 0) return text.slice(0, characters);
+  }
+  return text.slice(0, Math.min(end, characters));
+}
+
 /** A text of an agent: code between its fences, the rest as it is. Never markup of theirs. */
 export function Prose({ text, most = 6000 }) {
   const [whole, setWhole] = useState(false);
   const full = clean(text);
-  const shown = whole || full.length <= most ? full : full.slice(0, most);
+  const shown = whole ? full : beginning(full, most, MOST_LINES);
+  const marks = { left: MOST_MARKS };
   return html`
     <div class="prose">
-      ${shown.split(/^(?:```|~~~)/m).map((part, i) => (i % 2 ? fenced(part) : paragraphs(part)))}
+      ${shown.split(/^(?:```|~~~)/m).map((part, i) => (i % 2 ? fenced(part) : paragraphs(part, marks)))}
       ${shown.length < full.length &&
       html`<button type="button" class="link" onClick=${() => setWhole(true)}>
         Show all ${full.length.toLocaleString("en")} characters
@@ -163,17 +191,20 @@ function fenced(part) {
   return html`<pre class="code" tabindex="0">${(end < 0 ? part : part.slice(end + 1)).replace(/\n$/, "")}</pre>`;
 }
 
-function paragraphs(part) {
+function paragraphs(part, marks) {
   return part
     .split(/\n{2,}/)
     .filter((each) => each.trim())
-    .map((each) => html`<p>${inline(each.replace(/^\n+|\n+$/g, ""))}</p>`);
+    .map((each) => html`<p>${inline(each.replace(/^\n+|\n+$/g, ""), marks)}</p>`);
 }
 
-function inline(text) {
-  return text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).map((part) => {
+function inline(text, marks) {
+  const parts = text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/);
+  marks.left -= parts.length >> 1;
+  if (marks.left < 0) return text;
+  return parts.map((part) => {
     if (part.length > 2 && part.startsWith("`")) return html`<code>${part.slice(1, -1)}</code>`;
-    if (part.length > 4 && part.startsWith("**")) return html`<strong>${inline(part.slice(2, -2))}</strong>`;
+    if (part.length > 4 && part.startsWith("**")) return html`<strong>${inline(part.slice(2, -2), marks)}</strong>`;
     return part;
   });
 }

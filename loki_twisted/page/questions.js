@@ -3,7 +3,7 @@
 import { html, useState } from "./html.js";
 import { answer } from "./actions.js";
 import { Call } from "./call.js";
-import { Barred, Empty, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
+import { Barred, Empty, Guard, Icon, Prose, nameOf, promptOf, regainFocus } from "./parts.js";
 import { inputs, may, ready, sessions, settled } from "./store.js";
 import { Ago, absolute, clean, duration, firstLine, millis, now, plural, shorten } from "./text.js";
 
@@ -40,13 +40,17 @@ function Context({ details }) {
   `;
 }
 
+const MOST_LABEL = 200; // characters: a button that fills the screen hides the others
+
 const toneOf = (option) => ({ allow: "primary", deny: "danger" })[option.effect] ?? "";
 
 /** A question with its buttons. In `brief` without what the answer hardly needs. */
-export function Question({ input, brief, alone }) {
+export const Question = (given) => html`<${Guard}><${Card} ...${given} /><//>`;
+
+function Card({ input, brief, alone }) {
   const session = sessions.value.get(input.sessionId);
   return html`
-    <article class=${`question ${brief ? "brief" : ""}`} aria-label=${`${KINDS[input.kind] ?? "Question"}: ${firstLine(promptOf(input))}`}>
+    <article class=${`question ${brief ? "brief" : ""}`} aria-label=${`${KINDS[input.kind] ?? "Question"}: ${shorten(firstLine(promptOf(input)), 200)}`}>
       <header>
         <span class="tag tone-wait">${KINDS[input.kind] ?? input.kind}</span>
         ${!alone && !brief && session &&
@@ -86,9 +90,9 @@ function Answers({ input, brief }) {
         html`<div class="answers" role="group" aria-label="Answers">
           ${options.map(
             (option) => html`
-              <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description ? clean(option.description) : undefined}
+              <button type="button" class=${`button ${toneOf(option)}`} disabled=${busy} title=${option.description || option.label.length > MOST_LABEL ? clean(option.description || option.label) : undefined}
                 onClick=${() => send(option.value)}>
-                ${clean(option.label)}${input.default === option.value && html`<small>default</small>`}
+                ${shorten(clean(option.label), MOST_LABEL)}${input.default === option.value && html`<small>default</small>`}
               </button>
             `,
           )}
@@ -109,7 +113,7 @@ function Several({ options, chosen, toggle, busy, send }) {
       ${options.map(
         (option) => html`
           <label><input type="checkbox" checked=${chosen.includes(option.value)} onChange=${() => toggle(option.value)} />
-            <span>${clean(option.label)}${option.description && html`<small>${clean(option.description)}</small>`}</span></label>
+            <span>${shorten(clean(option.label), MOST_LABEL)}${option.description && html`<small>${shorten(clean(option.description), 2 * MOST_LABEL)}</small>`}</span></label>
         `,
       )}
       <button type="button" class="button primary" disabled=${busy || !chosen.length} onClick=${send}>Send</button>

@@ -5,7 +5,7 @@ import { download, forget, interrupt, pause, resume, stop } from "./actions.js";
 import { Charts } from "./charts.js";
 import { Conversation } from "./conversation.js";
 import { Log } from "./log.js";
-import { Barred, Careful, Empty, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
+import { Barred, Careful, Empty, Guard, Icon, Progress, State, hasEnded, kindOf, nameOf, shortId, shortPath, standing } from "./parts.js";
 import { Question } from "./questions.js";
 import { inputs, may, opened, sessions } from "./store.js";
 import { Tasks, Timeline } from "./tasks.js";
@@ -25,7 +25,9 @@ export function SessionView({ id, tab }) {
   if (model?.missing.value) {
     return html`<div class="view"><${Empty} title="There is no such session">Its record may have been deleted. <a href="#/">All sessions</a><//></div>`;
   }
-  if (!session || model?.id !== id) return html`<div class="view"><p class="note" role="status">Reading\u2026</p></div>`;
+  if (!session || model?.id !== id) {
+    return html`<div class="view">${model?.failure.value ? html`<${Failure} model=${model} />` : html`<p class="note" role="status">Reading\u2026</p>`}</div>`;
+  }
   const [, , View] = TABS.find(([name]) => name === tab) ?? TABS[0];
   const open = inputs.value.filter((each) => each.sessionId === id);
   // In the conversation a question stands where it was asked.
@@ -54,12 +56,17 @@ export function SessionView({ id, tab }) {
       </nav>
       ${asked.length > 0 &&
       html`<section class="asked" aria-label="Open questions">${asked.map((input) => html`<${Question} key=${input.id} input=${input} alone />`)}</section>`}
-      ${model.failure.value && html`<p class="note bad" role="alert">${model.failure.value} <button type="button" class="link" onClick=${() => model.load()}>Try again</button></p>`}
+      <${Failure} model=${model} />
       <section class="pane" aria-label=${TABS.find(([name]) => name === tab)?.[1] ?? "Conversation"}>
-        <${View} model=${model} session=${session} />
+        <${Guard} key=${tab}><${View} model=${model} session=${session} /><//>
       </section>
     </div>
   `;
+}
+
+function Failure({ model }) {
+  if (!model.failure.value) return null;
+  return html`<p class="note bad" role="alert">${model.failure.value} <button type="button" class="link" onClick=${() => model.load()}>Try again</button></p>`;
 }
 
 function Reason({ session }) {
@@ -112,7 +119,7 @@ function Figures({ session }) {
       <div><dt>Tokens</dt><dd class="num">${compact(usage.tokensUsed)}</dd></div>
       <div><dt>Cost</dt><dd class="num" title=${`The cost is ${usage.costOrigin ?? "unknown"}.`}>${money(usage.cost)}</dd></div>
       <div class="wide"><dt>Agents</dt><dd class="num">${agents.active ? `${agents.active} at work` : agents.spawned || "\u2013"}</dd></div>
-      <div class="wide"><dt>Agent</dt><dd>${kindOf(session)}${session.model ? ` \u00b7 ${session.model}` : ""}</dd></div>
+      <div class="wide"><dt>Agent</dt><dd>${kindOf(session)}${session.model ? ` \u00b7 ${clean(session.model)}` : ""}</dd></div>
       <div class="wide"><dt>Directory</dt><dd class="path" title=${clean(session.projectDir)}>${shortPath(session.projectDir)}</dd></div>
       <div class="wide"><dt>Started</dt><dd><${Ago} at=${started} /></dd></div>
       ${session.exitCode !== null && html`<div class="wide"><dt>Exit code</dt><dd class="num">${session.exitCode}</dd></div>`}

@@ -25,7 +25,7 @@ export class SessionModel {
     this.missing = signal(false);
     this.loaded = signal(false);
     this.failure = signal(null);
-    this.talk = new Window(MOST_TALK, ({ data }) => data.output?.length ?? 0, MOST_LETTERS);
+    this.talk = new Window(MOST_TALK, ({ data }) => lettersOf(data), MOST_LETTERS);
     this.log = new Window(MOST_LINES, ({ text }) => text.length, MOST_LETTERS);
     this.level = signal("debug");
     this.tasks = signal([]);
@@ -71,7 +71,8 @@ export class SessionModel {
         this.hear(early);
       });
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) this.missing.value = true;
+      // What cannot be an id at all is none either.
+      if (error instanceof Problem && [404, 422].includes(error.status)) this.missing.value = true;
       else this.failure.value = error.message;
     }
   }
@@ -185,6 +186,18 @@ export class SessionModel {
       part.loading = false;
     }
   }
+}
+
+/** About how many letters there are in a value, in all its parts: what it weighs. */
+function lettersOf(value) {
+  let letters = 0;
+  const left = [value];
+  while (left.length) {
+    const one = left.pop();
+    letters += typeof one === "string" ? one.length : 1;
+    if (one !== null && typeof one === "object") for (const part of Object.values(one)) left.push(part);
+  }
+  return letters;
 }
 
 const item = ({ id, type, timestamp, data }) => ({

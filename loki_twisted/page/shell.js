@@ -12,7 +12,8 @@ const theme = signal(readTheme());
 
 function readTheme() {
   try {
-    return localStorage.getItem(THEME) ?? "auto";
+    const kept = localStorage.getItem(THEME);
+    return ["light", "dark"].includes(kept) ? kept : "auto"; // another server may have been here
   } catch {
     return "auto";
   }

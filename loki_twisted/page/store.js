@@ -207,9 +207,10 @@ function hear(event, changed) {
 function changesOf({ type, data, timestamp }, known) {
   if (type === "metrics:update") {
     const usage = { ...known?.usage };
-    for (const name of ["tokensUsed", "apiCalls", "cost", "costOrigin"]) {
-      if (data[name] != null) usage[name] = data[name];
+    for (const name of ["tokensUsed", "apiCalls", "cost"]) {
+      if (typeof data[name] === "number") usage[name] = data[name];
     }
+    if (typeof data.costOrigin === "string") usage.costOrigin = data.costOrigin;
     return { usage };
   }
   if (type.startsWith("session:") && data.status) return { status: data.status, updatedAt: timestamp };

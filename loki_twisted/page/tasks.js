@@ -1,8 +1,10 @@
 // Tasks as a board, and phases and tasks along the time.
 
 import { html } from "./html.js";
-import { Ago, Took, clean, clock, duration, millis, now, plural } from "./text.js";
-import { Empty, Prose, hasEnded } from "./parts.js";
+import { Ago, Took, clean, clock, duration, millis, now, plural, shorten } from "./text.js";
+import { Empty, Guard, Prose, hasEnded } from "./parts.js";
+
+const MOST_TITLE = 200; // characters
 
 const COLUMNS = [
   ["To do", ["pending", "queued"], "idle"],
@@ -23,7 +25,7 @@ export function Tasks({ model, session }) {
           return html`
             <section class="column" aria-label=${name}>
               <h2><i class=${`dot tone-${tone}`}></i>${name} <span class="num">${inside.length}</span></h2>
-              <ul>${inside.map((task) => html`<li key=${task.id}><${Card} task=${task} /></li>`)}</ul>
+              <ul>${inside.map((task) => html`<li key=${task.id}><${Guard}><${Card} task=${task} /><//></li>`)}</ul>
             </section>
           `;
         })}
@@ -38,9 +40,9 @@ function Card({ task }) {
   const ended = millis(task.completedAt);
   return html`
     <article class="task">
-      <h3>${clean(task.title)}</h3>
-      ${task.description && html`<p>${clean(task.description)}</p>`}
-      ${task.error ? html`<p class="fault">${clean(task.error)}</p>` : task.output && html`<div class="output"><${Prose} text=${task.output} most=${400} /></div>`}
+      <h3>${shorten(clean(task.title), MOST_TITLE)}</h3>
+      ${task.description && html`<${Prose} text=${task.description} most=${400} />`}
+      ${task.error ? html`<div class="fault"><${Prose} text=${task.error} most=${400} /></div>` : task.output && html`<div class="output"><${Prose} text=${task.output} most=${400} /></div>`}
       <footer>
         ${task.agent && html`<span class="tag">${clean(task.agent)}</span>`}
         ${started !== null && html`<${Took} from=${started} to=${ended} />`}
@@ -87,7 +89,7 @@ export function Timeline({ model, session }) {
             <span class="num took">${duration(each.to - each.from, ended)}</span></li>`)}</ul>
         ${tasks.length > 0 && html`<h2>Tasks</h2>`}
         <ul>${tasks.map((task) => html`
-          <li key=${task.id}><span class="label" title=${clean(task.title)}>${clean(task.title)}</span>
+          <li key=${task.id}><span class="label" title=${shorten(clean(task.title), 1000)}>${shorten(clean(task.title), MOST_TITLE)}</span>
             <span class="track"><span class=${`stretch tone-${{ failed: "bad", running: "run" }[task.status] ?? "good"}`} style=${place(millis(task.startedAt), millis(task.completedAt) ?? to)}></span></span>
             <span class="num took"><${Took} from=${millis(task.startedAt)} to=${millis(task.completedAt) ?? (ended ? to : null)} /></span></li>`)}</ul>
       </div>

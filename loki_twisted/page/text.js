@@ -21,9 +21,13 @@ const SUSPECT = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2
 /**
  * Text that obeys nothing: escape sequences become one visible mark, control characters their
  * pictures, and what turns the direction of text around its name.
+ *
+ * Of what is no text but stands in its place, the JSON: an object of an agent may well have a
+ * `toString`, and that is none.
  */
 export function clean(text) {
-  if (typeof text !== "string") return text == null ? "" : String(text);
+  if (text == null) return "";
+  if (typeof text !== "string") return clean(JSON.stringify(text));
   if (!SUSPECT.test(text)) return text;
   return text
     .replace(/\r\n/g, "\n")
@@ -37,6 +41,13 @@ export function shorten(text, most) {
   return text.length > most ? text.slice(0, most - 1) + "\u2026" : text;
 }
 
+/** Without the line ends behind it. No regular expression does that in a time that its length bounds. */
+export function chomp(text) {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === "\n") end -= 1;
+  return text.slice(0, end);
+}
+
 /** The first line that says something. */
 export function firstLine(text) {
   return clean(text).trim().split("\n", 1)[0];
@@ -44,7 +55,7 @@ export function firstLine(text) {
 
 /** Milliseconds of a time on the wire, or null. */
 export function millis(iso) {
-  const at = iso ? Date.parse(iso) : NaN;
+  const at = typeof iso === "string" ? Date.parse(iso) : NaN;
   return Number.isNaN(at) ? null : at;
 }
 
