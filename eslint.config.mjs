@@ -2,8 +2,8 @@
 
 const BROWSER = [
   "AbortController", "AbortSignal", "Blob", "Intl", "MutationObserver", "ResizeObserver",
-  "TextDecoderStream", "URL", "URLSearchParams", "addEventListener", "clearTimeout", "crypto",
-  "document", "fetch", "getComputedStyle", "localStorage", "location", "matchMedia",
+  "TextDecoderStream", "URL", "URLSearchParams", "addEventListener", "clearTimeout", "console",
+  "crypto", "document", "fetch", "getComputedStyle", "localStorage", "location", "matchMedia",
   "performance", "queueMicrotask", "requestAnimationFrame", "scrollTo", "sessionStorage",
   "setInterval", "setTimeout",
 ];

@@ -142,6 +142,7 @@ export const Barred = ({ scope, what }) =>
 /** What cannot be drawn says so in its place, and all around it stays as it is. */
 export class Guard extends Component {
   componentDidCatch(error) {
+    // eslint-disable-next-line no-console -- whoever looks for the fault finds it there
     console.error(error);
     this.setState({ failed: true });
   }
