@@ -110,12 +110,14 @@ class Browser:
 
     def until(self, condition: Callable[[], T]) -> T:
         """Wait until something is true of the page; gives it."""
-        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.common.exceptions import (
+            ElementClickInterceptedException,
+            StaleElementReferenceException,
+        )
         from selenium.webdriver.support.ui import WebDriverWait
 
-        wait = WebDriverWait(
-            self.driver, TIMEOUT, 0.05, ignored_exceptions=(StaleElementReferenceException,)
-        )
+        moving = (ElementClickInterceptedException, StaleElementReferenceException)
+        wait = WebDriverWait(self.driver, TIMEOUT, 0.05, ignored_exceptions=moving)
         return wait.until(lambda _: condition(), f"the page shows: {self.text()[:2000]}")
 
     def sees(self, words: str, selector: str = "body") -> None:
@@ -154,8 +156,15 @@ class Browser:
         return None
 
     def click(self, role: str, name: str) -> None:
-        """Click on it, once it is there."""
-        self.until(lambda: self.element(role, name)).click()
+        """Click on it, once it is there and nothing that moves is in front of it."""
+
+        def clicked() -> bool:
+            element = self.element(role, name)
+            if element is not None:
+                element.click()
+            return element is not None
+
+        self.until(clicked)
 
     def confirm(self, name: str, again: str) -> None:
         """Click on a button that asks once more, and on what it asks: that is there for seconds."""

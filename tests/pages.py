@@ -33,7 +33,7 @@ def clear(server: Server) -> None:
     """Stop all sessions of a server, and delete their records."""
     for session in server.get("/api/sessions")["sessions"]:
         if session["status"] not in ENDED:
-            server.post(f"/api/sessions/{session['id']}/stop")
+            server.request("POST", f"/api/sessions/{session['id']}/stop")  # or it has just ended
             server.until_end(session["id"])
         assert server.request("DELETE", f"/api/sessions/{session['id']}").status in (200, 404)
 

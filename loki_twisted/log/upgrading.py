@@ -121,13 +121,16 @@ def _add_sums(connection: apsw.Connection) -> None:
     """Version 6 has sums of rows in them. Takes three seconds for 1,000,000 tasks."""
     connection.create_scalar_function("sealed", _sealed, 1, deterministic=True)
     connection.create_scalar_function("marked", _marked, deterministic=True)
-    for table in ("sessions", "tasks", "inputs", "messages"):
-        connection.execute(f"UPDATE {table} SET body = sealed(CAST(body AS BLOB))")  # noqa: S608
-    connection.execute("UPDATE cursors SET value = marked(value, name)")
-    connection.execute(
+    for statement in (
+        "UPDATE sessions SET body = sealed(CAST(body AS BLOB))",
+        "UPDATE tasks SET body = sealed(CAST(body AS BLOB))",
+        "UPDATE inputs SET body = sealed(CAST(body AS BLOB))",
+        "UPDATE messages SET body = sealed(CAST(body AS BLOB))",
+        "UPDATE cursors SET value = marked(value, name)",
         "UPDATE done_once SET fingerprint"
-        " = marked(fingerprint, key, operation, session_id, target, at_ms)"
-    )
+        " = marked(fingerprint, key, operation, session_id, target, at_ms)",
+    ):
+        connection.execute(statement)
 
 
 def _sealed(*columns: Any) -> str:
