@@ -67,9 +67,9 @@ class StartTests(AgentCase):
         assert len(os.listdir("/proc/self/fd")) == len(before)
         os.rmdir(spool)
         agent.follow({}, recorder)
+        await eventually(lambda: recorder.stdout == ["one"], "it is followed")
         agent.stop()
         await recorder.ended_with
-        assert recorder.stdout == ["one"]
 
     async def test_exit_codes_and_signals(self) -> None:
         """How a program ended is told as it was: a code, or the number of a signal."""
