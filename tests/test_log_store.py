@@ -37,6 +37,7 @@ from tests.log_support import (
     SESSIONS,
     TIMEOUT,
     asked,
+    connect,
     done,
     entry,
     fact,
@@ -116,7 +117,7 @@ def test_what_was_not_told_is_not_read(desk: Desk) -> None:
     desk.append(fact("one"))
     waiting = desk.log.append(Batch(session_id="s", at_ms=MS, facts=[fact("two")]))
     tell = desk.clock.take()
-    with closing(apsw.Connection(str(desk.path))) as other:
+    with closing(connect(desk.path)) as other:
         assert other.execute("SELECT count(*) FROM blocks").fetchall() == [(2,)]
 
     before = desk.clock.result(desk.log.read(0, EVERYTHING, 10**6))
