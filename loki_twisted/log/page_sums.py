@@ -59,7 +59,13 @@ def way_to_logs() -> str:
 
 
 def reserve_sums(connection: apsw.Connection) -> None:
-    """Have each page of a new database end with its sum. To be called before there is a table."""
+    """
+    Have each page of a new database end with its sum, where that can be kept.
+
+    To be called before there is a table.
+    """
+    if way_to_logs() == EXCLUSIVE:
+        return
     size = ctypes.c_int(_SUM_BYTES)
     connection.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(size))
 
