@@ -39,7 +39,7 @@ from tests.log_support import (
 from tests.mutants import DAMAGES, REFUSED
 
 TABLES: Mapping[str, Callable[[apsw.Connection], Any]] = {
-    "sessions": records.sessions,
+    "sessions": lambda connection: records.sessions(connection, 1_000, 0),
     "tasks": lambda connection: records.tasks(connection, TaskQuery(limit=None)).tasks,
     "tasks of a session": lambda connection: (
         records.tasks(connection, TaskQuery(session_id="session_1", limit=None)).tasks

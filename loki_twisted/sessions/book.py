@@ -129,14 +129,10 @@ class SessionBook:
 
     async def load(self) -> None:
         """Read every session from disk."""
-        cursors = await self._rows.cursors("")
-        self._deleted = {
-            name.removeprefix(_DELETED_CURSOR)
-            for name in cursors
-            if name.startswith(_DELETED_CURSOR)
-        }
-        for state in await stored_states(self._rows, cursors):
-            self._records[state.session.id] = Record(state, committed=state)
+        deleted = await self._rows.cursors(_DELETED_CURSOR)
+        self._deleted = {name.removeprefix(_DELETED_CURSOR) for name in deleted}
+        async for states in stored_states(self._rows):
+            self._records |= {state.session.id: Record(state, committed=state) for state in states}
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:

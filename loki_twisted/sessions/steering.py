@@ -43,6 +43,9 @@ _log = Logger()
 LOOK_SECONDS: Final = 0.5
 _INPUT: Final = "input"
 _SCRIPT: Final = "script"
+
+STEERING_CURSORS: Final = (f"/{_INPUT}", f"/{_SCRIPT}")
+"""Of each cursor that a :class:`Steerer` goes on with, one of these is a part of its name."""
 _TAKES_INPUT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -158,9 +161,8 @@ class Steerer:
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Go on with what an earlier server was asked to do for sessions that it observed."""
         for record in self.book:
-            is_waiting = _cursor(record, _INPUT) in cursors
             if not record.is_ours and (
-                is_waiting or record.state.session.reason == PAUSE_REQUESTED
+                record.state.session.reason == PAUSE_REQUESTED or _cursor(record, _INPUT) in cursors
             ):
                 self.look_after(record, cursors)
 

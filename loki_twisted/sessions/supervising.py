@@ -295,5 +295,6 @@ class Supervisor:
 
     def _watch(self, record: Record) -> None:
         directory = record.state.session.project_dir
-        done = self.records.cursors("").addCallback(partial(self.watcher.watch, directory))
+        stored = self.records.cursors("", self.watcher.part_of_cursors(directory))
+        done = stored.addCallback(partial(self.watcher.watch, directory))
         done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))

@@ -18,6 +18,9 @@ from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
 
 _NUMBER: Final = "queue"
+
+LINE_CURSORS: Final = f"/{_NUMBER}"
+"""A part of the name of each cursor that a :class:`WaitingLine` goes on with."""
 _LAST: Final = 2**53
 """The number of a session that has none: it stands behind its equals."""
 

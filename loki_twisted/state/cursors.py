@@ -29,6 +29,10 @@ class CursorNames:
 
     project_dir: str
 
+    def part(self) -> str:
+        """What is a part of each of the names."""
+        return f":{self._place()}"
+
     def seen(self) -> str:
         """The cursor that says that the project was watched before."""
         return f"state:{self._place()}:"
