@@ -211,7 +211,7 @@ class StateObserver:
         record = self.book.find(run)
         if record is not None and not record.status.is_final:
             return run
-        for record in self.book:
+        for record in self.book.unended():
             if (
                 record.state.session.project_dir == project_dir
                 and record.status not in _NOT_AT_WORK

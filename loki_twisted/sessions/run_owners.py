@@ -67,7 +67,11 @@ class RunOwners:
 
     def at_work(self, directory: str) -> Sequence[Record]:
         """The sessions of ours that a run in a directory may be of."""
-        return [record for record in self.book if record.is_ours and _may_run(record, directory)]
+        return [
+            record
+            for record in self.book.unended()
+            if record.is_ours and _may_run(record, directory)
+        ]
 
     def session_of_ours(self, directory: str, run: Run, at_work: Sequence[Record]) -> str | None:
         """
@@ -177,7 +181,7 @@ class RunOwners:
         """The observed sessions of runs in a directory that have not ended."""
         return [
             record
-            for record in self.book
+            for record in self.book.unended()
             if not record.is_ours
             and not record.status.is_final
             and record.state.session.project_dir == directory

@@ -160,7 +160,7 @@ class Steerer:
 
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Go on with what an earlier server was asked to do for sessions that it observed."""
-        for record in self.book:
+        for record in self.book.unended():
             if not record.is_ours and (
                 record.state.session.reason == PAUSE_REQUESTED or _cursor(record, _INPUT) in cursors
             ):
@@ -189,7 +189,7 @@ class Steerer:
 
     def session_of(self, project_dir: str, run: LiveRun) -> str | None:
         """Name the observed session that a run is, if one is known."""
-        for record in self.book:
+        for record in self.book.unended():
             session = record.state.session
             if record.is_ours or session.project_dir != project_dir or session.status.is_final:
                 continue
@@ -265,7 +265,7 @@ class Steerer:
     def _pids_of_ours(self, project_dir: str) -> set[int | None]:
         return {
             record.state.session.pid
-            for record in self.book
+            for record in self.book.unended()
             if record.is_ours and record.state.session.project_dir == project_dir
         }
 
