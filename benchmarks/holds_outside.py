@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from twisted.internet.task import deferLater
+
+from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row
 from benchmarks.holds_house import (
     House,
@@ -27,6 +31,7 @@ FLOODS: Final = 8
 FLOOD_BYTES: Final = 40_000_000
 LINE_BYTES: Final = 900
 LONG_BYTES: Final = 65_536
+HALT_SECONDS: Final = 0.5
 STAYS: Final = "; exec sleep 1000"
 
 TREE: Final = """
@@ -135,8 +140,8 @@ async def trees(directory: Path, size: Size) -> list[Row]:
         [name] = await bounded("the agent", house.run(argv))
         await bounded("the processes", until(lambda: house.newest > before + 1))
         what = f"an agent of {count:,} processes: "
-        found.append(await measured(what + "pause", sessions.pause(name)))
-        found.append(await measured(what + "resume", sessions.resume(name)))
+        found.append(await measured(what + "pause", halted(sessions.pause(name))))
+        found.append(await measured(what + "resume", halted(sessions.resume(name))))
 
         async def ended() -> None:
             await sessions.stop(name)
@@ -144,6 +149,12 @@ async def trees(directory: Path, size: Size) -> list[Row]:
 
         found.append(await measured(what + "stop", ended()))
     return found
+
+
+async def halted(ordered: Awaitable[Any]) -> None:
+    """Give an order, and some time to whoever carries it out."""
+    await ordered
+    await deferLater(REACTOR, HALT_SECONDS)
 
 
 async def ends(directory: Path, size: Size) -> list[Row]:
