@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 
-from tests.browsers import PHONE, Browser, recording
+from tests.browsers import PHONE, Browser
 from tests.pages import QUESTION, begin, clear, state
 from tests.system import Server
 
@@ -18,6 +20,21 @@ def server(shared_server: Server) -> Iterator[Server]:
     """A server without any session, before and after."""
     yield shared_server
     clear(shared_server)
+
+
+@pytest.fixture
+def runner(server: Server) -> Iterator[Callable[[str], str]]:
+    """Starts a session whose agent is a script of the shell; gives its id."""
+    program = server.home / "autonomy" / "run.sh"
+    program.parent.mkdir()
+
+    def start(script: str) -> str:
+        program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        program.chmod(0o700)
+        return server.start()
+
+    yield start
+    shutil.rmtree(program.parent)
 
 
 def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
@@ -64,8 +81,9 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees("Completed", ".rows")
     browser.until(lambda: "7/7" in browser.text(".row"))
     row = browser.text(".row")
-    for each in (server.home.name, "demo", "deployment", "tokens", "just now"):
+    for each in (server.home.name, "demo", "deployment", "tokens"):
         assert each in row
+    assert re.search("just now|[0-9]+[sm] ago", row)
     assert re.search(r"^\d+(\.\d)?s$", row, re.MULTILINE)  # how long it has taken
     assert cost.split()[4] in row
 
@@ -194,21 +212,40 @@ def test_the_board_is_searched_and_filtered(browser: Browser, server: Server) ->
         browser.until(lambda left=left: browser.run(names) == left)
 
 
-def test_raw_output_is_saved(browser: Browser, server: Server) -> None:
-    """Byte for byte what the agent has printed, with the session's name."""
-    recording(server.home / "short.jsonl", ["plain", "\x1b[31mred\x1b[0m"])
-    session_id = server.start(provider="replay", prdPath="short.jsonl", options={"speed": 0})
+@pytest.mark.parametrize(
+    ("stream", "button"), [("stdout", "Save the raw output"), ("stderr", "Save standard error")]
+)
+def test_raw_output_is_saved(
+    browser: Browser, server: Server, runner: Callable[[str], str], stream: str, button: str
+) -> None:
+    """Byte for byte what the agent has printed, with the names of the session and the stream."""
+    session_id = runner(r"printf 'plain\n\033[31mred\033[0m\n'; printf 'not \377 text' >&2")
     server.until_end(session_id)
-    expected = server.request("GET", f"/api/sessions/{session_id}/output").body
-    saved = server.home / f"{session_id}.stdout.txt"
+    expected = {"stdout": b"plain\n\x1b[31mred\x1b[0m\n", "stderr": b"not \xff text"}[stream]
+    saved = server.home / f"{session_id}.{stream}.txt"
     browser.driver.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(server.home)}
     )
     browser.open(f"{server.base}/#/session/{session_id}")
     browser.click("button", "More actions")
-    browser.click("button", "Save the raw output")
+    browser.click("button", button)
     browser.sees("Saved", ".toasts")
     assert browser.until(lambda: saved.exists() and saved.read_bytes()) == expected
+
+
+def test_a_question_whose_time_is_up(
+    browser: Browser, server: Server, runner: Callable[[str], str]
+) -> None:
+    """It goes away under the eyes of who looks at it, and what became of it is told."""
+    asked = {"prompt": "Now or never?", "options": ["now", "never"], "timeout": 4_000}
+    line = json.dumps({"type": "input:requested", "data": asked})
+    browser.open(server.base + "/#/inbox")
+    browser.is_live()
+    runner(f"echo '{line}'; exec sleep 60")
+    browser.sees("Now or never?", ".questions")
+    browser.sees("left", ".questions .left")
+    browser.sees("Nothing waits for you")
+    browser.sees("Now or never?", ".settled")
 
 
 def test_a_session_is_paused_and_told_things(browser: Browser, server: Server) -> None:

@@ -131,6 +131,20 @@ def test_attach_and_answer(server: Server, asking: str, columns: int) -> None:
     assert answered["answer"]["values"] == ["midnight"]
 
 
+def test_attach_over_a_resize(server: Server, asking: str) -> None:
+    """What is being typed stays while the terminal becomes narrow, and is sent as it was typed."""
+    terminal = in_terminal(server.base, "attach", asking)
+    terminal.expect("answer>")
+    terminal.send("mid")
+    terminal.expect("mid")
+    terminal.setwinsize(30, 40)
+    terminal.expect(r"answer> \x1b\[0mmid")  # drawn again
+    terminal.send("night\r")
+    terminal.expect("Midnight it is")
+    terminal.expect("session:completed")
+    assert exit_code(terminal) == 0
+
+
 def test_attach_and_say(server: Server, asking: str) -> None:
     """What is no command is said to be none; orders are given; Ctrl-D leaves the session alone."""
     terminal = in_terminal(server.base, "attach", asking)
