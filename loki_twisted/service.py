@@ -35,6 +35,7 @@ from loki_twisted.operation.stalls import Stalls
 from loki_twisted.policies import gate_policy_of
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
+from loki_twisted.sessions.run_observer import RUN_CURSORS
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
 from loki_twisted.watching import ProjectWatch
@@ -154,7 +155,8 @@ class Service(BaseService):
         self._check.start(_CHECK_SECONDS, now=False)
         await rooms.log.start()
         await rooms.book.load()
-        rooms.runs.load(await rooms.log.cursors(""))
+        for part in RUN_CURSORS:
+            rooms.runs.load(await rooms.log.cursors("", part))
         await rooms.launcher.adopt_all()
         rooms.log.refuse_damaged()
         rooms.heartbeats.start()

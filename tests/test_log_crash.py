@@ -116,7 +116,7 @@ async def main(reactor):
     log = SQLiteEventLog(reactor, sys.argv[1])
     await log.start()
     await log.append(Batch(session_id="s", at_ms=1, facts=[Fact("log:info", {})]))
-    print(await log.time_of(1), await log.sessions())
+    print(await log.time_of(1), await log.sessions(10, 0))
 
 task.react(lambda reactor: ensureDeferred(main(reactor)))
 """

@@ -57,7 +57,7 @@ READS: Mapping[str, Callable[[Opened], Any]] = {
     "errors of a session": lambda log: _told(
         log, EventFilter("session_1", 1 << KIND_OF_TYPE["log:error"])
     ),
-    "sessions": lambda log: records.sessions(log.connection),
+    "sessions": lambda log: records.sessions(log.connection, 1_000, 0),
     "all tasks": lambda log: records.tasks(log.connection, TaskQuery(limit=None)),
     "tasks of a session": lambda log: records.tasks(
         log.connection, TaskQuery(session_id="session_1", limit=None)

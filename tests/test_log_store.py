@@ -204,7 +204,7 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
     desk.clock.result(desk.log.append(batch))
 
     log, result = desk.log, desk.clock.result
-    assert result(log.sessions()) == [session()]
+    assert result(log.sessions(10, 0)) == [session()]
     assert result(log.tasks(TaskQuery())) == TaskPage((task("t1"),), 1)
     assert result(log.task("session_1", "t1")) == task("t1")
     assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)

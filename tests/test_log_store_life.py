@@ -41,7 +41,7 @@ def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
     asked: list[Callable] = [
         lambda: log.append(Batch(session_id="s", at_ms=MS, facts=[fact()])),
         lambda: log.behind_last(1, EVERYTHING, 1),
-        log.sessions,
+        lambda: log.sessions(10, 0),
         lambda: log.cursors(""),
     ]
     for ask in asked:

@@ -10,7 +10,6 @@ from enum import Enum
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred, succeed
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -25,6 +24,7 @@ from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.agents.spool import Spool, Tail
+from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import Conflict, Unavailable
 
 _log = Logger()
@@ -77,7 +77,7 @@ class KeptAgent:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        turns: Turns,
         bell: Bell,
         facts: AgentFacts,
         presence: Presence | None,
@@ -86,11 +86,12 @@ class KeptAgent:
         """
         Begin to watch it.
 
+        :param turns: Of all agents of the same reactor.
         :param presence: Of its keeper; None if it has ended.
         :param reason_of_loss: Called if the keeper is gone without a word: why, in a sentence.
         """
         self.pid = facts.pid
-        self._clock = clock
+        self._turns = turns
         self._bell = bell
         self._facts = facts
         self._input = InputFile(facts.files.directory)
@@ -152,7 +153,7 @@ class KeptAgent:
                 opened.callback(spool.close)
             opened.pop_all()
         for stream, spool in spools.items():
-            self._tails.append(Tail(self._clock, spool, stream, names[stream], listener))
+            self._tails.append(Tail(self._turns, spool, stream, names[stream], listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
             self._stop_listening = self._bell.listen(self._facts.files.directory, self._look)
@@ -234,7 +235,7 @@ class KeptAgent:
             self._ended(end)
             return
         self._leave(Stage.LOST)
-        settled = settle_lost(self._clock, self._facts.files, self._reason_of_loss())
+        settled = settle_lost(self._turns.clock, self._facts.files, self._reason_of_loss())
         self._settling = ensureDeferred(settled).addCallbacks(self._ended, self._not_settled)
 
     def _not_settled(self, failure: Failure) -> None:

@@ -81,7 +81,7 @@ def check_all(connection: apsw.Connection, bounds: Bounds) -> None:
     found = connection.pragma("integrity_check", 1)
     if found != "ok":
         raise Damaged(str(found))
-    records.sessions(connection)
+    records.sessions(connection, -1, 0)
     records.tasks(connection, TaskQuery(limit=None))
     records.cursors(connection, "")
     INPUTS.all(connection)

@@ -37,9 +37,9 @@ from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
 from loki_twisted.sessions.supervising import Supervisor
-from loki_twisted.sessions.waiting import WaitingLine
+from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -142,9 +142,11 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        cursors = await self.records.cursors("")
-        self.steerer.restore(cursors)
-        self.line.restore(cursors)
+        stored: dict[str, str] = {}
+        for part in (*STEERING_CURSORS, LINE_CURSORS):
+            stored |= await self.records.cursors("", part)
+        self.steerer.restore(stored)
+        self.line.restore(stored)
         await self.supervisor.adopt_all()
         self.give_turns()
 
