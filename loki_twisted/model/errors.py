@@ -71,6 +71,20 @@ class Conflict(LokiError):
     """The thing is there, but its state does not allow what was asked."""
 
 
+class OtherInput(Conflict):
+    """
+    Something else stands where input was to stand: somebody wrote it of whom no record tells.
+
+    :ivar same_until: Up to that offset, the end of a line, it is the same.
+    :ivar end: The offset behind all that stands there.
+    """
+
+    def __init__(self, same_until: int, end: int) -> None:
+        super().__init__(f"Other input stands from {same_until} to {end}.")
+        self.same_until = same_until
+        self.end = end
+
+
 class SessionAlreadyRunning(Conflict):
     """Another session runs in the same project directory."""
 

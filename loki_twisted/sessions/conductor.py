@@ -56,7 +56,7 @@ class Conductor:
         self.record = record
         self._with = circumstances
         self._driver: IDriver | None = None
-        self._dictation = Dictation(record, circumstances.reactor)
+        self._dictation = Dictation(record, circumstances.reactor, self._due)
         self._settling = Settling()
         self._agenda = Agenda(record, circumstances, self._come_back)
 
@@ -66,8 +66,6 @@ class Conductor:
         if self._driver is None:
             self._driver = self._with.make_driver(self.record.state.talk.memory)
         return self._driver
-
-    # Occasions
 
     def begin(
         self, state: SessionState, facts: Iterable[Fact], cursors: Mapping[str, str]
@@ -107,7 +105,7 @@ class Conductor:
         self._agenda.stirred()
         _, untold = with_condition(state, stays=self._with.stays)
         if (state.talk.is_stalled or untold) and self.record.agent is not None:
-            self._change(lambda to: to.remember(is_stalled=False)).addErrback(self._missed)
+            self._due(lambda to: to.remember(is_stalled=False))
         elif not self._agenda.is_arranged:
             self._agenda.arrange()
 
@@ -231,7 +229,7 @@ class Conductor:
             self._with.budget,
             stays=self._with.stays,
         )
-        conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
+        conduct.remember(outbox=self._dictation.rest_of(state.talk.outbox))
         return conduct
 
     def _change(
@@ -269,8 +267,6 @@ class Conductor:
         self._driver = None
         return failure
 
-    # Moments
-
     def _come_back(self, moments: frozenset[Moment]) -> None:
         if Moment.FINISH in moments and self.record.agent is not None:
             _log.info("{id} has done its work and does not end: it is ended", id=self.record.id)
@@ -289,6 +285,9 @@ class Conductor:
             if Moment.STALL in moments:
                 conduct.remember(is_stalled=True)
 
+        self._due(act)
+
+    def _due(self, act: Callable[[Conduct], None] = lambda _: None) -> None:
         maybeDeferred(self._change, act).addErrback(self._missed)
 
     def _missed(self, failure: Failure) -> None:
