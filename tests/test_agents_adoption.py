@@ -108,7 +108,7 @@ class AdoptionTests(AgentCase):
     @pytest.mark.promise("R16")
     async def test_strays(self) -> None:
         """An agent that runs is found by its files alone, unless it is known, until it ends."""
-        wanted = attrs.evolve(shell("sleep 1000", cwd="/tmp"), driven_by="codex")
+        wanted = attrs.evolve(shell("sleep 1000", cwd="/tmp"), driven_by="codex", intent="ä")
         assert self.runner.strays(lambda _: False) == []
         agent, recorder = await self.start(wanted)
         await self.start(shell("exit"), "session_2")
@@ -116,10 +116,49 @@ class AdoptionTests(AgentCase):
         Path(self.root, "session_3").mkdir()
         await eventually(Path(self.root, "session_2", "exit.json").exists, "it has ended")
         (stray,) = self.runner.strays(lambda _: False)
-        assert stray == Stray("session_1", "/tmp", False, "codex", Steering.SIGNALS)
+        assert stray == Stray("session_1", "/tmp", False, "codex", Steering.SIGNALS, "ä")
         assert self.runner.strays(lambda name: name == "session_1") == []
         agent.stop()
         await recorder.ended_with
+        assert self.runner.strays(lambda _: False) == []
+
+    async def test_strays_of_which_files_are_lost(self) -> None:
+        """What cannot be read is left out, whatever is in its place, and holds up nobody."""
+        wanted = attrs.evolve(shell("sleep 1000"), intent="for a test")
+        agent, recorder = await self.start(wanted)
+        Path(self.root, "file").touch()
+        where = Path(self.root, "session_1")
+        spec = (where / "spec.json").read_bytes()
+        (where / "spec.json").write_text("{", "utf-8")
+        (stray,) = self.runner.strays(lambda _: False)
+        assert (stray.cwd, stray.intent) == ("", "for a test")
+        (where / "spec.json").write_bytes(spec)
+        (where / "intent.json").write_bytes(b"\xff")
+        (stray,) = self.runner.strays(lambda _: False)
+        assert (stray.cwd, stray.intent) == ("/", "")
+        (where / "intent.json").unlink()
+        assert self.runner.strays(lambda _: False) == [stray]
+        os.mkfifo(where / "intent.json")
+        assert self.runner.strays(lambda _: False) == [stray]
+        (where / "exit.json").mkdir()
+        assert self.runner.strays(lambda _: False) == []
+        (where / "exit.json").rmdir()
+        agent.stop()
+        await recorder.ended_with
+
+    async def test_a_stray_without_a_keeper(self) -> None:
+        """An agent whose keeper was killed while no server knew of it is found, and ended."""
+        _, before = await self.start(shell("sleep 1000"))
+        keeper = self.note("pid.json")["keeper"]["pid"]
+        cookie = self.note("spec.json")["cookie"]
+        await self.runner.detach()
+        os.kill(keeper, signal.SIGKILL)
+        self.runner = self.new_runner()
+        (stray,) = self.runner.strays(lambda _: False)
+        assert stray.session_id == "session_1"
+        _, after = await self.adopt(before)
+        assert (await after.ended_with).problem
+        assert carriers(cookie) == {}
         assert self.runner.strays(lambda _: False) == []
 
     async def test_what_was_never_started_is_none(self) -> None:

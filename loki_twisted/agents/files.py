@@ -22,6 +22,7 @@ from loki_twisted.agents.keeper.layout import (
     CONTROL,
     ENDED,
     INPUT,
+    INTENT,
     LOCK,
     LOG,
     SPEC,
@@ -34,6 +35,7 @@ from loki_twisted.model.sessions import Steering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
+_MOST_INTENT_BYTES = 8 * 1024 * 1024  # more than any request makes of it
 _BLOCK_BYTES = 512  # of those that stat() counts
 
 T = TypeVar("T")
@@ -161,6 +163,8 @@ class AgentFiles:
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
             with open(self.path(SPEC), "x", encoding="ascii", opener=_open_private) as file:
                 json.dump(msgspec.structs.asdict(spec), file)
+            with open(self.path(INTENT), "x", encoding="utf-8", opener=_open_private) as file:
+                file.write(plan.intent)
         except OSError:
             self.remove()
             raise
@@ -177,6 +181,15 @@ class AgentFiles:
     def spec(self) -> Spec | None:
         """How the agent was to be started; None if that is not, or not wholly, on disk."""
         return self._read(SPEC, Spec)
+
+    def intent(self) -> str:
+        """What it was started for; empty if that cannot be read, or is no text."""
+        try:
+            with open(self.path(INTENT), "rb", opener=open_at_once) as file:
+                data = file.read(_MOST_INTENT_BYTES) or b""  # None of a pipe that is empty
+            return data.decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def started(self) -> Started | None:
         """That the program runs, or ran; None if not."""

@@ -38,6 +38,7 @@ from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.strays import let_have_had_turns
 from loki_twisted.sessions.supervising import Supervisor
 from loki_twisted.sessions.waiting import WaitingLine
 from loki_twisted.state.interface import IStateWatcher
@@ -145,6 +146,7 @@ class Launcher:
         cursors = await self.records.cursors("")
         self.steerer.restore(cursors)
         self.line.restore(cursors)
+        await let_have_had_turns(self.runner, self.line.records(), self._begin_turn)
         await self.supervisor.adopt_all()
         self.give_turns()
 
