@@ -263,7 +263,7 @@ class FakeAgent:
         size = sum(len(each) for each in self.orders if isinstance(each, bytes))
         stands = b"" if at is None else self.heard.encode()[at:]
         if not data.startswith(stands[: len(data)]):
-            raise OtherInput(at or 0, size)
+            raise OtherInput.of(at or 0, size)
         rest = data if at is None else data[size - at :]
         if rest:
             self.orders.append(rest)

@@ -87,7 +87,7 @@ def _check_same(data: bytes, stands: bytes, begin: int, size: int) -> None:
     if not data.startswith(stands):
         pairs = enumerate(zip(data, stands, strict=False))
         same = next((at for at, (ours, other) in pairs if ours != other), len(data))
-        raise OtherInput(begin + stands.rfind(b"\n", 0, same) + 1, size)
+        raise OtherInput.of(begin + stands.rfind(b"\n", 0, same) + 1, size)
 
 
 def _append(file: int, data: bytes, size: int) -> None:

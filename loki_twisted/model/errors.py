@@ -79,10 +79,15 @@ class OtherInput(Conflict):
     :ivar end: The offset behind all that stands there.
     """
 
-    def __init__(self, same_until: int, end: int) -> None:
-        super().__init__(f"Other input stands from {same_until} to {end}.")
-        self.same_until = same_until
-        self.end = end
+    same_until = 0
+    end = 0
+
+    @classmethod
+    def of(cls, same_until: int, end: int) -> OtherInput:
+        """Make the error from both."""
+        error = cls(f"Other input stands from {same_until} to {end}.")
+        error.same_until, error.end = same_until, end
+        return error
 
 
 class SessionAlreadyRunning(Conflict):
