@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from loki_twisted.agents import process
+from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent, Stray
 from loki_twisted.agents.keeper.layout import COOKIE
 from loki_twisted.kernel.procfs import boot_id, stat_of
@@ -124,6 +127,11 @@ class AdoptionTests(AgentCase):
 
     async def test_strays_of_which_files_are_lost(self) -> None:
         """What cannot be read is left out, whatever is in its place, and holds up nobody."""
+
+        def refuse(_: AgentFiles) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        end = AgentFiles.end
         wanted = attrs.evolve(shell("sleep 1000"), intent="for a test")
         agent, recorder = await self.start(wanted)
         Path(self.root, "file").touch()
@@ -141,8 +149,11 @@ class AdoptionTests(AgentCase):
         os.mkfifo(where / "intent.json")
         assert self.runner.strays(lambda _: False) == [stray]
         (where / "exit.json").mkdir()
-        assert self.runner.strays(lambda _: False) == []
+        assert self.runner.strays(lambda _: False) == [stray]
         (where / "exit.json").rmdir()
+        self.patch(AgentFiles, "end", refuse)
+        assert self.runner.strays(lambda _: False) == []
+        self.patch(AgentFiles, "end", end)
         agent.stop()
         await recorder.ended_with
 
@@ -160,6 +171,50 @@ class AdoptionTests(AgentCase):
         assert (await after.ended_with).problem
         assert carriers(cookie) == {}
         assert self.runner.strays(lambda _: False) == []
+
+    @pytest.mark.promise("R22")
+    async def test_an_end_that_cannot_be_read_at_once(self) -> None:
+        """While there are no descriptors its end is looked for again and again, and then told."""
+        refused = []
+
+        def refuse(files: AgentFiles) -> AgentEnd | None:
+            if len(refused) < 3:
+                refused.append(files)
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return end(files)
+
+        end = AgentFiles.end
+        _, recorder = await self.start(shell("echo one; read line; exit 7", accepts_input=True))
+        await eventually(lambda: recorder.stdout, "it runs")
+        self.patch(process, "RETRY_SECONDS", 0.01)
+        self.patch(AgentFiles, "end", refuse)
+        agent = self.runner.adopt("session_1")
+        assert agent is not None
+        agent.send(b"\n")
+        assert await recorder.ended_with == AgentEnd(7, None)
+        assert len(refused) == 3
+
+    async def test_an_end_that_can_never_be_read(self) -> None:
+        """It is told as lost in the end: a session does not run for ever."""
+
+        def refuse(_: AgentFiles) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        _, recorder = await self.start(shell("read line; exit 7", accepts_input=True))
+        self.patch(process, "RETRY_SECONDS", 0.001)
+        self.patch(AgentFiles, "end", refuse)
+        agent = self.runner.adopt("session_1")
+        assert agent is not None
+        agent.send(b"\n")
+        assert (await recorder.ended_with).problem
+        assert len(self.flushLoggedErrors(OSError)) == 1
+
+    async def test_a_directory_in_the_place_of_the_end(self) -> None:
+        """An agent that puts one there has ended without a word, and nothing is left of it."""
+        where = os.path.join(self.root, "session_1", "exit.json")
+        _, recorder = await self.start(shell(f"mkdir {where}; exit 7"))
+        assert (await recorder.ended_with).problem
+        assert carriers(self.note("spec.json")["cookie"]) == {}
 
     async def test_what_was_never_started_is_none(self) -> None:
         """There is nothing to adopt of a session without files."""

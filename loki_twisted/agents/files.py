@@ -6,6 +6,7 @@ The files that the server and a keeper share, seen from the server.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -36,6 +37,7 @@ from loki_twisted.model.sessions import Steering
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
 _MOST_INTENT_BYTES = 8 * 1024 * 1024  # more than any request makes of it
+_NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 _BLOCK_BYTES = 512  # of those that stat() counts
 
 T = TypeVar("T")
@@ -179,7 +181,11 @@ class AgentFiles:
             shutil.rmtree(self.directory)
 
     def spec(self) -> Spec | None:
-        """How the agent was to be started; None if that is not, or not wholly, on disk."""
+        """
+        How the agent was to be started; None if that is not, or not wholly, on disk.
+
+        :raises OSError: if it cannot be read now; so do ``started`` and ``end``.
+        """
         return self._read(SPEC, Spec)
 
     def intent(self) -> str:
@@ -248,8 +254,12 @@ class AgentFiles:
         try:
             with open(self.path(name), "rb", opener=open_at_once) as file:
                 return msgspec.convert(json.load(file), kind)
-        except (FileNotFoundError, ValueError, msgspec.ValidationError):
+        except (ValueError, msgspec.ValidationError):
             return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return None
+            raise
 
 
 def open_at_once(path: str, flags: int) -> int:

@@ -35,7 +35,7 @@ from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.dictation import Dictation
-from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.ending import commit_end, last_words
 from loki_twisted.sessions.hearing import LINES_LOST, heard, last_errors
 from loki_twisted.sessions.inbox import check_answer
 from loki_twisted.sessions.masking import masked
@@ -203,8 +203,7 @@ class Conductor:
         self._agenda.close()
 
     async def _end(self, end: AgentEnd) -> None:
-        await self._with.settle()
-        said = self._with.ending()
+        said = await last_words(self.record.id, self._with.settle, self._with.ending)
 
         def decide(state: SessionState) -> Change:
             self._driver = None  # After a commit that failed it would say its last words twice.

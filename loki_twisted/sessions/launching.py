@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 import msgspec
@@ -44,7 +45,6 @@ from loki_twisted.sessions.waiting import WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
-
 _TURN_SECONDS = 2.0
 
 
@@ -162,9 +162,7 @@ class Launcher:
             self._tell_obstacle(record, obstacle)
         for record, stored in launches:
             done = ensureDeferred(self._take_turn(record, stored))
-            done.addErrback(
-                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-            )
+            done.addErrback(partial(_log.failure, "Starting {id}", id=record.id))
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -272,7 +270,10 @@ class Launcher:
 
     def _turn_again(self) -> None:
         self._next_turns = None
-        self.give_turns()
+        with _log.failuresHandled("No turns could be given") as turns:
+            self.give_turns()
+        if turns.failed:
+            self._give_turns_later()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
         try:
@@ -281,8 +282,7 @@ class Launcher:
             _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
             self._give_turns_later()
             return
-        cursors = await self.records.cursors(f"{record.id}/")
-        asked, _ = asked_of(record.id, cursors)
+        asked, _ = asked_of(record.id, await self.records.cursors(f"{record.id}/"))
         try:
             plan = self._plan(record.state.session, asked)
             await self._put_on_record(record, asked, plan)
