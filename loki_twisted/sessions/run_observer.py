@@ -89,9 +89,16 @@ class RunObserver:
         current = project.current if project else None
         return current if current is not None and self.book.find(current) else None
 
-    def tells(self, record: Record) -> bool:
-        """Whether what lies in the state directory of a session's project is told of it."""
-        return self.session_of(record.state.session.project_dir) == record.id
+    def tells(self, record: Record) -> bool | None:
+        """
+        Whether what lies in the state directory of a session's project is told of it.
+
+        :returns: None as long as that was not read, as it is when a server has just started.
+        """
+        project = self._projects.get(record.state.session.project_dir)
+        if project is None or not project.is_told:
+            return None
+        return self.session_of(project.directory) == record.id
 
     def seen(self, directory: str, news: Sequence[RunNews]) -> Deferred[Any] | None:
         """

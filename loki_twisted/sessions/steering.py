@@ -61,7 +61,7 @@ class Steerer:
     reactor: IReactorTime
     book: SessionBook
     control: IRunControl
-    is_told: Callable[[Record], bool] = lambda _: False
+    is_told: Callable[[Record], bool | None] = lambda _: False
     _looked_after: set[str] = attrs.field(factory=set, init=False)
     _inputs: dict[str, str] = attrs.field(factory=dict, init=False)
     _scripts: dict[str, str] = attrs.field(factory=dict, init=False)
@@ -267,7 +267,7 @@ class Steerer:
             if record.is_ours and record.state.session.project_dir == project_dir
         }
 
-    def _news_of_input(self, record: Record) -> Sequence[Fact] | None:
+    def _news_of_input(self, record: Record, *, at_end: bool = False) -> Sequence[Fact] | None:
         """Say what is to be told of an input; None if it waits, or if there is none."""
         receipt = self._inputs.get(record.id)
         if receipt is None:
@@ -277,12 +277,17 @@ class Steerer:
         fact = told_of_input(fate, path)
         if fact is None:
             return None
-        return [] if path is not None and self.is_told(record) else [fact]
+        if path is None:
+            return [fact]
+        is_told = self.is_told(record)
+        if is_told is None and not at_end:
+            return None  # It may be told yet, and shall not be told twice.
+        return [] if is_told else [fact]
 
     def _end_input(self, record: Record) -> None:
         """Say what became of an input now that its run has ended."""
         if record.id in self._inputs:
-            news = self._news_of_input(record)
+            news = self._news_of_input(record, at_end=True)
             unread = told("warn", "It ended before it read the input.")
             self._settle_input(record, [unread] if news is None else news)
 
