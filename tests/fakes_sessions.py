@@ -38,7 +38,7 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.model.blocks import Block
-from loki_twisted.model.errors import InvalidRequest, StorageFailed
+from loki_twisted.model.errors import InvalidRequest, OtherInput, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.idempotency import CompletedRequest
@@ -266,6 +266,9 @@ class FakeAgent:
         if self.deaf is not None:
             raise self.deaf
         size = sum(len(each) for each in self.orders if isinstance(each, bytes))
+        stands = b"" if at is None else self.heard.encode()[at:]
+        if not data.startswith(stands[: len(data)]):
+            raise OtherInput.of(at or 0, size)
         rest = data if at is None else data[size - at :]
         if rest:
             self.orders.append(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -317,3 +318,39 @@ def test_r15_what_finds_no_room_is_told_to_be_missing(disk: SmallDisk) -> None:
         assert len(lines) < 20_000
         server.post(f"/api/sessions/{stays.id}/stop")
         server.until_end(stays.id)
+
+
+@pytest.mark.promise("R15")
+@pytest.mark.timeout(600)
+def test_r15_a_gap_outlives_its_server(disk: SmallDisk, is_full: bool) -> None:
+    """
+    What finds no room is told once by the next server, where the one that saw it was killed.
+
+    With the long figures: two times more, killed within two seconds after there was room again.
+    """
+    chance = random.Random(15)
+    for cycle in range(3 if is_full else 1):
+        with disk.serve("--grace", "0.5") as server:
+            stays = Stayer.start(server, disk.seen / f"stays-{cycle}")
+            disk.fill()
+            stays.let("more")
+            stays.let("flood")
+            until(lambda one=server: any("finds no room" in each for each in problems(one)))
+            if cycle:
+                disk.free()
+                time.sleep(chance.uniform(0, 2))
+        if not cycle:
+            disk.free()
+        with disk.serve("--grace", "0.5") as server:
+            stays = attrs.evolve(stays, server=server)
+            until(stays.gaps)
+            stays.let("enough")
+            server.until(stays.id, lambda e: "last" in e.data.get("message", ""))
+        with disk.serve("--grace", "0.5") as server:
+            stays = attrs.evolve(stays, server=server)
+            server.post(f"/api/sessions/{stays.id}/stop")
+            server.until_end(stays.id)
+            [gap] = stays.gaps()
+            assert "is missing" in gap.data["message"]
+            assert gap.data["context"]["since"]
+            server.request("DELETE", f"/api/sessions/{stays.id}")

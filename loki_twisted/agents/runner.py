@@ -100,6 +100,9 @@ class KeeperRunner:
             names = sorted(os.listdir(self._directory))
         except FileNotFoundError:
             return ()
+        except OSError as error:
+            _log.error("Agents that are on no record are not looked for: {error}", error=error)
+            return ()
         found = (self._stray(name) for name in names if not is_known(name))
         return [stray for stray in found if stray is not None]
 
@@ -108,12 +111,20 @@ class KeeperRunner:
             files = AgentFiles.of(self._directory, name)
         except ValueError:
             return None
-        spec, started = files.spec(), files.started()
-        if spec is None or started is None or started.boot_id != boot_id():
+        if not files.exist:
             return None
-        if files.end() is not None or not started.keeper.is_there:
+        try:
+            spec, intent, end = files.spec(), files.intent(), files.end()
+        except OSError as error:
+            _log.error("{name} is passed over: {error}", name=name, error=error)
             return None
-        return Stray(name, spec.cwd, spec.accepts_input, spec.driven_by, spec.steered_by)
+        if end is not None or (spec is None and not intent):
+            return None
+        if spec is None:
+            return Stray(
+                name, "", accepts_input=False, driven_by="", steered_by=None, intent=intent
+            )
+        return Stray(name, spec.cwd, spec.accepts_input, spec.driven_by, spec.steered_by, intent)
 
     def output(self, session_id: str, stream: str) -> IAgentOutput | None:
         """See :class:`IAgentRunner`."""

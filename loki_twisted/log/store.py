@@ -10,11 +10,11 @@ from typing import Final
 
 import apsw
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
@@ -91,8 +91,9 @@ class SQLiteEventLog:
         )
         self._readers = Readers(reactor, path)
         self._sums = DeferredLock()
-        self._looks = LoopingCall(self._intake.look)
-        self._looks.clock = reactor
+        self._looks = rounds(
+            reactor, self._intake.look, "What has become too old could not be dropped"
+        )
         self._look_seconds = seconds_between_looks(retention)
 
     def start(self) -> Deferred[None]:

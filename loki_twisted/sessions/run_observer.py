@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -178,9 +178,7 @@ class RunObserver:
 
     def _again(self, project: Project) -> None:
         project.check = None
-        done = self.judge(project.directory)
-        if done is not None:
-            done.addErrback(self._later, project)
+        maybeDeferred(self.judge, project.directory).addErrback(self._later, project)
 
     def _later(self, failure: Failure, project: Project) -> None:
         _log.warn(

@@ -229,10 +229,10 @@ class Steerer:
         self._next_look = None
         for session_id in list(self._looked_after):
             record = self.book.find(session_id)
-            if record is None or not self._has_to_wait(record):
-                self._looked_after.discard(session_id)
-                continue
             with _log.failuresHandled("the run of {id} could not be looked at", id=session_id):
+                if record is None or not self._has_to_wait(record):
+                    self._looked_after.discard(session_id)
+                    continue
                 self.look(record)
         if self._looked_after:
             self._next_look = self.reactor.callLater(LOOK_SECONDS, self._look_again)

@@ -47,7 +47,7 @@ class WaitingLine:
 
         :raises TooManySessions: if so many wait as may.
         """
-        if len(self._records()) >= most:
+        if len(self.records()) >= most:
             msg = f"{most} sessions wait for their turn, which is as many as may."
             raise TooManySessions(msg, {"maxQueued": most})
 
@@ -71,7 +71,7 @@ class WaitingLine:
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Give those that wait the places that they had in an earlier server."""
         missing = []
-        for record in self._records():
+        for record in self.records():
             stored = cursors.get(f"{record.id}/{_NUMBER}")
             if stored is None:
                 missing.append(record.state.session)
@@ -94,7 +94,7 @@ class WaitingLine:
         :returns: Who is to go to work now, and who is not and why; both in the order of the line.
         """
         outcome, errors = self._go_through(self._waiting())
-        records = {record.id: record for record in self._records()}
+        records = {record.id: record for record in self.records()}
         return (
             [records[each] for each in outcome.started],
             [(records[each], error) for each, error in errors.items()],
@@ -130,7 +130,8 @@ class WaitingLine:
         }
         return outcome, errors
 
-    def _records(self) -> list[Record]:
+    def records(self) -> list[Record]:
+        """Say who they are, in no order."""
         return [
             each
             for each in self.book.unended()
@@ -138,7 +139,7 @@ class WaitingLine:
         ]
 
     def _waiting(self) -> list[Waiting]:
-        return [self._place_of(record.state.session) for record in self._records()]
+        return [self._place_of(record.state.session) for record in self.records()]
 
     def _place_of(self, session: Session) -> Waiting:
         number = self._numbers.get(session.id, _LAST)
