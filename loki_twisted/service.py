@@ -102,8 +102,9 @@ class Service(BaseService):
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
         self._sockets = Sockets(reactor, descriptions)
+        self.listening_problems = self._sockets.problems
         self.rooms = Rooms(settings, reactor)
-        self.reloads.append(self.rooms.tokens.reload)
+        self.reloads += [self.rooms.tokens.reload, self._sockets.reload]
         self.projects = ProjectWatch(self.rooms)
         self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
@@ -183,6 +184,7 @@ class Service(BaseService):
         launcher = self.rooms.launcher
         self.rooms.gaps.look()
         self.rooms.audit.look()
+        self._sockets.retry()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
@@ -200,7 +202,7 @@ class Service(BaseService):
             self.trouble = None
 
     def reload(self) -> None:
-        """Take up what has changed in the file of tokens, and whatever else ``reloads`` has."""
+        """Take up the file of tokens, certificates, and whatever else ``reloads`` has."""
         for each in self.reloads:
             with _log.failuresHandled("What has changed could not be taken up"):
                 each()
