@@ -122,11 +122,9 @@ class Launcher:
             if not wanted.queue:
                 raise obstacle
             self.line.check_room(self.policy.max_queued)
+            why = str(obstacle)
             session = msgspec.structs.replace(
-                session,
-                status=SessionStatus.QUEUED,
-                reason=str(obstacle),
-                reason_code=ReasonCode.QUEUED,
+                session, status=SessionStatus.QUEUED, reason=why, reason_code=ReasonCode.QUEUED
             )
         record = self.book.add(session, self._counters_of(before))
         try:
