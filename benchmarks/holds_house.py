@@ -122,7 +122,16 @@ class House:
             raise Trouble(f"{method} {asked[:1]}: {statuses[:100]}")
 
     async def end(self) -> None:
-        """End the server, and who asks it."""
+        """End all agents, and the server; one that has not begun finds its agents first."""
+        try:
+            if not self.service.running:
+                await bounded("the start", self.start())
+            await bounded("the end of the agents", self.stop_all())
+        finally:
+            await self.leave()
+
+    async def leave(self) -> None:
+        """End the server, and who asks it, but no agent."""
         self._asker.close()
         await self.service.stopService()
 
@@ -173,7 +182,6 @@ async def serving(
     try:
         started(await measured("the start", house.start()))
         yield house
-        await bounded("the end", house.stop_all())
     finally:
         await house.end()
 
@@ -183,9 +191,12 @@ async def left_running(directory: Path, *argvs: list[str]) -> list[Path]:
     house = house_in(directory)
     try:
         await bounded("the start", house.start())
-        return [house.spool(each) for each in await bounded("the agents", house.run(*argvs))]
-    finally:
+        names = await bounded("the agents", house.run(*argvs))
+    except BaseException:
         await house.end()
+        raise
+    await house.leave()
+    return [house.spool(each) for each in names]
 
 
 # Measuring

@@ -102,31 +102,27 @@ async def adopted(directory: Path, count: int, script: str, printed: int) -> Row
     with gate(directory / "project") as go:
         spools = await left_running(directory, *[shell(script)] * count)
         go()
+        house = house_in(directory)
 
         def done(spool: Path) -> bool:
             ends = spool.parent / "exit.json"
             return spool.stat().st_size == whole if whole else ends.exists()
 
-        await bounded("the output of agents", until(lambda: all(map(done, spools))))
-        house = house_in(directory)
-        before = count * 2  # each has begun, as one event at least
-
         async def start() -> None:
             await house.start()
-            if whole:
-                lines_there = count * (whole // LINE_BYTES)
-                await until(lambda: house.newest >= lines_there + before - count)
+            if whole:  # each has begun, too, which is an event
+                wanted = count * (1 + whole // LINE_BYTES)
+                await until(lambda: house.newest >= wanted)
             else:
                 await until(lambda: not house.at_work())
 
         what = f"a start with {count} agents that "
         what += f"have printed {whole:,} bytes each" if whole else "have ended meanwhile"
         try:
-            row = await measured(what, start())
-            await bounded("the end", house.stop_all())
+            await bounded("the output of agents", until(lambda: all(map(done, spools))))
+            return await measured(what, start())
         finally:
             await house.end()
-    return row
 
 
 async def trees(directory: Path, size: Size) -> list[Row]:
