@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from twisted.application.service import Service as BaseService
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
 from loki_twisted.agents.providers.replay import REPLAY
@@ -27,6 +26,7 @@ from loki_twisted.endpoints import (
     has_ipv6_loopback,
     refuse_open_listeners,
 )
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.wire import StartOptions, StartSession
@@ -35,6 +35,8 @@ from loki_twisted.operation.stalls import Stalls
 from loki_twisted.policies import gate_policy_of
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
+from loki_twisted.sessions.gaps import GAP_CURSORS
+from loki_twisted.sessions.run_observer import RUN_CURSORS
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
 from loki_twisted.watching import ProjectWatch
@@ -96,14 +98,18 @@ class Service(BaseService):
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        self._check = LoopingCall(self._check_place)
-        self._check.clock = reactor
         descriptions = (
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
         self._sockets = Sockets(reactor, descriptions)
+        # Each by itself: none is to be missing because another fails.
+        looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
+        self._checks = [
+            rounds(reactor, look, "It could not be seen whether all is well") for look in looks
+        ]
+        self.listening_problems = self._sockets.problems
         self.rooms = Rooms(settings, reactor)
-        self.reloads.append(self.rooms.tokens.reload)
+        self.reloads += [self.rooms.tokens.reload, self._sockets.reload]
         self.projects = ProjectWatch(self.rooms)
         self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
@@ -151,11 +157,14 @@ class Service(BaseService):
         rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
-        self._check.start(_CHECK_SECONDS, now=False)
+        for check in self._checks:
+            check.start(_CHECK_SECONDS, now=False)
         await rooms.log.start()
         await rooms.book.load()
-        rooms.runs.load(await rooms.log.cursors(""))
+        for part in RUN_CURSORS:
+            rooms.runs.load(await rooms.log.cursors("", part))
         await rooms.launcher.adopt_all()
+        await rooms.gaps.restore(await rooms.log.cursors("", GAP_CURSORS))
         rooms.log.refuse_damaged()
         rooms.heartbeats.start()
         rooms.tokens.start()
@@ -178,11 +187,15 @@ class Service(BaseService):
             )
         )
 
+    def _look_at_disk(self) -> None:
+        self.rooms.gaps.look()
+
+    def _look_at_audit(self) -> None:
+        self.rooms.audit.look()
+
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
         launcher = self.rooms.launcher
-        self.rooms.gaps.look()
-        self.rooms.audit.look()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
@@ -200,7 +213,7 @@ class Service(BaseService):
             self.trouble = None
 
     def reload(self) -> None:
-        """Take up what has changed in the file of tokens, and whatever else ``reloads`` has."""
+        """Take up the file of tokens, certificates, and whatever else ``reloads`` has."""
         for each in self.reloads:
             with _log.failuresHandled("What has changed could not be taken up"):
                 each()
@@ -234,8 +247,9 @@ class Service(BaseService):
         rooms = self.rooms
         rooms.launcher.close()
         rooms.tokens.stop()
-        if self._check.running:
-            self._check.stop()
+        for check in self._checks:
+            if check.running:
+                check.stop()
         for port in self._sockets.ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         rooms.heartbeats.stop()

@@ -6,7 +6,7 @@ import os
 import tempfile
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -948,3 +948,36 @@ class QuestionTests(SessionCase):
         assert sessions.list(SessionQuery(statuses=running)).total == 1
         assert sessions.counts() == {SessionStatus.RUNNING: 1, SessionStatus.COMPLETED: 1}
         assert sessions.active_session() == first.id
+
+
+class LoopTests(SessionCase):
+    """What fails once in what is done again and again."""
+
+    def test_turns_are_given_again(self) -> None:
+        """A round of turns that fails is followed by another."""
+        first = self.start()
+        self.start("one")
+        waiting = self.start("two", queue=True)
+        launcher = self.world.launcher
+        lacks: list[Exception] = [OSError(24, "Too many open files")]
+
+        def lack() -> str | None:
+            if lacks:
+                raise lacks.pop()
+            return None
+
+        launcher.lack = lambda: "No room."
+        self.world.ends(first.id, 0)
+        launcher.lack = lack
+        self.world.clock.advance(2)
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        self.world.clock.advance(2)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
+
+    def test_an_end_is_told_whatever_was_left(self) -> None:
+        """Where the files of a state directory cannot be read, it ends all the same."""
+        session = self.start()
+        self.patch(self.world.watcher, "settle", lambda _: fail(OSError(24, "Too many open files")))
+        self.world.ends(session.id, 0)
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        assert self.status(session.id) is SessionStatus.COMPLETED

@@ -12,9 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from loki_twisted.command.operator import Operator
+from loki_twisted.operation.manager import ServiceManager
+from loki_twisted.operation.stalls import Stalls
+from loki_twisted.service import Service
 from tests.system import HOMES, TIMEOUT, Server
 from tests.test_system_sessions import install_runner
 
@@ -152,6 +159,35 @@ def test_a_hangup_reloads(program: Callable[..., Program], words: tuple[str, ...
     server.says("Reloading")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(TIMEOUT) in (0, -signal.SIGTERM)  # twistd's own way to end
+
+
+class Starting:
+    """A server that has not begun to serve."""
+
+    def __init__(self) -> None:
+        self.reactor = Clock()
+        self.ready: Deferred[list[str]] = Deferred()
+        self.stalls = Stalls()
+        self.phase = "starting"
+        self.phases_of_reloads: list[str] = []
+
+    def reload(self) -> None:
+        """Note that it is to reload."""
+        self.phases_of_reloads.append(self.phase)
+
+
+def test_a_reload_while_it_starts_is_not_lost() -> None:
+    """Who asks a server that starts to reload is obeyed once, as soon as it serves."""
+    operator = Operator(ServiceManager.take({}))
+    operator.reload()
+    service = Starting()
+    operator.take(cast("Service", service))
+    operator.reload()
+    operator.reload()
+    assert service.phases_of_reloads == []
+    service.phase = "serving"
+    service.ready.callback([])
+    assert service.phases_of_reloads == ["serving"]
 
 
 IN_TERMINAL = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 import msgspec
@@ -37,13 +38,13 @@ from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
+from loki_twisted.sessions.strays import let_have_had_turns
 from loki_twisted.sessions.supervising import Supervisor
-from loki_twisted.sessions.waiting import WaitingLine
+from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
-
 _TURN_SECONDS = 2.0
 
 
@@ -142,9 +143,12 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        cursors = await self.records.cursors("")
-        self.steerer.restore(cursors)
-        self.line.restore(cursors)
+        stored: dict[str, str] = {}
+        for part in (*STEERING_CURSORS, LINE_CURSORS):
+            stored |= await self.records.cursors("", part)
+        self.steerer.restore(stored)
+        self.line.restore(stored)
+        await let_have_had_turns(self.runner, self.line.records(), self._begin_turn)
         await self.supervisor.adopt_all()
         self.give_turns()
 
@@ -160,9 +164,7 @@ class Launcher:
             self._tell_obstacle(record, obstacle)
         for record, stored in launches:
             done = ensureDeferred(self._take_turn(record, stored))
-            done.addErrback(
-                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-            )
+            done.addErrback(partial(_log.failure, "Starting {id}", id=record.id))
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -271,7 +273,10 @@ class Launcher:
 
     def _turn_again(self) -> None:
         self._next_turns = None
-        self.give_turns()
+        with _log.failuresHandled("No turns could be given") as turns:
+            self.give_turns()
+        if turns.failed:
+            self._give_turns_later()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
         try:
@@ -280,8 +285,7 @@ class Launcher:
             _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
             self._give_turns_later()
             return
-        cursors = await self.records.cursors(f"{record.id}/")
-        asked, _ = asked_of(record.id, cursors)
+        asked, _ = asked_of(record.id, await self.records.cursors(f"{record.id}/"))
         try:
             plan = self._plan(record.state.session, asked)
             await self._put_on_record(record, asked, plan)
