@@ -24,6 +24,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
 from loki_twisted.sessions.rows import NO_ROWS, Rows
 from loki_twisted.sessions.state import SessionState, with_status
@@ -107,11 +108,13 @@ class SessionBook:
     :param log: The event log, and the rows that go with it.
     :param now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar is_closed: Whether the next server's book says what comes.
+    :ivar launches: Of its sessions, those that are under way.
     """
 
     is_closed = False
 
     def __init__(self, log: IEventLog, records: IRecords, now_ms: Callable[[], int]) -> None:
+        self.launches = Launches()
         self._log = log
         self._rows = records
         self._now_ms = now_ms

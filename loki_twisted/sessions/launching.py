@@ -137,7 +137,7 @@ class Launcher:
             if _is_foreign(obstacle):
                 self._give_turns_later()
             return session
-        return await self.supervisor.launch(record, plan, wanted)
+        return await self.book.launches.run(record, self.supervisor.launch(record, plan, wanted))
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
@@ -171,6 +171,7 @@ class Launcher:
             self._next_turns.cancel()
             self._next_turns = None
         self.supervisor.close()
+        self.book.launches.close()
 
     def mint(self, kind: str) -> str:
         """Make a new id of a kind, ``input`` for example."""
@@ -290,7 +291,7 @@ class Launcher:
             await self.supervisor.fail(record, str(error))
             return
         try:
-            await self.supervisor.launch(record, plan, asked)
+            await self.book.launches.run(record, self.supervisor.launch(record, plan, asked))
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 

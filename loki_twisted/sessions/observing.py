@@ -69,6 +69,7 @@ class StateObserver:
         return Deferred.fromCoroutine(self._seen(project_dir, sightings))
 
     async def _seen(self, project_dir: str, sightings: Sequence[Sighting]) -> None:
+        await self.book.launches.over(project_dir)
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
         before: Sequence[Deferred[Any]] = ()
         waiting: list[Deferred[Any]] = []
