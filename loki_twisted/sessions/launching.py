@@ -38,6 +38,7 @@ from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
+from loki_twisted.sessions.stored import stored_cursors
 from loki_twisted.sessions.supervising import Supervisor
 from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
@@ -142,9 +143,7 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        stored: dict[str, str] = {}
-        for part in (*STEERING_CURSORS, LINE_CURSORS):
-            stored |= await self.records.cursors("", part)
+        stored = await stored_cursors(self.records, *STEERING_CURSORS, LINE_CURSORS)
         self.steerer.restore(stored)
         self.line.restore(stored)
         await self.supervisor.adopt_all()
