@@ -38,7 +38,6 @@ from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
-from loki_twisted.sessions.stored import stored_cursors
 from loki_twisted.sessions.supervising import Supervisor
 from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
@@ -143,7 +142,9 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        stored = await stored_cursors(self.records, *STEERING_CURSORS, LINE_CURSORS)
+        stored: dict[str, str] = {}
+        for part in (*STEERING_CURSORS, LINE_CURSORS):
+            stored |= await self.records.cursors("", part)
         self.steerer.restore(stored)
         self.line.restore(stored)
         await self.supervisor.adopt_all()
@@ -201,13 +202,9 @@ class Launcher:
     def _planned(self, session: Session, wanted: StartSession) -> tuple[Session, LaunchPlan]:
         """Plan how a new session is started, and say in it what that makes of it."""
         plan = self._plan(session, wanted)
-        planned = msgspec.structs.replace(
-            session,
-            accepts_input=self._takes_messages(session, plan),
-            steered_by=plan.steered_by,
-            driven_by=plan.driven_by,
-        )
-        return planned, plan
+        by = {"steered_by": plan.steered_by, "driven_by": plan.driven_by}
+        accepts_input = self._takes_messages(session, plan)
+        return msgspec.structs.replace(session, accepts_input=accepts_input, **by), plan
 
     def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
         """What was counted in a conversation before: its totals go on from there."""

@@ -24,14 +24,6 @@ _SESSIONS_AT_ONCE: Final = 500
 """How many sessions are, likewise: what is made of them is made in one turn of the reactor."""
 
 
-async def stored_cursors(rows: IRecords, *parts: str) -> dict[str, str]:
-    """Read the cursors with some parts in their names."""
-    found: dict[str, str] = {}
-    for part in parts:
-        found |= await rows.cursors("", part)
-    return found
-
-
 async def stored_states(rows: IRecords) -> AsyncIterator[list[SessionState]]:
     """Read every session from disk, some at a time."""
     tasks = await _tasks(rows)
