@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.holds_agents import PARTS
+from benchmarks.holds_lines import LINES
 from benchmarks.holds_requests import OTHERS, REQUESTS
 from loki_twisted.operation.stalls import MOST_SECONDS
 from loki_twisted.web.routes import every_operation
@@ -82,3 +83,31 @@ def test_nobody_outside_holds_the_reactor(
     if is_full:
         tell(capsys, done.stdout)
         assert not {what: each for what, each in rows.items() if each["busy"] > MOST_MS}
+
+
+@pytest.mark.promise("R27")
+@pytest.mark.timeout(900)
+def test_no_line_of_an_agent_holds_the_reactor(
+    tmp_path: Path, is_full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    What is longest and worst of what agents may print is read by each driver, and passed over.
+
+    With the long figures: nothing takes 50 ms of the reactor's thread in one go.
+    """
+    figures, only = tmp_path / "figures.json", () if is_full else ("--only", "opencode")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.holds_lines", *only, "--json", str(figures)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [table] = json.loads(figures.read_text()).values()
+    rows = {row["what"]: row["figures"]["busy"] for row in table}
+    assert len(rows) == sum(map(len, LINES.values())) if is_full else len(LINES["opencode"])
+    if is_full:
+        tell(capsys, done.stdout)
+        assert max(rows.values()) < MOST_MS

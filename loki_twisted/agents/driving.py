@@ -62,7 +62,7 @@ class IDriver(Interface):
     """
 
     line_limit: int = Attribute(
-        "Bytes of a line beyond which it is cut, 32 MiB at most. Of a cut one the first 64 KiB are"
+        "Bytes of a line beyond which it is cut, 16 MiB at most. Of a cut one the first 64 KiB are"
         " given, with a mark."
     )
 

@@ -18,7 +18,7 @@ from loki_twisted.agents.richness import VALUE_LIMIT, is_rich, may_be_rich
 LINE_LIMIT: Final = 64 * 1024
 """Bytes of a line, unless its reader wants more; and what is kept of one that is cut."""
 
-MOST_LINE_LIMIT: Final = 32 * 1024 * 1024
+MOST_LINE_LIMIT: Final = 16 * 1024 * 1024
 """What a reader can want at most: so much is held in memory for each stream that wants it."""
 
 CUT_MARK: Final = " […the rest of this line was dropped]"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 THREAD = "0199a213-81c0-7800-8aa1-bbab2a035a53"
-HUGE = 30 * 1024 * 1024
+HUGE = 9 * 1024 * 1024
 LONGEST = 120.0
 """Seconds after which nobody waits for it any more."""
 

@@ -62,7 +62,7 @@ from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 from loki_twisted.model.spending import CostOrigin
 
-ACP_LINE_LIMIT: Final = 16 * 1024 * 1024
+ACP_LINE_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a line. What a longer one says is lost, and who asks by one waits for ever."""
 
 _LEAVING_OFF: Final = "The agent was told to leave off."

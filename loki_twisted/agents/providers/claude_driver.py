@@ -33,7 +33,7 @@ from loki_twisted.agents.providers.words import DEFAULT_LEVEL
 from loki_twisted.model.inputs import Answer
 from loki_twisted.model.messages import Message
 
-CLAUDE_LINE_LIMIT: Final = 16 * 1024 * 1024
+CLAUDE_LINE_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a line: pictures and results of tools come in one."""
 
 _MOST_OF_BROKEN: Final = 500

@@ -24,7 +24,7 @@ MAX_NAME: Final = 256
 _MOST_BYTES: Final = 4
 """Bytes of the longest character in UTF-8."""
 
-_SPARE: Final = 4
+_SPARE: Final = 2
 """So many times the limit is cleaned at most: then little but sequences is a rare thing."""
 
 # The forms are those of ECMA-48, with ESC in front or as single (C1) characters. A string that

@@ -49,7 +49,7 @@ from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.spending import NOTHING
 
-LINE_LIMIT: Final = 16 * 1024 * 1024
+LINE_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a line, which is one item: less than codex says at once where it speaks of all."""
 
 _RETRY: Final = "Reconnecting"

@@ -19,6 +19,9 @@ from loki_twisted.model.events import Fact
 
 _Members = Mapping[str, Any]
 
+_MOST_CHANGES: Final = 1_000
+"""Files of a change beyond which only their number is told."""
+
 
 @attrs.frozen(slots=True)
 class _Tool:
@@ -80,8 +83,9 @@ def is_tool(item: _Members) -> bool:
 
 def paths_of_change(item: _Members) -> str:
     """Say which files an item wants to change."""
-    changes = list_of(item, "changes")
-    return ", ".join(filter(None, (text_of(each, "path") for each in changes)))
+    paths = list(filter(None, (text_of(each, "path") for each in _changes(item))))
+    others = len(list_of(item, "changes")) - _MOST_CHANGES
+    return ", ".join([*paths, f"and {others} more"] if others > 0 else paths)
 
 
 def _has_failed(item: _Members) -> bool:
@@ -104,12 +108,16 @@ def _standing(item: _Members) -> str:
     return f"{said} (exit code {code})" if isinstance(code, int) and code else said
 
 
+def _changes(item: _Members) -> Sequence[Any]:
+    return list_of(item, "changes")[:_MOST_CHANGES]
+
+
 def _change(item: _Members) -> tuple[str, Any]:
-    changes = [
-        {"path": text_of(each, "path"), "kind": _kind_of_change(each)}
-        for each in list_of(item, "changes")
+    changes: list[Any] = [
+        {"path": text_of(each, "path"), "kind": _kind_of_change(each)} for each in _changes(item)
     ]
-    return "fileChange", {"changes": changes}
+    count = len(list_of(item, "changes"))
+    return "fileChange", {"changes": changes, **({"count": count} if count > len(changes) else {})}
 
 
 def _kind_of_change(change: Any) -> str:
@@ -117,8 +125,7 @@ def _kind_of_change(change: Any) -> str:
 
 
 def _change_result(item: _Members) -> tuple[str, bool]:
-    changes = list_of(item, "changes")
-    diffs = "\n".join(filter(None, (text_of(each, "diff") for each in changes)))
+    diffs = "\n".join(filter(None, (text_of(each, "diff") for each in _changes(item))))
     return diffs or text_of(item, "status"), _has_failed(item)
 
 

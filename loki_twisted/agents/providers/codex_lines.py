@@ -24,7 +24,7 @@ from loki_twisted.model.spending import Spending
 
 """The type of codex itself as an agent, and the source of its log lines."""
 
-LINE_LIMIT: Final = 32 * 1024 * 1024
+LINE_LIMIT: Final = 10 * 1024 * 1024
 """Bytes of a line. A thread that is continued comes back with all that was said in it, as one."""
 
 LIMITS: Final = frozenset({"usageLimitExceeded", "rateLimitExceeded"})
