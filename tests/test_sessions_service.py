@@ -647,7 +647,7 @@ class RestartTests(SessionCase):
         session = self.start()
         assert session.status is SessionStatus.RUNNING
         self.world.clock.advance(1)
-        assert len(self.flushLoggedErrors(OSError)) == 2
+        assert len(self.flushLoggedErrors(OSError)) == 1
         agent = self.world.agent(session.id)
         assert agent.listener is None
         agent.unread = None

@@ -47,6 +47,7 @@ class Record:
     :ivar agent: Its agent, while one of ours runs.
     :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
     :ivar conductor: Who talks with its agent, while one of ours is followed.
+    :ivar trouble: Why its agent could last not be taken in charge.
     """
 
     state: SessionState
@@ -55,6 +56,7 @@ class Record:
     agent: IAgent | None = None
     stop_ordered: bool = False
     conductor: Conductor | None = None
+    trouble: str = ""
     _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def note_stop(self) -> None:

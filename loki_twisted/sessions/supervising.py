@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from loki_twisted.agents.driving import IProviders
 from loki_twisted.agents.interface import IAgent, IAgentRunner, LaunchPlan
@@ -197,7 +198,7 @@ class Supervisor:
                 settle=lambda: self._settle(session.project_dir),
                 ending=lambda: self.steerer.ending(record),
                 after=self._after_end,
-                stop=self._over_budget,
+                stop=partial(self._stop_for, code=ReasonCode.OVER_BUDGET),
                 policy=self.policy.inputs_of(wanted),
                 budget=budget_of(wanted),
                 stays=request.stays_open,
@@ -241,9 +242,8 @@ class Supervisor:
         """Follow an agent, and try that again for as long as something is in the way."""
         try:
             await self._follow(record, agent)
-        except Exception:  # noqa: BLE001 (it runs, whatever keeps us from reading what it prints)
-            _log.failure("The agent of {id} could not be followed.", id=record.id)
-            self._take_over_later(record)
+        except Exception as error:  # noqa: BLE001 (it runs, whatever keeps us from reading it)
+            self._take_over_later(record, error)
 
     async def _take_over(self, record: Record) -> None:
         """Find the agent of a session that is on record. One that makes trouble is tried again."""
@@ -263,18 +263,17 @@ class Supervisor:
                 limit = self.deadlines.cursors(record, wanted.options.timeout, cursors)
                 await self._launched(record, agent, limit)
             await self._follow(record, agent)
-        except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
-            _log.failure("The agent of {id} could not be found again.", id=record.id)
-            self._take_over_later(record)
+        except Exception as error:  # noqa: BLE001 (one session's trouble must not be all others')
+            self._take_over_later(record, error)
 
-    def _take_over_later(self, record: Record) -> None:
+    def _take_over_later(self, record: Record, error: Exception | None = None) -> None:
+        if error is not None and record.trouble != str(error):  # it may last for hours
+            _log.failure("The agent of {id} is tried again", Failure(error), id=record.id)
+            record.trouble = str(error)
         self.reactor.callLater(_RETRY_SECONDS, lambda: ensureDeferred(self._take_over(record)))
 
     def _expire(self, record: Record) -> None:
         self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
-
-    def _over_budget(self, record: Record, reason: str) -> None:
-        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
 
     def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
         done = ensureDeferred(self.stop(record, reason, code))
