@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from loki_twisted.certificates import Certificate
 from loki_twisted.settings import InvalidSettings
 from loki_twisted.web.site import Site
 
@@ -65,6 +66,7 @@ class Sockets:
         self.ports: list[IListeningPort] = []
         self._reactor = reactor
         self._descriptions = descriptions
+        self._certificates: list[Certificate] = []
 
     async def bind(self, site: Site) -> None:
         """
@@ -73,7 +75,7 @@ class Sockets:
         :raises twisted.internet.error.CannotListenError: if one cannot be had; those before it
             are bound then.
         :raises InvalidSettings: if it is to be inherited, and there is none, or one that does not
-            listen.
+            listen; or if a certificate cannot be used.
         """
         for description in self._descriptions:
             is_plain = description.partition(":")[0] in _PLAIN
@@ -88,6 +90,10 @@ class Sockets:
                 )
 
     def _endpoint(self, description: str) -> IStreamServerEndpoint:
+        if description.partition(":")[0] == "ssl":
+            certificate = Certificate(description)
+            self._certificates.append(certificate)
+            return certificate.endpoint(self._reactor)
         try:
             endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
         except LookupError:
@@ -101,6 +107,21 @@ class Sockets:
         """Take those who connect, and those who wait."""
         for port in self.ports:
             _accept(port, True)
+
+    def reload(self) -> None:
+        """Take up the certificates that are there now: for those who connect from now on."""
+        for certificate in self._certificates:
+            certificate.reload()
+
+    def retry(self) -> None:
+        """See whether certificates that could not be used can be by now."""
+        for certificate in self._certificates:
+            certificate.retry()
+
+    def problems(self) -> list[str]:
+        """Say which certificates are not those of their files, in sentences."""
+        told = (certificate.problem() for certificate in self._certificates)
+        return [problem for problem in told if problem is not None]
 
     def addresses(self) -> list[str]:
         """Say where it listens, as clients name it."""

@@ -35,6 +35,8 @@ from loki_twisted.operation.stalls import Stalls
 from loki_twisted.policies import gate_policy_of
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
+from loki_twisted.sessions.gaps import GAP_CURSORS
+from loki_twisted.sessions.run_observer import RUN_CURSORS
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
 from loki_twisted.watching import ProjectWatch
@@ -96,17 +98,18 @@ class Service(BaseService):
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        # Each by itself: none is to be missing because another fails.
-        self._checks = [
-            rounds(reactor, what, "It could not be seen whether all is well")
-            for what in (self._look_at_disk, self._look_at_audit, self._check_place)
-        ]
         descriptions = (
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
         self._sockets = Sockets(reactor, descriptions)
+        # Each by itself: none is to be missing because another fails.
+        looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
+        self._checks = [
+            rounds(reactor, look, "It could not be seen whether all is well") for look in looks
+        ]
+        self.listening_problems = self._sockets.problems
         self.rooms = Rooms(settings, reactor)
-        self.reloads.append(self.rooms.tokens.reload)
+        self.reloads += [self.rooms.tokens.reload, self._sockets.reload]
         self.projects = ProjectWatch(self.rooms)
         self.vitals = Vitals(reactor, self.rooms, self)
         self.resource = self._api(descriptions)
@@ -158,10 +161,10 @@ class Service(BaseService):
             check.start(_CHECK_SECONDS, now=False)
         await rooms.log.start()
         await rooms.book.load()
-        cursors = await rooms.log.cursors("")
-        rooms.runs.load(cursors)
+        for part in RUN_CURSORS:
+            rooms.runs.load(await rooms.log.cursors("", part))
         await rooms.launcher.adopt_all()
-        await rooms.gaps.restore(cursors)
+        await rooms.gaps.restore(await rooms.log.cursors("", GAP_CURSORS))
         rooms.log.refuse_damaged()
         rooms.heartbeats.start()
         rooms.tokens.start()
@@ -210,7 +213,7 @@ class Service(BaseService):
             self.trouble = None
 
     def reload(self) -> None:
-        """Take up what has changed in the file of tokens, and whatever else ``reloads`` has."""
+        """Take up the file of tokens, certificates, and whatever else ``reloads`` has."""
         for each in self.reloads:
             with _log.failuresHandled("What has changed could not be taken up"):
                 each()

@@ -28,6 +28,9 @@ class Standing(Protocol):
     trouble: str | None
     exposition: Exposition
 
+    def listening_problems(self) -> Sequence[str]:
+        """Say what is amiss with what it listens with, in sentences."""
+
 
 @implementer(IVitals)
 class Vitals:
@@ -68,6 +71,7 @@ class Vitals:
             rooms.audit.problem(),
         )
         trouble = [each for each in maybe if each is not None]
+        trouble += self._standing.listening_problems()
         found = [*trouble, *rooms.log.notices, *rooms.watcher.problems()]
         # A path may hold bytes that are no text, and nobody could be told of it as it is.
         return [each.encode("utf-8", "backslashreplace").decode() for each in found]

@@ -37,6 +37,7 @@ MAY_IMPORT = {
 TOP = {
     "",
     "__main__",
+    "certificates",
     "command",
     "endpoints",
     "listening",

@@ -679,6 +679,40 @@ class RestartTests(SessionCase):
         self.world.clock.advance(2.1)
         assert self.world.agent(session.id).orders == ["stop"]
 
+    def test_what_its_files_say_is_told_after_its_start(self) -> None:
+        """Also where the agent writes them before it is known to run; others do not wait."""
+        started, told = self.seen_early()
+        self.successResultOf(self.world.observer.seen(f"{self.home}/two", [SessionGone("x")]))
+        (session_id,) = self.world.runner.agents
+        self.world.runner.starting[0].callback(self.world.agent(session_id))
+        self.successResultOf(started)
+        self.successResultOf(told)
+        assert self.world.log.types() == ["session:started", "agent:spawned"]
+
+    def test_what_its_files_say_waits_for_no_start_that_fails(self) -> None:
+        """If the agent does not come to run, what it has written is told behind that."""
+        started, told = self.seen_early()
+        self.world.runner.starting[0].errback(AgentNotStarted("It hangs."))
+        self.refused(started, AgentNotStarted)
+        self.successResultOf(told)
+        assert self.world.log.types()[0] == "session:failed"
+
+    def test_what_its_files_say_does_not_hold_up_the_end(self) -> None:
+        """A server that ends waits for no agent in order to leave its files."""
+        _, told = self.seen_early()
+        self.world.launcher.close()
+        self.successResultOf(told)
+
+    def seen_early(self) -> tuple[Deferred[Session], Deferred[object]]:
+        """See files of an agent that is not known to run: its start, and the telling of them."""
+        self.world.runner.automatic = False
+        started = self.world.sessions.start(StartSession(project_dir="one"))
+        (session_id,) = self.world.runner.agents
+        seen = AgentsSighting(session_id, [AgentSeen("a1", "coder")])
+        told = self.world.observer.seen(f"{self.home}/one", [seen])
+        self.assertNoResult(told)
+        return started, told
+
     def test_agents_at_work_are_not_spawned_again(self) -> None:
         """Sub-agents that were told are known to the next server."""
         session = self.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -11,9 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from loki_twisted.command.operator import Operator
+from loki_twisted.operation.manager import ServiceManager
+from loki_twisted.operation.stalls import Stalls
+from loki_twisted.service import Service
 from tests.system import HOMES, TIMEOUT, Server
 from tests.test_system_sessions import install_runner
 
@@ -22,21 +30,37 @@ TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfil
 
 
 class Manager:
-    """A service manager, as far as a server knows one."""
+    """
+    A service manager, as far as a server knows one.
+
+    It takes what it is told at once: the kernel keeps ten messages, and a server does not wait.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(TIMEOUT)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._messages: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.variables = {
             "NOTIFY_SOCKET": str(path),
             "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1_000_000)),
         }
 
+    def _read(self) -> None:
+        while message := self._socket.recv(4096):
+            self._messages.put(message.decode().splitlines())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(TIMEOUT)
+        self._socket.close()
+
     def told(self, what: str) -> list[str]:
         """Wait until something is told; gives the lines of that message."""
         while True:
-            lines = self.socket.recv(4096).decode().splitlines()
+            lines = self._messages.get(timeout=TIMEOUT)
             if any(line.startswith(what) for line in lines):
                 return lines
 
@@ -46,7 +70,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     """A service manager."""
     one = Manager(tmp_path / "notify")
     yield one
-    one.socket.close()
+    one.close()
 
 
 def test_what_a_service_manager_is_told(tmp_path: Path, manager: Manager) -> None:
@@ -137,6 +161,35 @@ def test_a_hangup_reloads(program: Callable[..., Program], words: tuple[str, ...
     assert server.process.wait(TIMEOUT) in (0, -signal.SIGTERM)  # twistd's own way to end
 
 
+class Starting:
+    """A server that has not begun to serve."""
+
+    def __init__(self) -> None:
+        self.reactor = Clock()
+        self.ready: Deferred[list[str]] = Deferred()
+        self.stalls = Stalls()
+        self.phase = "starting"
+        self.phases_of_reloads: list[str] = []
+
+    def reload(self) -> None:
+        """Note that it is to reload."""
+        self.phases_of_reloads.append(self.phase)
+
+
+def test_a_reload_while_it_starts_is_not_lost() -> None:
+    """Who asks a server that starts to reload is obeyed once, as soon as it serves."""
+    operator = Operator(ServiceManager.take({}))
+    operator.reload()
+    service = Starting()
+    operator.take(cast("Service", service))
+    operator.reload()
+    operator.reload()
+    assert service.phases_of_reloads == []
+    service.phase = "serving"
+    service.ready.callback([])
+    assert service.phases_of_reloads == ["serving"]
+
+
 IN_TERMINAL = """
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -184,6 +237,8 @@ def test_b28_a_reload_takes_tokens_back(tmp_path: Path) -> None:
         stream = server.stream(**going)
         reader = threading.Thread(target=lambda: [*stream], daemon=True)
         reader.start()
+        while not server.request("GET", "/api/events/stats", **staying).json["subscribers"]:
+            time.sleep(0.01)
         tokens.write_text("the-token-that-stays\n")
         os.kill(server.pid, signal.SIGHUP)
         while not any("Reloading" in line for line in server.said):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
 from loki_twisted.log.interface import Batch, IEventLog
+from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.events import Fact
 from tests.fakes_log import FakeLog
 from tests.fakes_web import AT_MS, Server, request_bytes
@@ -213,6 +214,7 @@ def test_an_event_that_the_log_does_not_hold(name: str, place: str) -> None:
         "oldest": here.log.id_of(4),
         "newest": here.log.id_of(9),
     }
+    assert response.headers["x-oldest-event-id"] == [here.log.id_of(4)]
 
 
 def test_two_ids_that_are_wrong_are_both_told() -> None:
@@ -222,6 +224,7 @@ def test_two_ids_that_are_wrong_are_both_told() -> None:
     details = response.json["details"]
     assert [each["path"] for each in details["errors"]] == ["after", "before"]
     assert (details["oldest"], details["newest"]) == (None, None)
+    assert "x-oldest-event-id" not in response.headers
 
 
 def test_an_empty_history() -> None:
@@ -339,6 +342,71 @@ def test_of_several_headers_the_last_counts() -> None:
     here.clock.advance(0)
     assert types_in(connection) == ["session:completed"]
     connection.close()
+
+
+@pytest.mark.promise("R6")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("asked", "is_told"),
+    [
+        ("nonsense", True),
+        (f"evt_1_{AT_MS}", True),
+        (f"evt_8_{AT_MS}", True),
+        (f"evt_10_{AT_MS + 3}", True),
+        ("evt_0_0", True),
+        (f"evt_3_{AT_MS}", False),
+        (f"evt_8_{AT_MS + 3}", False),
+        ("earliest", False),
+        ("", False),
+    ],
+)
+def test_what_is_gone_is_told_by_a_header(method: str, asked: str, is_told: bool) -> None:
+    """Who cannot go on where it was is told the oldest event before the body begins."""
+    here = server()
+    here.log.drop_first_block()
+    headers = {"Last-Event-ID": asked, "Origin": "http://localhost:5173"}
+    response = here.ask(method, "/api/events", headers=headers)
+    assert response.status == 200
+    assert response.header("x-oldest-event-id") == (here.log.id_of(4) if is_told else None)
+    assert "X-Oldest-Event-ID" in (response.header("access-control-expose-headers") or "")
+
+
+@pytest.mark.promise("R6")
+def test_an_empty_log_has_no_oldest_event() -> None:
+    """Then there is no such header, and the stream begins with its reset all the same."""
+    connection = stream(Server(), "/api/events", Last_Event_ID=f"evt_1_{AT_MS}")
+    assert connection.response().header("x-oldest-event-id") is None
+    assert types_in(connection) == ["stream:reset"]
+    connection.close()
+
+
+def test_a_read_ahead_that_fails_is_no_error_of_the_stream() -> None:
+    """A browser would never come back from one: the stream begins, and looks again itself."""
+    here = server()
+    here.log.holding = True
+    connection = here.connect()
+    headers = {"Last-Event-ID": f"evt_8_{AT_MS + 3}"}
+    connection.send(request_bytes("GET", "/api/events", headers=headers))
+    assert connection.responses() == []
+    here.log.holding = False
+    here.log.fail(StorageFailed("the disk has an error"))
+    here.clock.advance(0)
+    assert connection.response().status == 200
+    assert types_in(connection) == ["session:completed"]
+    connection.close()
+
+
+def test_who_leaves_while_its_place_is_looked_up_is_no_reader() -> None:
+    """Nobody is subscribed for a client that has gone."""
+    here = server()
+    here.log.holding = True
+    connection = here.connect()
+    headers = {"Last-Event-ID": "nonsense"}
+    connection.send(request_bytes("GET", "/api/events", headers=headers))
+    connection.close()
+    here.log.holding = False
+    here.log.answer(here.log.waiting)
+    assert here.hub.subscriber_count == 0
 
 
 def test_an_empty_header_is_none() -> None:

@@ -33,6 +33,7 @@ class Operator:
         self._service: Service | None = None
         self._pulse: Pulse | None = None
         self._monitor: StallMonitor | None = None
+        self._is_to_reload = False
 
     def take(self, service: Service) -> None:
         """Look after a server that has not been started."""
@@ -47,9 +48,13 @@ class Operator:
         service.ready.addCallback(self._serves)
 
     def reload(self) -> None:
-        """Have the server take up what has changed."""
-        if self._service is None or self._pulse is None or self._service.phase != "serving":
+        """Have the server take up what has changed; one that starts does so when it serves."""
+        if self._service is None or self._pulse is None:
             return
+        if self._service.phase != "serving":
+            self._is_to_reload = True
+            return
+        self._is_to_reload = False
         self._pulse.reloading()
         _log.info("Reloading")
         self._service.reload()
@@ -65,6 +70,8 @@ class Operator:
             self._pulse.ready()
         if self._monitor is not None and not self._monitor.start():
             _log.info("This kind of reactor is not watched for stalls")
+        if self._is_to_reload:
+            self.reload()
         return addresses
 
 

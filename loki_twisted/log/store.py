@@ -223,9 +223,9 @@ class SQLiteEventLog:
         newest = self.bounds.newest
         return self._readers.ask(lambda connection: history.ends(connection, newest))
 
-    def sessions(self) -> Deferred[list[Session]]:
-        """All sessions."""
-        return self._readers.ask(records.sessions, Lane.PAGES)
+    def sessions(self, limit: int, offset: int) -> Deferred[list[Session]]:
+        """Some of all sessions."""
+        return self._readers.ask(partial(records.sessions, limit=limit, offset=offset), Lane.PAGES)
 
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
@@ -274,9 +274,9 @@ class SQLiteEventLog:
         """What was done under a key."""
         return self._readers.ask(partial(done_once, key=key))
 
-    def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
+    def cursors(self, prefix: str, part: str = "") -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""
-        return self._readers.ask(lambda connection: records.cursors(connection, prefix))
+        return self._readers.ask(partial(records.cursors, prefix=prefix, part=part))
 
 
 def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:

@@ -24,6 +24,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
 from loki_twisted.sessions.rows import NO_ROWS, Rows
 from loki_twisted.sessions.state import SessionState, with_status
@@ -107,15 +108,18 @@ class SessionBook:
     :param log: The event log, and the rows that go with it.
     :param now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar is_closed: Whether the next server's book says what comes.
+    :ivar launches: Of its sessions, those that are under way.
     """
 
     is_closed = False
 
     def __init__(self, log: IEventLog, records: IRecords, now_ms: Callable[[], int]) -> None:
+        self.launches = Launches()
         self._log = log
         self._rows = records
         self._now_ms = now_ms
         self._records: dict[str, Record] = {}
+        self._unended: dict[str, Record] = {}
         self._deleted: set[str] = set()
         self._overview: Overview | None = None
 
@@ -125,20 +129,22 @@ class SessionBook:
     def __len__(self) -> int:
         return len(self._records)
 
+    def unended(self) -> list[Record]:
+        """The sessions that have not ended, on disk or for decisions: a few of very many."""
+        return list(self._unended.values())
+
     def now(self) -> str:
         """The time, ISO 8601."""
         return iso_from_ms(self._now_ms())
 
     async def load(self) -> None:
         """Read every session from disk."""
-        cursors = await self._rows.cursors("")
-        self._deleted = {
-            name.removeprefix(_DELETED_CURSOR)
-            for name in cursors
-            if name.startswith(_DELETED_CURSOR)
-        }
-        for state in await stored_states(self._rows, cursors):
-            self._records[state.session.id] = Record(state, committed=state)
+        deleted = await self._rows.cursors(_DELETED_CURSOR)
+        self._deleted = {name.removeprefix(_DELETED_CURSOR) for name in deleted}
+        async for states in stored_states(self._rows):
+            for state in states:
+                record = self._records[state.session.id] = Record(state, committed=state)
+                self._sort(record)
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:
@@ -175,12 +181,24 @@ class SessionBook:
         """
         talk = Talk(counters=counters) if counters else SILENCE
         record = self._records[session.id] = Record(SessionState(session, talk=talk))
+        self._sort(record)
         return record
 
     def remove(self, record: Record) -> None:
         """Take a session out that never came to disk."""
+        self._take_out(record)
+
+    def _take_out(self, record: Record) -> None:
         self._records.pop(record.id, None)
+        self._unended.pop(record.id, None)
         self._overview = None
+
+    def _sort(self, record: Record) -> None:
+        stored = record.committed
+        if record.status.is_final and stored is not None and stored.session.status.is_final:
+            self._unended.pop(record.id, None)
+        else:
+            self._unended[record.id] = record
 
     def overview(self) -> Overview:
         """What readers see of all sessions."""
@@ -219,6 +237,7 @@ class SessionBook:
         batch = batch_of(before, state, now_ms, facts, cursors or {}, rows, is_new=is_new)
         record.state = state
         record.in_flight += 1
+        self._sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
@@ -227,6 +246,7 @@ class SessionBook:
         if record.committed is None or record.committed.session is not state.session:
             self._overview = None
         record.committed = state
+        self._sort(record)
         record.tell()
         return state.session
 
@@ -237,6 +257,7 @@ class SessionBook:
                 self.remove(record)
             else:
                 record.state = record.committed
+                self._sort(record)
             if record.stop_ordered:
                 record.note_stop()
         return failure
@@ -251,8 +272,7 @@ class SessionBook:
         """
 
         def gone(_: Bounds) -> None:
-            self._records.pop(record.id, None)
-            self._overview = None
+            self._take_out(record)
 
         def stays(failure: Failure) -> Failure:
             self._deleted.discard(record.id)

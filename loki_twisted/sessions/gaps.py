@@ -16,6 +16,7 @@ from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.book import SessionBook
 
 _CURSOR: Final = "gap"
+GAP_CURSORS: Final = f"/{_CURSOR}"
 _SLICE: Final = 200
 
 

@@ -38,10 +38,10 @@ from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
 from loki_twisted.sessions.strays import let_have_had_turns
 from loki_twisted.sessions.supervising import Supervisor
-from loki_twisted.sessions.waiting import WaitingLine
+from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -122,11 +122,9 @@ class Launcher:
             if not wanted.queue:
                 raise obstacle
             self.line.check_room(self.policy.max_queued)
+            why = str(obstacle)
             session = msgspec.structs.replace(
-                session,
-                status=SessionStatus.QUEUED,
-                reason=str(obstacle),
-                reason_code=ReasonCode.QUEUED,
+                session, status=SessionStatus.QUEUED, reason=why, reason_code=ReasonCode.QUEUED
             )
         record = self.book.add(session, self._counters_of(before))
         try:
@@ -139,13 +137,15 @@ class Launcher:
             if _is_foreign(obstacle):
                 self._give_turns_later()
             return session
-        return await self.supervisor.launch(record, plan, wanted)
+        return await self.book.launches.run(record, self.supervisor.launch(record, plan, wanted))
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        cursors = await self.records.cursors("")
-        self.steerer.restore(cursors)
-        self.line.restore(cursors)
+        stored: dict[str, str] = {}
+        for part in (*STEERING_CURSORS, LINE_CURSORS):
+            stored |= await self.records.cursors("", part)
+        self.steerer.restore(stored)
+        self.line.restore(stored)
         await let_have_had_turns(self.runner, self.line.records(), self._begin_turn)
         await self.supervisor.adopt_all()
         self.give_turns()
@@ -171,6 +171,7 @@ class Launcher:
             self._next_turns.cancel()
             self._next_turns = None
         self.supervisor.close()
+        self.book.launches.close()
 
     def mint(self, kind: str) -> str:
         """Make a new id of a kind, ``input`` for example."""
@@ -290,7 +291,7 @@ class Launcher:
             await self.supervisor.fail(record, str(error))
             return
         try:
-            await self.supervisor.launch(record, plan, asked)
+            await self.book.launches.run(record, self.supervisor.launch(record, plan, asked))
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 

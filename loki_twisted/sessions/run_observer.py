@@ -19,7 +19,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_hearing import RunHearing
-from loki_twisted.sessions.run_owners import RunOwners
+from loki_twisted.sessions.run_owners import CLAIM, RunOwners
 from loki_twisted.sessions.run_projects import Project
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.run_steps import (
@@ -39,6 +39,10 @@ _PAST_AT_ONCE: Final = 50
 """How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
 
 _NOTES: Final = "notes"
+
+RUN_CURSORS: Final = (CLAIM, f"/{_NOTES}")
+"""Of each cursor that a :class:`RunObserver` begins with, one of these is a part of its name."""
+
 _EVENTS: Final = "events.jsonl"
 
 RunNews = RunSighting | RunsBegin | RunsTold
@@ -72,7 +76,7 @@ class RunObserver:
         self.owners = RunOwners(self.book, self.given_to)
 
     def load(self, cursors: Mapping[str, str]) -> None:
-        """Begin with what is stored: all cursors there are."""
+        """Begin with what is stored: its cursors, and any others. May be repeated."""
         self.owners.load(cursors)
         for name, text in cursors.items():
             session_id, found, rest = name.partition("/")

@@ -43,6 +43,9 @@ _log = Logger()
 LOOK_SECONDS: Final = 0.5
 _INPUT: Final = "input"
 _SCRIPT: Final = "script"
+
+STEERING_CURSORS: Final = (f"/{_INPUT}", f"/{_SCRIPT}")
+"""Of each cursor that a :class:`Steerer` goes on with, one of these is a part of its name."""
 _TAKES_INPUT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -157,10 +160,9 @@ class Steerer:
 
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Go on with what an earlier server was asked to do for sessions that it observed."""
-        for record in self.book:
-            is_waiting = _cursor(record, _INPUT) in cursors
+        for record in self.book.unended():
             if not record.is_ours and (
-                is_waiting or record.state.session.reason == PAUSE_REQUESTED
+                record.state.session.reason == PAUSE_REQUESTED or _cursor(record, _INPUT) in cursors
             ):
                 self.look_after(record, cursors)
 
@@ -187,7 +189,7 @@ class Steerer:
 
     def session_of(self, project_dir: str, run: LiveRun) -> str | None:
         """Name the observed session that a run is, if one is known."""
-        for record in self.book:
+        for record in self.book.unended():
             session = record.state.session
             if record.is_ours or session.project_dir != project_dir or session.status.is_final:
                 continue
@@ -263,7 +265,7 @@ class Steerer:
     def _pids_of_ours(self, project_dir: str) -> set[int | None]:
         return {
             record.state.session.pid
-            for record in self.book
+            for record in self.book.unended()
             if record.is_ours and record.state.session.project_dir == project_dir
         }
 

@@ -159,17 +159,14 @@ class Supervisor:
 
     def at_work(self) -> list[Record]:
         """The sessions of ours that have an agent, or are about to."""
-        return [
-            record for record in self.book if record.is_ours and is_at_work(record.state.session)
-        ]
+        found = self.book.unended()
+        return [each for each in found if each.is_ours and is_at_work(each.state.session)]
 
     def observed_at_work(self) -> list[str]:
         """The project directories in which somebody else's sessions have not ended."""
-        return [
-            record.state.session.project_dir
-            for record in self.book
-            if not record.is_ours and not record.status.is_final
-        ]
+        found = self.book.unended()
+        others = [each for each in found if not each.is_ours and not each.status.is_final]
+        return [each.state.session.project_dir for each in others]
 
     def close(self) -> None:
         """Take nobody in charge any more, and forget the deadlines: the next server keeps them."""
@@ -295,5 +292,6 @@ class Supervisor:
 
     def _watch(self, record: Record) -> None:
         directory = record.state.session.project_dir
-        done = self.records.cursors("").addCallback(partial(self.watcher.watch, directory))
+        stored = self.records.cursors("", self.watcher.part_of_cursors(directory))
+        done = stored.addCallback(partial(self.watcher.watch, directory))
         done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))

@@ -18,6 +18,9 @@ from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
 
 _NUMBER: Final = "queue"
+
+LINE_CURSORS: Final = f"/{_NUMBER}"
+"""A part of the name of each cursor that a :class:`WaitingLine` goes on with."""
 _LAST: Final = 2**53
 """The number of a session that has none: it stands behind its equals."""
 
@@ -105,7 +108,7 @@ class WaitingLine:
         takers = {each.taker.session_id: each.taker for each in waiting}
         at_work = [
             _taker(record.state.session)
-            for record in self.book
+            for record in self.book.unended()
             if record.is_ours and is_at_work(record.state.session)
         ]
         strangers: dict[str, LokiError] = {}
@@ -129,7 +132,11 @@ class WaitingLine:
 
     def records(self) -> list[Record]:
         """Say who they are, in no order."""
-        return [each for each in self.book if each.is_ours and each.status is SessionStatus.QUEUED]
+        return [
+            each
+            for each in self.book.unended()
+            if each.is_ours and each.status is SessionStatus.QUEUED
+        ]
 
     def _waiting(self) -> list[Waiting]:
         return [self._place_of(record.state.session) for record in self.records()]

@@ -72,6 +72,22 @@ async def beginning_of(start: Start, wanted: EventFilter, host: Host) -> Beginni
     return Beginning(position, place or ORIGIN)
 
 
+async def oldest_left(start: Start, host: Host) -> str | None:
+    """
+    Look ahead whether a stream cannot go on where its client is.
+
+    :returns: The id of the oldest event that there is, if so. None if it goes on there, if there is
+        no event at all, or if that cannot be read now: the stream itself tells it again.
+    """
+    if not isinstance(start, Behind):
+        return None
+    try:
+        begun = await _behind(start.asked, host)
+        return None if begun.reset is None else (await host.log.ends()).oldest
+    except Exception:  # noqa: BLE001 (whatever it is, the stream meets it too)
+        return None
+
+
 async def _behind(asked: str, host: Host) -> Beginning:
     number = number_in(asked, host.log.bounds)
     known = None if number is None else await host.times.of(number)

@@ -34,6 +34,9 @@ COMMON_HEADERS: Final[Headers] = (
 )
 """What every response carries. CORS is not subject to the resource policy, so it harms no one."""
 
+OLDEST_EVENT_ID: Final = "X-Oldest-Event-ID"
+"""Says to who asks for events that are not there with which the log begins."""
+
 JSON: Final = b"application/json"
 
 _PROCESS: Final = os.urandom(6).hex().encode()

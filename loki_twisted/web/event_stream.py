@@ -35,6 +35,7 @@ from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.interface import ISink, Progress
 from loki_twisted.stream.position import start_of
 from loki_twisted.stream.sse import CONTENT_TYPE
+from loki_twisted.web.answers import OLDEST_EVENT_ID
 from loki_twisted.web.outlets import bottom_of, held_below, held_by
 
 HEADERS: Final = (
@@ -159,6 +160,8 @@ class EventStream(Resource):
     :param history: How many of the last events it begins with; None for none.
     :param last_event_id: Where it goes on, from the header or else the query; None or empty to
         begin now.
+    :ivar start: Where it begins.
+    :ivar oldest_left: Id of the oldest event that there is, if it cannot begin there; else None.
     """
 
     isLeaf = True  # noqa: N815  # Twisted's name
@@ -174,11 +177,12 @@ class EventStream(Resource):
         super().__init__()
         self._hub = hub
         self._wanted = wanted
-        self._start = start_of(history, last_event_id)
+        self.start = start_of(history, last_event_id)
+        self.oldest_left: str | None = None
 
     def render_HEAD(self, request: Request) -> bytes:  # noqa: N802  # Twisted's name
         """Answer the headers alone; Twisted would begin a stream that nobody reads."""
-        _set_headers(request)
+        self._set_headers(request)
         return b""
 
     def render_GET(self, request: Request) -> int:  # noqa: N802  # Twisted's name
@@ -190,9 +194,9 @@ class EventStream(Resource):
         if request.channel is None:  # the client left before its request was looked at
             return NOT_DONE_YET
         sink = ResponseSink(request)
-        subscriber = self._hub.subscribe(sink, self._wanted, self._start)
+        subscriber = self._hub.subscribe(sink, self._wanted, self.start)
         with _log.failuresHandled("An event stream could not begin") as operation:
-            _set_headers(request)
+            self._set_headers(request)
             request.notifyFinish().addErrback(subscriber.lost)
             request.registerProducer(subscriber, True)
             sink.begin()
@@ -203,7 +207,8 @@ class EventStream(Resource):
             subscriber.cut()
         return NOT_DONE_YET
 
-
-def _set_headers(request: Request) -> None:
-    for name, value in HEADERS:
-        request.setHeader(name, value)
+    def _set_headers(self, request: Request) -> None:
+        for name, value in HEADERS:
+            request.setHeader(name, value)
+        if self.oldest_left is not None:
+            request.setHeader(OLDEST_EVENT_ID, self.oldest_left)

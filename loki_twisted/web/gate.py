@@ -68,7 +68,10 @@ _PREFLIGHT: Final[Headers] = (
 )
 _EXPOSED: Final = (
     b"Access-Control-Expose-Headers",
-    b"Allow, Retry-After, X-Next-Offset, X-Output-Size, X-Request-ID, X-Response-Time",
+    (
+        b"Allow, Retry-After, X-Next-Offset, X-Oldest-Event-ID, X-Output-Size, X-Request-ID, "
+        b"X-Response-Time"
+    ),
 )
 
 

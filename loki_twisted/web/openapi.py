@@ -16,9 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from loki_twisted import __version__
+from loki_twisted.model.errors import EventNotHeld
 from loki_twisted.model.events import Event
 from loki_twisted.model.wire import Problem
-from loki_twisted.web.operations import EVENT_STREAM, Operation
+from loki_twisted.web.answers import OLDEST_EVENT_ID
+from loki_twisted.web.operations import DESCRIBED_OLDEST, EVENT_STREAM, Operation
 from loki_twisted.web.parameters import Parameter
 from loki_twisted.web.problems import STATUS_OF_CODE, kind_of
 from loki_twisted.web.scopes import scope_of
@@ -79,6 +81,9 @@ _HEADERS: Final[Json] = {
     },
 }
 _HEADER_REFS: Final = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+
+_GONE: Final = kind_of(EventNotHeld).code
+_OF_GONE: Final = {OLDEST_EVENT_ID: DESCRIBED_OLDEST}
 
 _VARIABLES: Final[Mapping[str, Json]] = {
     "sessionId": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
@@ -236,7 +241,7 @@ def _problems_of_all(operations: Sequence[Operation], schema: Json) -> Json:
     return {
         name: {
             "description": " or ".join(codes),
-            "headers": _HEADER_REFS,
+            "headers": {**_HEADER_REFS, **_OF_GONE} if _GONE in codes else _HEADER_REFS,
             "content": {_JSON: {"schema": schema}},
         }
         for name, codes in sorted(together.items())

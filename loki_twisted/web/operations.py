@@ -25,6 +25,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EVENT_STREAM: Final = "text/event-stream"
 
+DESCRIBED_OLDEST: Final[Mapping[str, Any]] = {
+    "description": "The id of the oldest event that there is, where the one that was asked for "
+    "is none that the log can go on from. Absent if there is no event.",
+    "schema": {"type": "string", "pattern": "^evt_[1-9][0-9]{0,17}_[0-9]{1,18}$"},
+}
+"""``X-Oldest-Event-ID``, as OpenAPI describes it."""
+
 _MARK: Final = "_loki_operation"
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 

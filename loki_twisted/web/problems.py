@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from loki_twisted.model import errors
 from loki_twisted.model.wire import Problem
-from loki_twisted.web.answers import Answer, Headers
+from loki_twisted.web.answers import OLDEST_EVENT_ID, Answer, Headers
 
 STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "BAD_REQUEST": 400,
@@ -163,6 +163,8 @@ def problem_of(failure: Failure, request_id: bytes, *, debug: bool = False) -> A
     headers: Headers = ()
     if kind.retry_seconds is not None:
         headers = ((b"Retry-After", b"%d" % kind.retry_seconds),)
+    if isinstance(error, errors.EventNotHeld) and error.details and error.details.get("oldest"):
+        headers = ((OLDEST_EVENT_ID.encode(), error.details["oldest"].encode()),)
     return problem(kind.code, kind.sentence or str(error), details, headers)
 
 

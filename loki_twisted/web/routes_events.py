@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.model.errors import EventNotHeld, InvalidRequest, Unavailable
@@ -16,12 +17,15 @@ from loki_twisted.model.filters import (
 )
 from loki_twisted.model.identifiers import EARLIEST, ORIGIN
 from loki_twisted.model.wire import EventHistory, EventStats
+from loki_twisted.stream.beginning import oldest_left
 from loki_twisted.stream.hub import Hub
+from loki_twisted.stream.position import Behind
+from loki_twisted.web.answers import OLDEST_EVENT_ID
 from loki_twisted.web.event_history import Asked, EncodedHistory, History
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.event_stream import EventStream
 from loki_twisted.web.long_answer import LongAnswer
-from loki_twisted.web.operations import operation
+from loki_twisted.web.operations import DESCRIBED_OLDEST, operation
 from loki_twisted.web.parameters import MOST_PER_PAGE, Parameter, integer, moment, text
 from loki_twisted.web.tickets import Tickets
 from loki_twisted.web.visits import Visit
@@ -113,6 +117,7 @@ class EventRoutes:
             ),
         ),
         asks_who=True,
+        headers={OLDEST_EVENT_ID: DESCRIBED_OLDEST},
         errors=(Unavailable,),
     )
     def stream_events(
@@ -125,24 +130,30 @@ class EventRoutes:
         last_event_id_header: str | None,
         ticket: str | None,
         visit: Visit,
-    ) -> EventStream:
+    ) -> EventStream | Coroutine[Any, Any, EventStream]:
         """
         Watch events as they happen.
 
         A stream of Server-Sent Events (WHATWG). Each frame is `id`, `event` with the type, and
         `data` with the whole event as one line of JSON. An id that the log does not hold is
-        answered with the event `stream:reset` and then all that there is; the end of the server
+        answered with the event `stream:reset` and then all that there is, with the header
+        `X-Oldest-Event-ID` where there is any event at all; the end of the server
         with `stream:bye`. Neither they nor `heartbeat` carry an id.
         """
         wanted = EventFilter(session_id, types & min_level)
         if ticket is not None:
             self._tickets.use(ticket, visit.source, wanted)
-        return EventStream(
+        stream = EventStream(
             self._hub,
             wanted,
             history=history or None,
             last_event_id=last_event_id_header or last_event_id,
         )
+        return self._resumed(stream) if isinstance(stream.start, Behind) else stream
+
+    async def _resumed(self, stream: EventStream) -> EventStream:
+        stream.oldest_left = await oldest_left(stream.start, self._hub)
+        return stream
 
     @operation(
         "GET",

@@ -1,0 +1,201 @@
+"""Certificates that are replaced while a server works: on real sockets, by signal and by call."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+
+from loki_twisted.certificates import Certificate
+from loki_twisted.service import Service
+from loki_twisted.settings import InvalidSettings, Settings
+from tests.system import TIMEOUT
+from tests.test_system_manager import TWISTD, Program
+from tests.test_web_event_stream_sockets import over_tls, own_pem
+
+SERVE = ("-m", "loki_twisted", "serve")
+
+
+class Files:
+    """A key and its certificate, in two files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.key = directory / "key.pem"
+        self.certificate = directory / "crt.pem"
+
+    def endpoint(self) -> str:
+        """What to listen on with them."""
+        files = f"privateKey={self.key}:certKey={self.certificate}"
+        return f"ssl:0:interface=127.0.0.1:{files}"
+
+    def write(self, key: bytes, certificate: bytes) -> bytes:
+        """Have them anew; gives what a client sees of the certificate."""
+        self.key.write_bytes(key)
+        self.certificate.write_bytes(certificate)
+        return ssl.PEM_cert_to_DER_cert(certificate.decode())
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """Where the key and the certificate are to be."""
+    return Files(tmp_path)
+
+
+def connect(port: int) -> ssl.SSLSocket:
+    """A client that takes every certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    below = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    return context.wrap_socket(below)
+
+
+def shown(port: int) -> bytes | None:
+    """The certificate that a new client is shown."""
+    with connect(port) as client:
+        return client.getpeercert(binary_form=True)
+
+
+def health(client: ssl.SSLSocket) -> dict[str, object]:
+    """What the server says of itself on a connection, which stays."""
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    found: dict[str, object] = json.loads(answer.read())
+    return found
+
+
+def healthy(client: ssl.SSLSocket, expected: Callable[[dict[str, object]], bool]) -> None:
+    """Wait until the server says that of itself."""
+    deadline = time.monotonic() + TIMEOUT
+    while not expected(health(client)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(params=[SERVE, TWISTD], ids=["serve", "twistd"])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, files: Files
+) -> Iterator[tuple[Program, int]]:
+    """A server with a certificate, and its port."""
+    files.write(*own_pem())
+    program = Program(tmp_path, *request.param, "--listen", files.endpoint())
+    try:
+        program.says("Listening on https://127.0.0.1:")
+        found = re.search(r"https://127\.0\.0\.1:(\d+)", program.said.read_text())
+        assert found is not None
+        yield program, int(found[1])
+    finally:
+        program.process.kill()
+        program.process.wait()
+
+
+@pytest.mark.threat("T35")
+def test_a_hangup_takes_up_a_new_certificate(server: tuple[Program, int], files: Files) -> None:
+    """After SIGHUP who connects sees the new one; who was there goes on; broken files keep it."""
+    program, port = server
+    with connect(port) as old:
+        first = old.getpeercert(binary_form=True)
+        second = files.write(*own_pem())
+        assert shown(port) == first != second
+        program.process.send_signal(signal.SIGHUP)
+        program.says("is as its files say now")
+        assert shown(port) == second
+        assert health(old)["status"] != "unhealthy"
+
+        files.certificate.write_bytes(files.certificate.read_bytes()[:200])
+        program.process.send_signal(signal.SIGHUP)
+        program.says("is that of before")
+        assert shown(port) == second
+        healthy(old, lambda told: "is that of before" in str(told["problems"]))
+        assert program.said.read_text().count("is that of before") == 1
+
+        third = files.write(*own_pem())
+        healthy(old, lambda told: "is that of before" not in str(told["problems"]))
+        assert shown(port) == third
+
+
+@over_tls
+@pytest_twisted.ensureDeferred
+async def test_an_embedding_program_reloads_by_a_call(tmp_path: Path, files: Files) -> None:
+    """``Service.reload`` does for a program that embeds it what the signal does elsewhere."""
+    files.write(*own_pem())
+    settings = Settings(loki_dir=str(tmp_path), listen=(files.endpoint(),))
+    service = Service(settings, reactor)
+    service.startService()
+    try:
+        (address,) = await service.ready
+        port = int(address.rpartition(":")[2])
+        first = await deferToThread(shown, port)
+        second = files.write(*own_pem())
+        assert first != second
+        service.reload()
+        assert await deferToThread(shown, port) == second
+        files.key.unlink()
+        service.reload()
+        assert await deferToThread(shown, port) == second
+        (problem,) = (each for each in service.vitals.problems() if "certificate" in each)
+        assert str(files.key) in problem
+    finally:
+        await service.stopService()
+
+
+@over_tls
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda files: files.key.unlink(),
+        lambda files: files.certificate.write_bytes(b""),
+        lambda files: files.certificate.write_bytes(own_pem()[1]),
+        lambda files: files.key.write_bytes(b"\x00\xff" * 50),
+        lambda files: files.key.write_bytes(files.key.read_bytes()[:100]),
+    ],
+    ids=["gone", "empty", "of another key", "not text", "half"],
+)
+def test_files_that_do_not_fit_are_told(files: Files, spoil: Callable[[Files], object]) -> None:
+    """At a start they are refused; later those of before stay, until they are mended."""
+    good = own_pem()
+    files.write(*good)
+    certificate = Certificate(files.endpoint())
+    context = certificate.getContext()
+    spoil(files)
+    with pytest.raises(InvalidSettings, match="cannot be used"):
+        Certificate(files.endpoint())
+    certificate.retry()
+    assert certificate.problem() is None
+    certificate.reload()
+    assert certificate.getContext() is context
+    assert certificate.problem() is not None
+    assert "\n" not in str(certificate.problem())
+    files.write(*good)
+    certificate.retry()
+    assert certificate.problem() is None
+    assert certificate.getContext() is not context
+
+
+def test_a_server_without_its_certificate_says_so_in_a_line(tmp_path: Path, files: Files) -> None:
+    """A file that is not there ends the start with 2, and a line that names it."""
+    done = subprocess.run(
+        [sys.executable, *SERVE, "--listen", files.endpoint()],
+        env={"LOKI_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert str(files.certificate) in line
