@@ -271,21 +271,14 @@ class SessionBook:
         :raises StorageFailed: (through the Deferred) if it could not be removed; it stays then.
         """
 
-        def gone(_: Bounds) -> None:
-            self._take_out(record)
-
         def stays(failure: Failure) -> Failure:
             self._deleted.discard(record.id)
             return failure
 
         self._deleted.add(record.id)
-        batch = Batch(
-            session_id=record.id,
-            at_ms=self._now_ms(),
-            cursors={_DELETED_CURSOR + record.id: "1"},
-            forget=True,
-        )
-        return self._log.append(batch).addCallbacks(gone, stays)
+        cursors = {_DELETED_CURSOR + record.id: "1"}
+        batch = Batch(session_id=record.id, at_ms=self._now_ms(), cursors=cursors, forget=True)
+        return self._log.append(batch).addCallbacks(lambda _: self._take_out(record), stays)
 
     def is_deleted(self, session_id: str) -> bool:
         """Whether a session's record was deleted while its files may have stayed."""
