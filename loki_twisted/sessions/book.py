@@ -185,20 +185,15 @@ class SessionBook:
         return record
 
     def remove(self, record: Record) -> None:
-        """Take a session out that never came to disk."""
-        self._take_out(record)
-
-    def _take_out(self, record: Record) -> None:
+        """Take a session out that is not on disk."""
         self._records.pop(record.id, None)
         self._unended.pop(record.id, None)
         self._overview = None
 
     def _sort(self, record: Record) -> None:
-        stored = record.committed
-        if record.status.is_final and stored is not None and stored.session.status.is_final:
-            self._unended.pop(record.id, None)
-        else:
-            self._unended[record.id] = record
+        self._unended[record.id] = record
+        if record.status.is_final and (at := record.committed) and at.session.status.is_final:
+            del self._unended[record.id]
 
     def overview(self) -> Overview:
         """What readers see of all sessions."""
@@ -271,14 +266,21 @@ class SessionBook:
         :raises StorageFailed: (through the Deferred) if it could not be removed; it stays then.
         """
 
+        def gone(_: Bounds) -> None:
+            self.remove(record)
+
         def stays(failure: Failure) -> Failure:
             self._deleted.discard(record.id)
             return failure
 
         self._deleted.add(record.id)
-        cursors = {_DELETED_CURSOR + record.id: "1"}
-        batch = Batch(session_id=record.id, at_ms=self._now_ms(), cursors=cursors, forget=True)
-        return self._log.append(batch).addCallbacks(lambda _: self._take_out(record), stays)
+        batch = Batch(
+            session_id=record.id,
+            at_ms=self._now_ms(),
+            cursors={_DELETED_CURSOR + record.id: "1"},
+            forget=True,
+        )
+        return self._log.append(batch).addCallbacks(gone, stays)
 
     def is_deleted(self, session_id: str) -> bool:
         """Whether a session's record was deleted while its files may have stayed."""

@@ -200,13 +200,9 @@ class Launcher:
     def _planned(self, session: Session, wanted: StartSession) -> tuple[Session, LaunchPlan]:
         """Plan how a new session is started, and say in it what that makes of it."""
         plan = self._plan(session, wanted)
-        planned = msgspec.structs.replace(
-            session,
-            accepts_input=self._takes_messages(session, plan),
-            steered_by=plan.steered_by,
-            driven_by=plan.driven_by,
-        )
-        return planned, plan
+        by = {"steered_by": plan.steered_by, "driven_by": plan.driven_by}
+        accepts_input = self._takes_messages(session, plan)
+        return msgspec.structs.replace(session, accepts_input=accepts_input, **by), plan
 
     def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
         """What was counted in a conversation before: its totals go on from there."""
