@@ -171,7 +171,6 @@ class Launcher:
             self._next_turns.cancel()
             self._next_turns = None
         self.supervisor.close()
-        self.book.launches.close()
 
     def mint(self, kind: str) -> str:
         """Make a new id of a kind, ``input`` for example."""

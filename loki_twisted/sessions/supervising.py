@@ -173,6 +173,7 @@ class Supervisor:
         self._is_closed = self.book.is_closed = True
         self.steerer.close()
         self.deadlines.close()
+        self.book.launches.close()
         for record in self.book:
             if record.conductor is not None:
                 record.conductor.close()
