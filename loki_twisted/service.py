@@ -13,7 +13,7 @@ running, and the log is closed last, when everything that was to be said is in i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.application.service import Service as BaseService
@@ -29,6 +29,7 @@ from loki_twisted.endpoints import (
 )
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
+from loki_twisted.model.errors import StorageDamaged
 from loki_twisted.model.wire import StartOptions, StartSession
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.operation.stalls import Stalls
@@ -69,8 +70,9 @@ class Service(BaseService):
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
         with ``StorageRefused`` if the data directory cannot be used, with
         ``TokenFileRefused`` if the file of tokens cannot, or with ``StorageDamaged`` if damage
-        of the log was met behind its opening: another service on the same directory puts it aside.
+        of the log was met behind its opening, twice: after the first time it has begun anew.
     :ivar stopped: Fires when it has ended.
+    :ivar rooms: What it is made of; others, if it had to begin anew before it was ready.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
     :ivar stalls: Of its reactor, where somebody watches that.
@@ -98,22 +100,25 @@ class Service(BaseService):
         self._stopping: Deferred[None] | None = None
         self._check = LoopingCall(self._check_place)
         self._check.clock = reactor
-        descriptions = (
+        self._descriptions = (
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
-        self._sockets = Sockets(reactor, descriptions)
+        self._sockets = Sockets(reactor, self._descriptions)
         self.listening_problems = self._sockets.problems
-        self.rooms = Rooms(settings, reactor)
-        self.reloads += [self.rooms.tokens.reload, self._sockets.reload]
-        self.projects = ProjectWatch(self.rooms)
-        self.vitals = Vitals(reactor, self.rooms, self)
-        self.resource = self._api(descriptions)
+        self.reloads += [self._reload_tokens, self._sockets.reload]
+        self._furnish()
+        self.resource = self._api()
         access = AccessLog(LogLevel.info) if settings.access_log else None
         self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
         self.exposition = Exposition(readings_of(self))
 
-    def _api(self, descriptions: Sequence[str]) -> Entrance:
+    def _furnish(self) -> None:
+        self.rooms = Rooms(self.settings, self.reactor)
+        self.projects = ProjectWatch(self.rooms)
+        self.vitals = Vitals(self.reactor, self.rooms, self)
+
+    def _api(self) -> Entrance:
         rooms = self.rooms
         return make_api(
             sessions=rooms.sessions,
@@ -122,7 +127,7 @@ class Service(BaseService):
             lists=rooms.lists,
             outputs=rooms.outputs,
             vitals=self.vitals,
-            policy=gate_policy_of(self.settings, descriptions, rooms.keyring),
+            policy=gate_policy_of(self.settings, self._descriptions, rooms.keyring),
             leases=rooms.leases,
             audit=rooms.audit,
             reactor=self.reactor,
@@ -148,11 +153,30 @@ class Service(BaseService):
             self.ready.callback(self._sockets.addresses())
 
     async def _open(self) -> None:
-        rooms = self.rooms
-        rooms.tokens.load()
+        self.rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
         self._check.start(_CHECK_SECONDS, now=False)
+        try:
+            await self._open_rooms()
+        except StorageDamaged as error:
+            # Met behind the opening of the log: the next opening puts it aside.
+            _log.critical("{error} Beginning anew.", error=error)
+            self.rooms.launcher.close()
+            await self._leave_rooms()
+            if not self.running:
+                raise  # it is being stopped
+            self._furnish_anew()
+            await self._open_rooms()
+
+    def _furnish_anew(self) -> None:
+        self._furnish()
+        self.rooms.tokens.load()
+        self.resource.lead_to(self._api())
+        self.exposition = Exposition(readings_of(self))
+
+    async def _open_rooms(self) -> None:
+        rooms = self.rooms
         await rooms.log.start()
         await rooms.book.load()
         rooms.runs.load(await rooms.log.cursors(""))
@@ -200,6 +224,9 @@ class Service(BaseService):
             self.projects.retry()
         elif self.projects.is_complete:
             self.trouble = None
+
+    def _reload_tokens(self) -> None:
+        self.rooms.tokens.reload()  # of those rooms that are there by then
 
     def reload(self) -> None:
         """Take up the file of tokens, certificates, and whatever else ``reloads`` has."""
@@ -250,15 +277,20 @@ class Service(BaseService):
             ("ending the connections", self.site.drain(grace)),
         ):
             await self._step(name, ended, grace)
+        await self._leave_rooms()
+        if self._directory is not None:
+            self._directory.release()
+        self.phase = "stopped"
+        self.stopped.callback(None)
+
+    async def _leave_rooms(self) -> None:
+        rooms = self.rooms
         await self._step("leaving the state directories", rooms.watcher.stop())
         rooms.runs.stop()
         await self._step("leaving the agents", rooms.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", rooms.log.stop())
             rooms.audit.close()
-            self._directory.release()
-        self.phase = "stopped"
-        self.stopped.callback(None)
 
     async def _step(self, name: str, done: Deferred[Any], grace: float = 0.0) -> None:
         """Wait for a step of the end, but not for ever: the next ones matter too."""
