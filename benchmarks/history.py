@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-from twisted.internet import task
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.threads import deferToThread
 
@@ -39,7 +38,7 @@ from benchmarks.history_logs import (
     drop_from_cache,
     place_of,
 )
-from benchmarks.history_tables import Row, Table, as_rst, as_text
+from benchmarks.history_tables import Row, Table, publish
 from benchmarks.history_upkeep import LEFT, appending, opening, slices
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog
@@ -260,22 +259,13 @@ async def measured(directory: Path, events: int) -> dict[str, Table]:
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables here too")
     parser.add_argument("--events", type=int, default=1_000_000, metavar="N", help="of each log")
-    options = parser.parse_args()
 
-    async def run() -> None:
+    async def run(options: argparse.Namespace) -> dict[str, Table]:
         with tempfile.TemporaryDirectory(prefix="history-") as directory:
-            tables = await measured(Path(directory), options.events)
-        sys.stdout.write(as_text(tables) + "\n")
-        if options.json is not None:
-            figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
-            options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        if options.rst is not None:
-            options.rst.write_text(as_rst(tables), encoding="utf-8")
+            return await measured(Path(directory), options.events)
 
-    task.react(lambda _: ensureDeferred(run()))
+    publish(parser, run)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,16 @@
-"""What :mod:`benchmarks.history` measures, in tables, and how they are written."""
+"""What some benchmarks measure, in tables, and how they are written."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
 import attrs
+from twisted.internet import task
+from twisted.internet.defer import ensureDeferred
 
 from benchmarks.table import rst_row
 
@@ -49,3 +57,24 @@ def as_rst(tables: dict[str, Table]) -> str:
             rows.append(rst_row([row.what, *cells]))
         parts += ["", ".. list-table::", "   :header-rows: 1", "   :class: figures", "", *rows]
     return "\n".join([*parts, ""])
+
+
+def publish(
+    parser: argparse.ArgumentParser,
+    measure: Callable[[argparse.Namespace], Awaitable[dict[str, Table]]],
+) -> None:
+    """Be a program that measures, prints, and writes what was asked for."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables here too")
+    options = parser.parse_args()
+
+    async def run() -> None:
+        tables = await measure(options)
+        sys.stdout.write(as_text(tables) + "\n")
+        if options.json is not None:
+            figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
+            options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        if options.rst is not None:
+            options.rst.write_text(as_rst(tables), encoding="utf-8")
+
+    task.react(lambda _: ensureDeferred(run()))

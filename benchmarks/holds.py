@@ -18,21 +18,18 @@ import argparse
 import base64
 import http.client
 import json
-import sys
 import tempfile
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from twisted.internet import task
-from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from benchmarks.history import Beat
 from benchmarks.history_logs import REACTOR, build
-from benchmarks.history_tables import Row, Table, as_rst, as_text
+from benchmarks.history_tables import Row, Table, publish
 from benchmarks.holds_requests import OTHERS, REQUESTS, Places
 from benchmarks.state import make_project
 from benchmarks.state_changer import session_name, tasks_of
@@ -239,22 +236,13 @@ async def reloaded(server: Served, size: Size) -> Row:
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables here too")
     parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="do so much of it")
-    options = parser.parse_args()
 
-    async def run() -> None:
+    async def run(options: argparse.Namespace) -> dict[str, Table]:
         with tempfile.TemporaryDirectory(prefix="holds-") as directory:
-            tables = await requests_at_limits(Path(directory), Size.scaled(options.scale))
-        sys.stdout.write(as_text(tables) + "\n")
-        if options.json is not None:
-            figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
-            options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        if options.rst is not None:
-            options.rst.write_text(as_rst(tables), encoding="utf-8")
+            return await requests_at_limits(Path(directory), Size.scaled(options.scale))
 
-    task.react(lambda _: ensureDeferred(run()))
+    publish(parser, run)
 
 
 if __name__ == "__main__":

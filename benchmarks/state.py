@@ -22,15 +22,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-from twisted.internet import task
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from benchmarks.history import Beat
 from benchmarks.history_logs import REACTOR
-from benchmarks.history_tables import Row, Table, as_rst, as_text
+from benchmarks.history_tables import Row, Table, publish
 from benchmarks.state_changer import session_name, tasks_of
 from loki_twisted.command.running import set_what_is_there_aside
 from loki_twisted.service import Service
@@ -197,22 +195,13 @@ async def measured(directory: Path, scale: float) -> dict[str, Table]:
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables here too")
     parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="do so much of it")
-    options = parser.parse_args()
 
-    async def run() -> None:
+    async def run(options: argparse.Namespace) -> dict[str, Table]:
         with tempfile.TemporaryDirectory(prefix="state-") as directory:
-            tables = await measured(Path(directory), options.scale)
-        sys.stdout.write(as_text(tables) + "\n")
-        if options.json is not None:
-            figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
-            options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        if options.rst is not None:
-            options.rst.write_text(as_rst(tables), encoding="utf-8")
+            return await measured(Path(directory), options.scale)
 
-    task.react(lambda _: ensureDeferred(run()))
+    publish(parser, run)
 
 
 if __name__ == "__main__":

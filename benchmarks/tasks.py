@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from benchmarks.history import Beat, with_server
 from benchmarks.history_logs import REACTOR
-from benchmarks.history_tables import Row, Table, as_rst, as_text
+from benchmarks.history_tables import Row, Table, publish
 from benchmarks.tasks_files import CHANGER, session_name, task_name, write_sessions
 from benchmarks.tasks_questions import ASKER, QUESTIONS
 
@@ -171,31 +170,22 @@ def rows_of(idle: dict[str, Any], busy: dict[str, Any]) -> Table:
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--rst", type=Path, metavar="FILE", help="write the table here too")
     parser.add_argument("--sessions", type=int, default=1_000, metavar="N")
     parser.add_argument("--tasks", type=int, default=50, metavar="N", help="of each session")
     parser.add_argument("--asks", type=int, default=300, metavar="N", help="of each question")
     parser.add_argument("--changes", type=int, default=50, metavar="N", help="files a second")
-    options = parser.parse_args()
-    size = Size(options.sessions, options.tasks, options.asks, options.changes)
 
-    async def run() -> None:
+    async def run(options: argparse.Namespace) -> dict[str, Table]:
+        size = Size(options.sessions, options.tasks, options.asks, options.changes)
         with tempfile.TemporaryDirectory(prefix="tasks-") as directory:
             table = await measured(Path(directory), size)
         title = (
             f"{size.sessions:,} sessions of {size.tasks} tasks, ms; "
             f"{size.changes} files changed a second"
         )
-        tables = {title: table}
-        sys.stdout.write(as_text(tables) + "\n")
-        if options.json is not None:
-            figures = {name: [attrs.asdict(row) for row in rows] for name, rows in tables.items()}
-            options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-        if options.rst is not None:
-            options.rst.write_text(as_rst(tables), encoding="utf-8")
+        return {title: table}
 
-    task.react(lambda _: ensureDeferred(run()))
+    publish(parser, run)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import attrs
 from loki_twisted.access.audit import AuditLog
 from loki_twisted.access.keyring import Keyring
 from loki_twisted.access.token_watch import TokenWatch
+from loki_twisted.agents.gap_marks import GapMarks
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
@@ -91,6 +92,10 @@ class Rooms:
         """Where the log is, and what agents print."""
         return self._settings.data_dir
 
+    @property
+    def _agents_dir(self) -> str:
+        return os.path.join(self.data_dir, "agents")
+
     def lack(self) -> str | None:
         """Say what room is missing on the disk of the data for something new, or None."""
         return lack_of_room(self.data_dir)
@@ -140,8 +145,8 @@ class Rooms:
 
     @runner.default
     def _make_runner(self) -> KeeperRunner:
-        directory = os.path.join(self._settings.data_dir, "agents")
-        return KeeperRunner(self._reactor, directory, grace_seconds=self._settings.grace_seconds)
+        grace_seconds = self._settings.grace_seconds
+        return KeeperRunner(self._reactor, self._agents_dir, grace_seconds=grace_seconds)
 
     @launcher.default
     def _make_launcher(self) -> Launcher:
@@ -171,7 +176,12 @@ class Rooms:
     @gaps.default
     def _make_gaps(self) -> Gaps:
         return Gaps(
-            reactor=self._reactor, book=self.book, lack=self.lack, cramped=self.runner.cramped
+            reactor=self._reactor,
+            now_ms=_now_ms,
+            book=self.book,
+            marks=GapMarks(self._agents_dir),
+            lack=self.lack,
+            cramped=self.runner.cramped,
         )
 
     @heartbeats.default

@@ -12,30 +12,29 @@ running, and the log is closed last, when everything that was to be said is in i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.application.service import Service as BaseService
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
-from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.endpoints import (
     endpoint_descriptions,
     has_ipv6_loopback,
     refuse_open_listeners,
 )
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.errors import StorageDamaged
-from loki_twisted.model.wire import StartOptions, StartSession
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.operation.stalls import Stalls
-from loki_twisted.policies import gate_policy_of
+from loki_twisted.policies import gate_policy_of, replay_of
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
+from loki_twisted.sessions.gaps import GAP_CURSORS
+from loki_twisted.sessions.run_observer import RUN_CURSORS
 from loki_twisted.settings import Settings
 from loki_twisted.vitals import Vitals
 from loki_twisted.watching import ProjectWatch
@@ -72,7 +71,6 @@ class Service(BaseService):
         ``TokenFileRefused`` if the file of tokens cannot, or with ``StorageDamaged`` if damage
         of the log was met behind its opening, twice: after the first time it has begun anew.
     :ivar stopped: Fires when it has ended.
-    :ivar rooms: What it is made of; others, if it had to begin anew before it was ready.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
     :ivar stalls: Of its reactor, where somebody watches that.
@@ -98,12 +96,15 @@ class Service(BaseService):
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        self._check = LoopingCall(self._check_place)
-        self._check.clock = reactor
         self._descriptions = (
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
         self._sockets = Sockets(reactor, self._descriptions)
+        # Each by itself: none is to be missing because another fails.
+        looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
+        self._checks = [
+            rounds(reactor, look, "It could not be seen whether all is well") for look in looks
+        ]
         self.listening_problems = self._sockets.problems
         self.reloads += [self._reload_tokens, self._sockets.reload]
         self._furnish()
@@ -156,31 +157,30 @@ class Service(BaseService):
         self.rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
-        self._check.start(_CHECK_SECONDS, now=False)
+        for check in self._checks:
+            check.start(_CHECK_SECONDS, now=False)
         try:
             await self._open_rooms()
         except StorageDamaged as error:
-            # Met behind the opening of the log: the next opening puts it aside.
             _log.critical("{error} Beginning anew.", error=error)
             self.rooms.launcher.close()
             await self._leave_rooms()
             if not self.running:
                 raise  # it is being stopped
-            self._furnish_anew()
+            self._furnish()
+            self.rooms.tokens.load()
+            self.resource.lead_to(self._api())
+            self.exposition = Exposition(readings_of(self))
             await self._open_rooms()
-
-    def _furnish_anew(self) -> None:
-        self._furnish()
-        self.rooms.tokens.load()
-        self.resource.lead_to(self._api())
-        self.exposition = Exposition(readings_of(self))
 
     async def _open_rooms(self) -> None:
         rooms = self.rooms
         await rooms.log.start()
         await rooms.book.load()
-        rooms.runs.load(await rooms.log.cursors(""))
+        for part in RUN_CURSORS:
+            rooms.runs.load(await rooms.log.cursors("", part))
         await rooms.launcher.adopt_all()
+        await rooms.gaps.restore(await rooms.log.cursors("", GAP_CURSORS))
         rooms.log.refuse_damaged()
         rooms.heartbeats.start()
         rooms.tokens.start()
@@ -190,25 +190,24 @@ class Service(BaseService):
 
     def _replay(self) -> None:
         """Play the recording that is to be played."""
-        if self.settings.replay is None:
+        wanted = replay_of(self.settings)
+        if wanted is None:
             return
-        wanted = StartSession(
-            provider=REPLAY,
-            prd_path=os.path.realpath(self.settings.replay),
-            options=StartOptions(speed=self.settings.replay_speed),
-        )
         self.rooms.sessions.start(wanted).addErrback(
             lambda failure: _log.error(
                 "The recording is not played: {error}", error=failure.getErrorMessage()
             )
         )
 
+    def _look_at_disk(self) -> None:
+        self.rooms.gaps.look()
+
+    def _look_at_audit(self) -> None:
+        self.rooms.audit.look()
+
     def _check_place(self) -> None:
         """See whether what a server cannot be without is still there."""
         launcher = self.rooms.launcher
-        self.rooms.gaps.look()
-        self.rooms.audit.look()
-        self._sockets.retry()
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
@@ -263,8 +262,9 @@ class Service(BaseService):
         rooms = self.rooms
         rooms.launcher.close()
         rooms.tokens.stop()
-        if self._check.running:
-            self._check.stop()
+        for check in self._checks:
+            if check.running:
+                check.stop()
         for port in self._sockets.ports:
             await self._step("closing a socket", maybeDeferred(port.stopListening))
         rooms.heartbeats.stop()

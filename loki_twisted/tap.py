@@ -94,6 +94,7 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
     from loki_twisted.service import Service
 
     use_monotonic_clock(reactor)
+    set_what_is_there_aside()  # before as much is read as there may be of it
     settings = options.settings
     service = Service(settings, reactor)
     operator = Operator(ServiceManager.take(os.environ))

@@ -43,7 +43,8 @@ class ProjectWatch:
         self._watched[directory] = None
         rooms = self._rooms
         try:
-            await rooms.watcher.watch(directory, await rooms.log.cursors(""))
+            part = rooms.watcher.part_of_cursors(directory)
+            await rooms.watcher.watch(directory, await rooms.log.cursors("", part))
             if (told := rooms.runs.looked(directory)) is not None:
                 await told
         except Exception:  # noqa: BLE001 (whatever it is, it is told, and tried again)

@@ -18,11 +18,25 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from loki_twisted.agents import keeper, launch
 from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent, IAgentListener, LaunchPlan
+from loki_twisted.agents.keeper.watch import HELPER_SECONDS
 from loki_twisted.agents.runner import KeeperRunner
 
 PATH = os.environ.get("PATH", os.defpath)
+PATIENCE_SECONDS = 60.0
+"""As long as a busy machine may need for what is done at once on another."""
+
+PATIENT_KEEPER = """
+import sys
+from importlib import import_module
+sys.path.append({place!r})
+watch = import_module("keeper.watch")
+watch.STRAGGLER_SECONDS, watch.HELPER_SECONDS = {straggler_seconds}, {helper_seconds}
+sys.exit(import_module("keeper.program").main(sys.argv[1], sys.argv[3:]))
+"""
+"""The keeper, but for how long it waits."""
 
 
 @implementer(IAgentListener)
@@ -96,7 +110,9 @@ def carriers(cookie: str) -> dict[int, str]:
     return found
 
 
-async def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> Any:
+async def eventually(
+    condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS
+) -> Any:
     """
     Let the reactor go round until something is true.
 
@@ -137,9 +153,19 @@ class AgentCase(TestCase):
         agent.follow({}, recorder)
         return agent, recorder
 
-    def be_patient(self) -> None:
-        """Give agents that are to end in their own way as long as a busy machine may need."""
-        self.runner = KeeperRunner(reactor, self.root, grace_seconds=30)
+    def be_patient(self, helper_seconds: float = HELPER_SECONDS) -> None:
+        """
+        Give agents that are to end in their own way as long as a busy machine may need.
+
+        What outlives them is given as much, and helpers what is said.
+        """
+        program = Path(self.root, "patient_keeper.py")
+        figures = {"straggler_seconds": PATIENCE_SECONDS, "helper_seconds": helper_seconds}
+        program.write_text(
+            PATIENT_KEEPER.format(place=os.path.dirname(keeper.__path__[0]), **figures)
+        )
+        self.patch(launch, "_PROGRAM", str(program))
+        self.runner = KeeperRunner(reactor, self.root, grace_seconds=PATIENCE_SECONDS)
         self.runners.append(self.runner)
 
     def note(self, name: str, session_id: str = "session_1") -> dict[str, Any]:

@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import apsw
+
+from loki_twisted.log import connecting
+from loki_twisted.log.page_sums import way_to_logs
+
+_NAME = "counted-syncs"
 
 
 class _File(apsw.VFSFile):
@@ -26,9 +32,9 @@ class _File(apsw.VFSFile):
 
 class _System(apsw.VFS):
     def __init__(self, counts: Counter[str]) -> None:
-        self._below = apsw.vfs_names()[0]  # the default, until now
+        self._below = way_to_logs()
         self._counts = counts
-        super().__init__("counted-syncs", base=self._below, makedefault=True)
+        super().__init__(_NAME, base=self._below)
 
     def xOpen(self, name: Any, flags: Any) -> _File:  # noqa: N802 - SQLite's name
         """Open a file that counts."""
@@ -37,10 +43,11 @@ class _System(apsw.VFS):
 
 @contextmanager
 def counted_syncs() -> Iterator[Counter[str]]:
-    """Count the syncs of all files that are opened meanwhile, by the ending of their names."""
+    """Count the syncs of all files of logs that are opened meanwhile, by their names' endings."""
     counts: Counter[str] = Counter()
     system = _System(counts)
     try:
-        yield counts
+        with mock.patch.object(connecting, "way_to_logs", return_value=_NAME):
+            yield counts
     finally:
         system.unregister()

@@ -38,7 +38,7 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.log.interface import Batch, Bounds, Ends, IEventLog, IRecords, Page
 from loki_twisted.model.blocks import Block
-from loki_twisted.model.errors import InvalidRequest, StorageFailed
+from loki_twisted.model.errors import InvalidRequest, OtherInput, StorageFailed
 from loki_twisted.model.events import Fact
 from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.idempotency import CompletedRequest
@@ -55,6 +55,7 @@ from loki_twisted.model.ledger import LedgerEntry, LedgerPage, LedgerQuery
 from loki_twisted.model.messages import Message, MessagePage, MessageStatus
 from loki_twisted.model.sessions import Session, Steering
 from loki_twisted.model.spending import CostOrigin, Spending
+from loki_twisted.model.task_places import TaskPlace
 from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 from loki_twisted.state.interface import (
     InputFate,
@@ -168,15 +169,18 @@ class MemoryLog:
     def time_of(self, seq: int) -> Deferred[int | None]:
         raise NotImplementedError
 
-    def sessions(self) -> Deferred[list[Session]]:
-        return succeed(sorted(self.rows.values(), key=lambda s: s.started_at))
+    def sessions(self, limit: int, offset: int) -> Deferred[list[Session]]:
+        in_order = sorted(self.rows.values(), key=lambda s: s.started_at)
+        return succeed(in_order[offset : offset + limit])
 
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         rows = tuple(
             task for task in self.task_rows.values() if query.session_id in (None, task.session_id)
         )
-        end = None if query.limit is None else query.offset + query.limit
-        return succeed(TaskPage(rows[query.offset : end], len(rows)))
+        begin = query.offset if query.after is None else query.after.number
+        end = None if query.limit is None else begin + query.limit
+        place = None if end is None or end >= len(rows) else TaskPlace("", end)
+        return succeed(TaskPage(rows[begin:end], len(rows), place))
 
     def task(self, session_id: str, task_id: str) -> Deferred[Task | None]:
         return succeed(self.task_rows.get((session_id, task_id)))
@@ -213,8 +217,9 @@ class MemoryLog:
     def done_once(self, key: str) -> Deferred[CompletedRequest | None]:
         return succeed(self.done.get(key))
 
-    def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
-        return succeed({n: v for n, v in self.kept.items() if n.startswith(prefix)})
+    def cursors(self, prefix: str, part: str = "") -> Deferred[dict[str, str]]:
+        kept = self.kept.items()
+        return succeed({n: v for n, v in kept if n.startswith(prefix) and part in n})
 
 
 Kept = TypeVar("Kept", Input, Message)
@@ -261,6 +266,9 @@ class FakeAgent:
         if self.deaf is not None:
             raise self.deaf
         size = sum(len(each) for each in self.orders if isinstance(each, bytes))
+        stands = b"" if at is None else self.heard.encode()[at:]
+        if not data.startswith(stands[: len(data)]):
+            raise OtherInput.of(at or 0, size)
         rest = data if at is None else data[size - at :]
         if rest:
             self.orders.append(rest)
@@ -510,6 +518,9 @@ class FakeWatcher:
 
     def __init__(self) -> None:
         self.watched: list[str] = []
+
+    def part_of_cursors(self, project_dir: str) -> str:
+        return ""
 
     def watch(self, project_dir: str, cursors: Mapping[str, str]) -> Deferred[None]:
         if project_dir not in self.watched:

@@ -22,6 +22,7 @@ from loki_twisted.log import history
 from loki_twisted.log.changes import NOTHING, Changes, changes_of
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.page_sums import way_to_logs
 from loki_twisted.log.rows import BlockRow, Head, NewBlock, new_block
 from loki_twisted.log.statements import write
 from loki_twisted.log.store import SQLiteEventLog
@@ -41,6 +42,11 @@ Value = TypeVar("Value")
 TIMEOUT = 60
 MS = 1_790_000_000_000
 SESSIONS = ("", "session_1", "session_2", "café")
+
+
+def connect(path: Path | str) -> apsw.Connection:
+    """Connect to a log as the log itself does, so that its pages keep their sums."""
+    return apsw.Connection(str(path), vfs=way_to_logs())
 
 
 def fact(text: str = "hello", kind: str = "log:info") -> Fact:

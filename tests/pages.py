@@ -11,8 +11,8 @@ from tests.browsers import Browser
 from tests.claude_support import install
 from tests.system import Server
 
-PATIENT = {"LOKI_DEMO_SPEED": "20", "LOKI_DEMO_TIMEOUT": "60"}
-"""The demo plays fast, and waits for the answer as long as a test may take."""
+PATIENT = {"LOKI_DEMO_SPEED": "20", "LOKI_DEMO_TIMEOUT": "600"}
+"""The demo plays fast, and waits for the answer longer than a test may take."""
 
 QUESTION = "Which colours shall the clock have?"
 ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}

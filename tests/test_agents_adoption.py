@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from loki_twisted.agents import process
+from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent, Stray
 from loki_twisted.agents.keeper.layout import COOKIE
 from loki_twisted.kernel.procfs import boot_id, stat_of
@@ -108,7 +111,7 @@ class AdoptionTests(AgentCase):
     @pytest.mark.promise("R16")
     async def test_strays(self) -> None:
         """An agent that runs is found by its files alone, unless it is known, until it ends."""
-        wanted = attrs.evolve(shell("sleep 1000", cwd="/tmp"), driven_by="codex")
+        wanted = attrs.evolve(shell("sleep 1000", cwd="/tmp"), driven_by="codex", intent="ä")
         assert self.runner.strays(lambda _: False) == []
         agent, recorder = await self.start(wanted)
         await self.start(shell("exit"), "session_2")
@@ -116,11 +119,102 @@ class AdoptionTests(AgentCase):
         Path(self.root, "session_3").mkdir()
         await eventually(Path(self.root, "session_2", "exit.json").exists, "it has ended")
         (stray,) = self.runner.strays(lambda _: False)
-        assert stray == Stray("session_1", "/tmp", False, "codex", Steering.SIGNALS)
+        assert stray == Stray("session_1", "/tmp", False, "codex", Steering.SIGNALS, "ä")
         assert self.runner.strays(lambda name: name == "session_1") == []
         agent.stop()
         await recorder.ended_with
         assert self.runner.strays(lambda _: False) == []
+
+    async def test_strays_of_which_files_are_lost(self) -> None:
+        """What cannot be read is left out, whatever is in its place, and holds up nobody."""
+
+        def refuse(_: AgentFiles) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        end = AgentFiles.end
+        wanted = attrs.evolve(shell("sleep 1000"), intent="for a test")
+        agent, recorder = await self.start(wanted)
+        Path(self.root, "file").touch()
+        where = Path(self.root, "session_1")
+        spec = (where / "spec.json").read_bytes()
+        (where / "spec.json").write_text("{", "utf-8")
+        (stray,) = self.runner.strays(lambda _: False)
+        assert (stray.cwd, stray.intent) == ("", "for a test")
+        (where / "spec.json").write_bytes(spec)
+        (where / "intent.json").write_bytes(b"\xff")
+        (stray,) = self.runner.strays(lambda _: False)
+        assert (stray.cwd, stray.intent) == ("/", "")
+        (where / "intent.json").unlink()
+        assert self.runner.strays(lambda _: False) == [stray]
+        os.mkfifo(where / "intent.json")
+        assert self.runner.strays(lambda _: False) == [stray]
+        (where / "exit.json").mkdir()
+        assert self.runner.strays(lambda _: False) == [stray]
+        (where / "exit.json").rmdir()
+        self.patch(AgentFiles, "end", refuse)
+        assert self.runner.strays(lambda _: False) == []
+        self.patch(AgentFiles, "end", end)
+        agent.stop()
+        await recorder.ended_with
+
+    async def test_a_stray_without_a_keeper(self) -> None:
+        """An agent whose keeper was killed while no server knew of it is found, and ended."""
+        _, before = await self.start(shell("sleep 1000"))
+        keeper = self.note("pid.json")["keeper"]["pid"]
+        cookie = self.note("spec.json")["cookie"]
+        await self.runner.detach()
+        os.kill(keeper, signal.SIGKILL)
+        self.runner = self.new_runner()
+        (stray,) = self.runner.strays(lambda _: False)
+        assert stray.session_id == "session_1"
+        _, after = await self.adopt(before)
+        assert (await after.ended_with).problem
+        assert carriers(cookie) == {}
+        assert self.runner.strays(lambda _: False) == []
+
+    @pytest.mark.promise("R22")
+    async def test_an_end_that_cannot_be_read_at_once(self) -> None:
+        """While there are no descriptors its end is looked for again and again, and then told."""
+        refused = []
+
+        def refuse(files: AgentFiles) -> AgentEnd | None:
+            if len(refused) < 3:
+                refused.append(files)
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return end(files)
+
+        end = AgentFiles.end
+        _, recorder = await self.start(shell("echo one; read line; exit 7", accepts_input=True))
+        await eventually(lambda: recorder.stdout, "it runs")
+        self.patch(process, "RETRY_SECONDS", 0.01)
+        self.patch(AgentFiles, "end", refuse)
+        agent = self.runner.adopt("session_1")
+        assert agent is not None
+        agent.send(b"\n")
+        assert await recorder.ended_with == AgentEnd(7, None)
+        assert len(refused) == 3
+
+    async def test_an_end_that_can_never_be_read(self) -> None:
+        """It is told as lost in the end: a session does not run for ever."""
+
+        def refuse(_: AgentFiles) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        _, recorder = await self.start(shell("read line; exit 7", accepts_input=True))
+        self.patch(process, "RETRY_SECONDS", 0.001)
+        self.patch(AgentFiles, "end", refuse)
+        agent = self.runner.adopt("session_1")
+        assert agent is not None
+        agent.send(b"\n")
+        assert (await recorder.ended_with).problem
+        assert len(self.flushLoggedErrors(OSError)) == 1
+
+    async def test_a_directory_in_the_place_of_the_end(self) -> None:
+        """An agent that puts one there has ended without a word, and nothing is left of it."""
+        where = os.path.join(self.root, "session_1", "exit.json")
+        _, recorder = await self.start(shell(f"mkdir {where}; exit 7"))
+        assert (await recorder.ended_with).problem
+        assert carriers(self.note("spec.json")["cookie"]) == {}
 
     async def test_what_was_never_started_is_none(self) -> None:
         """There is nothing to adopt of a session without files."""

@@ -74,7 +74,7 @@ class FilesTests(SynchronousTestCase):
             if path.name != SPEC
         }
         assert set(modes.values()) == {0o600}
-        assert set(modes) == {"control", "input", "keeper.log", "stderr", "stdout"}
+        assert set(modes) == {"control", "input", "intent.json", "keeper.log", "stderr", "stdout"}
 
     def test_a_directory_is_made_once(self) -> None:
         """An agent of the same session is refused, and the first one's files stay."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.agents.input_file import InputFile
 from loki_twisted.agents.keeper.layout import INPUT
-from loki_twisted.model.errors import Conflict, StorageFailed, StorageFull
+from loki_twisted.model.errors import Conflict, OtherInput, StorageFailed, StorageFull
 
 
 class InputFileTests(SynchronousTestCase):
@@ -75,6 +75,21 @@ class InputFileTests(SynchronousTestCase):
         self.input.add(b"one\n", 0)
         assert len(synced) == 1
 
+    def test_what_somebody_else_wrote_stays(self) -> None:
+        """Where something else stands nothing is written, and it is told up to where it is ours."""
+        self.path.write_bytes(b"one\ntwo\nthree\n")
+        for data, at, same in (
+            (b"one\ntwenty\n", 0, 4),
+            (b"four\n", 4, 4),
+            (b"two\nthree\r\n", 4, 8),
+            (b"two\nthree and four\n", 4, 8),
+        ):
+            with pytest.raises(OtherInput) as caught:
+                self.input.add(data, at)
+            assert (caught.value.same_until, caught.value.end) == (same, 14)
+        assert self.input.add(b"two\nthree\nfour\n", 4) == 19
+        assert self.path.read_bytes() == b"one\ntwo\nthree\nfour\n"
+
     def test_behind_the_end_nothing_is_stored(self) -> None:
         """When it has ended, what is there may be sent again, but nothing new."""
         self.input.add(b"one\n")
@@ -83,9 +98,9 @@ class InputFileTests(SynchronousTestCase):
         self.input.end()
         assert self.input.has_ended
         assert self.input.add(b"one\n", 0) == 4
-        for at in (None, 4, 2):
+        for data, at in ((b"more\n", None), (b"more\n", 4), (b"e\nmore\n", 2)):
             with pytest.raises(Conflict, match="has ended"):
-                self.input.add(b"more\n", at)
+                self.input.add(data, at)
         assert self.path.read_bytes() == b"one\n"
 
     def test_an_end_that_cannot_be_stored_is_told(self) -> None:

@@ -210,6 +210,7 @@ class OrderTests(AgentCase):
 
     async def test_sigterm_is_an_order_to_stop(self) -> None:
         """Who ends the keeper, as the system does when it goes down, ends the agent properly."""
+        self.be_patient()
         _, recorder = await self.start(
             shell("trap 'echo bye; exit 3' TERM; echo; sleep 100 & wait")
         )
@@ -248,23 +249,28 @@ class OrderTests(AgentCase):
         self.order(b"stop 1000\nstop 0.01\nstop 1000\n")
         assert (await recorder.ended_with).signal == signal.SIGKILL
 
-    async def test_stragglers_end_soon_after_the_agent(self) -> None:
-        """What outlives the agent gets a SIGTERM, then a SIGKILL; the end is told after that."""
+    async def test_stragglers_are_asked_to_end_after_the_agent(self) -> None:
+        """What outlives the agent gets a SIGTERM; the end is told after that."""
+        self.be_patient()
+        assert (await self.ended_leaving("lambda *_: (print('asked'), os._exit(0))")) == ["asked"]
+
+    async def test_stragglers_that_stay_are_killed_soon(self) -> None:
+        """Who outlives the agent and its SIGTERM as well gets a SIGKILL before the end is told."""
+        assert (await self.ended_leaving("signal.SIG_IGN")) == []
+
+    async def ended_leaving(self, action: str) -> list[str]:
+        """Have an agent end that leaves a process; gives what that said after a SIGTERM."""
         script = (
             "import os, signal, time\n"
-            "def leave(action):\n"
-            "    ready, done = os.pipe()\n"
-            "    if os.fork():\n        os.read(ready, 1)\n        return\n"
-            "    signal.signal(signal.SIGTERM, action)\n"
-            "    os.write(done, b'.')\n    time.sleep(100)\n"
-            "leave(lambda *_: (print('asked'), os._exit(0)))\n"
-            "leave(signal.SIG_IGN)\n"
-            "os._exit(2)"
+            "ready, done = os.pipe()\n"
+            "if os.fork():\n    os.read(ready, 1)\n    os._exit(2)\n"
+            f"signal.signal(signal.SIGTERM, {action})\n"
+            "os.write(done, b'.')\ntime.sleep(100)"
         )
         _, recorder = await self.start(python(script))
         assert (await recorder.ended_with).code == 2
-        assert recorder.stdout == ["asked"]
         assert carriers(self.note("spec.json")["cookie"]) == {}
+        return recorder.stdout
 
     async def test_it_is_small(self) -> None:
         """A keeper needs little memory, most of it shared with the others."""

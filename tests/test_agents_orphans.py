@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -38,6 +39,8 @@ class OrphanCase(SynchronousTestCase):
         self.addCleanup(root.cleanup)
         self.files = AgentFiles.of(root.name, "session_1")
         self.clock = Clock()
+        # Of this test alone: another run on the machine may be at the same one.
+        self.cookie = f"cookie-{uuid.uuid4().hex}"
 
     def orphan(self, script: str, cookie: str) -> subprocess.Popen[bytes]:
         """Start a process that carries a cookie."""
@@ -53,8 +56,8 @@ class OrphanCase(SynchronousTestCase):
         child.stdout.readline()
         return child
 
-    def make_files(self, cookie: str = "cookie-of-nobody", boot: str | None = None) -> None:
-        self.files.make(plan("/bin/true"), cookie, boot or boot_id(), 1)
+    def make_files(self, cookie: str = "", boot: str | None = None) -> None:
+        self.files.make(plan("/bin/true"), cookie or self.cookie, boot or boot_id(), 1)
 
     def rest(self) -> None:
         """Let the rounds pass in which nobody is found any more."""
@@ -69,8 +72,8 @@ class SweepTests(OrphanCase):
 
     def test_they_are_asked_to_end_first(self) -> None:
         """Who ends by SIGTERM gets no SIGKILL, and one that is stopped is let go on for it."""
-        plain, stopped = self.orphan(PLAIN, "cookie-1"), self.orphan(STOPPED, "cookie-1")
-        done = ensureDeferred(sweep(self.clock, "cookie-1"))
+        plain, stopped = self.orphan(PLAIN, self.cookie), self.orphan(STOPPED, self.cookie)
+        done = ensureDeferred(sweep(self.clock, self.cookie))
         assert plain.wait() == stopped.wait() == -signal.SIGTERM
         self.clock.advance(GRACE_SECONDS)
         self.rest()
@@ -78,8 +81,8 @@ class SweepTests(OrphanCase):
 
     def test_who_does_not_end_is_killed(self) -> None:
         """Who ignores SIGTERM is killed soon after."""
-        child = self.orphan(IGNORES_TERM, "cookie-2")
-        done = ensureDeferred(sweep(self.clock, "cookie-2"))
+        child = self.orphan(IGNORES_TERM, self.cookie)
+        done = ensureDeferred(sweep(self.clock, self.cookie))
         self.clock.advance(GRACE_SECONDS - 0.01)
         assert child.poll() is None
         self.clock.advance(0.01)
@@ -89,8 +92,9 @@ class SweepTests(OrphanCase):
 
     def test_others_are_not_touched(self) -> None:
         """A process with another cookie, even a similar one, or the variable in no way, goes on."""
-        others = [self.orphan(PLAIN, cookie) for cookie in ("cookie-33", "cookie-", "x-cookie-3")]
-        done = ensureDeferred(sweep(self.clock, "cookie-3"))
+        similar = (f"{self.cookie}3", self.cookie[:-1], f"x-{self.cookie}")
+        others = [self.orphan(PLAIN, cookie) for cookie in similar]
+        done = ensureDeferred(sweep(self.clock, self.cookie))
         self.rest()
         assert self.successResultOf(done) == 0
         assert [other.poll() for other in others] == [None] * 3
@@ -98,34 +102,34 @@ class SweepTests(OrphanCase):
     def test_what_nothing_ends_is_counted(self) -> None:
         """If processes stay whatever is done, that comes to an end and is said."""
         self.patch(orphans, "tell_all", lambda *_: 2)
-        done = ensureDeferred(sweep(self.clock, "cookie-4"))
+        done = ensureDeferred(sweep(self.clock, self.cookie))
         self.clock.pump([ROUND_SECONDS] * (orphans.MOST_ROUNDS + 5))
         assert self.successResultOf(done) == 2
 
     def test_a_number_that_passed_to_another_is_not_signalled(self) -> None:
         """A process is looked at again when its number cannot change hands any more."""
-        child = self.orphan(PLAIN, "cookie-5")
+        child = self.orphan(PLAIN, self.cookie)
         answers = {child.pid: [True, False]}  # then another has the number
         self.patch(
             orphans, "has_variable", lambda pid, *_: bool(answers.get(pid)) and answers[pid].pop(0)
         )
-        assert tell_all("cookie-5", signal.SIGKILL) == 0
+        assert tell_all(self.cookie, signal.SIGKILL) == 0
         assert child.poll() is None
         assert answers == {child.pid: []}
 
     def test_it_needs_no_descriptors(self) -> None:
         """On a system without pidfd it is done by number."""
-        child = self.orphan(PLAIN, "cookie-6")
+        child = self.orphan(PLAIN, self.cookie)
         self.patch(os, "pidfd_open", None)
         del os.pidfd_open
-        assert tell_all("cookie-6", signal.SIGKILL) == 1
+        assert tell_all(self.cookie, signal.SIGKILL) == 1
         assert child.wait() == -signal.SIGKILL
 
     def test_one_that_is_missed_once_is_found(self) -> None:
         """One round in which nobody is found is not the end."""
         answers = [1, 0, 0, 1, 0, 0, 0, 9]
         self.patch(orphans, "tell_all", lambda *_: answers.pop(0))
-        done = ensureDeferred(sweep(self.clock, "cookie-0"))
+        done = ensureDeferred(sweep(self.clock, self.cookie))
         self.clock.pump([GRACE_SECONDS] * 10)
         assert self.successResultOf(done) == 0
         assert answers == [9]
@@ -136,8 +140,8 @@ class SettleTests(OrphanCase):
 
     def test_the_problem_is_told_and_written(self) -> None:
         """The end is on disk for the next server, after the orphans were ended."""
-        child = self.orphan(PLAIN, "cookie-7")
-        self.make_files("cookie-7")
+        child = self.orphan(PLAIN, self.cookie)
+        self.make_files(self.cookie)
         done = self.settle("The keeper was ended by signal 9.")
         child.wait()
         assert not os.path.exists(self.files.path(ENDED))
@@ -152,8 +156,8 @@ class SettleTests(OrphanCase):
 
     def test_after_another_start_of_the_machine_nobody_is_signalled(self) -> None:
         """What ran in another boot is gone: whoever has that cookie now is not ours."""
-        child = self.orphan(PLAIN, "cookie-8")
-        self.make_files("cookie-8", boot="another-boot")
+        child = self.orphan(PLAIN, self.cookie)
+        self.make_files(self.cookie, boot="another-boot")
         end = self.successResultOf(self.settle())
         assert end == AgentEnd(None, None, "The machine was started anew while the agent ran.")
         assert child.poll() is None
@@ -179,8 +183,8 @@ class SettleTests(OrphanCase):
 
     def test_a_keeper_that_comes_late_finds_the_end(self) -> None:
         """The lock is ours from the decision to the word, so no keeper can start in between."""
-        self.make_files("cookie-9")
-        child = self.orphan(IGNORES_TERM, "cookie-9")
+        self.make_files(self.cookie)
+        child = self.orphan(IGNORES_TERM, self.cookie)
         done = self.settle()
         assert self.files.lock() is None
         self.clock.advance(GRACE_SECONDS)
@@ -203,8 +207,8 @@ class SettleTests(OrphanCase):
 
     def test_giving_up_frees_the_lock(self) -> None:
         """A server that ends in the middle leaves it all to the next."""
-        self.make_files("cookie-10")
-        self.orphan(IGNORES_TERM, "cookie-10")
+        self.make_files(self.cookie)
+        self.orphan(IGNORES_TERM, self.cookie)
         done = self.settle()
         done.cancel()
         self.failureResultOf(done)

@@ -172,8 +172,10 @@ class ReadingTests(AgentCase):
     @pytest.mark.promise("R11")
     async def test_a_helper_that_holds_the_output_does_not_hold_up_the_end(self) -> None:
         """The end is told soon after the agent ended, though a grandchild has its stdout open."""
-        script = "setsid sh -c 'trap \"\" TERM; echo helper; sleep 1000' & sleep 0.05; exit 4"
-        _, recorder = await self.start(shell(script))
+        script = "setsid sh -c 'trap \"\" TERM; echo helper; sleep 1000' & read go; exit 4"
+        agent, recorder = await self.start(shell(script, accepts_input=True))
+        await eventually(lambda: recorder.stdout, "the helper runs")
+        agent.send(b"go\n")
         assert (await recorder.ended_with).code == 4
         assert recorder.stdout == ["helper"]
         assert carriers(self.note("spec.json")["cookie"]) == {}
@@ -275,9 +277,14 @@ class InputTests(AgentCase):
 
     async def test_a_helper_that_holds_the_input_does_not_hold_up_the_end(self) -> None:
         """The end of the agent ends its input for all who read it."""
-        script = "(cat <&3 >/dev/null; echo input ended) 3<&0 & sleep 0.05; exit 4"
-        agent, recorder = await self.start(shell(script, accepts_input=True))
+        # A shell gives what it runs in the background no input, but for another descriptor.
+        helper = "exec 3<&0; (cat <&3; echo input ended) &"
+        script = f"{helper} while [ ! -e $DONE ]; do sleep 0.01; done; exit 4"
+        done = Path(self.root, "done")
+        agent, recorder = await self.start(shell(script, accepts_input=True, DONE=str(done)))
         agent.send(b"line\n")
+        await eventually(lambda: recorder.stdout == ["line"], "the helper reads")
+        done.touch()
         assert (await recorder.ended_with).code == 4
 
     async def test_an_agent_without_input_sees_its_end(self) -> None:

@@ -20,7 +20,9 @@ from zope.interface.verify import verifyObject
 from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.keeper.room import ROOM
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor
-from loki_twisted.agents.spool import PIECE_LINES, READ_SIZE, Spool, Tail
+from loki_twisted.agents.pieces import FORMED_LINES, PIECE_LINES
+from loki_twisted.agents.spool import READ_SIZE, Spool, Tail
+from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import StorageFailed
 from tests.agents_support import Recorder
 
@@ -48,7 +50,7 @@ class SpoolCase(SynchronousTestCase):
     def follow(self, cursor: str = "0", *, is_growing: bool = True) -> Tail:
         """Begin to read; at the end of the test, the file is closed."""
         spool = Spool(self.path, Cursor.from_text(cursor), is_growing=is_growing)
-        tail = Tail(self.clock, spool, "stdout", "session_1/stdout", self.recorder)
+        tail = Tail(Turns(self.clock), spool, "stdout", "session_1/stdout", self.recorder)
         self.result = tail.read()
         self.addCleanup(tail.stop)
         return tail
@@ -269,6 +271,7 @@ class TailTests(SpoolCase):
         tail = self.follow()
         tail.stop()
         assert self.successResultOf(self.result) is False
+        self.turn()
         assert self.clock.getDelayedCalls() == []
         self.flushLoggedErrors(RuntimeError)
 
@@ -279,6 +282,15 @@ class TailTests(SpoolCase):
         assert self.recorder.pieces == 1
         self.turn()
         assert self.recorder.pieces == 2
+
+    def test_lines_that_cost_more_are_given_fewer_at_a_time(self) -> None:
+        """Of lines with JSON, or with escape sequences, a piece has a fifth of plain ones."""
+        for line in (b'{"type":"log:info"}\n', b"\x1b[1mbold\n"):
+            self.write(line * (FORMED_LINES + 1))
+        self.follow()
+        assert len(self.recorder.stdout) == FORMED_LINES
+        self.until_idle()
+        assert len(self.recorder.stdout) == 2 * (FORMED_LINES + 1)
 
     def test_a_spool_that_cannot_be_read_ends_in_what_was_read(self) -> None:
         """A broken disk is logged, and does not keep the end of the agent from being told."""
@@ -404,7 +416,11 @@ def test_each_line_is_taken_exactly_once_over_restarts(
         def follow() -> Tail:
             cursor = Cursor.from_text(recorder.cursors.get("s/stdout", "0"))
             tail = Tail(
-                clock, Spool(file.name, cursor, is_growing=True), "stdout", "s/stdout", recorder
+                Turns(clock),
+                Spool(file.name, cursor, is_growing=True),
+                "stdout",
+                "s/stdout",
+                recorder,
             )
             tail.read()
             return tail

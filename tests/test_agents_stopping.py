@@ -12,7 +12,14 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 
 from loki_twisted.agents.keeper.processes import children, process
-from tests.agents_support import AgentCase, carriers, eventually, python, shell
+from tests.agents_support import (
+    PATIENCE_SECONDS,
+    AgentCase,
+    carriers,
+    eventually,
+    python,
+    shell,
+)
 
 TREES = {
     "plain": "echo ready; exec sleep 1000",
@@ -84,7 +91,7 @@ class StoppingTests(AgentCase):
 
     async def test_its_helpers_are_not_disturbed_in_that(self) -> None:
         """What a shell runs to put things in order runs to its end, one after the other."""
-        self.be_patient()
+        self.be_patient(helper_seconds=PATIENCE_SECONDS)
         script = (
             "trap 'for i in 1 2 3 4 5; do sleep 0.01 || echo disturbed; done; exit 5' TERM; "
             "echo ready; setsid -w sleep 1000 | cat"
@@ -127,7 +134,7 @@ class StoppingTests(AgentCase):
 
     async def test_helpers_of_the_last_moment_are_asked_to_end_too(self) -> None:
         """What an agent starts while it ends, and leaves behind, is not just killed."""
-        self.be_patient()
+        self.be_patient(helper_seconds=PATIENCE_SECONDS)
         script = (
             "import os, signal, time\n"
             "def leave(*_):\n"

@@ -30,7 +30,7 @@ from benchmarks.works import Delivery, Lines, Requests, Start, Stuck
 from loki_twisted.model.filters import mask_of_types
 
 CHECKOUT = Path(__file__).parent.parent
-SECONDS = 110
+SECONDS = 300
 
 MACHINE = Machine(
     made_at="2026-11-26T00:00:00+00:00",
@@ -449,6 +449,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="cc is no
 
 
 @needs_compiler
+@pytest.mark.timeout(SECONDS + 60)
 def test_all_kinds_of_work_are_done_by_ours(tmp_path: Path) -> None:
     """Every kind of row gives every figure that it shows, and all that was printed arrived."""
     rows = "flood-100,filters,idle,ready,replay,live,stuck,stages-500"
@@ -466,6 +467,7 @@ def test_all_kinds_of_work_are_done_by_ours(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.timeout(SECONDS + 60)
 def test_the_others_are_measured_or_said_to_be_missing(tmp_path: Path) -> None:
     """Whoever can be run gives figures; whoever cannot leaves a reason, and the rest goes on."""
     json = tmp_path / "run.json"
@@ -485,6 +487,7 @@ def test_the_others_are_measured_or_said_to_be_missing(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.timeout(SECONDS + 60)
 def test_sweeps_are_measured_at_each_point(tmp_path: Path, is_full: bool) -> None:
     """Each number that changes gives one point with the figures that are drawn."""
     json = tmp_path / "run.json"

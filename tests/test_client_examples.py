@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server whose demo is fast, and waits for an answer."""
-    with Server(tmp_path, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="60") as server:
+    with Server(tmp_path, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="600") as server:
         yield server
 
 

@@ -119,7 +119,7 @@ async def numbers(stream: EventStream, count: int) -> list[int]:
 async def test_the_same_over_every_socket(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TCP, TLS and a UNIX socket a client with the token does and sees the same."""
     monkeypatch.setenv("LOKI_DEMO_SPEED", "100")
-    monkeypatch.setenv("LOKI_DEMO_TIMEOUT", "60")
+    monkeypatch.setenv("LOKI_DEMO_TIMEOUT", "600")
     settings = Settings(loki_dir=str(place.directory), tokens=(TOKEN,))
     service = Service(settings, reactor, listening=False)
     service.startService()

@@ -18,7 +18,7 @@ from tests.system import Server
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server as a process of its own, whose demo is fast and waits for an answer."""
-    with Server(tmp_path, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="60") as server:
+    with Server(tmp_path, LOKI_DEMO_SPEED="50", LOKI_DEMO_TIMEOUT="600") as server:
         yield server
         assert server.stop() == 0
 

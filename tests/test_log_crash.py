@@ -9,12 +9,11 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-import apsw
 import pytest
 
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.filters import EventFilter
-from tests.log_support import TIMEOUT, ThreadedClock, read_all
+from tests.log_support import TIMEOUT, ThreadedClock, connect, read_all
 
 WRITER = """
 import sys
@@ -117,14 +116,14 @@ async def main(reactor):
     log = SQLiteEventLog(reactor, sys.argv[1])
     await log.start()
     await log.append(Batch(session_id="s", at_ms=1, facts=[Fact("log:info", {})]))
-    print(await log.time_of(1), await log.sessions())
+    print(await log.time_of(1), await log.sessions(10, 0))
 
 task.react(lambda reactor: ensureDeferred(main(reactor)))
 """
 
 
 def integrity_of(path: Path) -> object:
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         return connection.pragma("integrity_check")
 
 

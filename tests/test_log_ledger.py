@@ -173,7 +173,7 @@ def test_a_probe_that_is_not_needed(desk: Desk) -> None:
 def test_a_probe_that_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the cause lasts each probe tells the failure, and may be repeated."""
 
-    def out_of_order(path: str, vfs: str | None) -> apsw.Connection:
+    def out_of_order(path: str) -> apsw.Connection:
         raise apsw.IOError("disk I/O error")
 
     desk.fill_up()

@@ -17,7 +17,7 @@ from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
 from loki_twisted.model.errors import StorageForeign, StorageRefused
-from tests.log_support import MS, asked, entry, facts, message, opened, put, session, task
+from tests.log_support import MS, asked, connect, entry, facts, message, opened, put, session, task
 
 ASIDE = f"log.db.corrupt-{MS}"
 
@@ -48,7 +48,7 @@ def fill(path: Path) -> str:
 
 def checkpoint(path: Path) -> None:
     """Have the main file hold everything."""
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.pragma("journal_mode", "wal")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
@@ -103,18 +103,18 @@ def test_only_we_may_read_it(path: Path, umask: int) -> None:
     finally:
         os.umask(before)
 
-    assert modes == {"log.db": 0o600, "log.db-wal": 0o600, "log.db-shm": 0o600}
+    assert modes == {"log.db": 0o600, "log.db-wal": 0o600}
 
 
 def make_foreign(path: Path) -> None:
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.pragma("journal_mode", "wal")
         connection.execute("CREATE TABLE theirs(x); INSERT INTO theirs VALUES (1)")
 
 
 def make_newer(path: Path) -> None:
     fill(path)
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.pragma("user_version", VERSION + 1)
 
 
@@ -219,23 +219,23 @@ def zeroed(path: Path) -> None:
 
 
 def another_schema(path: Path) -> None:
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.execute("DROP TABLE cursors")
 
 
 def no_id(path: Path) -> None:
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.execute("DELETE FROM meta")
 
 
 def last_block(path: Path) -> None:
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.execute("UPDATE blocks SET sum = 0 WHERE first_seq = 101")
 
 
 def held(value: str) -> Callable[[Path], None]:
     def impossible_holes(path: Path) -> None:
-        with closing(apsw.Connection(str(path))) as connection:
+        with closing(connect(path)) as connection:
             connection.execute("INSERT INTO meta VALUES ('held', ?)", (value,))
 
     return impossible_holes
@@ -309,7 +309,7 @@ def test_a_crash_while_it_was_made(path: Path) -> None:
 def test_what_others_added_is_no_damage(path: Path) -> None:
     """An index that an operator has made does not make the log another one."""
     first = fill(path)
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.execute("CREATE INDEX mine ON blocks(at_ms); ANALYZE")
 
     with opened(path) as log:
@@ -348,7 +348,7 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
 def test_a_suspect_log_with_damage_in_its_middle(path: Path, damage: str) -> None:
     """Damage that a start does not meet is found where it was met before."""
     fill(path)
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.execute(damage)
     with opened(path) as log:
         assert log.notices == ()
@@ -364,7 +364,7 @@ def test_a_suspect_log_with_damage_in_its_middle(path: Path, damage: str) -> Non
 def test_an_index_that_does_not_fit(path: Path) -> None:
     """A suspect log whose index is not that of its table is put aside."""
     fill(path)
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect(path)) as connection:
         connection.pragma("writable_schema", True)
         connection.execute("UPDATE sqlite_schema SET sql = '' WHERE name = 'blocks_by_session'")
         connection.execute("DELETE FROM blocks WHERE first_seq = 1")

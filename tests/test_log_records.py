@@ -170,14 +170,14 @@ def test_sessions_are_oldest_first(tmp_path: Path) -> None:
         for name, at in (("c", "2026-01"), ("a", "2026-02"), ("b", "2026-01")):
             put(log, Batch(session_id=name, at_ms=MS, session=session(name, at=at)))
 
-        assert [each.id for each in records.sessions(log.readers[0])] == ["b", "c", "a"]
+        assert [each.id for each in records.sessions(log.readers[0], 10, 0)] == ["b", "c", "a"]
 
 
 def test_nothing_is_there_at_first(tmp_path: Path) -> None:
     """An empty log answers every question."""
     with opened(tmp_path / "log.db") as log:
         reader = log.readers[0]
-        assert records.sessions(reader) == []
+        assert records.sessions(reader, 10, 0) == []
         assert records.tasks(reader, TaskQuery()) == TaskPage((), 0)
         assert records.task(reader, "s", "t") is None
         assert records.task_counts(reader, "s") == TaskCounts()
@@ -218,4 +218,4 @@ def test_a_damaged_row_is_told(log: Opened) -> None:
     log.connection.execute("UPDATE sessions SET body = '{}'")
 
     with pytest.raises(Damaged):
-        records.sessions(log.readers[0])
+        records.sessions(log.readers[0], 10, 0)

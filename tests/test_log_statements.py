@@ -59,7 +59,7 @@ def test_a_batch_is_all_there(tmp_path: Path) -> None:
         reader = log.readers[0]
 
         assert history.time_of(reader, 3) == MS
-        assert records.sessions(reader) == [session()]
+        assert records.sessions(reader, 10, 0) == [session()]
         assert records.tasks(reader, TaskQuery()).tasks == (task("t1"), task("t2"))
         assert records.cursors(reader, "") == {"session_1/out": "17"}
 
@@ -110,7 +110,7 @@ def test_forgetting_a_session(tmp_path: Path) -> None:
         put(log, forget)
         reader = log.readers[0]
 
-        assert records.sessions(reader) == [session("session_2")]
+        assert records.sessions(reader, 10, 0) == [session("session_2")]
         assert records.tasks(reader, TaskQuery()).tasks == (task("t1", "session_2"),)
         assert [each.id for each in input_rows.open_inputs(reader)] == ["i1"]
         assert input_rows.inputs(reader, "session_1", 9, 0).total == 0

@@ -37,6 +37,7 @@ from tests.log_support import (
     SESSIONS,
     TIMEOUT,
     asked,
+    connect,
     done,
     entry,
     fact,
@@ -116,7 +117,7 @@ def test_what_was_not_told_is_not_read(desk: Desk) -> None:
     desk.append(fact("one"))
     waiting = desk.log.append(Batch(session_id="s", at_ms=MS, facts=[fact("two")]))
     tell = desk.clock.take()
-    with closing(apsw.Connection(str(desk.path))) as other:
+    with closing(connect(desk.path)) as other:
         assert other.execute("SELECT count(*) FROM blocks").fetchall() == [(2,)]
 
     before = desk.clock.result(desk.log.read(0, EVERYTHING, 10**6))
@@ -203,7 +204,7 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
     desk.clock.result(desk.log.append(batch))
 
     log, result = desk.log, desk.clock.result
-    assert result(log.sessions()) == [session()]
+    assert result(log.sessions(10, 0)) == [session()]
     assert result(log.tasks(TaskQuery())) == TaskPage((task("t1"),), 1)
     assert result(log.task("session_1", "t1")) == task("t1")
     assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)

@@ -15,6 +15,7 @@ from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageRefu
 from loki_twisted.model.filters import EVERYTHING
 from tests.log_support import (
     MS,
+    connect,
     fact,
 )
 from tests.store_desk import new_desk
@@ -40,7 +41,7 @@ def test_nothing_works_outside_its_life(tmp_path: Path) -> None:
     asked: list[Callable] = [
         lambda: log.append(Batch(session_id="s", at_ms=MS, facts=[fact()])),
         lambda: log.behind_last(1, EVERYTHING, 1),
-        log.sessions,
+        lambda: log.sessions(10, 0),
         lambda: log.cursors(""),
     ]
     for ask in asked:
@@ -113,7 +114,7 @@ def test_damage_that_is_met_later(tmp_path: Path) -> None:
     for number in range(9):
         desk.append(fact("x" * 500), session_id=f"s{number}")
     desk.stop()
-    with closing(apsw.Connection(str(desk.path))) as connection:
+    with closing(connect(desk.path)) as connection:
         connection.execute("UPDATE blocks SET sum = 1 WHERE first_seq = 2")
 
     damaged = new_desk(tmp_path / "log.db")
@@ -123,6 +124,7 @@ def test_damage_that_is_met_later(tmp_path: Path) -> None:
         damaged.clock.result(damaged.log.read(0, EVERYTHING, 10**6))
     with pytest.raises(StorageDamaged, match="it is damaged"):
         damaged.log.refuse_damaged()
+    assert any("it is damaged" in notice for notice in damaged.log.notices)
     assert damaged.clock.result(damaged.log.read(2, EVERYTHING, 10**6)).reached == 9
     assert damaged.append(fact()) == Bounds(1, 10)
     damaged.stop()

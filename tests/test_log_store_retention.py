@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-import apsw
 from twisted.logger import capturedLogs
 
 from loki_twisted.log.interface import Batch, Bounds, Ends
@@ -15,6 +14,7 @@ from loki_twisted.model.filters import EVERYTHING
 from tests.log_support import (
     MS,
     ThreadedClock,
+    connect,
     fact,
     facts,
     read_all,
@@ -85,7 +85,7 @@ def test_what_cannot_be_dropped_is_told(tmp_path: Path) -> None:
     for number in range(9):
         desk.append(fact(), session_id=f"s{number}")
     desk.stop()
-    with closing(apsw.Connection(str(desk.path))) as connection:
+    with closing(connect(desk.path)) as connection:
         connection.execute("UPDATE blocks SET session_id = CAST(x'ff' AS TEXT) WHERE first_seq = 2")
 
     desk = retaining(tmp_path / "log.db", events=5)

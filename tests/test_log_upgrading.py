@@ -398,7 +398,7 @@ def test_version_4_keeps_what_it_has(path: Path) -> None:
     make_version_4(path)
     with capturedLogs() as said, opened(path) as log:
         reader = log.readers[0]
-        assert records.sessions(reader) == [session()]
+        assert records.sessions(reader, 10, 0) == [session()]
         assert records.tasks(reader, TaskQuery()).tasks == (task(),)
         assert records.totals_are_whole(log.connection)
         assert log.bounds.newest == 58
@@ -434,7 +434,7 @@ def make_version_5(path: Path) -> None:
 def has_all_rows(log: Opened) -> bool:
     """Whether all is there that :func:`make_version_5` makes."""
     reader = log.readers[0]
-    assert records.sessions(reader) == [session()]
+    assert records.sessions(reader, 10, 0) == [session()]
     assert records.task(reader, "session_1", "t1") == task()
     assert input_rows.open_inputs(reader) == [asked()]
     assert message_rows.queued_messages(reader) == [message()]

@@ -44,7 +44,7 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees(QUESTION, ".turns .question")
     browser.is_live()
     left = browser.text(".question .left")
-    assert re.fullmatch(r"(1m 0)?\d+s left", left)
+    assert re.fullmatch(r"(\d+m )?\d+s left", left)
     browser.until(lambda: browser.text(".question .left") != left)  # it counts down
     browser.click("button", "midnight")
     browser.until(lambda: state(browser) == "Completed")
@@ -81,9 +81,10 @@ def test_the_demo_to_its_end(browser: Browser, server: Server) -> None:
     browser.sees("Completed", ".rows")
     browser.until(lambda: "7/7" in browser.text(".row"))
     row = browser.text(".row")
-    for each in (server.home.name, "demo", "deployment", "tokens", "just now"):
+    for each in (server.home.name, "demo", "deployment", "tokens"):
         assert each in row
-    assert re.search(r"^\d+(\.\d)?s$", row, re.MULTILINE)  # how long it has taken
+    assert re.search(r"just now|\d+[sm] ago", row)
+    assert re.search(r"^(\d+m )?\d+(\.\d)?s$", row, re.MULTILINE)  # how long it has taken
     assert cost.split()[4] in row
 
 
@@ -236,7 +237,7 @@ def test_a_question_whose_time_is_up(
     browser: Browser, server: Server, runner: Callable[[str], str]
 ) -> None:
     """It goes away under the eyes of who looks at it, and what became of it is told."""
-    asked = {"prompt": "Now or never?", "options": ["now", "never"], "timeout": 4_000}
+    asked = {"prompt": "Now or never?", "options": ["now", "never"], "timeout": 10_000}
     line = json.dumps({"type": "input:requested", "data": asked})
     browser.open(server.base + "/#/inbox")
     browser.is_live()

@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, is_full: bool) -> Iterator[
     install(home / "bin" / "claude")
     variables = {
         "LOKI_DEMO_SPEED": "2" if is_full else "20",
-        "LOKI_DEMO_TIMEOUT": "90",
+        "LOKI_DEMO_TIMEOUT": "90" if is_full else "600",
         "PATH": os.pathsep.join([str(home / "bin"), "/usr/bin", "/bin"]),
     }
     with Server(home, **variables) as running:

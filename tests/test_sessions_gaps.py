@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import attrs
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +19,25 @@ from tests.log_support import session
 MS = 1_795_478_400_000
 
 
+@attrs.define
+class FakeMarks:
+    """The marks of agents in memory."""
+
+    now_ms: Callable[[], int]
+    marked: dict[str, int] = attrs.field(factory=dict)
+    is_broken: bool = False
+
+    def begin(self, session_id: str) -> int | None:
+        return None if self.is_broken else self.marked.setdefault(session_id, self.now_ms())
+
+    def end(self, session_id: str) -> None:
+        self.marked.pop(session_id, None)
+
+    def found(self) -> Iterator[tuple[str, int | None]]:
+        unmarked = {f"session_{n}": None for n in range(250)}
+        yield from ({**unmarked, **self.marked}).items()
+
+
 class GapTests(SynchronousTestCase):
     """Two sessions, of which the second has ended, on a disk that is filled."""
 
@@ -23,16 +46,33 @@ class GapTests(SynchronousTestCase):
         self.log = MemoryLog()
         self.lack: str | None = None
         self.cramped: list[str] = []
-        book = SessionBook(self.log, self.log, lambda: MS)
+        self.book = SessionBook(self.log, self.log, self.now_ms)
+        self.marks = FakeMarks(self.now_ms)
         for each in (session("one"), session("two", SessionStatus.COMPLETED)):
-            record = book.add(each)
-            self.successResultOf(book.commit(record, record.state))
-        self.gaps = Gaps(
+            record = self.book.add(each)
+            self.successResultOf(self.book.commit(record, record.state))
+        self.gaps = self.new_gaps()
+
+    def now_ms(self) -> int:
+        return MS + int(self.clock.seconds() * 1000)
+
+    def new_gaps(self) -> Gaps:
+        """What the next server has."""
+        return Gaps(
             reactor=self.clock,
-            book=book,
+            now_ms=self.now_ms,
+            book=self.book,
+            marks=self.marks,
             lack=lambda: self.lack,
             cramped=lambda: self.cramped,
         )
+
+    def restart(self) -> None:
+        """Have the next server find what this one has left."""
+        self.gaps = self.new_gaps()
+        done = Deferred.fromCoroutine(self.gaps.restore(self.log.kept))
+        self.clock.advance(0)
+        self.successResultOf(done)
 
     def look(self, lack: str | None, *cramped: str) -> None:
         """Let a second pass on a disk, and look."""
@@ -77,3 +117,65 @@ class GapTests(SynchronousTestCase):
         self.log.broken = False
         self.look(None)
         assert self.told() == [("one", 2000)]
+
+    @pytest.mark.promise("R15")
+    def test_the_next_server_tells_it(self) -> None:
+        """A gap that a server saw and had no time to tell is told by the next one, once."""
+        self.look("full", "one")
+        self.restart()
+        self.look("full", "one")
+        self.look("full", "one")
+        assert "1 of them" in str(self.gaps.problem())
+        self.look(None)
+        [(_, fact)] = self.log.events
+        assert fact.data["context"] == {
+            "gapMs": 3000,
+            "since": "2026-11-24T00:00:01.000Z",
+            "session": "one",
+        }
+        assert "up to 3 s" in fact.data["message"]
+        self.restart()
+        self.look(None)
+        assert len(self.log.events) == 1
+        assert self.marks.marked == {}
+
+    @pytest.mark.promise("R15")
+    def test_who_was_killed_after_telling_it_has_told_it(self) -> None:
+        """Where the mark was not taken away any more, the record says that it was told."""
+        self.look("full", "one")
+        mark = dict(self.marks.marked)
+        self.look(None)
+        self.marks.marked = mark
+        self.restart()
+        assert self.marks.marked == {}
+        self.look(None)
+        assert self.told() == [("one", 1000)]
+        self.look("full", "one")
+        self.look(None)
+        assert len(self.told()) == 2
+
+    def test_who_was_killed_before_it_was_on_record_has_not(self) -> None:
+        """The mark stands until the event is on disk, and a new gap waits for that."""
+        self.look("full", "one")
+        self.log.automatic = False
+        self.look(None)
+        self.look("full", "one")
+        assert list(self.marks.marked) == ["one"]
+        self.log.automatic = True
+        self.log.commit()
+        assert self.marks.marked == {}
+        self.look("full", "one")
+        assert self.marks.marked == {"one": MS + 4000}
+
+    def test_without_a_mark_it_is_told_all_the_same(self) -> None:
+        """Where none can be made the server that saw it tells it, as long as it works."""
+        self.marks.is_broken = True
+        self.look("full", "one")
+        self.look(None)
+        assert self.told() == [("one", 1000)]
+
+    def test_of_what_is_deleted_no_mark_is_left(self) -> None:
+        """A gap of a session that nobody knows is told to nobody."""
+        self.look("full", "gone")
+        self.look(None)
+        assert (self.told(), self.marks.marked) == ([], {})

@@ -6,7 +6,7 @@ import os
 import tempfile
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -647,7 +647,7 @@ class RestartTests(SessionCase):
         session = self.start()
         assert session.status is SessionStatus.RUNNING
         self.world.clock.advance(1)
-        assert len(self.flushLoggedErrors(OSError)) == 2
+        assert len(self.flushLoggedErrors(OSError)) == 1
         agent = self.world.agent(session.id)
         assert agent.listener is None
         agent.unread = None
@@ -678,6 +678,40 @@ class RestartTests(SessionCase):
         self.world.agent(session.id).orders.clear()
         self.world.clock.advance(2.1)
         assert self.world.agent(session.id).orders == ["stop"]
+
+    def test_what_its_files_say_is_told_after_its_start(self) -> None:
+        """Also where the agent writes them before it is known to run; others do not wait."""
+        started, told = self.seen_early()
+        self.successResultOf(self.world.observer.seen(f"{self.home}/two", [SessionGone("x")]))
+        (session_id,) = self.world.runner.agents
+        self.world.runner.starting[0].callback(self.world.agent(session_id))
+        self.successResultOf(started)
+        self.successResultOf(told)
+        assert self.world.log.types() == ["session:started", "agent:spawned"]
+
+    def test_what_its_files_say_waits_for_no_start_that_fails(self) -> None:
+        """If the agent does not come to run, what it has written is told behind that."""
+        started, told = self.seen_early()
+        self.world.runner.starting[0].errback(AgentNotStarted("It hangs."))
+        self.refused(started, AgentNotStarted)
+        self.successResultOf(told)
+        assert self.world.log.types()[0] == "session:failed"
+
+    def test_what_its_files_say_does_not_hold_up_the_end(self) -> None:
+        """A server that ends waits for no agent in order to leave its files."""
+        _, told = self.seen_early()
+        self.world.launcher.close()
+        self.successResultOf(told)
+
+    def seen_early(self) -> tuple[Deferred[Session], Deferred[object]]:
+        """See files of an agent that is not known to run: its start, and the telling of them."""
+        self.world.runner.automatic = False
+        started = self.world.sessions.start(StartSession(project_dir="one"))
+        (session_id,) = self.world.runner.agents
+        seen = AgentsSighting(session_id, [AgentSeen("a1", "coder")])
+        told = self.world.observer.seen(f"{self.home}/one", [seen])
+        self.assertNoResult(told)
+        return started, told
 
     def test_agents_at_work_are_not_spawned_again(self) -> None:
         """Sub-agents that were told are known to the next server."""
@@ -914,3 +948,36 @@ class QuestionTests(SessionCase):
         assert sessions.list(SessionQuery(statuses=running)).total == 1
         assert sessions.counts() == {SessionStatus.RUNNING: 1, SessionStatus.COMPLETED: 1}
         assert sessions.active_session() == first.id
+
+
+class LoopTests(SessionCase):
+    """What fails once in what is done again and again."""
+
+    def test_turns_are_given_again(self) -> None:
+        """A round of turns that fails is followed by another."""
+        first = self.start()
+        self.start("one")
+        waiting = self.start("two", queue=True)
+        launcher = self.world.launcher
+        lacks: list[Exception] = [OSError(24, "Too many open files")]
+
+        def lack() -> str | None:
+            if lacks:
+                raise lacks.pop()
+            return None
+
+        launcher.lack = lambda: "No room."
+        self.world.ends(first.id, 0)
+        launcher.lack = lack
+        self.world.clock.advance(2)
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        self.world.clock.advance(2)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
+
+    def test_an_end_is_told_whatever_was_left(self) -> None:
+        """Where the files of a state directory cannot be read, it ends all the same."""
+        session = self.start()
+        self.patch(self.world.watcher, "settle", lambda _: fail(OSError(24, "Too many open files")))
+        self.world.ends(session.id, 0)
+        assert len(self.flushLoggedErrors(OSError)) == 1
+        assert self.status(session.id) is SessionStatus.COMPLETED

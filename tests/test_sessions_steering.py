@@ -141,6 +141,10 @@ class OwnTests(RunCase):
         self.look()
         self.restart()
         self.world.control.fate = (InputFate.TAKEN, "logs/human-input-1.md")
+        self.look()
+        # The state directory was not read yet, and may tell it.
+        assert self.messages("log:info") == []
+        self.successResultOf(self.world.observer.seen(self.home, [RunsBegin(), RunsTold()]))
         for _ in range(3):
             self.look()
         (told,) = self.messages("log:info")
@@ -167,6 +171,7 @@ class OwnTests(RunCase):
     def test_what_became_of_it_is_told_when_it_can_be_stored(self) -> None:
         """While the log cannot be written it waits."""
         session = self.begin()
+        self.successResultOf(self.world.observer.seen(self.home, [RunsBegin(), RunsTold()]))
         self.successResultOf(self.world.sessions.give_input(session.id, "Do it.", None))
         self.world.control.fate = (InputFate.REJECTED, "logs/human-input-REJECTED-1.md")
         self.world.log.broken = True

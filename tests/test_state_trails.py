@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import attrs
 import pytest
@@ -357,3 +359,42 @@ def test_a_cursor_that_says_nothing_is_passed_over(text: str) -> None:
     found = Trails(NAMES, DocumentedLayout().session_of)
     found.load({NAMES.name("a.log", None): text})
     assert found.position("a.log") is None
+
+
+def calls_of_reading(others: int) -> int:
+    """How many functions are called for ten logs that have grown, or have moved, beside others."""
+    known = {f"other{number}": position(1_000 + number) for number in range(others)}
+    moved = {f"old{number}": position(number + 100) for number in range(5)}
+    grown = {f"log{number}": position(number) for number in range(10)}
+    found = trails(**known, **moved, **grown)
+    disk = Disk(
+        **{name: each.ino for name, each in (known | grown).items()},
+        **{f"new{number}": number + 100 for number in range(5)},
+    )
+    paths = [f"log{number}.log" for number in range(10)]
+    paths += [f"new{number}.log" for number in range(5)]
+    count = 0
+
+    def counted(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(counted)
+    try:
+        found.rename(paths, disk)
+        readings = [LogReading(path, ["a line"], position(disk.inodes[path], 50)) for path in paths]
+        readings = list(found.sound(readings, disk))
+        changes = found.after(readings)
+        for reading in readings:
+            found.confirm([reading], changes[reading.path])
+    finally:
+        sys.setprofile(None)
+    assert len(readings) == 15
+    assert len(found.paths()) == others + 15
+    return count
+
+
+@pytest.mark.promise("R27")
+def test_work_does_not_grow_with_other_logs() -> None:
+    """However many logs there are, only those that are read make work."""
+    assert calls_of_reading(2_000) == calls_of_reading(20)

@@ -578,6 +578,34 @@ def test_a_look_is_done_in_slices(grove: Grove) -> None:
     assert clock.turns >= (30 + 2 * 1000 // 128) // 10
 
 
+@pytest.mark.promise("R27")
+def test_changes_are_reported_in_slices(grove: Grove) -> None:
+    """However many files come or go at once, and however fast that is seen, some are told first."""
+    clock, sizes = Clock(), []
+    watcher = grove.watch(clock, refusing(errno.ENOSYS))
+    watcher._received = lambda changes: sizes.append(len(changes))
+    grove.write("stays")
+    for number in range(3_000):
+        grove.write(f"big/file{number}")
+    watcher.look()
+    clock.advance(0)
+    assert sum(sizes) == 3_002
+    for number in range(3_000):
+        (grove.root / f"big/file{number}").unlink()
+    watcher.look()
+    clock.advance(0)
+    assert sum(sizes) == 6_002
+    for number in range(3_000):
+        grove.write(f"big/file{number}")
+    watcher.look()
+    clock.advance(0)
+    shutil.rmtree(grove.root / "big")
+    watcher.look()
+    clock.advance(0)
+    assert sum(sizes) == 6_002 + 3_000 + 3_001
+    assert max(sizes) <= 1_200
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_directory_that_cannot_be_listed_keeps_what_is_known(
     grove: Grove, monkeypatch: pytest.MonkeyPatch

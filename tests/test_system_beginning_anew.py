@@ -9,7 +9,6 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-import apsw
 import pytest
 import pytest_twisted
 from treq.client import HTTPClient
@@ -19,6 +18,7 @@ from twisted.internet.task import deferLater
 
 from loki_twisted.service import Service
 from loki_twisted.settings import Settings
+from tests.log_support import connect
 from tests.system import TIMEOUT, Server
 from tests.test_system_manager import TWISTD, Program
 from tests.test_system_sessions import install_runner
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
     install_runner(tmp_path, "echo done")
     with Server(tmp_path) as server:
         server.until_end(server.start())
-    with closing(apsw.Connection(str(tmp_path / ".loki" / "server" / "log.db"))) as connection:
+    with closing(connect(tmp_path / ".loki" / "server" / "log.db")) as connection:
         connection.execute("UPDATE sessions SET body = '{'")
     return tmp_path
 

@@ -40,7 +40,7 @@ def test_agents_are_found_all_the_same(tmp_path: Path, spoil: Callable[[Path], N
         server.stop()
     shutil.copy(tmp_path / LOG, tmp_path / "yesterday")
     with Server(tmp_path) as server:
-        session_id = server.start()
+        session_id = server.start(priority=7)
         server.wait_for(session_id, "log:info")
         before = server.session(session_id)
         server.stop()
@@ -48,7 +48,15 @@ def test_agents_are_found_all_the_same(tmp_path: Path, spoil: Callable[[Path], N
     with Server(tmp_path) as server:
         server.wait_for(session_id, "log:info")
         found = server.session(session_id)
-        for name in ("status", "pid", "projectDir", "provider", "drivenBy"):
+        for name in (
+            "status",
+            "pid",
+            "projectDir",
+            "provider",
+            "drivenBy",
+            "startedAt",
+            "priority",
+        ):
             assert found[name] == before[name]
         refused = server.request("POST", "/api/sessions", {})
         assert (refused.status, refused.json["code"]) == (409, "SESSION_ALREADY_RUNNING")
@@ -59,3 +67,44 @@ def test_agents_are_found_all_the_same(tmp_path: Path, spoil: Callable[[Path], N
         server.stop()
     with Server(tmp_path) as server:
         assert server.get("/api/sessions")["total"] == 1
+
+
+@pytest.mark.promise("R16")
+def test_limits_hold_all_the_same(tmp_path: Path) -> None:
+    """A session whose log was lost is stopped when its time is over."""
+    install_runner(tmp_path, SCRIPT)
+    with Server(tmp_path) as server:
+        session_id = server.start(options={"timeout": 3_000})
+        server.wait_for(session_id, "log:info")
+        server.kill()
+    (tmp_path / LOG).write_bytes(b"no log")
+    with Server(tmp_path) as server:
+        server.until_end(session_id)
+        ended = server.session(session_id)
+        assert (ended["status"], ended["reasonCode"]) == ("stopped", "timed_out")
+
+
+@pytest.mark.promise("R16")
+def test_one_that_waits_by_an_older_log_is_at_work(tmp_path: Path) -> None:
+    """It was queued when the log was copied: its agent is found, and not started again."""
+    install_runner(tmp_path, SCRIPT)
+    with Server(tmp_path, "--max-sessions", "1") as server:
+        first = server.start()
+        (tmp_path / "other").mkdir()
+        session_id = server.start(projectDir="other", queue=True)
+        server.stop()
+    shutil.copy(tmp_path / LOG, tmp_path / "yesterday")
+    with Server(tmp_path, "--max-sessions", "1") as server:
+        (tmp_path / "enough").touch()
+        server.until_end(first)
+        server.wait_for(session_id, "log:info")
+        before = server.session(session_id)
+        server.stop()
+    take_yesterdays(tmp_path)
+    with Server(tmp_path, "--max-sessions", "1") as server:
+        server.wait_for(session_id, "log:info")
+        assert server.session(session_id)["pid"] == before["pid"]
+        (tmp_path / "other" / "enough").touch()
+        events = server.until_end(session_id)
+        assert messages(events) == ["began", "ends"]
+        assert events[-1].data["exitCode"] == 7

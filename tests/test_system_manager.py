@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -29,21 +30,37 @@ TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfil
 
 
 class Manager:
-    """A service manager, as far as a server knows one."""
+    """
+    A service manager, as far as a server knows one.
+
+    It takes what it is told at once: the kernel keeps ten messages, and a server does not wait.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(TIMEOUT)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._messages: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.variables = {
             "NOTIFY_SOCKET": str(path),
             "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1_000_000)),
         }
 
+    def _read(self) -> None:
+        while message := self._socket.recv(4096):
+            self._messages.put(message.decode().splitlines())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(TIMEOUT)
+        self._socket.close()
+
     def told(self, what: str) -> list[str]:
         """Wait until something is told; gives the lines of that message."""
         while True:
-            lines = self.socket.recv(4096).decode().splitlines()
+            lines = self._messages.get(timeout=TIMEOUT)
             if any(line.startswith(what) for line in lines):
                 return lines
 
@@ -53,7 +70,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     """A service manager."""
     one = Manager(tmp_path / "notify")
     yield one
-    one.socket.close()
+    one.close()
 
 
 def test_what_a_service_manager_is_told(tmp_path: Path, manager: Manager) -> None:
@@ -220,6 +237,8 @@ def test_b28_a_reload_takes_tokens_back(tmp_path: Path) -> None:
         stream = server.stream(**going)
         reader = threading.Thread(target=lambda: [*stream], daemon=True)
         reader.start()
+        while not server.request("GET", "/api/events/stats", **staying).json["subscribers"]:
+            time.sleep(0.01)
         tokens.write_text("the-token-that-stays\n")
         os.kill(server.pid, signal.SIGHUP)
         while not any("Reloading" in line for line in server.said):

@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
-import apsw
 import attrs
 import pytest
 
 from tests.figures import tell
 from tests.history import Told, history
+from tests.log_support import connect
 from tests.mutants import DAMAGES, REFUSED
 from tests.system import Server
 from tests.test_log_mutants import contents
@@ -157,12 +157,12 @@ def test_r16_damage_that_a_start_meets(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     before = leave_an_agent(home, tmp_path / "files")
-    with closing(apsw.Connection(str(before.restore()))) as connection:
+    with closing(connect(before.restore())) as connection:
         connection.execute("UPDATE sessions SET body = '{'")
 
     what, _ = became_of(before)
 
     assert what == "put aside at the second try"
     [aside] = before.data.glob("log.db.corrupt-*[0-9]")
-    with closing(apsw.Connection(str(aside))) as connection:
+    with closing(connect(aside)) as connection:
         assert connection.execute("SELECT body FROM sessions").get == "{"

@@ -13,12 +13,13 @@ from random import Random
 from shutil import rmtree, which
 from threading import Thread
 
+import apsw
 import attrs
 import pytest
 
 from loki_twisted.access.token_file import read_tokens
 from loki_twisted.log import history, records
-from loki_twisted.log.faults import DAMAGE
+from loki_twisted.log.faults import Damaged
 from loki_twisted.log.opening import Opened
 from loki_twisted.model.errors import StorageRefused
 from loki_twisted.model.filters import EVERYTHING
@@ -123,7 +124,7 @@ def check(run: Run, said: bytes, place: Path) -> None:
                 raise Violation(log.notices)
             there = frames_of(log)
             sessions = {each.id: each for each in records.sessions(log.connection)}
-    except (*DAMAGE, StorageRefused) as error:
+    except (Damaged, apsw.Error, StorageRefused) as error:
         raise Violation(error) from error
     if len(there) < newest:
         raise Violation(f"{newest} was told, {len(there)} is there")

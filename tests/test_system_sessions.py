@@ -60,7 +60,7 @@ def messages(events: list[StreamEvent]) -> list[str]:
 
 def test_the_demo_from_start_to_end(home: Path) -> None:
     """The built-in agent goes through its phases and tasks, asks, is answered, and completes."""
-    with Server(home, LOKI_DEMO_SPEED="20", LOKI_DEMO_TIMEOUT="60") as server:
+    with Server(home, LOKI_DEMO_SPEED="20", LOKI_DEMO_TIMEOUT="600") as server:
         session_id = server.start(provider="demo")
         asked = server.wait_for(session_id, "input:requested")
         assert asked.data["prompt"]

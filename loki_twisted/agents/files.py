@@ -6,6 +6,7 @@ The files that the server and a keeper share, seen from the server.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from loki_twisted.agents.keeper.layout import (
     CONTROL,
     ENDED,
     INPUT,
+    INTENT,
     LOCK,
     LOG,
     SPEC,
@@ -34,6 +36,8 @@ from loki_twisted.model.sessions import Steering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
+_MOST_INTENT_BYTES = 8 * 1024 * 1024  # more than any request makes of it
+_NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 _BLOCK_BYTES = 512  # of those that stat() counts
 
 T = TypeVar("T")
@@ -161,6 +165,8 @@ class AgentFiles:
             # Not msgspec's encoder: a path may hold bytes that are no UTF-8.
             with open(self.path(SPEC), "x", encoding="ascii", opener=_open_private) as file:
                 json.dump(msgspec.structs.asdict(spec), file)
+            with open(self.path(INTENT), "x", encoding="utf-8", opener=_open_private) as file:
+                file.write(plan.intent)
         except OSError:
             self.remove()
             raise
@@ -175,8 +181,21 @@ class AgentFiles:
             shutil.rmtree(self.directory)
 
     def spec(self) -> Spec | None:
-        """How the agent was to be started; None if that is not, or not wholly, on disk."""
+        """
+        How the agent was to be started; None if that is not, or not wholly, on disk.
+
+        :raises OSError: if it cannot be read now; so do ``started`` and ``end``.
+        """
         return self._read(SPEC, Spec)
+
+    def intent(self) -> str:
+        """What it was started for; empty if that cannot be read, or is no text."""
+        try:
+            with open(self.path(INTENT), "rb", opener=open_at_once) as file:
+                data = file.read(_MOST_INTENT_BYTES) or b""  # None of a pipe that is empty
+            return data.decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def started(self) -> Started | None:
         """That the program runs, or ran; None if not."""
@@ -235,8 +254,12 @@ class AgentFiles:
         try:
             with open(self.path(name), "rb", opener=open_at_once) as file:
                 return msgspec.convert(json.load(file), kind)
-        except (FileNotFoundError, ValueError, msgspec.ValidationError):
+        except (ValueError, msgspec.ValidationError):
             return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return None
+            raise
 
 
 def open_at_once(path: str, flags: int) -> int:

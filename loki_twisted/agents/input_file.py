@@ -11,7 +11,7 @@ import attrs
 
 from loki_twisted.agents.files import open_at_once
 from loki_twisted.agents.keeper.layout import INPUT, INPUT_END
-from loki_twisted.model.errors import Conflict, StorageFailed, StorageFull
+from loki_twisted.model.errors import Conflict, OtherInput, StorageFailed, StorageFull
 
 
 @attrs.frozen(slots=True)
@@ -31,15 +31,17 @@ class InputFile:
         :param at: The offset at which it is to stand: what of it stands there already, because
             who wrote it was killed, is not written again. None is the end.
         :returns: The offset behind it.
+        :raises OtherInput: if something else stands there; then nothing is written.
         :raises StorageFailed: if not all that is new could be stored; then none of it is. Or if
             less is there than stood before the offset.
         :raises Conflict: if there is something new, and the input has ended.
         """
         with _storing():
-            file = open_at_once(self._path(INPUT), os.O_WRONLY | os.O_APPEND)
+            file = open_at_once(self._path(INPUT), os.O_RDWR | os.O_APPEND)
             try:
                 size = os.fstat(file).st_size
                 begin = size if at is None else at
+                _check_same(data, os.pread(file, len(data), begin), begin, size)
                 _append(file, self._fresh(data, begin, size), size)
             finally:
                 os.close(file)
@@ -78,6 +80,14 @@ class InputFile:
 
     def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)
+
+
+def _check_same(data: bytes, stands: bytes, begin: int, size: int) -> None:
+    """Make sure that what stands where data is to stand is its beginning."""
+    if not data.startswith(stands):
+        pairs = enumerate(zip(data, stands, strict=False))
+        same = next((at for at, (ours, other) in pairs if ours != other), len(data))
+        raise OtherInput.of(begin + stands.rfind(b"\n", 0, same) + 1, size)
 
 
 def _append(file: int, data: bytes, size: int) -> None:

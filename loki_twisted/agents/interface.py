@@ -91,6 +91,8 @@ class LaunchPlan:
     :ivar steered_by: How it takes orders.
     :ivar limits: Set by the session service.
     :ivar driven_by: The name of the provider whose driver it needs; set by :class:`IProviders`.
+    :ivar intent: What the session service has to know to find it again where the log was lost;
+        a text that lies with its files.
     """
 
     argv: Sequence[str]
@@ -100,6 +102,7 @@ class LaunchPlan:
     steered_by: Steering = Steering.SIGNALS
     limits: Limits = Limits()
     driven_by: str = ""
+    intent: str = ""
 
 
 @attrs.frozen(slots=True)
@@ -182,6 +185,7 @@ class IAgent(Interface):
         :param at: The offset in all of its input at which the data is to stand: what of it stands
             there already is not written again. None is the end.
         :returns: The offset behind it.
+        :raises OtherInput: if something else stands there; then nothing is written.
         :raises Unavailable: if it has ended.
         :raises Conflict: if it was started without input, or that has ended.
         :raises StorageFailed: if it could not be stored; then the agent reads none of it. Or if
@@ -226,12 +230,13 @@ class IAgentOutput(Interface):
 @attrs.frozen(slots=True)
 class Stray:
     """
-    An agent that runs, as far as its files tell what it is.
+    An agent whose end was not noted, as far as its files tell what it is.
 
     :ivar session_id: The session that it was started for.
-    :ivar cwd: Absolute path.
+    :ivar cwd: Absolute path; empty if nobody knows.
     :ivar driven_by: The name of the provider whose driver it needs; empty if nobody knows.
     :ivar steered_by: How it takes orders; None if nobody knows.
+    :ivar intent: That of its :class:`LaunchPlan`; empty if it is lost.
     """
 
     session_id: str
@@ -239,6 +244,7 @@ class Stray:
     accepts_input: bool
     driven_by: str
     steered_by: Steering | None
+    intent: str = ""
 
 
 class IAgentRunner(Interface):
@@ -262,7 +268,7 @@ class IAgentRunner(Interface):
 
     def strays(is_known: Callable[[str], bool]) -> Sequence[Stray]:
         """
-        Find agents that run, and that nobody knows.
+        Find agents that run, or whose end nobody has noted, and that nobody knows.
 
         :param is_known: Says of a session whether it is known.
         """

@@ -122,7 +122,8 @@ class Launch:
 
         :returns: Fires with None if the keeper has ended without that.
         """
-        self.presence.gone().addCallback(lambda _: self._settle(self._files.started()))
+        gone = self.presence.gone().addCallback(lambda _: self._settle(self._files.started()))
+        gone.addErrback(self._not_known)
         self._look()  # at what happened before we listened
         return self._runs
 
@@ -143,6 +144,11 @@ class Launch:
             self._deadline.cancel()
         if not self._runs.called:
             self._runs.callback(started)
+
+    def _not_known(self, failure: Failure) -> None:
+        path = self._files.directory
+        self._log.failure("{path}: it is not known whether it ran", failure, path=path)
+        self._settle(None)
 
     def _give_up(self) -> None:
         self._log.error("{path}: the keeper hangs, and is killed", path=self._files.directory)

@@ -96,16 +96,6 @@ def cut_lines(
     return lines, Cursor(cursor.offset + end)
 
 
-def first_lines(data: bytes, count: int) -> bytes:
-    """Give data up to the end of its first so many lines; all of it, if it has no more."""
-    if data.count(b"\n") <= count:
-        return data
-    end = -1
-    for _ in range(count):
-        end = data.index(b"\n", end + 1)
-    return data[: end + 1]
-
-
 def _whole_lines(data: bytes, limit: int, value_limit: int) -> list[str]:
     """Cut lines that are all there, without the newline of the last."""
     if len(data) > limit or may_be_rich(data, value_limit):

@@ -7,12 +7,12 @@ from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from loki_twisted.agents.files import AgentFiles, ProcessIdentity
 from loki_twisted.agents.reactors import IWatchingReactor
 from loki_twisted.kernel.pidfd import Pidfd
+from loki_twisted.kernel.rounds import rounds
 
 POLL_SECONDS: Final = 0.1
 
@@ -92,8 +92,7 @@ class LockPresence:
     def __init__(self, clock: IReactorTime, files: AgentFiles) -> None:
         self._files = files
         self._end = OneTimeEvent()
-        self._rounds = LoopingCall(self._try)
-        self._rounds.clock = clock
+        self._rounds = rounds(clock, self._try, "It could not be seen whether a keeper is there")
         self._rounds.start(POLL_SECONDS, now=False)
 
     def gone(self) -> Deferred[None]:

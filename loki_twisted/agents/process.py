@@ -7,10 +7,11 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from enum import Enum
+from typing import Final
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -25,7 +26,12 @@ from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.agents.spool import Spool, Tail
+from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import Conflict, Unavailable
+
+RETRY_SECONDS: Final = 1.0
+MOST_ATTEMPTS: Final = 60
+"""So often it is tried to learn the end of an agent whose files cannot be opened."""
 
 _log = Logger()
 
@@ -37,8 +43,9 @@ class Stage(Enum):
     ======== ====================== =======================================
     stage    what happens in it     what leads on
     ======== ====================== =======================================
-    KEPT     orders, output         LOST, ENDED: the keeper is gone
-    LOST     orphans are ended      ENDED
+    KEPT     orders, output         LOST: the keeper is gone
+    LOST     its end is looked for, ENDED
+             or orphans are ended
     ENDED    the rest of the output TOLD: the listener has taken all of it
     TOLD     nothing                nothing
     ======== ====================== =======================================
@@ -47,7 +54,7 @@ class Stage(Enum):
     """
 
     KEPT = "its keeper watches it"
-    LOST = "its keeper is gone without a word"
+    LOST = "its keeper is gone"
     ENDED = "it is known how it ended"
     TOLD = "its listener knows how it ended"
     DETACHED = "we watch it no longer"
@@ -77,7 +84,7 @@ class KeptAgent:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        turns: Turns,
         bell: Bell,
         facts: AgentFacts,
         presence: Presence | None,
@@ -86,11 +93,12 @@ class KeptAgent:
         """
         Begin to watch it.
 
+        :param turns: Of all agents of the same reactor.
         :param presence: Of its keeper; None if it has ended.
         :param reason_of_loss: Called if the keeper is gone without a word: why, in a sentence.
         """
         self.pid = facts.pid
-        self._clock = clock
+        self._turns = turns
         self._bell = bell
         self._facts = facts
         self._input = InputFile(facts.files.directory)
@@ -102,6 +110,7 @@ class KeptAgent:
         self._settling: Deferred[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
         self._control = -1
+        self._attempts = 0
         self._stage = Stage.ENDED
         if presence is not None:
             self._stage = Stage.KEPT
@@ -152,7 +161,7 @@ class KeptAgent:
                 opened.callback(spool.close)
             opened.pop_all()
         for stream, spool in spools.items():
-            self._tails.append(Tail(self._clock, spool, stream, names[stream], listener))
+            self._tails.append(Tail(self._turns, spool, stream, names[stream], listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
             self._stop_listening = self._bell.listen(self._facts.files.directory, self._look)
@@ -229,18 +238,33 @@ class KeptAgent:
             tail.finish()
 
     def _keeper_gone(self) -> None:
-        end = self._facts.files.end()
+        self._leave(Stage.LOST)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Learn how it ended, or end what is left of it."""
+        try:
+            end = self._facts.files.end()
+        except OSError:
+            self._not_settled(Failure())
+            return
         if end is not None:
             self._ended(end)
             return
-        self._leave(Stage.LOST)
-        settled = settle_lost(self._clock, self._facts.files, self._reason_of_loss())
+        settled = settle_lost(self._turns.clock, self._facts.files, self._reason_of_loss())
         self._settling = ensureDeferred(settled).addCallbacks(self._ended, self._not_settled)
 
     def _not_settled(self, failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        _log.failure("{id}: what is left cannot be ended", failure, id=self._facts.session_id)
+        name = self._facts.session_id
+        self._attempts += 1
+        if failure.check(OSError) and self._attempts < MOST_ATTEMPTS:
+            _log.warn("{id}: {error}; it is tried again", id=name, error=failure.getErrorMessage())
+            later = deferLater(self._turns.clock, RETRY_SECONDS, self._settle)
+            self._settling = later.addErrback(lambda failure: failure.trap(CancelledError))
+            return
+        _log.failure("{id}: what is left cannot be ended", failure, id=name)
         self._ended(AgentEnd(None, None, "The keeper of the agent was lost."))
 
     def _ended(self, end: AgentEnd) -> None:

@@ -20,6 +20,7 @@ from loki_twisted.agents.presence import watch_stranger
 from loki_twisted.agents.process import AgentFacts, KeptAgent
 from loki_twisted.agents.raw_output import RawOutput
 from loki_twisted.agents.reactors import IAgentReactor
+from loki_twisted.agents.turns import Turns
 from loki_twisted.kernel.procfs import boot_id
 from loki_twisted.model.errors import AgentNotStarted, Conflict, StorageFailed
 
@@ -58,6 +59,7 @@ class KeeperRunner:
         self._agents: dict[str, KeptAgent] = {}
         self._starting: set[Deferred[None]] = set()
         self._bell_of_all: Bell | None = None
+        self._turns = Turns(reactor)
         self._is_detached = False
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
@@ -88,7 +90,7 @@ class KeeperRunner:
         def reason_of_loss() -> str:
             return _NEVER if files.started() is None else _LOST
 
-        agent = KeptAgent(self._reactor, self._bell(), facts, presence, reason_of_loss)
+        agent = KeptAgent(self._turns, self._bell(), facts, presence, reason_of_loss)
         self._agents[session_id] = agent
         return agent
 
@@ -98,6 +100,9 @@ class KeeperRunner:
             names = sorted(os.listdir(self._directory))
         except FileNotFoundError:
             return ()
+        except OSError as error:
+            _log.error("Agents that are on no record are not looked for: {error}", error=error)
+            return ()
         found = (self._stray(name) for name in names if not is_known(name))
         return [stray for stray in found if stray is not None]
 
@@ -106,12 +111,20 @@ class KeeperRunner:
             files = AgentFiles.of(self._directory, name)
         except ValueError:
             return None
-        spec, started = files.spec(), files.started()
-        if spec is None or started is None or started.boot_id != boot_id():
+        if not files.exist:
             return None
-        if files.end() is not None or not started.keeper.is_there:
+        try:
+            spec, intent, end = files.spec(), files.intent(), files.end()
+        except OSError as error:
+            _log.error("{name} is passed over: {error}", name=name, error=error)
             return None
-        return Stray(name, spec.cwd, spec.accepts_input, spec.driven_by, spec.steered_by)
+        if end is not None or (spec is None and not intent):
+            return None
+        if spec is None:
+            return Stray(
+                name, "", accepts_input=False, driven_by="", steered_by=None, intent=intent
+            )
+        return Stray(name, spec.cwd, spec.accepts_input, spec.driven_by, spec.steered_by, intent)
 
     def output(self, session_id: str, stream: str) -> IAgentOutput | None:
         """See :class:`IAgentRunner`."""
@@ -212,7 +225,7 @@ class KeeperRunner:
             accepts_input=plan.accepts_input,
             grace_seconds=self._grace_seconds,
         )
-        return KeptAgent(self._reactor, self._bell(), facts, launch.presence, launch.reason_of_loss)
+        return KeptAgent(self._turns, self._bell(), facts, launch.presence, launch.reason_of_loss)
 
 
 def _not_started(plan: LaunchPlan, reason: object) -> AgentNotStarted:

@@ -9,51 +9,31 @@ on when its listener has taken the lines before. It has at most one piece in mem
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.agents.interface import IAgentListener
-from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines, first_lines
+from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines
 from loki_twisted.agents.long_line import LongLine
+from loki_twisted.agents.pieces import Piece, portion_of, work_of
 from loki_twisted.agents.richness import VALUE_LIMIT
 from loki_twisted.agents.spool_room import SpoolRoom
+from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.refusals import Refusals
 
 READ_SIZE: Final = 256 * 1024
 """Bytes of one read. A line that is longer is put together from several."""
 
-PIECE_LINES: Final = 2000
-"""At most so many lines are given at a time: what becomes of them holds the reactor."""
-
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 _REMEMBERED = 32
-
-
-@attrs.frozen(slots=True)
-class Piece:
-    """
-    What one read has found.
-
-    :ivar lines: May be empty, in a long line whose end was not read yet, and in the dropped rest of
-        one that was too long.
-    :ivar cursor: The place behind it.
-    :ivar last_bytes: A few bytes before the place of the next read.
-    """
-
-    lines: Sequence[str]
-    cursor: Cursor
-    last_bytes: bytes
 
 
 class Spool:
@@ -119,7 +99,7 @@ class Spool:
         fresh = data[len(before) :]
         if self._long.size or (not is_last and self._is_long(fresh)):
             return self._read_on(before, fresh, is_last=is_last)
-        few = first_lines(fresh, PIECE_LINES)
+        few = portion_of(fresh)
         is_last = is_last and len(few) == len(fresh)
         lines, cursor = cut_lines(
             self._cursor, few, is_last=is_last, limit=self._limit, value_limit=self._value_limit
@@ -127,7 +107,7 @@ class Spool:
         if cursor == self._cursor:
             return None
         end = len(before) + cursor.offset - self._cursor.offset
-        return Piece(lines, cursor, data[max(0, end - _REMEMBERED) : end])
+        return Piece(lines, cursor, data[max(0, end - _REMEMBERED) : end], work_of(few))
 
     def pass_over(self, piece: Piece) -> None:
         """Go on behind a piece, which was the last one read."""
@@ -157,9 +137,12 @@ class Spool:
         if has_newline or is_last or line.is_too_long:
             is_dropping = line.is_too_long and not has_newline
             cursor = Cursor(self._cursor.offset + line.size + has_newline, is_dropping)
-            return Piece([line.text(has_newline=has_newline)], cursor, last_bytes)
+            work = work_of(fresh[:used])
+            return Piece([line.text(has_newline=has_newline)], cursor, last_bytes, work)
         self._last_bytes = last_bytes
-        return Piece((), self._cursor, last_bytes) if len(fresh) == READ_SIZE else None
+        if len(fresh) < READ_SIZE:
+            return None
+        return Piece((), self._cursor, last_bytes, work_of(fresh))
 
     def close(self, *, is_complete: bool = False) -> None:
         """
@@ -189,14 +172,16 @@ class Tail:
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, spool: Spool, stream: str, name: str, listener: IAgentListener
+        self, turns: Turns, spool: Spool, stream: str, name: str, listener: IAgentListener
     ) -> None:
         """
         Make one that reads nothing yet.
 
+        :param turns: Of all those that read on the same reactor.
         :param name: Of the cursor, for the listener.
         """
-        self._clock = clock
+        self._turns = turns
+        self._clock = turns.clock
         self._spool = spool
         self._stream = stream
         self._name = name
@@ -236,9 +221,11 @@ class Tail:
 
     async def _read(self) -> None:
         while True:
+            await self._wait(self._turns.mine())
             is_last = self._stage is _Stage.COMPLETE
             piece = self._spool.read(is_last=is_last)
             if piece is not None:
+                self._turns.spend(piece.work)
                 await self._give(piece)
                 self._spool.pass_over(piece)
                 # Others have their turn, however much there is to read.

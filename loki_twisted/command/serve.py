@@ -69,6 +69,7 @@ def serve(settings: Settings) -> int:
         # Late, because it installs the reactor.
         from loki_twisted.service import Service
 
+        set_what_is_there_aside()  # before as much is read as there may be of it
         gc.enable()  # it is disabled while all is imported, which takes a seventh less so
 
         def make() -> Service:

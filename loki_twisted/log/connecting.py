@@ -8,6 +8,7 @@ from typing import Final
 import apsw
 
 from loki_twisted.log.faults import Damaged
+from loki_twisted.log.page_sums import overlook_sums, way_to_logs
 from loki_twisted.log.query import rows_of
 from loki_twisted.model.errors import StorageRefused
 
@@ -17,12 +18,6 @@ BUSY_MS: Final = 5_000
 KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
 """The file of the write-ahead log is not left longer than this."""
 
-INDEX_IN_MEMORY: Final = "unix-excl"
-"""
-How SQLite reaches a file of which a single process may have connections: the index of the
-write-ahead log, which they share, is no file then, and needs no room on the disk.
-"""
-
 NEXT_TIME: Final = (apsw.BusyError, apsw.FullError)
 """Another program holds the database; or there is room for commits and not for copying them."""
 
@@ -30,16 +25,18 @@ _WAIT_FOR_READERS_MS: Final = 100
 _WRITER_CACHE_KIB: Final = 8_192
 
 
-def connect_writer(path: str, vfs: str | None = None) -> apsw.Connection:
+def connect_writer(path: str, *, checks_sums: bool = True) -> apsw.Connection:
     """
     Connect for writing. Of these connections there is one at a time.
 
-    :param vfs: See :class:`Opened`; the same for all connections.
+    :param checks_sums: Whether pages whose sums are wrong are damaged.
     :raises apsw.Error: if that fails.
     """
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=way_to_logs())
     try:
         connection.set_busy_timeout(BUSY_MS)
+        if not checks_sums:
+            overlook_sums(connection)
         if connection.readonly("main"):
             raise StorageRefused(f"The log {path} cannot be written to: it is read-only.")
         try:
@@ -60,14 +57,13 @@ def connect_writer(path: str, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
-def connect_reader(path: str, vfs: str | None = None) -> apsw.Connection:
+def connect_reader(path: str) -> apsw.Connection:
     """
     Connect for reading only. While one is open, SQLite's idea of what is committed is kept.
 
-    :param vfs: See :class:`Opened`.
     :raises apsw.Error: if that fails.
     """
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=way_to_logs())
     connection.set_busy_timeout(BUSY_MS)
     rows_of(connection, "SELECT count(*) FROM meta")
     return connection

@@ -17,8 +17,17 @@ class Damaged(Exception):
     """A database holds what we never wrote, or no longer what we wrote."""
 
 
-DAMAGE: Final = (Damaged, apsw.CorruptError, apsw.NotADBError)
-"""The errors that say that a file is damaged, where others say that it could not be reached."""
+_DAMAGE: Final = (Damaged, apsw.CorruptError, apsw.NotADBError)
+
+
+def is_wrong_sum(error: Exception) -> bool:
+    """Say whether an error says that a page does not have the sum that stands in it."""
+    return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether an error says that a file is damaged, and not that it could not be reached."""
+    return isinstance(error, _DAMAGE) or is_wrong_sum(error)
 
 
 def storage_error(verb: str, error: Exception, system_errno: int = 0) -> StorageFailed:
@@ -33,14 +42,17 @@ def storage_error(verb: str, error: Exception, system_errno: int = 0) -> Storage
     number = error.errno or 0 if isinstance(error, OSError) else system_errno
     if isinstance(error, apsw.FullError) or number in _NO_ROOM:
         return StorageFull(f"The log could not be {verb}: there is no room left on its disk.")
-    if isinstance(error, DAMAGE):
+    if is_damage(error):
         return StorageDamaged(
-            f"The log could not be {verb}: it is damaged ({_words(error)}). "
+            f"The log could not be {verb}: it is damaged ({words_of(error)}). "
             "When the server starts again, it is checked."
         )
     cause = f" ({os.strerror(number)})" if number and not isinstance(error, OSError) else ""
-    return StorageFailed(f"The log could not be {verb}: {_words(error)}{cause}.")
+    return StorageFailed(f"The log could not be {verb}: {words_of(error)}{cause}.")
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """Say what an error says."""
+    if is_wrong_sum(error):
+        return "a page is not what was written"
     return str(error) or type(error).__name__

@@ -226,8 +226,8 @@ class IEventLog(Interface):
 class IRecords(Interface):
     """The rows that go with the log: sessions, tasks, and positions in sources."""
 
-    def sessions() -> Deferred[list[Session]]:
-        """All sessions, oldest first."""
+    def sessions(limit: int, offset: int) -> Deferred[list[Session]]:
+        """Some of all sessions, oldest first."""
 
     def tasks(query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
@@ -263,5 +263,10 @@ class IRecords(Interface):
         It may be longer ago than a key is known: those older than a day are dropped now and then.
         """
 
-    def cursors(prefix: str) -> Deferred[dict[str, str]]:
-        """The cursors whose name begins with a prefix."""
+    def cursors(prefix: str, part: str = "") -> Deferred[dict[str, str]]:
+        """
+        The cursors whose name begins with a prefix.
+
+        :param part: Stands somewhere in the name. There are some cursors of each session that
+            ever was: who wants few of them says which.
+        """

@@ -26,9 +26,10 @@ import apsw
 import attrs
 
 from loki_twisted.log.changes import Changes, merged
+from loki_twisted.log.checking import bounds_of
 from loki_twisted.log.connecting import KEPT_WAL_BYTES, NEXT_TIME, connect_writer, copy_all
 from loki_twisted.log.cutting import Cutter
-from loki_twisted.log.faults import DAMAGE, Damaged, storage_error
+from loki_twisted.log.faults import Damaged, is_damage, storage_error
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.messages import (
     Closed,
@@ -40,7 +41,7 @@ from loki_twisted.log.messages import (
     Shortened,
     Unshortened,
 )
-from loki_twisted.log.opening import Opened, bounds_of, suspect
+from loki_twisted.log.opening import Opened, suspect
 from loki_twisted.log.query import number_of
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import BlockRow, join_neighbours
@@ -82,7 +83,6 @@ class Ledger:
         # None from a failure to the next probe that succeeds.
         self._connection: apsw.Connection | None = None
         self._readers = opened.readers
-        self._vfs = opened.vfs
         self._newest = opened.bounds.newest
         self._keeps_all = False
         self._is_tidying = False
@@ -175,7 +175,7 @@ class Ledger:
         if isinstance(error, NEXT_TIME):
             self._cutter.pause()
             return True
-        if isinstance(error, DAMAGE):
+        if is_damage(error):
             suspect(self._path)
         elif isinstance(error, apsw.Error):
             return False
@@ -197,7 +197,7 @@ class Ledger:
         if self._connection is not None:
             return
         try:
-            self._connection = connect_writer(self._path, self._vfs)
+            self._connection = connect_writer(self._path)
             copy_all(self._connection)
             bounds = bounds_of(self._connection)
             if bounds.newest != self._newest:
@@ -230,7 +230,7 @@ class Ledger:
             system_errno = self._connection.system_errno
             self._connection.close(force=True)
             self._connection = None
-        is_passing = not isinstance(error, DAMAGE)
+        is_passing = not is_damage(error)
         if not is_passing:
             suspect(self._path)
         failure = storage_error("written", error, system_errno)

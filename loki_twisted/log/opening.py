@@ -18,27 +18,21 @@ from typing import Final
 import apsw
 import attrs
 
-from loki_twisted.log import history, holdings, records, schema
-from loki_twisted.log.connecting import INDEX_IN_MEMORY, connect_reader, connect_writer, copy_all
-from loki_twisted.log.done_rows import check_done
-from loki_twisted.log.faults import DAMAGE, Damaged
-from loki_twisted.log.input_rows import INPUTS
+from loki_twisted.log import schema
+from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusal
+from loki_twisted.log.connecting import connect_reader, connect_writer, copy_all
+from loki_twisted.log.faults import Damaged, is_damage, is_wrong_sum, words_of
 from loki_twisted.log.interface import Bounds
-from loki_twisted.log.message_rows import MESSAGES
+from loki_twisted.log.page_sums import EXCLUSIVE, has_sums, reserve_sums, way_to_logs
 from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
-from loki_twisted.log.spending_sums import days_are_whole
 from loki_twisted.log.upgrading import upgrade
 from loki_twisted.model.errors import StorageForeign, StorageRefused
-from loki_twisted.model.filters import EVERYTHING
-from loki_twisted.model.tasks import TaskQuery
 
 _SUSPECT: Final = ".suspect"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 _READERS: Final = 2
-_CHECKED_BYTES: Final = 1024 * 1024
-_BEHIND_ALL: Final = 2**62
 _INCREMENTAL: Final = 2
 
 
@@ -49,7 +43,6 @@ class Opened:
 
     :ivar log_id: Random; another one for each file that was ever made.
     :ivar notices: What the operator must know of how it was opened, in sentences.
-    :ivar vfs: How SQLite reaches the file, for further connections; None for its usual way.
     """
 
     connection: apsw.Connection
@@ -57,12 +50,6 @@ class Opened:
     log_id: str
     bounds: Bounds
     notices: tuple[str, ...] = ()
-    vfs: str | None = None
-
-    @property
-    def had_no_room(self) -> bool:
-        """Whether it was opened on a full disk: it can be read, and probably not written."""
-        return self.vfs is not None
 
 
 def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
@@ -79,10 +66,44 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
     _refuse_what_is_not_ours(path)
     try:
         return _open_existing(path) if os.path.exists(path) else _open_new(path)
-    except DAMAGE as error:
-        aside = move_aside(path, now_ms())
-        notice = f"The log {path} was damaged ({error}). It is now {aside}; a new log was begun."
-        return attrs.evolve(_open_new(path), notices=(notice,))
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        return _open_instead(path, error, now_ms())
+
+
+def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
+    """Open what was written around the sums of its pages; put aside what is damaged."""
+    if is_wrong_sum(damage):
+        try:
+            _renew_sums(path)
+            notice = f"Another program wrote to the log {path}. All of it was read, and is whole."
+            return attrs.evolve(_open_existing(path), notices=(notice,))
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            damage = error
+    aside = move_aside(path, milliseconds)
+    notice = (
+        f"The log {path} was damaged ({words_of(damage)}). It is now {aside}; a new log was begun."
+    )
+    return attrs.evolve(_open_new(path), notices=(notice,))
+
+
+def _renew_sums(path: str) -> None:
+    """
+    Write all pages of a log anew, with their sums, if all that stands in it is right.
+
+    SQLite's own shell, say, does not write them: it may have added an index, or have copied the
+    write-ahead log that a killed server left.
+
+    :raises Damaged: if something is wrong.
+    """
+    with closing(connect_writer(path, checks_sums=False)) as connection:
+        check_schema(connection)
+        check_all(connection, bounds_of(connection))
+        connection.execute("VACUUM")
+        copy_all(connection)
 
 
 def _refuse_what_is_not_ours(path: str) -> None:
@@ -91,48 +112,34 @@ def _refuse_what_is_not_ours(path: str) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise StorageForeign(f"{path} is not a file, so the log cannot be kept in it.")
         with open(path, "rb") as file:
-            identity = schema.identity_of(file.read(schema.HEADER_BYTES))
+            header = file.read(schema.HEADER_BYTES)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageRefused(f"The log {path} cannot be opened: {error.strerror}.") from error
+    identity = schema.identity_of(header)
     if identity in (Identity.FOREIGN, Identity.NEWER):
-        raise _refusal(path, identity)
-
-
-def _refusal(path: str, identity: Identity) -> StorageForeign:
-    return StorageForeign(f"{path} is {identity.value}. It was left as it is.")
+        raise refusal(path, identity)
+    if identity is Identity.OURS and has_sums(header) and way_to_logs() == EXCLUSIVE:
+        raise StorageRefused(
+            f"The pages of the log {path} have sums, which this build of apsw cannot keep."
+        )
 
 
 def _open_existing(path: str) -> Opened:
-    try:
-        return _open_through(path, None)
-    except apsw.Error as error:
-        if not _lacks_room(error):
-            raise
-        # With the index in memory it can be read on a full disk too, and written later.
-        return _open_through(path, INDEX_IN_MEMORY)
-
-
-def _lacks_room(error: apsw.Error) -> bool:
-    no_index = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
-    return no_index or isinstance(error, apsw.FullError)
-
-
-def _open_through(path: str, vfs: str | None) -> Opened:
-    connection = connect_writer(path, vfs)
+    connection = connect_writer(path)
     try:
         upgrade(connection)
-        _check_schema(connection)
+        check_schema(connection)
         # What is found in it may never have been synced, or in vain: then no later sync is about
         # it either. The system has it in memory all the same, and it would be told as if on disk.
         copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
-            _check_all(connection, bounds)
+            check_all(connection, bounds)
             os.unlink(path + _SUSPECT)
-        readers = tuple(connect_reader(path, vfs) for _ in range(_READERS))
-        return Opened(connection, readers, _log_id(connection), bounds, vfs=vfs)
+        readers = tuple(connect_reader(path) for _ in range(_READERS))
+        return Opened(connection, readers, _log_id(connection), bounds)
     except BaseException:
         connection.close()
         raise
@@ -143,27 +150,6 @@ def _open_new(path: str) -> Opened:
         raise Damaged("its main file is missing")
     _create(path)
     return _open_existing(path)
-
-
-def bounds_of(connection: apsw.Connection) -> Bounds:
-    """
-    Say what a log holds.
-
-    :raises Damaged: if its newest block, or what is written of its holes, is not what was written.
-    """
-    # Before any read of blocks, which uses it.
-    held = holdings.held(connection)
-    oldest = holdings.oldest(connection)
-    if oldest is None:
-        return Bounds(1, 0)
-    start = holdings.newest_block(connection) - 1
-    [last] = history.read(connection, start, _BEHIND_ALL, EVERYTHING, 0).blocks
-    if held is None:
-        return Bounds(oldest, last.last_seq)
-    before = held.complete_from - oldest
-    if not (1 <= held.complete_from <= last.first_seq and 0 <= held.kept <= max(0, before)):
-        raise Damaged("what is written of its holes cannot be")
-    return Bounds(oldest, last.last_seq, held.complete_from, held.kept)
 
 
 def suspect(path: str) -> None:
@@ -199,7 +185,9 @@ def _create(path: str) -> None:
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-    with closing(apsw.Connection(fresh, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+    flags = apsw.SQLITE_OPEN_READWRITE
+    with closing(apsw.Connection(fresh, flags=flags, vfs=way_to_logs())) as connection:
+        reserve_sums(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # only while there is no table
         connection.execute("BEGIN")
         connection.pragma("application_id", schema.APPLICATION_ID)
@@ -210,42 +198,6 @@ def _create(path: str) -> None:
         connection.execute("COMMIT")
     os.rename(fresh, path)
     sync_directory(os.path.dirname(path))
-
-
-def _check_schema(connection: apsw.Connection) -> None:
-    # Only now: a newer server that was killed may have left its version in the write-ahead log.
-    version = connection.pragma("user_version")
-    if isinstance(version, int) and version > schema.VERSION:
-        raise _refusal(connection.filename, Identity.NEWER)
-    found = {sql for (sql,) in rows_of(connection, "SELECT sql FROM sqlite_schema")}
-    if version != schema.VERSION or not found.issuperset(schema.STATEMENTS):
-        raise Damaged("its tables are not ours")
-
-
-def _check_all(connection: apsw.Connection, bounds: Bounds) -> None:
-    found = connection.pragma("integrity_check", 1)
-    if found != "ok":
-        raise Damaged(str(found))
-    records.sessions(connection)
-    records.tasks(connection, TaskQuery(limit=None))
-    records.cursors(connection, "")
-    INPUTS.all(connection)
-    MESSAGES.all(connection)
-    check_done(connection)
-    after = events = 0
-    while after < bounds.newest:
-        page = history.read(connection, after, bounds.newest, EVERYTHING, _CHECKED_BYTES)
-        events += sum(map(len, page.blocks))
-        after = page.reached
-    if events != len(bounds):
-        msg = f"it has {events} events and not {len(bounds)}"
-        raise Damaged(msg)
-    if not records.totals_are_whole(connection):
-        raise Damaged("it does not say how many tasks it has")
-    if not days_are_whole(connection):
-        raise Damaged("it does not say what was spent")
-    if not holdings.spans_are_whole(connection):
-        raise Damaged("its spans do not say what its blocks have")
 
 
 def _log_id(connection: apsw.Connection) -> str:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from loki_twisted.kernel.threads import DaemonPool
-from loki_twisted.log.faults import DAMAGE, storage_error
+from loki_twisted.log.faults import Damaged, is_damage, storage_error
 from loki_twisted.log.interface import ILogReactor
 from loki_twisted.log.lanes import Lane, Lanes
 from loki_twisted.log.opening import suspect
@@ -124,10 +124,9 @@ class Readers:
     def _result(self, connection: apsw.Connection, query: Callable[[apsw.Connection], Any]) -> Any:
         try:
             return query(connection)
-        except DAMAGE as error:
-            suspect(self._path)
-            raise storage_error("read", error) from error
-        except apsw.Error as error:
+        except (Damaged, apsw.Error) as error:
+            if is_damage(error):
+                suspect(self._path)
             raise storage_error("read", error, connection.system_errno) from error
 
     def _answered(

@@ -52,11 +52,13 @@ _SKIPPED: Final = 1_000
 _BEHIND: Final = "created_at <= :created AND (created_at < :created OR number > :number)"
 
 
-def sessions(connection: apsw.Connection) -> list[Session]:
-    """All sessions, oldest first; those of the same time by id."""
+def sessions(connection: apsw.Connection, limit: int, offset: int) -> list[Session]:
+    """Some of all sessions, oldest first; those of the same time by id."""
     [(body,)] = rows_of(
         connection,
-        f"SELECT {BODIES} FROM (SELECT body FROM sessions ORDER BY started_at, id)",  # noqa: S608
+        f"SELECT {BODIES} FROM "  # noqa: S608
+        "(SELECT body FROM sessions ORDER BY started_at, id LIMIT :limit OFFSET :offset)",
+        {"limit": limit, "offset": offset},
     )
     return unsealed(_sessions_from_json, body)
 
@@ -162,14 +164,14 @@ def task_counts(connection: apsw.Connection, session_id: str) -> TaskCounts:
     )
 
 
-def cursors(connection: apsw.Connection, prefix: str) -> dict[str, str]:
-    """The cursors whose name begins with a prefix."""
+def cursors(connection: apsw.Connection, prefix: str, part: str = "") -> dict[str, str]:
+    """The cursors whose name begins with a prefix and has a part."""
     behind = behind_prefix(prefix)
     [(body,)] = rows_of(
         connection,
         "SELECT CAST(json_group_object(name, value) AS BLOB) FROM cursors"
-        " WHERE name >= :prefix AND (:behind IS NULL OR name < :behind)",
-        {"prefix": prefix, "behind": behind},
+        " WHERE name >= :prefix AND (:behind IS NULL OR name < :behind) AND instr(name, :part)",
+        {"prefix": prefix, "behind": behind, "part": part},
     )
     stored = decoded(_pairs_from_json, body)
     return {name: unmarked(value, name) for name, value in stored.items()}

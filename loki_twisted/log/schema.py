@@ -25,6 +25,8 @@ Rules:
 - ``spending_days`` has the same for each session, model and day (since the Unix epoch). Triggers
   keep it. Of its ``turns``, ``day_turns`` are those that no other row of that session and day
   counts, and ``session_turns`` those that no other of that session does: so each can be added up.
+- Each page of a new file ends with its sum (``log/page_sums.py``). One that was made before version
+  6 has none. That is SQLite's business: it changes no table.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
   cannot; it only uses its free pages again.
 - A file is created under another name and renamed when it is whole. So a

@@ -10,11 +10,11 @@ from typing import Final
 
 import apsw
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
@@ -91,8 +91,9 @@ class SQLiteEventLog:
         )
         self._readers = Readers(reactor, path)
         self._sums = DeferredLock()
-        self._looks = LoopingCall(self._intake.look)
-        self._looks.clock = reactor
+        self._looks = rounds(
+            reactor, self._intake.look, "What has become too old could not be dropped"
+        )
         self._look_seconds = seconds_between_looks(retention)
 
     def start(self) -> Deferred[None]:
@@ -147,7 +148,8 @@ class SQLiteEventLog:
     @property
     def notices(self) -> Sequence[str]:
         """What the operator must know of the log, beside ``failure``, in sentences."""
-        return self._intake.notices
+        met = self._readers.damage
+        return [*self._intake.notices, *(() if met is None else (str(met),))]
 
     @property
     def commits(self) -> Tally:
@@ -222,9 +224,9 @@ class SQLiteEventLog:
         newest = self.bounds.newest
         return self._readers.ask(lambda connection: history.ends(connection, newest))
 
-    def sessions(self) -> Deferred[list[Session]]:
-        """All sessions."""
-        return self._readers.ask(records.sessions, Lane.PAGES)
+    def sessions(self, limit: int, offset: int) -> Deferred[list[Session]]:
+        """Some of all sessions."""
+        return self._readers.ask(partial(records.sessions, limit=limit, offset=offset), Lane.PAGES)
 
     def tasks(self, query: TaskQuery) -> Deferred[TaskPage]:
         """A page of tasks."""
@@ -273,9 +275,9 @@ class SQLiteEventLog:
         """What was done under a key."""
         return self._readers.ask(partial(done_once, key=key))
 
-    def cursors(self, prefix: str) -> Deferred[dict[str, str]]:
+    def cursors(self, prefix: str, part: str = "") -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""
-        return self._readers.ask(lambda connection: records.cursors(connection, prefix))
+        return self._readers.ask(partial(records.cursors, prefix=prefix, part=part))
 
 
 def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:

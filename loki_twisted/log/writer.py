@@ -91,8 +91,8 @@ class Writer:
             return
         ledger = Ledger(self._path, opened, self._report, self._retention, self._now_ms)
         self._report(opened)
-        if opened.had_no_room:
-            ledger.try_out()
+        # What the disk does not take is told at once, and not with the first event.
+        ledger.try_out()
         for work in self._work(ledger.tidy):
             if work is Order.STOP:
                 break

@@ -71,6 +71,25 @@ class Conflict(LokiError):
     """The thing is there, but its state does not allow what was asked."""
 
 
+class OtherInput(Conflict):
+    """
+    Something else stands where input was to stand: somebody wrote it of whom no record tells.
+
+    :ivar same_until: Up to that offset, the end of a line, it is the same.
+    :ivar end: The offset behind all that stands there.
+    """
+
+    same_until = 0
+    end = 0
+
+    @classmethod
+    def of(cls, same_until: int, end: int) -> OtherInput:
+        """Make the error from both."""
+        error = cls(f"Other input stands from {same_until} to {end}.")
+        error.same_until, error.end = same_until, end
+        return error
+
+
 class SessionAlreadyRunning(Conflict):
     """Another session runs in the same project directory."""
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.operation.manager import ServiceManager, monotonic_microseconds
 
 STATUS_SECONDS: Final = 5.0
@@ -40,8 +40,7 @@ class Pulse:
         self._status = status
         self._is_well = is_well
         self._told: str | None = None
-        self._beat = LoopingCall(self._beats)
-        self._beat.clock = reactor
+        self._beat = rounds(reactor, self._beats, "The service manager could not be told")
 
     def ready(self) -> None:
         """Tell that the server serves, and from now on how it is."""

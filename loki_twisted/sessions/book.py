@@ -24,6 +24,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
 from loki_twisted.sessions.rows import NO_ROWS, Rows
 from loki_twisted.sessions.state import SessionState, with_status
@@ -47,6 +48,7 @@ class Record:
     :ivar agent: Its agent, while one of ours runs.
     :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
     :ivar conductor: Who talks with its agent, while one of ours is followed.
+    :ivar trouble: Why its agent could last not be taken in charge.
     """
 
     state: SessionState
@@ -55,6 +57,7 @@ class Record:
     agent: IAgent | None = None
     stop_ordered: bool = False
     conductor: Conductor | None = None
+    trouble: str = ""
     _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def note_stop(self) -> None:
@@ -105,15 +108,18 @@ class SessionBook:
     :param log: The event log, and the rows that go with it.
     :param now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar is_closed: Whether the next server's book says what comes.
+    :ivar launches: Of its sessions, those that are under way.
     """
 
     is_closed = False
 
     def __init__(self, log: IEventLog, records: IRecords, now_ms: Callable[[], int]) -> None:
+        self.launches = Launches()
         self._log = log
         self._rows = records
         self._now_ms = now_ms
         self._records: dict[str, Record] = {}
+        self._unended: dict[str, Record] = {}
         self._deleted: set[str] = set()
         self._overview: Overview | None = None
 
@@ -123,20 +129,22 @@ class SessionBook:
     def __len__(self) -> int:
         return len(self._records)
 
+    def unended(self) -> list[Record]:
+        """The sessions that have not ended, on disk or for decisions: a few of very many."""
+        return list(self._unended.values())
+
     def now(self) -> str:
         """The time, ISO 8601."""
         return iso_from_ms(self._now_ms())
 
     async def load(self) -> None:
         """Read every session from disk."""
-        cursors = await self._rows.cursors("")
-        self._deleted = {
-            name.removeprefix(_DELETED_CURSOR)
-            for name in cursors
-            if name.startswith(_DELETED_CURSOR)
-        }
-        for state in await stored_states(self._rows, cursors):
-            self._records[state.session.id] = Record(state, committed=state)
+        deleted = await self._rows.cursors(_DELETED_CURSOR)
+        self._deleted = {name.removeprefix(_DELETED_CURSOR) for name in deleted}
+        async for states in stored_states(self._rows):
+            for state in states:
+                record = self._records[state.session.id] = Record(state, committed=state)
+                self._sort(record)
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:
@@ -173,12 +181,19 @@ class SessionBook:
         """
         talk = Talk(counters=counters) if counters else SILENCE
         record = self._records[session.id] = Record(SessionState(session, talk=talk))
+        self._sort(record)
         return record
 
     def remove(self, record: Record) -> None:
-        """Take a session out that never came to disk."""
+        """Take a session out that is not on disk."""
         self._records.pop(record.id, None)
+        self._unended.pop(record.id, None)
         self._overview = None
+
+    def _sort(self, record: Record) -> None:
+        self._unended[record.id] = record
+        if record.status.is_final and (at := record.committed) and at.session.status.is_final:
+            del self._unended[record.id]
 
     def overview(self) -> Overview:
         """What readers see of all sessions."""
@@ -217,6 +232,7 @@ class SessionBook:
         batch = batch_of(before, state, now_ms, facts, cursors or {}, rows, is_new=is_new)
         record.state = state
         record.in_flight += 1
+        self._sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
@@ -225,6 +241,7 @@ class SessionBook:
         if record.committed is None or record.committed.session is not state.session:
             self._overview = None
         record.committed = state
+        self._sort(record)
         record.tell()
         return state.session
 
@@ -235,6 +252,7 @@ class SessionBook:
                 self.remove(record)
             else:
                 record.state = record.committed
+                self._sort(record)
             if record.stop_ordered:
                 record.note_stop()
         return failure
@@ -249,8 +267,7 @@ class SessionBook:
         """
 
         def gone(_: Bounds) -> None:
-            self._records.pop(record.id, None)
-            self._overview = None
+            self.remove(record)
 
         def stays(failure: Failure) -> Failure:
             self._deleted.discard(record.id)

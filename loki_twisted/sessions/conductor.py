@@ -35,7 +35,7 @@ from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conditions import with_condition
 from loki_twisted.sessions.conduct import Conduct
 from loki_twisted.sessions.dictation import Dictation
-from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.ending import commit_end, last_words
 from loki_twisted.sessions.hearing import LINES_LOST, heard, last_errors
 from loki_twisted.sessions.inbox import check_answer
 from loki_twisted.sessions.masking import masked
@@ -56,7 +56,7 @@ class Conductor:
         self.record = record
         self._with = circumstances
         self._driver: IDriver | None = None
-        self._dictation = Dictation(record, circumstances.reactor)
+        self._dictation = Dictation(record, circumstances.reactor, self._due)
         self._settling = Settling()
         self._agenda = Agenda(record, circumstances, self._come_back)
 
@@ -66,8 +66,6 @@ class Conductor:
         if self._driver is None:
             self._driver = self._with.make_driver(self.record.state.talk.memory)
         return self._driver
-
-    # Occasions
 
     def begin(
         self, state: SessionState, facts: Iterable[Fact], cursors: Mapping[str, str]
@@ -107,7 +105,7 @@ class Conductor:
         self._agenda.stirred()
         _, untold = with_condition(state, stays=self._with.stays)
         if (state.talk.is_stalled or untold) and self.record.agent is not None:
-            self._change(lambda to: to.remember(is_stalled=False)).addErrback(self._missed)
+            self._due(lambda to: to.remember(is_stalled=False))
         elif not self._agenda.is_arranged:
             self._agenda.arrange()
 
@@ -205,8 +203,7 @@ class Conductor:
         self._agenda.close()
 
     async def _end(self, end: AgentEnd) -> None:
-        await self._with.settle()
-        said = self._with.ending()
+        said = await last_words(self.record.id, self._with.settle, self._with.ending)
 
         def decide(state: SessionState) -> Change:
             self._driver = None  # After a commit that failed it would say its last words twice.
@@ -231,7 +228,7 @@ class Conductor:
             self._with.budget,
             stays=self._with.stays,
         )
-        conduct.remember(outbox=state.talk.outbox.behind(self._dictation.written))
+        conduct.remember(outbox=self._dictation.rest_of(state.talk.outbox))
         return conduct
 
     def _change(
@@ -269,8 +266,6 @@ class Conductor:
         self._driver = None
         return failure
 
-    # Moments
-
     def _come_back(self, moments: frozenset[Moment]) -> None:
         if Moment.FINISH in moments and self.record.agent is not None:
             _log.info("{id} has done its work and does not end: it is ended", id=self.record.id)
@@ -289,6 +284,9 @@ class Conductor:
             if Moment.STALL in moments:
                 conduct.remember(is_stalled=True)
 
+        self._due(act)
+
+    def _due(self, act: Callable[[Conduct], None] = lambda _: None) -> None:
         maybeDeferred(self._change, act).addErrback(self._missed)
 
     def _missed(self, failure: Failure) -> None:

@@ -36,13 +36,16 @@ class Deadlines:
     stop: Callable[[Record], None]
     _calls: dict[str, list[IDelayedCall]] = attrs.field(factory=dict, init=False)
 
-    def cursors(self, record: Record, timeout_ms: int | None) -> Mapping[str, str]:
+    def cursors(
+        self, record: Record, timeout_ms: int | None, stored: Mapping[str, str] = {}
+    ) -> Mapping[str, str]:
         """
         Say what to store when a session begins now.
 
         :param timeout_ms: How long it may take; None for as long as it likes.
+        :param stored: What was stored of it. If that says when it is to end, it has begun before.
         """
-        if timeout_ms is None:
+        if timeout_ms is None or _name(record) in stored:
             return {}
         now_ms = self.now_ms()
         return {_name(record): f"{now_ms + int(WARNED_AT * timeout_ms)} {now_ms + timeout_ms}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IReactorTime
@@ -13,6 +13,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
 from loki_twisted.sessions.state import SessionState
+from loki_twisted.state.interface import RunEnding
 
 _log = Logger()
 
@@ -26,6 +27,24 @@ def ended_as(before: SessionState, change: Change) -> Change:
     session = change.state.session
     facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
     return Change(change.state, [*change.facts, *facts], change.rows)
+
+
+async def last_words(
+    session_id: str,
+    settle: Callable[[], Awaitable[None]],
+    ending: Callable[[], RunEnding | None],
+) -> RunEnding | None:
+    """
+    Have all told that an agent left, and read what it said of its end, as far as that can be done.
+
+    :param settle: Tells what is in its files.
+    :param ending: Reads what it said.
+    """
+    with _log.failuresHandled("What {id} has left is not all told", id=session_id):
+        await settle()
+    with _log.failuresHandled("What {id} said of its end is lost", id=session_id):
+        return ending()
+    return None
 
 
 async def commit_end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 import msgspec
@@ -37,13 +38,13 @@ from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status
-from loki_twisted.sessions.steering import Steerer
+from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
+from loki_twisted.sessions.strays import let_have_had_turns
 from loki_twisted.sessions.supervising import Supervisor
-from loki_twisted.sessions.waiting import WaitingLine
+from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
-
 _TURN_SECONDS = 2.0
 
 
@@ -121,11 +122,9 @@ class Launcher:
             if not wanted.queue:
                 raise obstacle
             self.line.check_room(self.policy.max_queued)
+            why = str(obstacle)
             session = msgspec.structs.replace(
-                session,
-                status=SessionStatus.QUEUED,
-                reason=str(obstacle),
-                reason_code=ReasonCode.QUEUED,
+                session, status=SessionStatus.QUEUED, reason=why, reason_code=ReasonCode.QUEUED
             )
         record = self.book.add(session, self._counters_of(before))
         try:
@@ -138,13 +137,16 @@ class Launcher:
             if _is_foreign(obstacle):
                 self._give_turns_later()
             return session
-        return await self.supervisor.launch(record, plan, wanted)
+        return await self.book.launches.run(record, self.supervisor.launch(record, plan, wanted))
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        cursors = await self.records.cursors("")
-        self.steerer.restore(cursors)
-        self.line.restore(cursors)
+        stored: dict[str, str] = {}
+        for part in (*STEERING_CURSORS, LINE_CURSORS):
+            stored |= await self.records.cursors("", part)
+        self.steerer.restore(stored)
+        self.line.restore(stored)
+        await let_have_had_turns(self.runner, self.line.records(), self._begin_turn)
         await self.supervisor.adopt_all()
         self.give_turns()
 
@@ -160,9 +162,7 @@ class Launcher:
             self._tell_obstacle(record, obstacle)
         for record, stored in launches:
             done = ensureDeferred(self._take_turn(record, stored))
-            done.addErrback(
-                lambda failure, name: _log.failure("Starting {id}", failure, id=name), record.id
-            )
+            done.addErrback(partial(_log.failure, "Starting {id}", id=record.id))
 
     def close(self) -> None:
         """Start nothing any more."""
@@ -171,6 +171,7 @@ class Launcher:
             self._next_turns.cancel()
             self._next_turns = None
         self.supervisor.close()
+        self.book.launches.close()
 
     def mint(self, kind: str) -> str:
         """Make a new id of a kind, ``input`` for example."""
@@ -200,13 +201,9 @@ class Launcher:
     def _planned(self, session: Session, wanted: StartSession) -> tuple[Session, LaunchPlan]:
         """Plan how a new session is started, and say in it what that makes of it."""
         plan = self._plan(session, wanted)
-        planned = msgspec.structs.replace(
-            session,
-            accepts_input=self._takes_messages(session, plan),
-            steered_by=plan.steered_by,
-            driven_by=plan.driven_by,
-        )
-        return planned, plan
+        by = {"steered_by": plan.steered_by, "driven_by": plan.driven_by}
+        accepts_input = self._takes_messages(session, plan)
+        return msgspec.structs.replace(session, accepts_input=accepts_input, **by), plan
 
     def _counters_of(self, before: Session | None) -> Mapping[str, Spending]:
         """What was counted in a conversation before: its totals go on from there."""
@@ -270,7 +267,10 @@ class Launcher:
 
     def _turn_again(self) -> None:
         self._next_turns = None
-        self.give_turns()
+        with _log.failuresHandled("No turns could be given") as turns:
+            self.give_turns()
+        if turns.failed:
+            self._give_turns_later()
 
     async def _take_turn(self, record: Record, stored: Deferred[Session]) -> None:
         try:
@@ -279,8 +279,7 @@ class Launcher:
             _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
             self._give_turns_later()
             return
-        cursors = await self.records.cursors(f"{record.id}/")
-        asked, _ = asked_of(record.id, cursors)
+        asked, _ = asked_of(record.id, await self.records.cursors(f"{record.id}/"))
         try:
             plan = self._plan(record.state.session, asked)
             await self._put_on_record(record, asked, plan)
@@ -288,7 +287,7 @@ class Launcher:
             await self.supervisor.fail(record, str(error))
             return
         try:
-            await self.supervisor.launch(record, plan, asked)
+            await self.book.launches.run(record, self.supervisor.launch(record, plan, asked))
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
 

@@ -36,6 +36,8 @@ from loki_twisted.state.interface import (
 )
 
 _DEFAULT_PROVIDER = "claude"
+_OF_A_CHANGE = 8
+"""A change costs at least as much as so many tasks in one."""
 _NOT_AT_WORK = frozenset({SessionStatus.QUEUED, *(s for s in SessionStatus if s.is_final)})
 
 
@@ -67,6 +69,7 @@ class StateObserver:
         return Deferred.fromCoroutine(self._seen(project_dir, sightings))
 
     async def _seen(self, project_dir: str, sightings: Sequence[Sighting]) -> None:
+        await self.book.launches.over(project_dir)
         phased = {s.session_id for s in sightings if isinstance(s, PhaseSighting)}
         before: Sequence[Deferred[Any]] = ()
         waiting: list[Deferred[Any]] = []
@@ -84,7 +87,7 @@ class StateObserver:
                 sighting = attrs.evolve(sighting, current_phase=None)  # noqa: PLW2901
             for told, told_size in self._take(project_dir, sighting):
                 waiting.append(told)
-                size += told_size
+                size += max(told_size, _OF_A_CHANGE)
                 if size >= AT_ONCE:
                     # The log has something to write while the next ones are made.
                     await _after(before, waiting)
@@ -209,7 +212,7 @@ class StateObserver:
         record = self.book.find(run)
         if record is not None and not record.status.is_final:
             return run
-        for record in self.book:
+        for record in self.book.unended():
             if (
                 record.state.session.project_dir == project_dir
                 and record.status not in _NOT_AT_WORK

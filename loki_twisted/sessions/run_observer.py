@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,7 +19,7 @@ from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_hearing import RunHearing
-from loki_twisted.sessions.run_owners import RunOwners
+from loki_twisted.sessions.run_owners import CLAIM, RunOwners
 from loki_twisted.sessions.run_projects import Project
 from loki_twisted.sessions.run_status import Liveness
 from loki_twisted.sessions.run_steps import (
@@ -39,6 +39,10 @@ _PAST_AT_ONCE: Final = 50
 """How many runs that are over are put on record in one turn of the reactor: some milliseconds."""
 
 _NOTES: Final = "notes"
+
+RUN_CURSORS: Final = (CLAIM, f"/{_NOTES}")
+"""Of each cursor that a :class:`RunObserver` begins with, one of these is a part of its name."""
+
 _EVENTS: Final = "events.jsonl"
 
 RunNews = RunSighting | RunsBegin | RunsTold
@@ -72,7 +76,7 @@ class RunObserver:
         self.owners = RunOwners(self.book, self.given_to)
 
     def load(self, cursors: Mapping[str, str]) -> None:
-        """Begin with what is stored: all cursors there are."""
+        """Begin with what is stored: its cursors, and any others. May be repeated."""
         self.owners.load(cursors)
         for name, text in cursors.items():
             session_id, found, rest = name.partition("/")
@@ -89,9 +93,16 @@ class RunObserver:
         current = project.current if project else None
         return current if current is not None and self.book.find(current) else None
 
-    def tells(self, record: Record) -> bool:
-        """Whether what lies in the state directory of a session's project is told of it."""
-        return self.session_of(record.state.session.project_dir) == record.id
+    def tells(self, record: Record) -> bool | None:
+        """
+        Whether what lies in the state directory of a session's project is told of it.
+
+        :returns: None as long as that was not read, as it is when a server has just started.
+        """
+        project = self._projects.get(record.state.session.project_dir)
+        if project is None or not project.is_told:
+            return None
+        return self.session_of(project.directory) == record.id
 
     def seen(self, directory: str, news: Sequence[RunNews]) -> Deferred[Any] | None:
         """
@@ -167,9 +178,7 @@ class RunObserver:
 
     def _again(self, project: Project) -> None:
         project.check = None
-        done = self.judge(project.directory)
-        if done is not None:
-            done.addErrback(self._later, project)
+        maybeDeferred(self.judge, project.directory).addErrback(self._later, project)
 
     def _later(self, failure: Failure, project: Project) -> None:
         _log.warn(

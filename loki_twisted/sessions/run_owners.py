@@ -31,7 +31,7 @@ from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.run_files import Run
 
-_CLAIM = "run:"
+CLAIM = "run:"
 _LONGEST_NAME = 48
 
 
@@ -61,13 +61,17 @@ class RunOwners:
     def load(self, cursors: Mapping[str, str]) -> None:
         """Begin with what is stored."""
         for name, text in cursors.items():
-            if name.startswith(_CLAIM):
+            if name.startswith(CLAIM):
                 session_id, _, identity = text.partition(" ")
-                self._claims[name.removeprefix(_CLAIM)] = Claim(session_id, identity)
+                self._claims[name.removeprefix(CLAIM)] = Claim(session_id, identity)
 
     def at_work(self, directory: str) -> Sequence[Record]:
         """The sessions of ours that a run in a directory may be of."""
-        return [record for record in self.book if record.is_ours and _may_run(record, directory)]
+        return [
+            record
+            for record in self.book.unended()
+            if record.is_ours and _may_run(record, directory)
+        ]
 
     def session_of_ours(self, directory: str, run: Run, at_work: Sequence[Record]) -> str | None:
         """
@@ -136,7 +140,7 @@ class RunOwners:
         if run.began_at is None or self._claims.get(directory) == claim:
             return {}
         self._claims[directory] = claim
-        return {f"{_CLAIM}{directory}": f"{session_id} {run.identity}"}
+        return {f"{CLAIM}{directory}": f"{session_id} {run.identity}"}
 
     def name(self, directory: str, run: Run) -> str:
         """Name the observed session of a run that is not ours."""
@@ -177,7 +181,7 @@ class RunOwners:
         """The observed sessions of runs in a directory that have not ended."""
         return [
             record
-            for record in self.book
+            for record in self.book.unended()
             if not record.is_ours
             and not record.status.is_final
             and record.state.session.project_dir == directory

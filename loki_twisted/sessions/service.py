@@ -209,7 +209,7 @@ class SessionService:
     def beats(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """For each session at work, its id and what its heartbeat says."""
         now_ms = ms_from_iso(self._book.now())
-        for record in self._book:
+        for record in self._book.unended():
             state = record.committed
             if state is not None and is_at_work(state.session):
                 waiting = sum(task.status in _WAITING for task in state.tasks.values())
@@ -262,7 +262,7 @@ class SessionService:
 
     def open_tasks(self, wanted: OpenTasks, limit: int | None) -> EncodedTasks:
         """See :class:`ISessions`."""
-        states = (record.committed for record in self._book)
+        states = (record.committed for record in self._book.unended())
         return self._open_tasks.first((each for each in states if each), wanted, limit)
 
     def task_counts(self, session_id: str) -> Deferred[TaskCounts]:

@@ -43,6 +43,9 @@ _log = Logger()
 LOOK_SECONDS: Final = 0.5
 _INPUT: Final = "input"
 _SCRIPT: Final = "script"
+
+STEERING_CURSORS: Final = (f"/{_INPUT}", f"/{_SCRIPT}")
+"""Of each cursor that a :class:`Steerer` goes on with, one of these is a part of its name."""
 _TAKES_INPUT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 
@@ -61,7 +64,7 @@ class Steerer:
     reactor: IReactorTime
     book: SessionBook
     control: IRunControl
-    is_told: Callable[[Record], bool] = lambda _: False
+    is_told: Callable[[Record], bool | None] = lambda _: False
     _looked_after: set[str] = attrs.field(factory=set, init=False)
     _inputs: dict[str, str] = attrs.field(factory=dict, init=False)
     _scripts: dict[str, str] = attrs.field(factory=dict, init=False)
@@ -157,10 +160,9 @@ class Steerer:
 
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Go on with what an earlier server was asked to do for sessions that it observed."""
-        for record in self.book:
-            is_waiting = _cursor(record, _INPUT) in cursors
+        for record in self.book.unended():
             if not record.is_ours and (
-                is_waiting or record.state.session.reason == PAUSE_REQUESTED
+                record.state.session.reason == PAUSE_REQUESTED or _cursor(record, _INPUT) in cursors
             ):
                 self.look_after(record, cursors)
 
@@ -187,7 +189,7 @@ class Steerer:
 
     def session_of(self, project_dir: str, run: LiveRun) -> str | None:
         """Name the observed session that a run is, if one is known."""
-        for record in self.book:
+        for record in self.book.unended():
             session = record.state.session
             if record.is_ours or session.project_dir != project_dir or session.status.is_final:
                 continue
@@ -227,10 +229,10 @@ class Steerer:
         self._next_look = None
         for session_id in list(self._looked_after):
             record = self.book.find(session_id)
-            if record is None or not self._has_to_wait(record):
-                self._looked_after.discard(session_id)
-                continue
             with _log.failuresHandled("the run of {id} could not be looked at", id=session_id):
+                if record is None or not self._has_to_wait(record):
+                    self._looked_after.discard(session_id)
+                    continue
                 self.look(record)
         if self._looked_after:
             self._next_look = self.reactor.callLater(LOOK_SECONDS, self._look_again)
@@ -263,11 +265,11 @@ class Steerer:
     def _pids_of_ours(self, project_dir: str) -> set[int | None]:
         return {
             record.state.session.pid
-            for record in self.book
+            for record in self.book.unended()
             if record.is_ours and record.state.session.project_dir == project_dir
         }
 
-    def _news_of_input(self, record: Record) -> Sequence[Fact] | None:
+    def _news_of_input(self, record: Record, *, at_end: bool = False) -> Sequence[Fact] | None:
         """Say what is to be told of an input; None if it waits, or if there is none."""
         receipt = self._inputs.get(record.id)
         if receipt is None:
@@ -277,12 +279,17 @@ class Steerer:
         fact = told_of_input(fate, path)
         if fact is None:
             return None
-        return [] if path is not None and self.is_told(record) else [fact]
+        if path is None:
+            return [fact]
+        is_told = self.is_told(record)
+        if is_told is None and not at_end:
+            return None  # It may be told yet, and shall not be told twice.
+        return [] if is_told else [fact]
 
     def _end_input(self, record: Record) -> None:
         """Say what became of an input now that its run has ended."""
         if record.id in self._inputs:
-            news = self._news_of_input(record)
+            news = self._news_of_input(record, at_end=True)
             unread = told("warn", "It ended before it read the input.")
             self._settle_input(record, [unread] if news is None else news)
 

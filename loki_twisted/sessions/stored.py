@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,19 +14,18 @@ from loki_twisted.model.messages import Message
 from loki_twisted.model.tasks import Task, TaskQuery
 from loki_twisted.sessions.rows import Rows, entries_between
 from loki_twisted.sessions.state import SessionState
-from loki_twisted.sessions.talk import SILENCE, TALK_CURSOR, talk_from_text
+from loki_twisted.sessions.talk import SILENCE, TALK_CURSOR, Talk, talk_from_text
 
 _AGENTS_CURSOR: Final = "agents"
-_TASKS_AT_ONCE: Final = 2_000
+_TASKS_AT_ONCE: Final = 1_000
 """How many rows of tasks are read at once: decoding them holds up every thread."""
 
+_SESSIONS_AT_ONCE: Final = 500
+"""How many sessions are, likewise: what is made of them is made in one turn of the reactor."""
 
-async def stored_states(rows: IRecords, cursors: Mapping[str, str]) -> list[SessionState]:
-    """
-    Read every session from disk.
 
-    :param cursors: All there are.
-    """
+async def stored_states(rows: IRecords) -> AsyncIterator[list[SessionState]]:
+    """Read every session from disk, some at a time."""
     tasks = await _tasks(rows)
     inputs: dict[str, dict[str, Input]] = {}
     for each in await rows.open_inputs():
@@ -34,32 +33,42 @@ async def stored_states(rows: IRecords, cursors: Mapping[str, str]) -> list[Sess
     messages: dict[str, list[Message]] = {}
     for message in await rows.queued_messages():
         messages.setdefault(message.session_id, []).append(message)
-    states = []
-    for session in await rows.sessions():
-        agents = cursors.get(f"{session.id}/{_AGENTS_CURSOR}")
-        talk = cursors.get(f"{session.id}/{TALK_CURSOR}")
-        states.append(
+    agents = await rows.cursors("", f"/{_AGENTS_CURSOR}")
+    talks = await rows.cursors("", f"/{TALK_CURSOR}")
+    offset, sessions = 0, await rows.sessions(_SESSIONS_AT_ONCE, 0)
+    while sessions:
+        yield [
             SessionState(
                 session,
                 tasks.get(session.id, {}),
-                msgspec.json.decode(agents, type=dict[str, str]) if agents else {},
+                _agents_from_text(agents.get(f"{session.id}/{_AGENTS_CURSOR}")),
                 inputs.get(session.id, {}),
                 tuple(messages.get(session.id, ())),
-                talk_from_text(talk) if talk else SILENCE,
+                _maybe_talk(talks.get(f"{session.id}/{TALK_CURSOR}")),
             )
-        )
-    return states
+            for session in sessions
+        ]
+        offset += len(sessions)
+        sessions = await rows.sessions(_SESSIONS_AT_ONCE, offset)
+
+
+def _agents_from_text(text: str | None) -> dict[str, str]:
+    return {} if text is None else msgspec.json.decode(text, type=dict[str, str])
+
+
+def _maybe_talk(text: str | None) -> Talk:
+    return SILENCE if text is None else talk_from_text(text)
 
 
 async def _tasks(rows: IRecords) -> Mapping[str, Mapping[str, Task]]:
     tasks: dict[str, dict[str, Task]] = {}
-    count, total = 0, 1
-    while count < total:
-        page = await rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE, offset=count))
-        count, total = count + len(page.tasks), page.total
+    page = await rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE))
+    while True:
         for task in page.tasks:
             tasks.setdefault(task.session_id, {})[task.id] = task
-    return tasks
+        if page.end is None:
+            return tasks
+        page = await rows.tasks(TaskQuery(limit=_TASKS_AT_ONCE, after=page.end))
 
 
 def batch_of(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from loki_twisted.agents.driving import IProviders
 from loki_twisted.agents.interface import IAgent, IAgentRunner, LaunchPlan
@@ -26,6 +27,7 @@ from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
 from loki_twisted.sessions.ending import commit_end
 from loki_twisted.sessions.guarded import GuardedDriver
+from loki_twisted.sessions.intent import with_intent
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.policy import LaunchPolicy
@@ -82,6 +84,8 @@ class Supervisor:
         :raises StorageFailed: if it could not be put on record that it runs; it is stopped then.
         """
         self._watch(record)
+        limit = self.deadlines.cursors(record, wanted.options.timeout)
+        plan = with_intent(plan, record.state, wanted, limit)
         try:
             agent = await self.runner.start(record.id, plan)
         except AgentNotStarted as error:
@@ -95,7 +99,7 @@ class Supervisor:
         record.agent = agent
         self._conduct(record, wanted, plan.driven_by)
         try:
-            return await self._launched(record, agent, wanted.options.timeout)
+            return await self._launched(record, agent, limit)
         except (StorageFailed, Unavailable):
             # Nobody was told that it runs, so it must not.
             record.note_stop()
@@ -155,17 +159,14 @@ class Supervisor:
 
     def at_work(self) -> list[Record]:
         """The sessions of ours that have an agent, or are about to."""
-        return [
-            record for record in self.book if record.is_ours and is_at_work(record.state.session)
-        ]
+        found = self.book.unended()
+        return [each for each in found if each.is_ours and is_at_work(each.state.session)]
 
     def observed_at_work(self) -> list[str]:
         """The project directories in which somebody else's sessions have not ended."""
-        return [
-            record.state.session.project_dir
-            for record in self.book
-            if not record.is_ours and not record.status.is_final
-        ]
+        found = self.book.unended()
+        others = [each for each in found if not each.is_ours and not each.status.is_final]
+        return [each.state.session.project_dir for each in others]
 
     def close(self) -> None:
         """Take nobody in charge any more, and forget the deadlines: the next server keeps them."""
@@ -194,7 +195,7 @@ class Supervisor:
                 settle=lambda: self._settle(session.project_dir),
                 ending=lambda: self.steerer.ending(record),
                 after=self._after_end,
-                stop=self._over_budget,
+                stop=partial(self._stop_for, code=ReasonCode.OVER_BUDGET),
                 policy=self.policy.inputs_of(wanted),
                 budget=budget_of(wanted),
                 stays=request.stays_open,
@@ -204,17 +205,15 @@ class Supervisor:
         return conductor
 
     def _launched(
-        self, record: Record, agent: IAgent, timeout_ms: int | None = None
+        self, record: Record, agent: IAgent, limit: Mapping[str, str]
     ) -> Deferred[Session]:
         status = next_status(record.status, Step.LAUNCH)
         state = with_status(record.state, status, reason=record.state.session.reason, pid=agent.pid)
         message = f"Started with provider {state.session.provider}."
         fact = Fact("session:started", {"status": str(status), "message": message})
-        limit = self.deadlines.cursors(record, timeout_ms)
-        conductor = record.conductor
-        if conductor is None or self.steerer.steers(record):
+        if record.conductor is None or self.steerer.steers(record):
             return self.book.commit(record, state, [fact], limit)
-        return conductor.begin(state, [fact], limit)
+        return record.conductor.begin(state, [fact], limit)
 
     async def _follow(self, record: Record, agent: IAgent) -> None:
         """Read what an agent prints, and bring it in line with what the record says."""
@@ -240,9 +239,8 @@ class Supervisor:
         """Follow an agent, and try that again for as long as something is in the way."""
         try:
             await self._follow(record, agent)
-        except Exception:  # noqa: BLE001 (it runs, whatever keeps us from reading what it prints)
-            _log.failure("The agent of {id} could not be followed.", id=record.id)
-            self._take_over_later(record)
+        except Exception as error:  # noqa: BLE001 (it runs, whatever keeps us from reading it)
+            self._take_over_later(record, error)
 
     async def _take_over(self, record: Record) -> None:
         """Find the agent of a session that is on record. One that makes trouble is tried again."""
@@ -259,20 +257,20 @@ class Supervisor:
                 cursors = await self.records.cursors(f"{record.id}/")
                 wanted, provider = asked_of(record.id, cursors)
                 self._conduct(record, wanted, provider)
-                await self._launched(record, agent, wanted.options.timeout)
+                limit = self.deadlines.cursors(record, wanted.options.timeout, cursors)
+                await self._launched(record, agent, limit)
             await self._follow(record, agent)
-        except Exception:  # noqa: BLE001 (one session's trouble must not be all the others')
-            _log.failure("The agent of {id} could not be found again.", id=record.id)
-            self._take_over_later(record)
+        except Exception as error:  # noqa: BLE001 (one session's trouble must not be all others')
+            self._take_over_later(record, error)
 
-    def _take_over_later(self, record: Record) -> None:
+    def _take_over_later(self, record: Record, error: Exception | None = None) -> None:
+        if error is not None and record.trouble != str(error):  # it may last for hours
+            _log.failure("The agent of {id} is tried again", Failure(error), id=record.id)
+            record.trouble = str(error)
         self.reactor.callLater(_RETRY_SECONDS, lambda: ensureDeferred(self._take_over(record)))
 
     def _expire(self, record: Record) -> None:
         self._stop_for(record, "It ran longer than its time limit.", ReasonCode.TIMED_OUT)
-
-    def _over_budget(self, record: Record, reason: str) -> None:
-        self._stop_for(record, reason, ReasonCode.OVER_BUDGET)
 
     def _stop_for(self, record: Record, reason: str, code: ReasonCode) -> None:
         done = ensureDeferred(self.stop(record, reason, code))
@@ -289,11 +287,11 @@ class Supervisor:
     async def _settle(self, project_dir: str) -> None:
         """Have everything told that an agent has left in its state directory."""
         await self.watcher.settle(project_dir)
-        judged = self.runs.judge(project_dir)
-        if judged is not None:
+        if (judged := self.runs.judge(project_dir)) is not None:
             await judged
 
     def _watch(self, record: Record) -> None:
         directory = record.state.session.project_dir
-        done = self.records.cursors("").addCallback(partial(self.watcher.watch, directory))
+        stored = self.records.cursors("", self.watcher.part_of_cursors(directory))
+        done = stored.addCallback(partial(self.watcher.watch, directory))
         done.addErrback(lambda failure: _log.failure("Watching {dir}", failure, dir=directory))

@@ -18,6 +18,9 @@ from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
 
 _NUMBER: Final = "queue"
+
+LINE_CURSORS: Final = f"/{_NUMBER}"
+"""A part of the name of each cursor that a :class:`WaitingLine` goes on with."""
 _LAST: Final = 2**53
 """The number of a session that has none: it stands behind its equals."""
 
@@ -44,7 +47,7 @@ class WaitingLine:
 
         :raises TooManySessions: if so many wait as may.
         """
-        if len(self._records()) >= most:
+        if len(self.records()) >= most:
             msg = f"{most} sessions wait for their turn, which is as many as may."
             raise TooManySessions(msg, {"maxQueued": most})
 
@@ -68,7 +71,7 @@ class WaitingLine:
     def restore(self, cursors: Mapping[str, str]) -> None:
         """Give those that wait the places that they had in an earlier server."""
         missing = []
-        for record in self._records():
+        for record in self.records():
             stored = cursors.get(f"{record.id}/{_NUMBER}")
             if stored is None:
                 missing.append(record.state.session)
@@ -91,7 +94,7 @@ class WaitingLine:
         :returns: Who is to go to work now, and who is not and why; both in the order of the line.
         """
         outcome, errors = self._go_through(self._waiting())
-        records = {record.id: record for record in self._records()}
+        records = {record.id: record for record in self.records()}
         return (
             [records[each] for each in outcome.started],
             [(records[each], error) for each, error in errors.items()],
@@ -105,7 +108,7 @@ class WaitingLine:
         takers = {each.taker.session_id: each.taker for each in waiting}
         at_work = [
             _taker(record.state.session)
-            for record in self.book
+            for record in self.book.unended()
             if record.is_ours and is_at_work(record.state.session)
         ]
         strangers: dict[str, LokiError] = {}
@@ -127,11 +130,16 @@ class WaitingLine:
         }
         return outcome, errors
 
-    def _records(self) -> list[Record]:
-        return [each for each in self.book if each.is_ours and each.status is SessionStatus.QUEUED]
+    def records(self) -> list[Record]:
+        """Say who they are, in no order."""
+        return [
+            each
+            for each in self.book.unended()
+            if each.is_ours and each.status is SessionStatus.QUEUED
+        ]
 
     def _waiting(self) -> list[Waiting]:
-        return [self._place_of(record.state.session) for record in self._records()]
+        return [self._place_of(record.state.session) for record in self.records()]
 
     def _place_of(self, session: Session) -> Waiting:
         number = self._numbers.get(session.id, _LAST)

@@ -11,6 +11,9 @@ from loki_twisted.state.entries import text_of
 _LEFT: Final = "/left/"
 """Begins no path that is relative."""
 
+_DIGITS: Final = 20
+"""An inode has no more."""
+
 
 @attrs.frozen(slots=True)
 class CursorNames:
@@ -25,6 +28,10 @@ class CursorNames:
     """
 
     project_dir: str
+
+    def part(self) -> str:
+        """What is a part of each of the names."""
+        return f":{self._place()}"
 
     def seen(self) -> str:
         """The cursor that says that the project was watched before."""
@@ -42,6 +49,12 @@ class CursorNames:
     def is_left(self, name: str) -> bool:
         """Whether a cursor is one of a file that has lost its name."""
         return name.startswith(self.seen() + _LEFT)
+
+    def maybe_inode(self, name: str) -> int | None:
+        """The inode that such a cursor is about; None if it is another one."""
+        text = name.removeprefix(self.seen() + _LEFT)
+        inode = int(text) if len(text) <= _DIGITS and text.isdecimal() else None
+        return inode if inode is not None and name == self.left(inode) else None
 
     def directory(self, session_id: str) -> str:
         """The cursor that says that a session had a directory when it was last told of."""

@@ -181,6 +181,9 @@ class ISightingListener(Interface):
 class IStateWatcher(Interface):
     """Watches state directories."""
 
+    def part_of_cursors(project_dir: str) -> str:
+        """Say what is a part of the name of each cursor that :meth:`watch` wants to be given."""
+
     def watch(project_dir: str, cursors: Mapping[str, str]) -> Deferred[None]:
         """
         Begin to watch the ``.loki/`` of a directory; do nothing if it is watched already.

@@ -101,7 +101,8 @@ class Memory:
         renamed = self._trails.rename(portion.logs, self._whereabouts)
         # Names that files have left come after those that they have got.
         logs = sorted(portion.logs, key=lambda path: path not in renamed)
-        return Errand(self._tree.root, portion.files, [self._order(path) for path in logs])
+        names = _NamesOfFiles(self._tree)
+        return Errand(self._tree.root, portion.files, [self._order(path, names) for path in logs])
 
     def messages(
         self, portion: Portion, harvest: Harvest, now: float, *, has_more: bool
@@ -251,22 +252,33 @@ class Memory:
     def _unreadable(self, path: str, reason: str) -> Unreadable:
         return Unreadable(self._layout.session_of(path), text_of(path), reason)
 
-    def _order(self, path: str) -> LogOrder:
+    def _order(self, path: str, names: _NamesOfFiles) -> LogOrder:
         position = self._trails.position(path)
         if position is None:
             return LogOrder(path, from_end=path in self._from_end)
         directory, own_name = split(path)
-        entries = self._tree.entries(directory)
-        own = entries.get(own_name)
+        own = self._tree.entries(directory).get(own_name)
         moved_to = None
         if own is None or own.inode != position.ino:
-            names = (
-                name
-                for name, entry in entries.items()
-                if entry.inode == position.ino and not self._is_log(join(directory, name))
-            )
-            moved_to = next((join(directory, name) for name in names), None)
+            paths = (join(directory, name) for name in names.of(directory, position.ino))
+            moved_to = next((each for each in paths if not self._is_log(each)), None)
         return LogOrder(path, position, moved_to=moved_to)
 
     def _is_log(self, path: str) -> bool:
         return path.endswith(SUFFIX) or self._layout.is_log(path)
+
+
+class _NamesOfFiles:
+    """What files are called now, by inode. Each directory is looked through once."""
+
+    def __init__(self, tree: TreeWatcher) -> None:
+        self._tree = tree
+        self._found: dict[str, dict[int, list[str]]] = {}
+
+    def of(self, directory: str, inode: int) -> Sequence[str]:
+        """The names of a file in a directory."""
+        if directory not in self._found:
+            found = self._found[directory] = {}
+            for name, entry in self._tree.entries(directory).items():
+                found.setdefault(entry.inode, []).append(name)
+        return self._found[directory].get(inode, ())

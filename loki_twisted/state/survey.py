@@ -188,8 +188,10 @@ class Survey:
         self.unreadable.pop(directory, None)
         before = self._known.get(directory, {})
         self._known[directory] = entries
-        for name in before.keys() - entries.keys():
+        for count, name in enumerate(before.keys() - entries.keys(), 1):
             yield from self._remove(join(directory, name), before[name])
+            if count % _PIECE == 0:
+                yield
         for count, (name, entry) in enumerate(entries.items(), 1):
             path = join(directory, name)
             yield from self._compare(path, before.get(name), entry, found, deep=deep)

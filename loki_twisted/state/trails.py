@@ -9,6 +9,7 @@ import attrs
 
 from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.held import Position, furthest, maybe_position, position_as_text
+from loki_twisted.state.log_places import Places
 from loki_twisted.state.logs import LogReading
 from loki_twisted.state.shelf import Shelf
 from loki_twisted.state.whereabouts import Whereabouts
@@ -33,11 +34,12 @@ class Trails:
         """
         self._names = names
         self._session_of = session_of
-        self._positions: dict[str, Position] = {}
+        self._positions = Places()
         self._left: dict[int, Position] = {}
         self._former: dict[str, set[str]] = {}
         self._stored: dict[str, str] = {}
-        self._kept: dict[str, Position] = {}  # by cursor of a log, as stored
+        self._kept = Places()  # by cursor of a log, as stored
+        self._shelved: set[str] = set()  # cursors of files that have lost their names, as stored
         self.is_new = True
 
     def load(self, cursors: Mapping[str, str]) -> None:
@@ -57,7 +59,7 @@ class Trails:
             if position is None:
                 continue
             if path is not None:
-                self._positions[path] = position
+                self._positions.put(path, position)
             elif self._names.is_left(name):
                 self._left[position.ino] = position
 
@@ -67,7 +69,7 @@ class Trails:
 
     def paths(self) -> list[str]:
         """All logs that were read."""
-        return list(self._positions)
+        return self._positions.names()
 
     def rename(self, paths: Iterable[str], whereabouts: Whereabouts) -> Collection[str]:
         """
@@ -76,7 +78,7 @@ class Trails:
         :param paths: Logs that have changed.
         :returns: Those whose files had other names before, or none.
         """
-        by_inode = self._by_inode()
+        left: dict[int, Collection[str]] = {}  # by inode, where not all names stay
         renamed: dict[str, Position] = {}
         former: set[str] = set()
         for path in paths:
@@ -84,11 +86,12 @@ class Trails:
             own = self._positions.get(path)
             if own is not None and own.ino != inode:
                 # It may have been read under another name since.
-                place = self._place_of(own, by_inode, path, whereabouts)
-                self._positions[path] = furthest([own, place]) or own
+                others = left.get(own.ino, self._positions.names_of(own.ino))
+                place = self._place_of(own, others, path, whereabouts)
+                self._positions.put(path, furthest([own, place]) or own)
             if inode is None:
                 continue
-            names = by_inode.get(inode, [])
+            names = left.get(inode, self._positions.names_of(inode))
             old = [n for n in names if n != path and whereabouts.inode(n) != inode]
             found = self._found_again(path, inode, old, whereabouts)
             if found is None:
@@ -97,11 +100,12 @@ class Trails:
             self._left.pop(inode, None)
             self._former.setdefault(path, set()).update(old)
             former.update(old)
-            by_inode[inode] = [n for n in names if n not in old]  # a second new name is another log
+            left[inode] = [n for n in names if n not in old]  # a second new name is another log
         before = [self._positions.get(path) for path in renamed]
         for path in former:
-            del self._positions[path]
-        self._positions.update(renamed)
+            self._positions.drop(path)
+        for path, position in renamed.items():
+            self._positions.put(path, position)
         self._leave(before)
         return renamed.keys()
 
@@ -118,7 +122,7 @@ class Trails:
         :returns: None if there is no such place, or the file cannot be read.
         """
         shelved = self._left.get(inode)
-        known = [self._positions[name] for name in old]
+        known = self._positions.of(old)
         if shelved is None and not known:
             return None
         own = self._positions.get(path)
@@ -135,11 +139,11 @@ class Trails:
 
     def _leave(self, positions: Iterable[Position | None]) -> None:
         """Remember files that have lost their names: they may come back under other ones."""
-        lost = [position for position in positions if position is not None]
-        by_inode = self._by_inode() if lost else {}
-        for position in lost:
-            named = (self._positions[name].offset for name in by_inode.get(position.ino, ()))
-            if max(named, default=-1) < position.offset:
+        for position in positions:
+            if position is None:
+                continue
+            named = self._positions.furthest_in(position.ino)
+            if named is None or named.offset < position.offset:
                 known = furthest([position, self._left.pop(position.ino, None)])
                 self._left[position.ino] = known or position
         while len(self._left) > _REMEMBERED:
@@ -155,7 +159,7 @@ class Trails:
         is to be gone on with at the place that is known.
         """
         found: list[LogReading] = []
-        by_inode = self._by_inode()
+        names_of = self._positions.names_of
         met: dict[int, Position] = {}  # in the readings before
         for reading in readings:
             own = self._positions.get(reading.path)
@@ -163,7 +167,7 @@ class Trails:
             if read is not None:
                 place = furthest(
                     [
-                        self._place_of(read, by_inode, reading.path, whereabouts),
+                        self._place_of(read, names_of(read.ino), reading.path, whereabouts),
                         met.get(read.ino),
                     ]
                 )
@@ -172,7 +176,8 @@ class Trails:
                     continue
             if reading.left is not None and reading.position is not None:
                 next_ = reading.position
-                place = self._place_of(next_, by_inode, reading.path, whereabouts)
+                others = names_of(next_.ino)
+                place = self._place_of(next_, others, reading.path, whereabouts)
                 place = furthest([next_, place, met.get(next_.ino)])
                 reading = attrs.evolve(reading, position=place)  # noqa: PLW2901
             found.append(reading)
@@ -184,23 +189,20 @@ class Trails:
     def _place_of(
         self,
         position: Position,
-        by_inode: Mapping[int, Collection[str]],
+        names: Iterable[str],
         path: str,
         whereabouts: Whereabouts,
     ) -> Position | None:
-        """Say how far a file was read under other names, or before it lost its name."""
-        others = (
-            self._positions[name]
-            for name in by_inode.get(position.ino, ())
-            if name != path and not whereabouts.has_too(name, position)
-        )
-        return furthest([*others, self._left.get(position.ino)])
+        """
+        Say how far a file was read under other names, or before it lost its name.
 
-    def _by_inode(self) -> dict[int, list[str]]:
-        found: dict[int, list[str]] = {}
-        for path, position in self._positions.items():
-            found.setdefault(position.ino, []).append(path)
-        return found
+        :param names: All that it has or had.
+        """
+        others = [n for n in names if n != path and not whereabouts.has_too(n, position)]
+        return furthest([*self._positions.of(others), self._left.get(position.ino)])
+
+    def _furthest_in(self, inode: int) -> Position | None:
+        return self._positions.furthest_in(inode, self._left.get(inode))
 
     def after(self, readings: Iterable[LogReading]) -> dict[str, dict[str, str | None]]:
         """
@@ -213,12 +215,7 @@ class Trails:
         """
         usable = [reading for reading in readings if reading.problem is None]
         read = {reading.path for reading in usable}
-        shelf = Shelf(
-            self._names,
-            self._kept,
-            [*self._left.values(), *self._positions.values()],
-            {name for name in self._stored if self._names.is_left(name)},
-        )
+        shelf = Shelf(self._names, self._kept, self._furthest_in, self._shelved)
         changes: dict[str, dict[str, str | None]] = {}
         for reading in sorted(usable, key=lambda reading: not reading.lines):
             name = self._name(reading.path)
@@ -275,9 +272,9 @@ class Trails:
                 continue
             self._former.pop(reading.path, None)
             if reading.position is None:
-                self._positions.pop(reading.path, None)
+                self._positions.drop(reading.path)
             else:
-                self._positions[reading.path] = reading.position
+                self._positions.put(reading.path, reading.position)
                 shelved = self._left.get(reading.position.ino)
                 if shelved is not None and shelved.offset <= reading.position.offset:
                     del self._left[reading.position.ino]
@@ -285,12 +282,15 @@ class Trails:
 
     def _store(self, name: str, text: str | None) -> None:
         self._stored.pop(name, None)
-        self._kept.pop(name, None)
+        self._kept.drop(name)
+        self._shelved.discard(name)
         if text is not None:
             self._stored[name] = text
             position = maybe_position(text)
-            if position is not None and self._names.maybe_path(name) is not None:
-                self._kept[name] = position
+            if self._names.is_left(name):
+                self._shelved.add(name)
+            elif position is not None and self._names.maybe_path(name) is not None:
+                self._kept.put(name, position)
 
     def stored(self) -> Mapping[str, str]:
         """All cursors of this project, as they are stored now."""

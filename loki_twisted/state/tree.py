@@ -49,6 +49,9 @@ POLL_PERIOD: Final = 1.0
 _SLICE: Final = 0.005
 """Seconds of work before the reactor has its turn; to report what it came to takes half as long."""
 
+_CHANGES: Final = 1_000
+"""So many changes are enough for a slice too: where files vanish it takes longer to report them."""
+
 _LIMITS: Final = {
     errno.ENOSPC: "this user has no watches left (sysctl fs.inotify.max_user_watches)",
     errno.EMFILE: "this user has no inotify instances left (sysctl fs.inotify.max_user_instances)",
@@ -217,7 +220,8 @@ class TreeWatcher:
         until = self._reactor.seconds() + _SLICE
         with self._log.failuresHandled("looking at {root} failed", root=self.root) as looking:
             for _ in self._work or ():
-                if self._reactor.seconds() >= until:
+                is_much = len(self._survey.changes) >= _CHANGES
+                if is_much or self._reactor.seconds() >= until:
                     break
             else:
                 self._work = None

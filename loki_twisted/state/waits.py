@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
 
 from loki_twisted.state.backlog import Portion
 from loki_twisted.state.logs import LogReading
+
+
+@attrs.frozen(slots=True)
+class _Again:
+    """A backlog that is asked again and again whether something is in it, however much that is."""
+
+    gone: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+    logs: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, backlog: Portion) -> _Again:
+        return cls(*map(frozenset, (backlog.gone, backlog.files, backlog.logs)))
+
+
+_NOTHING: Final = _Again()
 
 
 @attrs.define(eq=False)
@@ -19,7 +36,7 @@ class _Wait:
     :ivar logs: How far each log must be read, unless its end is reached before.
     :ivar is_new: Whether it is still to be put on record that the project was seen.
     :ivar again: What the batch that is being told does not settle, because it has changed
-        since; None when that batch is over.
+        since; nothing when that batch is over.
     """
 
     done: Deferred[None]
@@ -27,14 +44,14 @@ class _Wait:
     files: set[str]
     logs: dict[str, int]
     is_new: bool
-    again: Portion | None
+    again: _Again
 
     def taken(self, told: Portion, logs: Collection[LogReading], *, is_new: bool) -> None:
         """Note what was told."""
-        again = self.again or Portion()
+        again = self.again
         self.is_new = is_new
-        self.gone.difference_update(set(told.gone) - set(again.gone))
-        self.files.difference_update(set(told.files) - set(again.files))
+        self.gone.difference_update(set(told.gone) - again.gone)
+        self.files.difference_update(set(told.files) - again.files)
         for log in logs:
             target = self.logs.get(log.path)
             if target is None or log.path in again.logs:
@@ -70,7 +87,7 @@ class Waits:
             {*in_flight.files, *backlog.files},
             {path: size_of(path) for path in (*in_flight.logs, *backlog.logs)},
             is_new,
-            backlog if in_flight else None,
+            _Again.of(backlog) if in_flight else _NOTHING,
         )
         self._waits.append(wait)
         self._release()
@@ -91,7 +108,7 @@ class Waits:
     def next(self) -> None:
         """Note that what is told next is read anew."""
         for wait in self._waits:
-            wait.again = None
+            wait.again = _NOTHING
 
     def removed(self, path: str) -> None:
         """Note that a file is not there any more, so nothing of it will be told."""

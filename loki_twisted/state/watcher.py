@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from loki_twisted.kernel.inotify import Inotify, Notice
 from loki_twisted.kernel.threads import DaemonPool
+from loki_twisted.state.cursors import CursorNames
 from loki_twisted.state.directory import STATE_DIRECTORY, StateDirectory
 from loki_twisted.state.documented import DocumentedLayout
 from loki_twisted.state.held import HeldLogs
@@ -80,6 +81,10 @@ class StateWatcher:
         self._ending: dict[str, Deferred[None]] = {}
         self._left: dict[str, Mapping[str, str]] = {}  # cursors of what was watched before
         self._is_stopped = False
+
+    def part_of_cursors(self, project_dir: str) -> str:
+        """See :class:`IStateWatcher`."""
+        return CursorNames(project_dir).part()
 
     def watch(self, project_dir: str, cursors: Mapping[str, str]) -> Deferred[None]:
         """See :class:`IStateWatcher`. Fires too when it is watched no longer."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from loki_twisted.kernel.rounds import rounds
 from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.sse import heartbeat
@@ -48,8 +48,7 @@ class Heartbeats:
         self._now_ms = now_ms
         self._beats = beats
         self._every = every
-        self._timer = LoopingCall(self._beat)
-        self._timer.clock = reactor
+        self._timer = rounds(reactor, self._beat, "The heartbeats could not be told")
 
     def start(self) -> None:
         """Begin; the first one is due after one period. Do nothing if it has begun."""

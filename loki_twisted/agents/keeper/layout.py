@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LOCK = "lock"
 SPEC = "spec.json"
+INTENT = "intent.json"
 STARTED = "pid.json"
 ENDED = "exit.json"
 CONTROL = "control"

@@ -43,7 +43,7 @@ _MOST_ERROR: Final = 64
 MOST_BLOCKS: Final = 100
 """Parts of a message that are told. It has a few: those of a reply come a line each."""
 
-MOST_TOLD: Final = 1024 * 1024
+MOST_TOLD: Final = 512 * 1024
 """Characters of the parts beyond which no other is told."""
 
 

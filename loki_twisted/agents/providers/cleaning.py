@@ -24,7 +24,7 @@ MAX_NAME: Final = 256
 _MOST_BYTES: Final = 4
 """Bytes of the longest character in UTF-8."""
 
-_SPARE: Final = 8
+_SPARE: Final = 4
 """So many times the limit is cleaned at most: then little but sequences is a rare thing."""
 
 # The forms are those of ECMA-48, with ESC in front or as single (C1) characters. A string that
@@ -33,15 +33,13 @@ _SPARE: Final = 8
 _UNWANTED: Final = re.compile(
     r"""
     (?= [\x00-\x08\x0b-\x1f\x7f-\x9f] )                          # Most characters are none of them.
-    (?:
+    (?:                                                            # All that stand side by side:
       [\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x8f\x91-\x97\x99\x9a\x9c]++  # control characters
     | (?: \x1b\[ | \x9b ) [0-?]*+ [\ -/]*+ [@-~]?+                # CSI: colours, cursor
     | (?: \x1b[\]PX^_] | [\x90\x98\x9d-\x9f] )                    # OSC, DCS, SOS, PM, APC:
-      [^\x07\x1b\x90\x98\x9c-\x9f]*+ (?: \x07 | \x1b\\ | \x9c )   #   titles, links, images
-    | \x1b [\ -/]++ [0-~]?+                                       # character sets
-    | \x1b [0-~]?+                                                # the others, and ESC alone
-    | [\x90\x98\x9b\x9d-\x9f]                                     # what nothing ends
-    )
+      (?: [^\x07\x1b\x90\x98\x9c-\x9f]*+ (?: \x07 | \x1b\\ | \x9c ) )?+  # titles, links, images
+    | \x1b [\ -/]*+ [0-~]?+                                       # the others, and ESC alone
+    )++
     """,
     re.VERBOSE,
 )

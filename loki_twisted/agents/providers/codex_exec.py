@@ -30,7 +30,6 @@ from loki_twisted.agents.outputs import (
 )
 from loki_twisted.agents.providers import telling
 from loki_twisted.agents.providers.codex_lines import (
-    LINE_LIMIT,
     in_camel,
     noise,
     small,
@@ -49,6 +48,9 @@ from loki_twisted.agents.providers.members import object_of, text_of
 from loki_twisted.agents.providers.programs import CODEX
 from loki_twisted.agents.providers.prompts import prompt_of
 from loki_twisted.model.spending import NOTHING
+
+LINE_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of a line, which is one item: less than codex says at once where it speaks of all."""
 
 _RETRY: Final = "Reconnecting"
 """How an error begins that it tries to get over by itself."""

@@ -1,0 +1,61 @@
+"""
+Who may go on in this turn of the reactor, where many have much to do.
+
+Each alone does little at a time; but all those that the same bell wakes, or the same commit, would
+do it in one turn, and everybody else would wait for all of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+TURN_WORK: Final = 1_000
+"""
+So much is begun in a turn, in the units of :class:`Turns`; what is begun is also done.
+
+A unit is a plain line, or 256 bytes: 2 to 8 microseconds, with all that becomes of it.
+"""
+
+
+class Turns:
+    """
+    Shares out the turns of a reactor, first come first served.
+
+    :ivar clock: Of that reactor.
+    """
+
+    def __init__(self, clock: IReactorTime, work: int = TURN_WORK) -> None:
+        self.clock = clock
+        self._work = self._left = work
+        self._waiting: deque[Deferred[None]] = deque()
+        self._next: IDelayedCall | None = None
+
+    def mine(self) -> Deferred[None]:
+        """
+        Wait for leave to do one piece of work.
+
+        :returns: Fires at once if there is room in this turn. It may be cancelled.
+        """
+        if self._left > 0 and not self._waiting:
+            return succeed(None)
+        done: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(done)
+        return done
+
+    def spend(self, work: int) -> None:
+        """Take note of work that was done in this turn."""
+        self._left -= work
+        if self._next is None:
+            self._next = self.clock.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        self._next = None
+        self._left = self._work
+        while self._waiting and self._left > 0:
+            self._waiting.popleft().callback(None)
+        if self._waiting and self._next is None:
+            self.spend(0)

@@ -1,0 +1,87 @@
+"""
+How SQLite reaches the file of the log: with a sum in each page, and with nothing beside the file.
+
+Both are ways of SQLite to reach files (*VFS*). `The checksum VFS
+<https://www.sqlite.org/cksumvfs.html>`_, which ``apsw`` brings, writes the sum of each page of
+the database into its last eight bytes, and checks it when the page is read. Pages that wait in the
+write-ahead log have sums of SQLite's own.
+
+Under it is ``unix-excl``, for files of which a single process may have connections. The index of
+the write-ahead log, which they share, is no file then, and needs no room on the disk. Nobody else
+can write around the sums meanwhile either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from contextlib import closing
+from threading import Lock
+from typing import Final
+
+import apsw
+import apsw.sqlite_extra
+
+EXCLUSIVE: Final = "unix-excl"
+"""The way to a log whose pages have no sums, where there is nothing that checks them."""
+
+_EXTENSION: Final = "cksumvfs"
+_WITH_SUMS: Final = "cksmvfs"
+_SUM_BYTES: Final = 8
+_RESERVED_AT: Final = 20
+"""Where the header of a database says how many bytes of each page are not SQLite's."""
+
+_loading: Final = Lock()
+
+
+def way_to_logs() -> str:
+    """
+    Name the VFS by which logs are opened.
+
+    The first call loads it into the process, where it does nothing to databases of others.
+
+    :returns: :data:`EXCLUSIVE` where ``apsw`` was built without the extension.
+    """
+    with _loading:
+        usual = apsw.vfs_names()
+        if _WITH_SUMS in usual:
+            return _WITH_SUMS
+        # It takes what is usual in the process for what is under it, and its place.
+        apsw.set_default_vfs(EXCLUSIVE)
+        try:
+            with closing(apsw.Connection(":memory:")) as connection:
+                apsw.sqlite_extra.load(connection, _EXTENSION)
+        except (apsw.sqlite_extra.NotAvailable, LookupError):
+            return EXCLUSIVE
+        finally:
+            apsw.set_default_vfs(usual[0])
+        return _WITH_SUMS
+
+
+def reserve_sums(connection: apsw.Connection) -> None:
+    """
+    Have each page of a new database end with its sum, where that can be kept.
+
+    To be called before there is a table.
+    """
+    if way_to_logs() == EXCLUSIVE:
+        return
+    size = ctypes.c_int(_SUM_BYTES)
+    connection.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(size))
+
+
+def overlook_sums(connection: apsw.Connection) -> None:
+    """Let a connection read pages whose sums are wrong; what it writes has right ones."""
+    # Whether there are sums is known once the first page was read, whatever stands in it.
+    with contextlib.suppress(apsw.IOError):
+        connection.pragma("user_version")
+    connection.pragma("checksum_verification", 0)
+
+
+def has_sums(header: bytes) -> bool:
+    """
+    Say whether the pages of a database end with their sums.
+
+    :param header: As of :func:`loki_twisted.log.schema.identity_of`.
+    """
+    return header[_RESERVED_AT : _RESERVED_AT + 1] == bytes([_SUM_BYTES])

@@ -1,0 +1,79 @@
+"""
+What a session was started for, as it lies with its agent's files.
+
+That is what the log has of it when its agent is started. So where the log is lost, or is a copy of
+an earlier day, the session can be put on record again: with what was asked for, and its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+import msgspec
+
+from loki_twisted.agents.interface import LaunchPlan
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.spending import Spending
+from loki_twisted.model.wire import StartSession
+from loki_twisted.sessions.asking import asked_of, cursors_of
+from loki_twisted.sessions.state import SessionState
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is put on record of a session when its agent is started.
+
+    :ivar session: As it stood then.
+    :ivar cursors: What was stored with it: what was asked for, and until when it may run.
+    :ivar counters: Totals of the conversation that it continues.
+    """
+
+    version: Literal[1] = 1
+    session: Session
+    cursors: Mapping[str, str]
+    counters: Mapping[str, Spending] = {}
+
+
+def with_intent(
+    plan: LaunchPlan, state: SessionState, wanted: StartSession, deadline: Mapping[str, str]
+) -> LaunchPlan:
+    """
+    Have a plan say what it is for.
+
+    :param deadline: What is stored of its time, if it begins now.
+    """
+    session = state.session
+    cursors = {**cursors_of(session.id, wanted, plan), **deadline}
+    intent = Intent(session=session, cursors=cursors, counters=state.talk.counters)
+    return attrs.evolve(plan, intent=msgspec.json.encode(intent).decode())
+
+
+def intent_from_text(session_id: str, text: str) -> Intent:
+    """
+    Read it.
+
+    :raises ValueError: if the text is none, or none of this version, or is about another session.
+    """
+    try:
+        # Without its default: what says nothing of its version is none.
+        if "version" not in msgspec.json.decode(text, type=dict[str, msgspec.Raw]):
+            msg = "it has no version"
+            raise ValueError(msg)
+        intent = msgspec.json.decode(text, type=Intent)
+        asked_of(session_id, intent.cursors)
+    except (msgspec.DecodeError, KeyError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    session = intent.session
+    if session.id != session_id or any(not _is_of(session_id, name) for name in intent.cursors):
+        msg = f"it is about {session.id}"
+        raise ValueError(msg)
+    if session.origin is not Origin.STARTED or session.status is not SessionStatus.STARTING:
+        msg = "it is not about a session that was being started"
+        raise ValueError(msg)
+    return intent
+
+
+def _is_of(session_id: str, name: str) -> bool:
+    return name.startswith(f"{session_id}/")

@@ -1,0 +1,87 @@
+"""The sessions that have not ended, among very many that have."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from loki_twisted.model.errors import StorageFailed
+from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.state import with_status
+from tests.fakes_sessions import MemoryLog
+from tests.log_support import session
+
+ENDED = 1_200
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """A log in memory."""
+    return MemoryLog()
+
+
+@pytest.fixture
+def book(log: MemoryLog) -> SessionBook:
+    """A book of nothing yet."""
+    return SessionBook(log, log, lambda: 0)
+
+
+def to(book: SessionBook, record: Record, status: SessionStatus) -> Deferred[Session]:
+    """Have a session stand elsewhere."""
+    return book.commit(record, with_status(record.state, status))
+
+
+def test_who_has_not_ended(log: MemoryLog, book: SessionBook) -> None:
+    """A session has ended when that is on disk, and not before; one may come to life again."""
+    record = book.add(session("session_1"))
+    assert book.unended() == [record]
+    to(book, record, SessionStatus.RUNNING)
+
+    log.automatic = False
+    to(book, record, SessionStatus.COMPLETED)
+    assert book.unended() == [record]
+    log.commit()
+    assert book.unended() == []
+
+    to(book, record, SessionStatus.RUNNING)
+    assert book.unended() == [record]
+    log.broken = True
+    done = to(book, record, SessionStatus.FAILED).addErrback(lambda _: None)
+    log.commit()
+    assert done.called
+    assert book.unended() == []  # it fell back to what the disk says
+
+
+def test_one_that_is_taken_out(log: MemoryLog, book: SessionBook) -> None:
+    """What is in the book no more is not among them."""
+    kept, gone, failed = (book.add(session(f"session_{number}")) for number in range(3))
+    to(book, kept, SessionStatus.RUNNING)
+    to(book, gone, SessionStatus.RUNNING)
+    book.forget(gone)
+    log.broken = True
+    to(book, failed, SessionStatus.RUNNING).addErrback(lambda why: why.trap(StorageFailed))
+    assert book.unended() == [kept]
+
+
+@pytest.mark.promise("R27")
+def test_all_of_a_long_history_is_read_bit_by_bit(log: MemoryLog, book: SessionBook) -> None:
+    """However many sessions there were, a start reads some at a time, and knows who is left."""
+    for number in range(ENDED):
+        name = f"session_{number:04}"
+        log.rows[name] = session(name, status=SessionStatus.COMPLETED)
+    log.rows["session_9999"] = session("session_9999", status=SessionStatus.RUNNING)
+    asked: list[int] = []
+    really = log.sessions
+
+    def sessions(limit: int, offset: int) -> Deferred[list[Session]]:
+        asked.append(limit)
+        return really(limit, offset)
+
+    log.sessions = sessions  # type: ignore[method-assign]
+    done = Deferred.fromCoroutine(book.load())
+    assert done.called
+    assert len(book) == ENDED + 1
+    assert [record.id for record in book.unended()] == ["session_9999"]
+    assert max(asked) <= 500
+    assert len(asked) > ENDED // 500
