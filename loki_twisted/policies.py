@@ -9,8 +9,10 @@ from typing import Final
 from loki_twisted.access.interface import IKeyring
 from loki_twisted.access.tokens import Token, plain_token
 from loki_twisted.agents.interface import Limits
+from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.endpoints import is_local_endpoint
 from loki_twisted.log.retention import Retention
+from loki_twisted.model.wire import StartOptions, StartSession
 from loki_twisted.sessions.inbox import InputPolicy, OnUnanswered
 from loki_twisted.sessions.moments import Patience
 from loki_twisted.sessions.policy import LaunchPolicy
@@ -95,3 +97,14 @@ def _input_policy_of(settings: Settings) -> InputPolicy:
     seconds = settings.input_seconds
     limit_ms = int(seconds * 1000) if seconds else None
     return InputPolicy(OnUnanswered(settings.on_unanswered), limit_ms)
+
+
+def replay_of(settings: Settings) -> StartSession | None:
+    """Say how the recording is played that is to be played, or None."""
+    if settings.replay is None:
+        return None
+    return StartSession(
+        provider=REPLAY,
+        prd_path=os.path.realpath(settings.replay),
+        options=StartOptions(speed=settings.replay_speed),
+    )

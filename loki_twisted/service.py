@@ -12,15 +12,13 @@ running, and the log is closed last, when everything that was to be said is in i
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.application.service import Service as BaseService
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger, LogLevel
 
-from loki_twisted.agents.providers.replay import REPLAY
 from loki_twisted.endpoints import (
     endpoint_descriptions,
     has_ipv6_loopback,
@@ -29,10 +27,10 @@ from loki_twisted.endpoints import (
 from loki_twisted.kernel.rounds import rounds
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
-from loki_twisted.model.wire import StartOptions, StartSession
+from loki_twisted.model.errors import StorageDamaged
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.operation.stalls import Stalls
-from loki_twisted.policies import gate_policy_of
+from loki_twisted.policies import gate_policy_of, replay_of
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
 from loki_twisted.sessions.gaps import GAP_CURSORS
@@ -71,7 +69,7 @@ class Service(BaseService):
         (``http://127.0.0.1:57374``, ``unix:/path``). It fails with ``CannotListenError``,
         with ``StorageRefused`` if the data directory cannot be used, with
         ``TokenFileRefused`` if the file of tokens cannot, or with ``StorageDamaged`` if damage
-        of the log was met behind its opening: another service on the same directory puts it aside.
+        of the log was met behind its opening, twice: after the first time it has begun anew.
     :ivar stopped: Fires when it has ended.
     :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
@@ -98,27 +96,30 @@ class Service(BaseService):
         self._directory: DataDirectory | None = None
         self._started: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        descriptions = (
+        self._descriptions = (
             endpoint_descriptions(settings, ipv6_loopback=has_ipv6_loopback()) if listening else ()
         )
-        self._sockets = Sockets(reactor, descriptions)
+        self._sockets = Sockets(reactor, self._descriptions)
         # Each by itself: none is to be missing because another fails.
         looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
         self._checks = [
             rounds(reactor, look, "It could not be seen whether all is well") for look in looks
         ]
         self.listening_problems = self._sockets.problems
-        self.rooms = Rooms(settings, reactor)
-        self.reloads += [self.rooms.tokens.reload, self._sockets.reload]
-        self.projects = ProjectWatch(self.rooms)
-        self.vitals = Vitals(reactor, self.rooms, self)
-        self.resource = self._api(descriptions)
+        self.reloads += [self._reload_tokens, self._sockets.reload]
+        self._furnish()
+        self.resource = self._api()
         access = AccessLog(LogLevel.info) if settings.access_log else None
         self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
         self.exposition = Exposition(readings_of(self))
 
-    def _api(self, descriptions: Sequence[str]) -> Entrance:
+    def _furnish(self) -> None:
+        self.rooms = Rooms(self.settings, self.reactor)
+        self.projects = ProjectWatch(self.rooms)
+        self.vitals = Vitals(self.reactor, self.rooms, self)
+
+    def _api(self) -> Entrance:
         rooms = self.rooms
         return make_api(
             sessions=rooms.sessions,
@@ -127,7 +128,7 @@ class Service(BaseService):
             lists=rooms.lists,
             outputs=rooms.outputs,
             vitals=self.vitals,
-            policy=gate_policy_of(self.settings, descriptions, rooms.keyring),
+            policy=gate_policy_of(self.settings, self._descriptions, rooms.keyring),
             leases=rooms.leases,
             audit=rooms.audit,
             reactor=self.reactor,
@@ -153,12 +154,27 @@ class Service(BaseService):
             self.ready.callback(self._sockets.addresses())
 
     async def _open(self) -> None:
-        rooms = self.rooms
-        rooms.tokens.load()
+        self.rooms.tokens.load()
         await self._sockets.bind(self.site)
         self._directory = DataDirectory(self.settings.data_dir)
         for check in self._checks:
             check.start(_CHECK_SECONDS, now=False)
+        try:
+            await self._open_rooms()
+        except StorageDamaged as error:
+            _log.critical("{error} Beginning anew.", error=error)
+            self.rooms.launcher.close()
+            await self._leave_rooms()
+            if not self.running:
+                raise  # it is being stopped
+            self._furnish()
+            self.rooms.tokens.load()
+            self.resource.lead_to(self._api())
+            self.exposition = Exposition(readings_of(self))
+            await self._open_rooms()
+
+    async def _open_rooms(self) -> None:
+        rooms = self.rooms
         await rooms.log.start()
         await rooms.book.load()
         for part in RUN_CURSORS:
@@ -174,13 +190,9 @@ class Service(BaseService):
 
     def _replay(self) -> None:
         """Play the recording that is to be played."""
-        if self.settings.replay is None:
+        wanted = replay_of(self.settings)
+        if wanted is None:
             return
-        wanted = StartSession(
-            provider=REPLAY,
-            prd_path=os.path.realpath(self.settings.replay),
-            options=StartOptions(speed=self.settings.replay_speed),
-        )
         self.rooms.sessions.start(wanted).addErrback(
             lambda failure: _log.error(
                 "The recording is not played: {error}", error=failure.getErrorMessage()
@@ -211,6 +223,9 @@ class Service(BaseService):
             self.projects.retry()
         elif self.projects.is_complete:
             self.trouble = None
+
+    def _reload_tokens(self) -> None:
+        self.rooms.tokens.reload()  # of those rooms that are there by then
 
     def reload(self) -> None:
         """Take up the file of tokens, certificates, and whatever else ``reloads`` has."""
@@ -262,15 +277,20 @@ class Service(BaseService):
             ("ending the connections", self.site.drain(grace)),
         ):
             await self._step(name, ended, grace)
+        await self._leave_rooms()
+        if self._directory is not None:
+            self._directory.release()
+        self.phase = "stopped"
+        self.stopped.callback(None)
+
+    async def _leave_rooms(self) -> None:
+        rooms = self.rooms
         await self._step("leaving the state directories", rooms.watcher.stop())
         rooms.runs.stop()
         await self._step("leaving the agents", rooms.runner.detach())
         if self._directory is not None:
             await self._step("closing the log", rooms.log.stop())
             rooms.audit.close()
-            self._directory.release()
-        self.phase = "stopped"
-        self.stopped.callback(None)
 
     async def _step(self, name: str, done: Deferred[Any], grace: float = 0.0) -> None:
         """Wait for a step of the end, but not for ever: the next ones matter too."""

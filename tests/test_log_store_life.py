@@ -124,6 +124,7 @@ def test_damage_that_is_met_later(tmp_path: Path) -> None:
         damaged.clock.result(damaged.log.read(0, EVERYTHING, 10**6))
     with pytest.raises(StorageDamaged, match="it is damaged"):
         damaged.log.refuse_damaged()
+    assert any("it is damaged" in notice for notice in damaged.log.notices)
     assert damaged.clock.result(damaged.log.read(2, EVERYTHING, 10**6)).reached == 9
     assert damaged.append(fact()) == Bounds(1, 10)
     damaged.stop()

@@ -23,7 +23,6 @@ from loki_twisted.command.port_owner import maybe_port_owner
 from loki_twisted.command.running import run, set_what_is_there_aside
 from loki_twisted.model.errors import (
     LokiError,
-    StorageDamaged,
     StorageExposed,
     StorageForeign,
 )
@@ -95,9 +94,6 @@ async def serve_until_cancelled(
     """
     Start a server, say where it listens, and stop it again when this is cancelled.
 
-    One that meets damage of its log only while it starts is followed by another, once: that
-    opens the log anew, and puts it aside.
-
     :param make: Makes a server that has not been started.
     :param stopping: Called before it is stopped.
     :returns: 1, 2 or 3 if it could not be started, after a line on stderr that says why; otherwise
@@ -106,15 +102,7 @@ async def serve_until_cancelled(
     service = make()
     try:
         service.startService()
-        try:
-            addresses = await service.ready
-        except StorageDamaged as error:
-            _log.critical("{error} Beginning anew.", error=error)
-            await service.stopService()
-            service = make()
-            service.startService()
-            addresses = await service.ready
-        announce(addresses, settings)
+        announce(await service.ready, settings)
         await Deferred[None]()
     except NOT_STARTED as error:
         print(f"loki serve: {reason_not_started(error)}", file=sys.stderr)

@@ -148,7 +148,8 @@ class SQLiteEventLog:
     @property
     def notices(self) -> Sequence[str]:
         """What the operator must know of the log, beside ``failure``, in sentences."""
-        return self._intake.notices
+        met = self._readers.damage
+        return [*self._intake.notices, *(() if met is None else (str(met),))]
 
     @property
     def commits(self) -> Tally:

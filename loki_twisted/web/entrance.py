@@ -114,6 +114,15 @@ class Entrance(Resource):
         self._witness = witness
         self._not_serving = not_serving
 
+    def lead_to(self, other: Entrance) -> None:
+        """Let in from now on who another one would let in, to where that one leads."""
+        self._gate = other._gate
+        self._inner = other._inner
+        self._neighbours = other._neighbours
+        self._leases = other._leases
+        self._witness = other._witness
+        self._not_serving = other._not_serving
+
     def render(self, request: Request) -> int:
         """Answer a request, or have it answered."""
         exchange = open_exchange(request, self._clock, self.meter)
