@@ -38,7 +38,8 @@ def way_to_logs() -> str:
     """
     Name the VFS by which logs are opened.
 
-    The first call loads it into the process, where it does nothing to databases of others.
+    The first call loads it into the process, where it does nothing to databases of others. Where
+    a program has loaded it before, what is under it is what that wanted.
 
     :returns: :data:`EXCLUSIVE` where ``apsw`` was built without the extension.
     """
