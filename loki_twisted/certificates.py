@@ -1,7 +1,15 @@
-"""Certificates of ``ssl:`` endpoints: taken up anew while a server works."""
+"""
+Certificates of ``ssl:`` endpoints: taken up anew while a server works.
+
+Their files are looked at before Twisted reads them: it would wait for whoever writes into a pipe,
+read for ever what has no end, and have a passphrase asked for on the terminal.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -10,12 +18,24 @@ from twisted.internet.interfaces import IOpenSSLContextFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from loki_twisted.endpoints import ssl_files
 from loki_twisted.settings import InvalidSettings
 
 if TYPE_CHECKING:
     from OpenSSL.SSL import Context
 
+_MOST_FILE_BYTES: Final = 1024 * 1024
+"""Of one file. A chain of certificates has some thousands."""
+
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
+)
+
 _log: Final = Logger()
+
+
+class _Unusable(Exception):
+    """A file cannot be one of a certificate, for the reason that is the message."""
 
 
 @attrs.frozen
@@ -42,8 +62,6 @@ class _Ear:
         interface: str = "",
     ) -> None:
         """Keep it."""
-        # A pair that does not fit may be noticed only when a context is made of it.
-        contextFactory.getContext()
         self.heard = _Terms(port, contextFactory, backlog, interface)
 
 
@@ -109,18 +127,60 @@ class Certificate:
 
 
 def _terms_of(description: str) -> _Terms:
+    files = {name: _content_of(path) for name, path in ssl_files(description).items()}
+    _refuse_passphrase(files["certKey"] + b"\n" + files["privateKey"])
     ear = _Ear()
     # What is raised before it would listen is raised here; the rest is told by the Deferred.
     failures: list[Any] = []
     serverFromString(ear, description).listen(None).addErrback(failures.append)
     if failures:
         failures[0].raiseException()
+    if "extraCertChain" not in files:
+        # Twisted takes the first certificate of a file, and clients want those behind it too.
+        ear.heard.context_factory.extraCertChain = _chain_behind_first(files["certKey"])
+    # A pair that does not fit may be noticed only when a context is made of it.
+    ear.heard.context_factory.getContext()
     return ear.heard
+
+
+def _content_of(path: str) -> bytes:
+    """Read a file, and wait for nobody."""
+    with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            msg = f"{path} is no file"
+            raise _Unusable(msg)
+        content = file.read(_MOST_FILE_BYTES + 1)
+    if len(content) > _MOST_FILE_BYTES:
+        msg = f"{path} has more than {_MOST_FILE_BYTES} bytes"
+        raise _Unusable(msg)
+    if b"ENCRYPTED" in content:  # so PEM says it, of whatever is
+        msg = f"{path} has a passphrase, and nobody can be asked for it"
+        raise _Unusable(msg)
+    return content
+
+
+def _refuse_passphrase(content: bytes) -> None:
+    """See that a key can be read without one, also where it does not say that it has one."""
+    from OpenSSL import crypto
+
+    def refuse(*_: object) -> bytes:
+        msg = "the key has a passphrase, and nobody can be asked for it"
+        raise _Unusable(msg)
+
+    crypto.load_privatekey(crypto.FILETYPE_PEM, content, refuse)
+
+
+def _chain_behind_first(content: bytes) -> list[Any]:
+    from twisted.internet.ssl import Certificate as Pem
+
+    return [Pem.loadPEM(found).original for found in _CERTIFICATE.findall(content)[1:]]
 
 
 def _reason(error: Exception) -> str:
     """Say in a sentence why files are no certificate and key of each other."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'the system'}: {error.strerror}."
+    if isinstance(error, _Unusable):
+        return f"{error}."
     said = " ".join(str(error).split()) or type(error).__name__
     return f"its files are no certificate and key that belong together ({said})."

@@ -26,6 +26,16 @@ kernel drops the rest, and they try again after seconds.
 
 _TAKES_BACKLOG: Final = frozenset({"tcp", "tcp6", "ssl", "unix"})
 
+_MORE_SSL_FILES: Final = ("extraCertChain", "dhParameters")
+_SSL_ARGUMENTS: Final = (
+    *("port", "privateKey", "certKey", "sslmethod", "interface", "backlog"),
+    *_MORE_SSL_FILES,
+)
+"""As Twisted takes those without a name."""
+
+_SSL_KEY: Final = "server.pem"
+"""Twisted's, where none is named."""
+
 
 def endpoint_descriptions(settings: Settings, *, ipv6_loopback: bool) -> tuple[str, ...]:
     """
@@ -72,6 +82,19 @@ def is_local_endpoint(description: str) -> bool:
         mode = options.get("mode") or (arguments[1] if len(arguments) > 1 else _PRIVATE_MODE)
         return _is_private_mode(mode)
     return kind in {"tcp", "tcp6", "ssl", "tls"} and is_loopback(options.get("interface", ""))
+
+
+def ssl_files(description: str) -> dict[str, str]:
+    """
+    Say which files an ``ssl`` endpoint is made of.
+
+    :returns: Their paths, by Twisted's names of them: ``certKey`` is there always, as in Twisted.
+    """
+    _, arguments, options = _parse_description(description)
+    given = {**dict(zip(_SSL_ARGUMENTS, arguments, strict=False)), **options}
+    key = given.get("privateKey", _SSL_KEY)
+    files = {"privateKey": key, "certKey": given.get("certKey", key)}
+    return files | {name: given[name] for name in _MORE_SSL_FILES if name in given}
 
 
 def is_loopback(host: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -12,10 +14,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
@@ -76,6 +84,92 @@ def health(client: ssl.SSLSocket) -> dict[str, object]:
     answer.begin()
     found: dict[str, object] = json.loads(answer.read())
     return found
+
+
+def replace(path: Path, make: Callable[[Path], object]) -> None:
+    """Have something else in the place of a file."""
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    make(path)
+
+
+def with_passphrase(pem: bytes) -> bytes:
+    """The same key, of which nobody knows the passphrase."""
+    return serialization.load_pem_private_key(pem, None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+
+
+def chain_of_three() -> list[tuple[bytes, bytes]]:
+    """A root, what it has signed, and a server's that this has signed: keys and certificates."""
+    made: list[tuple[bytes, bytes]] = []
+    now = datetime.datetime.now(datetime.UTC)
+    signer, issuer = None, None
+    for number, name in enumerate(("root", "middle", "localhost"), 1):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        signer, issuer = signer or key, issuer or subject
+        identifier = x509.SubjectKeyIdentifier.from_public_key
+        certificate = (
+            x509.CertificateBuilder(issuer, subject, key.public_key(), number)
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(number < 3, None), critical=True)
+            .add_extension(identifier(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+                critical=False,
+            )
+            .add_extension(signs_certificates(number < 3), critical=True)
+            .sign(signer, hashes.SHA256())
+        )
+        signer, issuer = key, subject
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        made.append((pem, certificate.public_bytes(serialization.Encoding.PEM)))
+    return made
+
+
+def signs_certificates(whether: bool) -> x509.KeyUsage:
+    """What a key may be used for."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=whether,
+        crl_sign=whether,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def shake_hands(server: SSL.Connection, trusting: ssl.SSLContext) -> None:
+    """Have a client that checks certificates begin with a server, in memory; fails if it cannot."""
+    inwards, outwards = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(inwards, outwards, server_hostname="localhost")
+    server.set_accept_state()
+    for _ in range(10):
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        else:
+            return
+        server.bio_write(outwards.read())
+        with suppress(SSL.WantReadError):
+            server.do_handshake()
+        inwards.write(server.bio_read(2**16))
+    raise AssertionError("they never came to an end")
 
 
 def healthy(client: ssl.SSLSocket, expected: Callable[[dict[str, object]], bool]) -> None:
@@ -162,8 +256,21 @@ async def test_an_embedding_program_reloads_by_a_call(tmp_path: Path, files: Fil
         lambda files: files.certificate.write_bytes(own_pem()[1]),
         lambda files: files.key.write_bytes(b"\x00\xff" * 50),
         lambda files: files.key.write_bytes(files.key.read_bytes()[:100]),
+        lambda files: replace(files.certificate, lambda path: path.mkdir()),
+        lambda files: replace(files.certificate, os.mkfifo),
+        lambda files: replace(files.key, os.mkfifo),
+        lambda files: replace(files.certificate, lambda path: path.symlink_to("/dev/zero")),
+        lambda files: os.truncate(files.certificate, 2**30),
+        lambda files: files.key.write_bytes(with_passphrase(files.key.read_bytes())),
+        lambda files: files.key.write_bytes(
+            with_passphrase(files.key.read_bytes()).replace(b"ENCRYPTED ", b"")
+        ),
     ],
-    ids=["gone", "empty", "of another key", "not text", "half"],
+    ids=[
+        *("gone", "empty", "of another key", "not text", "half", "a directory"),
+        *("a pipe", "a key that is a pipe", "without an end", "too large"),
+        *("with a passphrase", "with one in secret"),
+    ],
 )
 def test_files_that_do_not_fit_are_told(files: Files, spoil: Callable[[Files], object]) -> None:
     """At a start they are refused; later those of before stay, until they are mended."""
@@ -180,10 +287,30 @@ def test_files_that_do_not_fit_are_told(files: Files, spoil: Callable[[Files], o
     assert certificate.getContext() is context
     assert certificate.problem() is not None
     assert "\n" not in str(certificate.problem())
+    for path in (files.key, files.certificate):
+        replace(path, lambda _: None)
     files.write(*good)
     certificate.retry()
     assert certificate.problem() is None
     assert certificate.getContext() is not context
+
+
+@over_tls
+@pytest.mark.parametrize("names", [("both",), ("leaf", "middle")], ids=["in one", "in two"])
+def test_clients_are_shown_the_chain(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Who knows the root alone trusts a certificate whose chain is in its file, or in another."""
+    root, middle, leaf = chain_of_three()
+    key = tmp_path / "key"
+    key.write_bytes(leaf[0])
+    (tmp_path / "leaf").write_bytes(leaf[1])
+    (tmp_path / "middle").write_bytes(middle[1])
+    (tmp_path / "both").write_bytes(leaf[1] + middle[1])
+    options = (f"{tmp_path / name}" for name in names)
+    named = zip(("certKey", "extraCertChain"), options, strict=False)
+    files = ":".join(f"{name}={path}" for name, path in named)
+    context = Certificate(f"ssl:0:privateKey={key}:{files}").getContext()
+    trusting = ssl.create_default_context(cadata=root[1].decode())
+    shake_hands(SSL.Connection(context, None), trusting)
 
 
 def test_a_server_without_its_certificate_says_so_in_a_line(tmp_path: Path, files: Files) -> None:
