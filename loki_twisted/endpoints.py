@@ -7,6 +7,7 @@ Nothing here touches the network; only :func:`has_ipv6_loopback` looks at the ma
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,9 @@ kernel drops the rest, and they try again after seconds.
 """
 
 _TAKES_BACKLOG: Final = frozenset({"tcp", "tcp6", "ssl", "unix"})
+
+_MOST_PATH_BYTES: Final = 107
+"""The system has no room for more in the address of a unix socket, with the 0 behind it."""
 
 _MORE_SSL_FILES: Final = ("extraCertChain", "dhParameters")
 _SSL_ARGUMENTS: Final = (
@@ -95,6 +99,21 @@ def ssl_files(description: str) -> dict[str, str]:
     key = given.get("privateKey", _SSL_KEY)
     files = {"privateKey": key, "certKey": given.get("certKey", key)}
     return files | {name: given[name] for name in _MORE_SSL_FILES if name in given}
+
+
+def refuse_long_path(description: str) -> None:
+    """
+    See that a unix socket can be made under its name.
+
+    :raises InvalidSettings: if that is too long.
+    """
+    kind, arguments, _ = _parse_description(description)
+    path = arguments[0] if kind == "unix" and arguments else ""
+    if len(os.fsencode(path)) > _MOST_PATH_BYTES:
+        raise InvalidSettings(
+            f"The path of the unix socket {path!r} has more than {_MOST_PATH_BYTES} bytes. "
+            "Choose another with --listen."
+        )
 
 
 def is_loopback(host: str) -> bool:

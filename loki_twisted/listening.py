@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from loki_twisted.certificates import Certificate
+from loki_twisted.endpoints import refuse_long_path
 from loki_twisted.settings import InvalidSettings
 from loki_twisted.web.site import Site
 
@@ -75,7 +76,7 @@ class Sockets:
         :raises twisted.internet.error.CannotListenError: if one cannot be had; those before it
             are bound then.
         :raises InvalidSettings: if it is to be inherited, and there is none, or one that does not
-            listen; or if a certificate cannot be used.
+            listen; if a certificate cannot be used, or the path of a unix socket is too long.
         """
         for description in self._descriptions:
             is_plain = description.partition(":")[0] in _PLAIN
@@ -94,6 +95,7 @@ class Sockets:
             certificate = Certificate(description)
             self._certificates.append(certificate)
             return certificate.endpoint(self._reactor)
+        refuse_long_path(description)
         try:
             endpoint: IStreamServerEndpoint = serverFromString(self._reactor, description)
         except LookupError:

@@ -10,9 +10,10 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
@@ -181,6 +182,52 @@ def test_others_are_kept_out(start: Start, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("program", [SERVE, TWISTD], ids=["loki serve", "twistd"])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--port", "0", "--data-dir", os.fsdecode(b"d\xff")), "its name is not UTF-8"),
+        (("--listen", f"unix:{'x' * 200}"), "has more than 107 bytes"),
+    ],
+    ids=["data directory", "unix socket"],
+)
+def test_names_that_cannot_be(
+    start: Start, program: tuple[str, ...], options: tuple[str, ...], reason: str
+) -> None:
+    """No other try makes them good: the exit code is 2, and one line says which it is."""
+    code, said = start(*program, *options).end()
+
+    assert code == 2
+    (line,) = (line for line in said.splitlines() if reason in line)
+    assert "Choose another" in line
+    assert "Traceback" not in said
+
+
+def test_nothing_is_there_to_speak_to(tmp_path: Path) -> None:
+    """A server whose input, output and error are closed serves, and keeps their places free."""
+    port = free_port()
+    words = [sys.executable, *SERVE, "--port", str(port), "--data-dir", str(tmp_path)]
+    # A process closes them for itself: subprocess puts something in their place.
+    program = f"import os; os.closerange(0, 3); os.execv({words[0]!r}, {words!r})"
+    server = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        deadline = time.monotonic() + SECONDS
+        while True:
+            with suppress(OSError):
+                if is_alive(f"http://127.0.0.1:{port}"):
+                    break
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        places = {os.readlink(f"/proc/{server.pid}/fd/{number}") for number in range(3)}
+        assert places == {os.devnull}
+        server.terminate()
+        assert server.wait(SECONDS) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_data_that_is_no_directory(start: Start, tmp_path: Path) -> None:
     """Data that cannot be used is named in one line."""
     (tmp_path / "file").touch()
@@ -307,6 +354,9 @@ def test_reasons() -> None:
         reason_not_started(CannotListenError("", 80, PermissionError(13, "Permission denied"))),
         reason_not_started(CannotListenError("x", 80, OSError("unknown name"))),
         reason_not_started(PermissionError(13, "Permission denied", "/srv/x")),
+        reason_not_started(CannotListenError(None, b"/run/x", PermissionError(13, "No"))),
+        reason_not_started(CannotListenError(None, b"/run/x", "Cannot acquire lock")),
+        reason_not_started(FileNotFoundError(2, "No such file", "77", None, b"/run/x.lock")),
         reason_not_started(ValueError("Unknown endpoint type: 'le'")),
     ]
 
@@ -315,6 +365,9 @@ def test_reasons() -> None:
         "Cannot listen on *:80: Permission denied; choose another with --port.",
         "Cannot listen on x:80: unknown name; choose another with --port.",
         "Cannot start: /srv/x: Permission denied.",
+        "Cannot listen on /run/x: Permission denied; choose another with --listen.",
+        "Cannot listen on /run/x: another server listens there; choose another with --listen.",
+        "Cannot start: /run/x.lock: No such file.",
         "Unknown endpoint type: 'le'",
     ]
 

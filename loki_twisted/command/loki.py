@@ -8,6 +8,7 @@ it is known that a server is wanted.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ usage: loki serve [options]     serve the API (see: loki serve --help)
 To start, steer and watch sessions of a server: lokictl --help
 """
 
+_LAST_PLACE = 2
 _CANNOT_RUN_EXIT = 126
 _NOT_FOUND_EXIT = 127
 
@@ -55,7 +57,19 @@ def _dispatch(given: list[str]) -> int:
             return _hand_over(given)
 
 
+def _hold_places() -> None:
+    """Have something stand where input, output and error are to be, if they were closed."""
+    # A file of ours would be there else, and somebody print into it.
+    while (place := os.open(os.devnull, os.O_RDWR)) <= _LAST_PLACE:
+        os.set_inheritable(place, True)
+    os.close(place)
+    if sys.stderr is None:
+        nowhere = io.FileIO(_LAST_PLACE, "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(nowhere, errors="backslashreplace", write_through=True)
+
+
 def _serve(arguments: list[str]) -> int:
+    _hold_places()
     from loki_twisted.command.arguments import USAGE_EXIT, LineParser, add_server_options
     from loki_twisted.command.given import settings_from
     from loki_twisted.command.options import GENERATE_HELP, RELOAD_HELP, new_token

@@ -25,6 +25,7 @@ from loki_twisted.model.errors import (
     LokiError,
     StorageExposed,
     StorageForeign,
+    StorageMisnamed,
 )
 from loki_twisted.operation.manager import ServiceManager
 from loki_twisted.settings import InvalidSettings, Settings
@@ -37,6 +38,9 @@ FOREIGN_EXIT: Final = 3
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""
+
+_LOCK_IS_HELD: Final = "Cannot acquire lock"
+"""What Twisted says of a unix socket that another process has."""
 
 _log: Final = Logger()
 
@@ -148,7 +152,7 @@ def exit_code_of(error: BaseException) -> int:
     """Choose the exit code of a server that did not start."""
     if isinstance(error, StorageForeign):
         return FOREIGN_EXIT
-    is_for_people = isinstance(error, InvalidSettings | StorageExposed)
+    is_for_people = isinstance(error, InvalidSettings | StorageExposed | StorageMisnamed)
     return USAGE_EXIT if is_for_people else CANNOT_START_EXIT
 
 
@@ -157,15 +161,22 @@ def reason_not_started(error: BaseException) -> str:
     if isinstance(error, CannotListenError):
         return _reason_not_listening(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"Cannot start: {error.filename or 'the system'}: {error.strerror}."
+        # What could not be made is the second of two, as with links.
+        name = os.fsdecode(error.filename2 or error.filename or "the system")
+        return f"Cannot start: {name}: {error.strerror}."
     return " ".join(str(error).split())
 
 
 def _reason_not_listening(error: CannotListenError) -> str:
-    # A unix socket is told as an interface too, with a port of None.
-    where = ":".join(str(part) for part in (error.interface or "*", error.port) if part is not None)
     number = getattr(error.socketError, "errno", None)
     reason = os.strerror(number) if number else str(error.socketError)
+    if isinstance(error.port, bytes):  # the path of a unix socket
+        if error.socketError == _LOCK_IS_HELD:
+            reason = "another server listens there"
+        return (
+            f"Cannot listen on {os.fsdecode(error.port)}: {reason}; choose another with --listen."
+        )
+    where = f"{error.interface or '*'}:{error.port}"
     owner = None
     if number == errno.EADDRINUSE and isinstance(error.port, int):
         owner = maybe_port_owner(error.port)

@@ -9,7 +9,7 @@ import os
 import stat
 from typing import Final
 
-from loki_twisted.model.errors import StorageExposed, StorageRefused
+from loki_twisted.model.errors import StorageExposed, StorageMisnamed, StorageRefused
 
 _LOCK = "lock"
 
@@ -28,8 +28,8 @@ class DataDirectory:
 
     :param path: The directory; it is created if it is not there, and so are its parents.
     :raises StorageRefused: if another server holds it, or if it can not be made; as
-        StorageExposed if it belongs to another user or others may write to it. Nothing in it
-        was changed then.
+        StorageExposed if it belongs to another user or others may write to it, as
+        StorageMisnamed if its name is not UTF-8. Nothing in it was changed then.
     """
 
     def __init__(self, path: str) -> None:
@@ -99,8 +99,9 @@ def _refuse_other_bytes(path: str) -> None:
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:  # SQLite cannot open a file below it
-        raise StorageRefused(
-            f"The data directory {path!a} cannot be used: its name is not UTF-8."
+        raise StorageMisnamed(
+            f"The data directory {path!a} cannot be used: its name is not UTF-8. Choose another "
+            "one with --data-dir."
         ) from None
 
 

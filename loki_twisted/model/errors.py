@@ -126,6 +126,10 @@ class StorageExposed(StorageRefused):
     """The data directory is in the hands of others: it is theirs, or they may write to it."""
 
 
+class StorageMisnamed(StorageRefused):
+    """The data directory has a name that a log cannot be kept under."""
+
+
 class StorageForeign(StorageRefused):
     """The log is of a newer version or another program, or no file: it is left as it is."""
 
