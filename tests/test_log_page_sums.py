@@ -60,3 +60,21 @@ def test_a_process_that_cannot_keep_sums(tmp_path: Path) -> None:
     assert not has_sums(header(tmp_path / "new.db"))
     with opened(tmp_path / "new.db") as log:
         assert log.notices == ()
+
+
+@pytest.mark.promise("R16")
+@pytest.mark.parametrize("reserved", [0, 1, 9, 255])
+def test_a_header_that_is_wrong_of_sums(tmp_path: Path, reserved: int) -> None:
+    """The one byte that says whether there are sums is checked: else none of them would be."""
+    path = tmp_path / "log.db"
+    with opened(path):
+        pass
+    with path.open("r+b") as file:
+        file.seek(20)
+        file.write(bytes([reserved]))
+    changed = path.read_bytes()
+    with opened(path) as log:
+        (notice,) = log.notices
+    assert "its header is not what was written" in notice
+    (aside,) = (each for each in tmp_path.glob("log.db.corrupt-*") if each.suffix[-1].isdigit())
+    assert aside.read_bytes() == changed

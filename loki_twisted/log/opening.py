@@ -23,7 +23,13 @@ from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusa
 from loki_twisted.log.connecting import connect_reader, connect_writer, copy_all
 from loki_twisted.log.faults import Damaged, is_damage, is_wrong_sum, words_of
 from loki_twisted.log.interface import Bounds
-from loki_twisted.log.page_sums import EXCLUSIVE, has_sums, reserve_sums, way_to_logs
+from loki_twisted.log.page_sums import (
+    EXCLUSIVE,
+    has_sums,
+    refuse_lost_sums,
+    reserve_sums,
+    way_to_logs,
+)
 from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
@@ -102,6 +108,7 @@ def _renew_sums(path: str) -> None:
     with closing(connect_writer(path, checks_sums=False)) as connection:
         check_schema(connection)
         check_all(connection, bounds_of(connection))
+        connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
         connection.execute("VACUUM")
         copy_all(connection)
 
@@ -127,6 +134,7 @@ def _refuse_what_is_not_ours(path: str) -> None:
 
 
 def _open_existing(path: str) -> Opened:
+    refuse_lost_sums(path)
     connection = connect_writer(path)
     try:
         upgrade(connection)

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import struct
 from contextlib import closing
 from threading import Lock
 from typing import Final
 
 import apsw
 import apsw.sqlite_extra
+
+from loki_twisted.log.faults import Damaged
 
 EXCLUSIVE: Final = "unix-excl"
 """The way to a log whose pages have no sums, where there is nothing that checks them."""
@@ -30,6 +33,12 @@ _WITH_SUMS: Final = "cksmvfs"
 _SUM_BYTES: Final = 8
 _RESERVED_AT: Final = 20
 """Where the header of a database says how many bytes of each page are not SQLite's."""
+
+_SIZE_AT: Final = slice(16, 18)
+"""Where it says how long a page is; 1 for the longest."""
+
+_LARGEST_PAGE_BYTES: Final = 65_536
+_WORD: Final = 2**32 - 1
 
 _loading: Final = Lock()
 
@@ -77,6 +86,36 @@ def overlook_sums(connection: apsw.Connection) -> None:
     with contextlib.suppress(apsw.IOError):
         connection.pragma("user_version")
     connection.pragma("checksum_verification", 0)
+
+
+def refuse_lost_sums(path: str) -> None:
+    """
+    See that the header of a log of ours says the truth of the sums of its pages.
+
+    That is the one byte which no sum tells of: where it says that there are none, none is checked.
+
+    :raises Damaged: if it does not.
+    """
+    with open(path, "rb") as file:
+        page = file.read(_LARGEST_PAGE_BYTES)
+    size = int.from_bytes(page[_SIZE_AT], "big")
+    page = page[: _LARGEST_PAGE_BYTES if size == 1 else size]
+    if len(page) <= _RESERVED_AT:
+        return  # what is no database at all SQLite tells
+    reserved = page[_RESERVED_AT]
+    wanted = page[:_RESERVED_AT] + bytes([_SUM_BYTES]) + page[_RESERVED_AT + 1 : -_SUM_BYTES]
+    if reserved not in (0, _SUM_BYTES) or (not reserved and _sum_of(wanted) == page[-_SUM_BYTES:]):
+        raise Damaged("its header is not what was written")
+
+
+def _sum_of(data: bytes) -> bytes:
+    """Give the sum of that extension."""
+    first = second = 0
+    words = struct.unpack(f"={len(data) // 4}I", data[: len(data) // 4 * 4])
+    for one, other in zip(words[::2], words[1::2], strict=False):
+        first = (first + one + second) & _WORD
+        second = (second + other + first) & _WORD
+    return struct.pack("=2I", first, second)
 
 
 def has_sums(header: bytes) -> bool:
