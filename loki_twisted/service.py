@@ -36,7 +36,7 @@ from loki_twisted.rooms import Rooms
 from loki_twisted.sessions.gaps import GAP_CURSORS
 from loki_twisted.sessions.run_observer import RUN_CURSORS
 from loki_twisted.settings import Settings
-from loki_twisted.vitals import Vitals
+from loki_twisted.vitals import GONE, Vitals, what_is_gone
 from loki_twisted.watching import ProjectWatch
 from loki_twisted.web.access import AccessLog
 from loki_twisted.web.api import make_api
@@ -46,8 +46,6 @@ from loki_twisted.web.site import Site
 _CHECK_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 5.0
 """How long each step of an end may take before the next one begins all the same."""
-
-_REMOVED: Final = "The data directory was removed. Start the server again."
 
 _log: Final = Logger()
 
@@ -211,11 +209,11 @@ class Service(BaseService):
         if self.phase == "starting" and self.rooms.log.failure is not None:
             # It may wait for long, and whoever asks is told for what.
             self._sockets.accept()
-        if self._directory is not None and not self._directory.is_intact():
+        if gone := what_is_gone(self._directory, self.rooms):
             # What is written now goes into files that no server will ever find again.
-            self.trouble = launcher.refusal = _REMOVED
+            self.trouble = launcher.refusal = gone
             return
-        if launcher.refusal == _REMOVED:
+        if launcher.refusal in GONE:
             launcher.refusal = None  # somebody has put it back, with all that is in it
             launcher.give_turns()
         if self.projects.failed:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import apsw
 from zope.interface import implementer
 
 from loki_twisted import __version__
+from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.wire import ProviderDetail, System
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.rooms import Rooms
 from loki_twisted.web.vitals import IVitals, read_system
+
+_REMOVED: Final = "The data directory was removed. Start the server again."
+_REPLACED: Final = "The log was removed or replaced while it was in use. Start the server again."
+GONE: Final = frozenset({_REMOVED, _REPLACED})
+
+
+def what_is_gone(directory: DataDirectory | None, rooms: Rooms) -> str | None:
+    """
+    Say what a server cannot be without and has no more.
+
+    :returns: One of :data:`GONE`, or None if all is where it was.
+    """
+    if directory is not None and not directory.is_intact():
+        return _REMOVED
+    return None if rooms.log.is_in_place() else _REPLACED
 
 
 class Standing(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,34 @@ def vanished_directory(_: Server, home: Path) -> Iterator[None]:
         away.rename(data)
 
 
+@contextmanager
+def replaced_log(_: Server, home: Path) -> Iterator[None]:
+    """Somebody has put a copy in the place of the log."""
+    log = home / ".loki" / "server" / "log.db"
+    away = log.rename(home / "away")
+    shutil.copy(away, log)
+    try:
+        yield
+    finally:
+        away.rename(log)
+
+
+@contextmanager
+def removed_log(_: Server, home: Path) -> Iterator[None]:
+    """What is not in the log yet is gone."""
+    log = home / ".loki" / "server" / "log.db-wal"
+    away = log.rename(home / "away")
+    try:
+        yield
+    finally:
+        away.rename(log)
+
+
 FAULTS: dict[str, tuple[Callable[[Server, Path], Any], str, str, int]] = {
     "a full disk": (full_disk, "The log cannot be written", "unhealthy", 507),
     "no directory": (vanished_directory, "The data directory was removed", "degraded", 503),
+    "another log": (replaced_log, "The log was removed or replaced", "degraded", 503),
+    "half a log": (removed_log, "The log was removed or replaced", "degraded", 503),
 }
 """By name: how to have one, what is told of it, how the server is then, how a start is answered."""
 

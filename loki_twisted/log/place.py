@@ -63,6 +63,19 @@ class DataDirectory:
             self._lock = None
 
 
+def whereabouts(path: str) -> tuple[tuple[int, int] | None, ...]:
+    """Say which files a log and its write-ahead log are, as they lie there now."""
+    return tuple(_file_at(path + ending) for ending in ("", "-wal"))
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def lack_of_room(path: str) -> str | None:
     """
     Say what is missing for something new to be begun on the disk of a directory.

@@ -34,6 +34,7 @@ from loki_twisted.log.lanes import Lane
 from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
 from loki_twisted.log.moments import last_before
 from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.place import whereabouts
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.log.spending_sums import ledger
@@ -80,7 +81,8 @@ class SQLiteEventLog:
         retention: Retention = KEEP_ALL,
     ) -> None:
         path = os.path.abspath(path)
-        self.log_id = ""
+        self.log_id, self._path = "", path
+        self._place: tuple[tuple[int, int] | None, ...] | None = None
         self._intake = Intake(
             reactor,
             path,
@@ -113,6 +115,7 @@ class SQLiteEventLog:
 
     def _opened(self, opened: Opened) -> None:
         self.log_id = opened.log_id
+        self._place = whereabouts(self._path)
         self._intake.notices.extend(opened.notices)
         for notice in opened.notices:
             self._log.critical("{notice}", notice=notice)
@@ -160,6 +163,10 @@ class SQLiteEventLog:
     def failure(self) -> str | None:
         """Why the log cannot be written now, or None."""
         return self._intake.failure
+
+    def is_in_place(self) -> bool:
+        """Whether its files lie where they were opened. Else nobody finds what is written now."""
+        return self._place is None or self._place == whereabouts(self._path)
 
     def refuse_damaged(self) -> None:
         """
