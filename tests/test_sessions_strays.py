@@ -167,6 +167,40 @@ class LostIntentTests(StrayCase):
             assert (found.id, found.project_dir, found.model) == (session.id, "/project", None)
             assert (found.provider, found.status) == ("codex", SessionStatus.RUNNING)
 
+    @pytest.mark.promise("R16")
+    def test_what_an_agent_has_written_there(self) -> None:
+        """What would harm this start or the next is not taken: times, places, cursors of others."""
+        session = self.start(prompt="it", model="opus")
+        [plan] = self.world.runner.plans
+        intent = json.loads(plan.intent)
+        for changes in (
+            {"startedAt": "nonsense"},
+            {"startedAt": ""},
+            {"startedAt": "2026-11-27"},
+            {"startedAt": "0001-01-01T00:00:00-23:59"},
+            {"projectDir": "../../etc"},
+            {"projectDir": ""},
+            {"projectDir": "/a\0b"},
+        ):
+            text = json.dumps({**intent, "session": {**intent["session"], **changes}})
+            assert [each.model for each in self.found(session.id, text)] == [None], changes
+        for name, value in (
+            (f"{session.id}/talk", "["),
+            (f"{session.id}/agents", "{"),
+            (f"{session.id}/stdout", "-5"),
+            (f"{session.id}/deadline", "soon"),
+            (f"{session.id}/deadline", "9" * 400 + " 0"),
+            (f"{_OTHER}/deadline", "0 0"),
+            ("request", "{}"),
+        ):
+            text = json.dumps({**intent, "cursors": {**intent["cursors"], name: value}})
+            assert [each.model for each in self.found(session.id, text)] == [None], name
+            self.restart()
+            assert self.status(session.id) is SessionStatus.RUNNING
+        assert [each.model for each in self.found(session.id, plan.intent)] == ["opus"]
+        for cwd in ("elsewhere", "/a\0b"):
+            assert self.found(session.id, "", cwd) == []
+
     def test_what_says_nothing_at_all_disturbs_nobody(self) -> None:
         """Of one nothing can be read: the other is found."""
         session = self.start()

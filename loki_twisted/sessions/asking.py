@@ -17,6 +17,8 @@ DEFAULT_PROVIDER = "claude"
 
 _REQUEST = "request"
 _DRIVER = "driver"
+ASKED = frozenset({_REQUEST, _DRIVER})
+"""The parts of names of cursors in which a request is stored."""
 
 
 def cursors_of(session_id: str, wanted: StartSession, plan: LaunchPlan) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,7 +16,10 @@ from loki_twisted.sessions.book import Record, SessionBook
 
 _log = Logger()
 
-_CURSOR: Final = "deadline"
+DEADLINE: Final = "deadline"
+"""The part of the name of its cursor."""
+
+_TIMES: Final = re.compile(r"[0-9]{1,15} [0-9]{1,15}")
 
 
 @attrs.define(eq=False)
@@ -95,4 +99,9 @@ class Deadlines:
 
 
 def _name(record: Record) -> str:
-    return f"{record.id}/{_CURSOR}"
+    return f"{record.id}/{DEADLINE}"
+
+
+def is_deadline(text: str) -> bool:
+    """Whether a text is one that :meth:`Deadlines.watch` can read."""
+    return _TIMES.fullmatch(text) is not None

@@ -7,6 +7,7 @@ an earlier day, the session can be put on record again: with what was asked for,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -16,8 +17,10 @@ import msgspec
 from loki_twisted.agents.interface import LaunchPlan
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
+from loki_twisted.model.timestamps import bounded_ms, iso_from_ms, ms_from_iso
 from loki_twisted.model.wire import StartSession
-from loki_twisted.sessions.asking import asked_of, cursors_of
+from loki_twisted.sessions.asking import ASKED, asked_of, cursors_of
+from loki_twisted.sessions.deadlines import DEADLINE, is_deadline
 from loki_twisted.sessions.state import SessionState
 
 
@@ -63,11 +66,19 @@ def intent_from_text(session_id: str, text: str) -> Intent:
             raise ValueError(msg)
         intent = msgspec.json.decode(text, type=Intent)
         asked_of(session_id, intent.cursors)
-    except (msgspec.DecodeError, KeyError, RecursionError) as error:
+    except (msgspec.DecodeError, KeyError, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from error
+    _refuse_cursors(session_id, intent.cursors)
     session = intent.session
-    if session.id != session_id or any(not _is_of(session_id, name) for name in intent.cursors):
+    if session.id != session_id:
         msg = f"it is about {session.id}"
+        raise ValueError(msg)
+    # What people read, order by and open: an agent may have written anything here.
+    if iso_from_ms(bounded_ms(ms_from_iso(session.started_at))) != session.started_at:
+        msg = "it began at no time"
+        raise ValueError(msg)
+    if not is_place(session.project_dir):
+        msg = "it is about no directory"
         raise ValueError(msg)
     if session.origin is not Origin.STARTED or session.status is not SessionStatus.STARTING:
         msg = "it is not about a session that was being started"
@@ -75,5 +86,21 @@ def intent_from_text(session_id: str, text: str) -> Intent:
     return intent
 
 
-def _is_of(session_id: str, name: str) -> bool:
-    return name.startswith(f"{session_id}/")
+def is_place(path: str) -> bool:
+    """Whether a path can be that of a project."""
+    return os.path.isabs(path) and "\0" not in path
+
+
+def _refuse_cursors(session_id: str, cursors: Mapping[str, str]) -> None:
+    """
+    See that cursors are such as :func:`with_intent` wrote. Others would be read as if they were
+    ours, at this start and at each one after it.
+
+    :raises ValueError: if not.
+    """
+    for name, value in cursors.items():
+        of, _, part = name.rpartition("/")
+        is_ours = part in ASKED or (part == DEADLINE and is_deadline(value))
+        if of != session_id or not is_ours:
+            msg = "it has places that are not its own"
+            raise ValueError(msg)
