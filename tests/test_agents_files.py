@@ -129,6 +129,33 @@ class FilesTests(SynchronousTestCase):
                 Path(self.files.path(name)).write_bytes(content)
                 assert read() is None
 
+    def test_what_has_no_end_or_no_bottom_is_none(self) -> None:
+        """An agent may have put anything in the place of these files: no start ends with it."""
+        self.files.make(plan(), "cookie", "boot", 1.0)
+        for name in (SPEC, STARTED, ENDED):
+            Path(self.files.path(name)).unlink(missing_ok=True)
+            os.symlink("/dev/zero", self.files.path(name))
+        assert self.files.spec() is self.files.started() is self.files.end() is None
+        for name in (SPEC, STARTED, ENDED):
+            os.unlink(self.files.path(name))
+            Path(self.files.path(name)).write_text("[" * 100_000)
+        assert self.files.spec() is self.files.started() is self.files.end() is None
+        os.unlink(self.files.path(LOG))
+        os.symlink("/dev/zero", self.files.path(LOG))
+        assert len(self.files.complaint()) <= 4096
+
+    def test_a_pipe_with_nothing_in_it_is_none(self) -> None:
+        """One that somebody holds open, and writes nothing into, is waited for by nobody."""
+        self.files.make(plan(), "cookie", "boot", 1.0)
+        path = self.files.path(SPEC)
+        os.unlink(path)
+        os.mkfifo(path)
+        holder = os.open(path, os.O_RDWR)
+        try:
+            assert self.files.spec() is None
+        finally:
+            os.close(holder)
+
     def test_a_pipe_holds_up_nobody(self) -> None:
         """What became a pipe, into which nobody writes, is as good as damaged."""
         self.make()

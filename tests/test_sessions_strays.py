@@ -198,8 +198,12 @@ class LostIntentTests(StrayCase):
             self.restart()
             assert self.status(session.id) is SessionStatus.RUNNING
         assert [each.model for each in self.found(session.id, plan.intent)] == ["opus"]
-        for cwd in ("elsewhere", "/a\0b"):
+        for cwd in ("elsewhere", "/a\0b", "/a\udcff"):
             assert self.found(session.id, "", cwd) == []
+        odd = Stray(session.id, "/project", True, "x\udcff", Steering.SIGNALS, "")
+        self.world.runner.unknown = [odd]
+        self.restart()
+        assert list(self.world.book) == []
 
     def test_what_says_nothing_at_all_disturbs_nobody(self) -> None:
         """Of one nothing can be read: the other is found."""

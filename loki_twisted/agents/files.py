@@ -36,6 +36,7 @@ from loki_twisted.model.sessions import Steering
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LOG_BYTES = 4096
+_MOST_NOTE_BYTES = 1024 * 1024  # an agent may have put in its place what has no end
 _MOST_INTENT_BYTES = 8 * 1024 * 1024  # more than any request makes of it
 _NO_FILE = frozenset({errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 _BLOCK_BYTES = 512  # of those that stat() counts
@@ -245,7 +246,7 @@ class AgentFiles:
         try:
             with open(self.path(LOG), "rb", opener=open_at_once) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
-                lines = file.read().decode("utf-8", "replace").split("\n")
+                lines = file.read(_LOG_BYTES).decode("utf-8", "replace").split("\n")
         except OSError:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -253,8 +254,9 @@ class AgentFiles:
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
             with open(self.path(name), "rb", opener=open_at_once) as file:
-                return msgspec.convert(json.load(file), kind)
-        except (ValueError, msgspec.ValidationError):
+                data = file.read(_MOST_NOTE_BYTES) or b""  # None of a pipe that is empty
+            return msgspec.convert(json.loads(data), kind)
+        except (ValueError, RecursionError):
             return None
         except OSError as error:
             if error.errno in _NO_FILE:

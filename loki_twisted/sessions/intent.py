@@ -87,8 +87,13 @@ def intent_from_text(session_id: str, text: str) -> Intent:
 
 
 def is_place(path: str) -> bool:
-    """Whether a path can be that of a project."""
-    return os.path.isabs(path) and "\0" not in path
+    """Whether a path can be that of a project, and be told."""
+    return os.path.isabs(path) and "\0" not in path and is_text(path)
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be stored and told: what stands for bytes that are none cannot."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _refuse_cursors(session_id: str, cursors: Mapping[str, str]) -> None:

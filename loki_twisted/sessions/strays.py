@@ -19,7 +19,7 @@ from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.asking import DEFAULT_PROVIDER, stored_request
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.intent import Intent, intent_from_text, is_place
+from loki_twisted.sessions.intent import Intent, intent_from_text, is_place, is_text
 
 _log = Logger()
 
@@ -77,7 +77,7 @@ def _intent_of(stray: Stray, now: str) -> Intent | None:
             _log.warn(
                 "What {id} was started for is lost: {error}", id=stray.session_id, error=str(error)
             )
-    if not is_place(stray.cwd):
+    if not (is_place(stray.cwd) and is_text(stray.driven_by)):
         return None
     cursors = stored_request(stray.session_id, StartSession(), stray.driven_by)
     return Intent(session=_session_of(stray, now), cursors=cursors)
