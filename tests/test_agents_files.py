@@ -144,6 +144,17 @@ class FilesTests(SynchronousTestCase):
         os.symlink("/dev/zero", self.files.path(LOG))
         assert len(self.files.complaint()) <= 4096
 
+    def test_an_end_can_be_told_whatever_stands_there(self) -> None:
+        """What is no text, or has no measure, would keep the end of a session from being told."""
+        self.files.make(plan(), "cookie", "boot", 1.0)
+        path = Path(self.files.path(ENDED))
+        path.write_text(json.dumps({"code": 1, "signal": None, "problem": "x\udcff" * 100_000}))
+        end = self.files.end()
+        assert end is not None
+        assert end.problem is not None
+        assert end.problem[:2] == "x?"
+        assert len(end.problem.encode()) <= 4096
+
     def test_a_pipe_with_nothing_in_it_is_none(self) -> None:
         """One that somebody holds open, and writes nothing into, is waited for by nobody."""
         self.files.make(plan(), "cookie", "boot", 1.0)

@@ -204,7 +204,12 @@ class AgentFiles:
 
     def end(self) -> AgentEnd | None:
         """How the agent ended; None if it did not, or nobody knows."""
-        return self._read(ENDED, AgentEnd)
+        end = self._read(ENDED, AgentEnd)
+        if end is None or end.problem is None:
+            return end
+        # It is told to people, and an agent may have written it.
+        told = end.problem[:_LOG_BYTES].encode("utf-8", "replace").decode()
+        return attrs.evolve(end, problem=told)
 
     def write_end(self, end: AgentEnd) -> None:
         """
