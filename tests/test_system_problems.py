@@ -102,6 +102,27 @@ def test_a_fault_is_told_as_long_as_it_lasts(fault: str, tmp_path: Path) -> None
         until(lambda: problems(server) == before)
 
 
+@pytest.mark.promise("R16")
+def test_damage_that_is_met_at_work(tmp_path: Path) -> None:
+    """That read fails and it is told; what can be done is done, so it goes on being ready."""
+    install_runner(tmp_path, "for n in $(seq 2000); do echo needle-$n; done")
+    with Server(tmp_path) as server:
+        server.until_end(server.start())
+    log = tmp_path / ".loki" / "server" / "log.db"
+    with Server(tmp_path) as server:
+        place = log.read_bytes().index(b"needle-300")
+        with log.open("r+b") as file:
+            file.seek(place)
+            file.write(b"noodle")
+        answer = server.request("GET", "/api/events/history?limit=1000&after=earliest")
+        assert answer.status == 503
+        assert b"noodle" not in answer.body
+        assert any("it is damaged" in each for each in problems(server))
+        assert server.request("GET", "/health").json["status"] == "degraded"
+        assert server.request("GET", "/health/ready").status == 200
+        assert server.until_end(server.start())[-1].type == "session:completed"
+
+
 def start(server: Server) -> int:
     """Ask for one more session; gives the status of the answer."""
     return server.request("POST", "/api/sessions", {"projectDir": "other"}).status
