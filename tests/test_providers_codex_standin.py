@@ -286,7 +286,7 @@ def test_noise() -> None:
 
 
 def test_a_huge_line() -> None:
-    """A line of 30 MB is one result, cut, and what comes after it is told."""
+    """A line of 9 MB is one result, cut, and what comes after it is told."""
     play = app_server("huge output")
     play.run()
     [result] = said(play.outputs, "tool_result")

@@ -260,7 +260,7 @@ def test_noise() -> None:
     assert "".join(texts_of(run.outputs)) == "Before. Half \ufffd of it. After."
 
 
-def test_a_line_of_30_mb() -> None:
+def test_a_line_of_7_mb() -> None:
     """What it reports is told by its beginning."""
     run = run_standin("plain", request(prompt="huge"))
     assert verdict_of(run.outputs) is Verdict.DONE

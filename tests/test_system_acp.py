@@ -165,7 +165,7 @@ def test_a_conversation_that_goes_on(tmp_path: Path) -> None:
     assert session["usage"]["cost"] == pytest.approx(1.0)
 
 
-def test_noise_and_a_line_of_30_mb(server: Server) -> None:
+def test_noise_and_a_line_of_7_mb(server: Server) -> None:
     """What is no message is told as a log line, and a line of that length by its beginning."""
     noisy = server.start(provider="gemini", prompt="noise")
     events = server.until_end(noisy)

@@ -198,7 +198,7 @@ def test_a_codex_that_has_no_app_server(tmp_path: Path) -> None:
 
 
 def test_a_huge_line(server: Server) -> None:
-    """A line of 30 MB is one result, cut, and its bytes can be read all the same."""
+    """A line of 9 MB is one result, cut, and its bytes can be read all the same."""
     session_id = server.start(provider="codex", prompt="huge output")
     events = server.until_end(session_id)
     path = f"/api/sessions/{session_id}/output?stream=stdout&after=0"

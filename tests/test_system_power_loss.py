@@ -123,7 +123,7 @@ def check(run: Run, said: bytes, place: Path) -> None:
             if log.notices or log.connection.pragma("integrity_check") != "ok":
                 raise Violation(log.notices)
             there = frames_of(log)
-            sessions = {each.id: each for each in records.sessions(log.connection)}
+            sessions = {each.id: each for each in records.sessions(log.connection, -1, 0)}
     except (Damaged, apsw.Error, StorageRefused) as error:
         raise Violation(error) from error
     if len(there) < newest:

@@ -22,7 +22,7 @@ KNOWN_SESSION: Final = "sess-1"
 COST_BEFORE: Final = 0.03
 """US dollars that a plain turn costs."""
 
-HUGE: Final = 15 * 1024 * 1024
+HUGE: Final = 7 * 1024 * 1024
 
 OPTIONS: Final = [
     {"optionId": "always", "name": "Always", "kind": "allow_always"},

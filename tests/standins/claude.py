@@ -25,7 +25,7 @@ OTHER_MODEL = "claude-standin-small"
 SHORT = 0.3
 """Seconds that something takes in the background, and that a limit lasts."""
 
-HUGE = 15 * 1024 * 1024
+HUGE = 7 * 1024 * 1024
 TRANSCRIPTS = Path(".claude-standin")
 
 Line = dict[str, Any]

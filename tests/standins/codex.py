@@ -358,7 +358,7 @@ def noise(server: Server, _: str) -> None:
 
 
 def huge(server: Server, _: str) -> None:
-    """Print a line of 30 MB."""
+    """Print a line of 9 MB."""
     item = {"type": "commandExecution", "id": "c", "command": "cat big", "status": "completed"}
     server.tell("item/completed", item={**item, "aggregatedOutput": "x\n" * (HUGE // 3)})
     server.message("Done.")
