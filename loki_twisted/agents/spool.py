@@ -22,6 +22,7 @@ from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines
 from loki_twisted.agents.long_line import LongLine
 from loki_twisted.agents.pieces import Piece, portion_of, work_of
 from loki_twisted.agents.richness import VALUE_LIMIT
+from loki_twisted.agents.spool_file import open_spool
 from loki_twisted.agents.spool_room import SpoolRoom
 from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import StorageFailed, Unavailable
@@ -66,7 +67,7 @@ class Spool:
         """
         self._path = path
         self._limit = line_limit
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = open_spool(path)
         self._room = SpoolRoom(self._file)
         self._value_limit = value_limit
         if is_growing and os.fstat(self._file).st_size < cursor.offset:
