@@ -73,11 +73,14 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
 
 
 def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
-    """Open what was written around the sums of its pages; put aside what is damaged."""
+    """Open a log of which only sums of pages are wrong; put aside what is damaged."""
     if is_wrong_sum(damage):
         try:
             _renew_sums(path)
-            notice = f"Another program wrote to the log {path}. All of it was read, and is whole."
+            notice = (
+                f"Pages of the log {path} had other sums than their own, as where another program"
+                " writes to it. All of it was read, and is right."
+            )
             return attrs.evolve(_open_existing(path), notices=(notice,))
         except Exception as error:
             if not is_damage(error):
