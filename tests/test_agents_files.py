@@ -226,6 +226,34 @@ class FilesTests(SynchronousTestCase):
         assert not self.files.exist
 
 
+@pytest.mark.parametrize(
+    ("number", "is_told"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.EIO, True),
+        (errno.EACCES, True),
+        (errno.ENOENT, False),
+        (errno.ELOOP, False),
+        (errno.ENXIO, False),
+    ],
+)
+def test_what_cannot_be_read_now_is_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_told: bool
+) -> None:
+    """Whoever has no descriptor left must not believe that an agent never was, or has not ended."""
+
+    def refuse(path: str, _: int) -> int:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(files_module, "open_at_once", refuse)
+    files = AgentFiles.of(str(tmp_path), "session_1")
+    for read in (files.spec, files.started, files.end):
+        told = pytest.raises(OSError, match=os.strerror(number))
+        with told if is_told else contextlib.nullcontext():
+            assert read() is None
+
+
 def test_an_identity_is_of_one_process_only() -> None:
     """A process with our number that started at another time is not us."""
     ours = stat_of(os.getpid())

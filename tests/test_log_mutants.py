@@ -231,13 +231,28 @@ def test_each_page_is_checked(
     assert met > pages // 2
 
 
+def test_sums_that_are_wrong_themselves(whole: Path, tmp_path: Path) -> None:
+    """They cost a read of all, and nothing that was right is put aside."""
+    path = shutil.copytree(whole.parent, tmp_path / "sum") / "log.db"
+    data = bytearray(path.read_bytes())
+    for end in range(PAGE, len(data) + 1, PAGE):
+        data[end - 1] ^= 1
+    path.write_bytes(data)
+    with opened(path) as log:
+        assert log.bounds.newest == BATCHES * EVENTS
+        [notice] = log.notices
+        assert "All of it was read, and is right." in notice
+    with opened(path) as log:
+        assert log.notices == ()
+
+
 def test_who_writes_around_the_sums(whole: Path, tmp_path: Path) -> None:
     """What another program has written is read, and kept if all of it is right."""
     path = shutil.copytree(whole.parent, tmp_path / "written") / "log.db"
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("CREATE INDEX mine ON blocks(at_ms)")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    for told in ("wrote to the log", None):
+    for told in ("other sums than their own", None):
         with opened(path) as log:
             assert log.bounds.newest == BATCHES * EVENTS
             assert [told] * len(log.notices) == [told for each in log.notices if told in each]

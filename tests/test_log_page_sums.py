@@ -19,11 +19,11 @@ import sys, apsw.sqlite_extra
 def load(*_): raise apsw.sqlite_extra.NotAvailable
 apsw.sqlite_extra.load = load
 from loki_twisted.log.opening import open_log
-from loki_twisted.model.errors import StorageRefused
+from loki_twisted.model.errors import StorageForeign
 for path in sys.argv[1:]:
     try:
         print(open_log(path, lambda: 1).bounds.oldest)
-    except StorageRefused as error:
+    except StorageForeign as error:
         print(error)
 print(apsw.vfs_names()[0])
 """
@@ -54,7 +54,7 @@ def test_a_process_that_cannot_keep_sums(tmp_path: Path) -> None:
         timeout=TIMEOUT,
     ).stdout.splitlines()
     refusal = f"The pages of the log {tmp_path}/log.db have sums, which this build of apsw"
-    assert said == [f"{refusal} cannot keep.", "1", apsw.vfs_names()[0]]
+    assert said == [f"{refusal} cannot keep. It was left as it is.", "1", apsw.vfs_names()[0]]
     assert (tmp_path / "log.db").read_bytes() == before
     assert has_sums(header(tmp_path / "log.db"))
     assert not has_sums(header(tmp_path / "new.db"))

@@ -173,6 +173,23 @@ def test_sessions_are_oldest_first(tmp_path: Path) -> None:
         assert [each.id for each in records.sessions(log.readers[0], 10, 0)] == ["b", "c", "a"]
 
 
+def test_some_sessions_at_a_time(tmp_path: Path) -> None:
+    """Read some at a time, each session comes once, in the same order; behind them is nothing."""
+    with opened(tmp_path / "log.db") as log:
+        for number in range(7):
+            at = f"2026-0{1 + number // 3}"
+            put(log, Batch(session_id=f"s{number}", at_ms=MS, session=session(f"s{number}", at=at)))
+
+        pages = [records.sessions(log.readers[0], 3, offset) for offset in (0, 3, 6, 7)]
+
+    assert [[each.id for each in page] for page in pages] == [
+        ["s0", "s1", "s2"],
+        ["s3", "s4", "s5"],
+        ["s6"],
+        [],
+    ]
+
+
 def test_nothing_is_there_at_first(tmp_path: Path) -> None:
     """An empty log answers every question."""
     with opened(tmp_path / "log.db") as log:
@@ -211,6 +228,24 @@ def test_cursors_of_a_prefix(log: Opened) -> None:
 
     assert records.cursors(log.readers[0], "a/") == {n: n.upper() for n in ("a/", "a/x", "a/y")}
     assert sorted(records.cursors(log.readers[0], "")) == sorted(names)
+
+
+def test_cursors_with_a_part(log: Opened) -> None:
+    """A part may stand anywhere in a name, as it is written, and goes together with a prefix."""
+    names = ["a/gap", "a/gapless", "b/gap", "b/GAP", "b/g_p", "a/é%/x", "/gap", "a/deadline"]
+    put(log, Batch(session_id="s", at_ms=MS, cursors={name: name.upper() for name in names}))
+
+    def found(prefix: str, part: str) -> set[str]:
+        cursors = records.cursors(log.readers[0], prefix, part)
+        assert all(text == name.upper() for name, text in cursors.items())
+        return {*cursors}
+
+    assert found("", "/gap") == {"a/gap", "a/gapless", "b/gap", "/gap"}
+    assert found("a/", "/gap") == {"a/gap", "a/gapless"}
+    assert found("", "/g_p") == {"b/g_p"}  # it is no pattern
+    assert found("", "é%") == {"a/é%/x"}
+    assert found("", "nowhere") == set()
+    assert found("a/", "") == {"a/gap", "a/gapless", "a/é%/x", "a/deadline"}
 
 
 def test_a_damaged_row_is_told(log: Opened) -> None:

@@ -205,10 +205,13 @@ def test_rows_are_there_when_an_append_fires(desk: Desk) -> None:
 
     log, result = desk.log, desk.clock.result
     assert result(log.sessions(10, 0)) == [session()]
+    assert result(log.sessions(10, 1)) == result(log.sessions(0, 0)) == []
     assert result(log.tasks(TaskQuery())) == TaskPage((task("t1"),), 1)
     assert result(log.task("session_1", "t1")) == task("t1")
     assert result(log.task_counts("session_1")) == TaskCounts(total=1, pending=1)
     assert result(log.cursors("session_1/")) == {"session_1/out": "1"}
+    assert result(log.cursors("", "/out")) == {"session_1/out": "1"}
+    assert result(log.cursors("", "/in")) == {}
     [waiting] = result(log.open_inputs())
     assert waiting == result(log.input("session_1", "i1"))
     assert result(log.inputs("session_1", 1, 0)) == InputPage((waiting,), 1)

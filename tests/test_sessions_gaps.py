@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import SessionBook
-from loki_twisted.sessions.gaps import Gaps
+from loki_twisted.sessions.gaps import GAP_CURSORS, Gaps
 from tests.fakes_sessions import MemoryLog
 from tests.log_support import session
 
@@ -70,7 +70,8 @@ class GapTests(SynchronousTestCase):
     def restart(self) -> None:
         """Have the next server find what this one has left."""
         self.gaps = self.new_gaps()
-        done = Deferred.fromCoroutine(self.gaps.restore(self.log.kept))
+        cursors = self.successResultOf(self.log.cursors("", GAP_CURSORS))  # as the server does
+        done = Deferred.fromCoroutine(self.gaps.restore(cursors))
         self.clock.advance(0)
         self.successResultOf(done)
 

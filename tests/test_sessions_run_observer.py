@@ -38,7 +38,7 @@ from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
 from loki_twisted.sessions.requests import requested
 from loki_twisted.sessions.run_files import Run, RunFiles
-from loki_twisted.sessions.run_observer import RunObserver
+from loki_twisted.sessions.run_observer import RUN_CURSORS, RunObserver
 from loki_twisted.sessions.run_projects import END_QUIET, HOLD
 from loki_twisted.sessions.run_status import DEAD_FOR, Liveness
 from loki_twisted.sessions.state import with_status
@@ -85,7 +85,8 @@ class RunCase(SynchronousTestCase):
         self.runs = RunObserver(
             self.clock, self.book, self.look, given_to=lambda directory, run: self.given
         )
-        self.runs.load(self.log.kept)
+        for part in RUN_CURSORS:  # as the server does
+            self.runs.load(self.successResultOf(self.log.cursors("", part)))
         self.observer = StateObserver(self.book, self.runs)
 
     def look(self, run: Run) -> Liveness:

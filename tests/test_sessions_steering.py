@@ -288,6 +288,17 @@ class ObservedRunTests(RunCase):
         self.look()
         assert self.world.clock.getDelayedCalls() == []
 
+    def test_what_became_of_an_input_is_told_by_the_next_server(self) -> None:
+        """Also where nothing else was asked of the run, which is not looked after for anything."""
+        self.observe()
+        self.successResultOf(self.world.sessions.give_input(ELSEWHERE, "Do it.", None))
+        self.restart()
+        self.world.control.fate = (InputFate.REJECTED, "logs/human-input-1.md")
+        self.successResultOf(self.world.observer.seen(self.home, [RunsBegin(), RunsTold()]))
+        self.look()
+        assert len(self.messages("log:warn")) == 1
+        assert f"{ELSEWHERE}/input" not in self.world.log.kept
+
     def test_which_run_it_is(self) -> None:
         """By its id or its process, else the only one that has no id; never one of ours."""
         self.observe("one", name=None)

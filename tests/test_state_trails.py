@@ -93,6 +93,22 @@ def test_cursors_of_projects_are_not_mixed_up(
     assert CursorNames(other).maybe_path(name) == (path if mine == other else None)
 
 
+@given(st.sampled_from(["/a", "/a:b", "/a%3Ab", "/a:", "/\udcff"]), st.integers(0, 2**64 - 1))
+def test_all_cursors_of_a_project_have_a_part_in_common(project: str, inode: int) -> None:
+    """By that part a project finds each of its cursors again, whatever it says."""
+    names = CursorNames(project)
+    made = [
+        names.name("x.log", None),
+        names.name("sessions/s1/x.log", "s1"),
+        names.seen(),
+        names.left(inode),
+        names.directory("s1"),
+    ]
+    assert [each for each in made if names.part() not in each] == []
+    assert names.maybe_inode(names.left(inode)) == inode
+    assert [each for each in made if names.maybe_inode(each) is not None] == [names.left(inode)]
+
+
 def test_bytes_that_are_no_text_can_be_stored() -> None:
     """The name of a cursor is text, whatever the file is called."""
     assert NAMES.name("\udcff.log", None).encode() == rb"state:/home/me/project:\xff.log"

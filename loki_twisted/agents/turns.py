@@ -57,5 +57,4 @@ class Turns:
         self._left = self._work
         while self._waiting and self._left > 0:
             self._waiting.popleft().callback(None)
-        if self._waiting and self._next is None:
-            self.spend(0)
+        # Where some still wait there is no room, so somebody has spent it: there is a next turn.

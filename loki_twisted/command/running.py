@@ -57,9 +57,9 @@ def set_what_is_there_aside() -> None:
     Have the garbage collector pass over all that there is by now: modules, routes, declarations.
 
     To be called when a program begins to read what it needs, and when it has started. The collector
-    looks at everything now and again, in whatever
-    thread it is that makes objects just then, and all others wait: 20 to 50 ms with what a server
-    has from its start on, and next to nothing without.
+    looks at everything now and again, in whatever thread it is that makes objects just then, and
+    all others wait: 20 to 50 ms with what a server has from its start on, and next to nothing
+    without.
     """
     gc.collect()
     gc.freeze()

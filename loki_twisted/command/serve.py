@@ -34,7 +34,7 @@ CANNOT_START_EXIT: Final = 1
 """Something is in the way, and may be gone when it is tried again."""
 
 FOREIGN_EXIT: Final = 3
-"""The log is of a newer version, or another program's: that takes another program, or directory."""
+"""The log is for a newer version, another program or build: that takes it, or another directory."""
 
 NOT_STARTED: Final = (LokiError, CannotListenError, OSError, ValueError)
 """Why a server may not start although nothing is wrong with the program."""

@@ -65,8 +65,8 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
     Takes some milliseconds, however much is in it. Only where an earlier server has marked it by
     :func:`suspect`, or it is of an earlier version, all of it is read.
 
-    :raises StorageForeign: if the file is of another program or a newer version, or no file; it is
-        not touched then.
+    :raises StorageForeign: if the file is of another program or a newer version, or no file, or
+        has sums that cannot be kept here; it is not touched then.
     :raises StorageRefused: if it cannot be read, or not be written.
     """
     _refuse_what_is_not_ours(path)
@@ -79,11 +79,14 @@ def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
 
 
 def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
-    """Open what was written around the sums of its pages; put aside what is damaged."""
+    """Open a log of which only sums of pages are wrong; put aside what is damaged."""
     if is_wrong_sum(damage):
         try:
             _renew_sums(path)
-            notice = f"Another program wrote to the log {path}. All of it was read, and is whole."
+            notice = (
+                f"Pages of the log {path} had other sums than their own, as where another program"
+                " writes to it. All of it was read, and is right."
+            )
             return attrs.evolve(_open_existing(path), notices=(notice,))
         except Exception as error:
             if not is_damage(error):
@@ -128,8 +131,9 @@ def _refuse_what_is_not_ours(path: str) -> None:
     if identity in (Identity.FOREIGN, Identity.NEWER):
         raise refusal(path, identity)
     if identity is Identity.OURS and has_sums(header) and way_to_logs() == EXCLUSIVE:
-        raise StorageRefused(
+        raise StorageForeign(
             f"The pages of the log {path} have sums, which this build of apsw cannot keep."
+            " It was left as it is."
         )
 
 

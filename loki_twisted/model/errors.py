@@ -131,7 +131,11 @@ class StorageMisnamed(StorageRefused):
 
 
 class StorageForeign(StorageRefused):
-    """The log is of a newer version or another program, or no file: it is left as it is."""
+    """
+    The log is of a newer version or another program, has sums that cannot be kept, or is no file.
+
+    It is left as it is.
+    """
 
 
 class Unavailable(LokiError):

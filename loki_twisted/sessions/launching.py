@@ -141,11 +141,8 @@ class Launcher:
 
     async def adopt_all(self) -> None:
         """Find the sessions of an earlier server again: those with agents, and those that wait."""
-        stored: dict[str, str] = {}
-        for part in (*STEERING_CURSORS, LINE_CURSORS):
-            stored |= await self.records.cursors("", part)
-        self.steerer.restore(stored)
-        self.line.restore(stored)
+        self.steerer.restore(await self.records.cursors("", STEERING_CURSORS))
+        self.line.restore(await self.records.cursors("", LINE_CURSORS))
         await let_have_had_turns(self.runner, self.line.records(), self._begin_turn)
         await self.supervisor.adopt_all()
         self.give_turns()

@@ -44,8 +44,8 @@ LOOK_SECONDS: Final = 0.5
 _INPUT: Final = "input"
 _SCRIPT: Final = "script"
 
-STEERING_CURSORS: Final = (f"/{_INPUT}", f"/{_SCRIPT}")
-"""Of each cursor that a :class:`Steerer` goes on with, one of these is a part of its name."""
+STEERING_CURSORS: Final = f"/{_INPUT}"
+"""A part of the name of each cursor that :meth:`Steerer.restore` goes on with."""
 _TAKES_INPUT: Final = frozenset({SessionStatus.RUNNING, SessionStatus.PAUSED})
 
 

@@ -22,8 +22,6 @@ from loki_twisted.agents.providers.words import DEFAULT_LEVEL, maybe_level
 from loki_twisted.model.events import Fact
 from loki_twisted.model.spending import Spending
 
-"""The type of codex itself as an agent, and the source of its log lines."""
-
 LINE_LIMIT: Final = 10 * 1024 * 1024
 """Bytes of a line. A thread that is continued comes back with all that was said in it, as one."""
 
