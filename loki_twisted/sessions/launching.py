@@ -275,8 +275,8 @@ class Launcher:
             _log.warn("The turn of {id} is not on record: {error}", id=record.id, error=str(error))
             self._give_turns_later()
             return
-        asked, _ = asked_of(record.id, await self.records.cursors(f"{record.id}/"))
         try:
+            asked, _ = asked_of(record.id, await self.records.cursors(f"{record.id}/"))
             plan = self._plan(record.state.session, asked)
             await self._put_on_record(record, asked, plan)
         except LokiError as error:
