@@ -60,9 +60,10 @@ class StartTests(AgentCase):
         agent = await self.runner.start("session_1", shell("echo one; exec sleep 60"))
         spool = os.path.join(self.root, "session_1", "stderr")
         os.rename(spool, spool + ".away")
-        os.mkdir(spool)
+        os.mkdir(spool)  # it cannot be put aside, because something is there already
+        os.makedirs(os.path.join(spool + ".odd", "full"))
         before, recorder = os.listdir("/proc/self/fd"), Recorder()
-        with pytest.raises(IsADirectoryError):
+        with pytest.raises(OSError, match="not empty"):
             agent.follow({}, recorder)
         assert len(os.listdir("/proc/self/fd")) == len(before)
         os.rmdir(spool)

@@ -175,7 +175,8 @@ export class SessionModel {
     part.loading = true;
     try {
       const { events, count } = await this.history({ ...asked, before: first.id });
-      if (part.items[0] === first) part.prepend(events.map(shape), count === asked.limit);
+      // By its id: all may have been read anew meanwhile.
+      if (part.items[0]?.id === first.id) part.prepend(events.map(shape), count === asked.limit);
       this.failure.value = null;
       return count;
     } catch (error) {
