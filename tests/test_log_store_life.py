@@ -18,6 +18,7 @@ from tests.log_support import (
     connect,
     fact,
 )
+from tests.mutants import PAGE
 from tests.store_desk import new_desk
 
 
@@ -104,6 +105,32 @@ def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
     assert [e["notice"] for e in captured if e["log_level"].name == "critical"] == desk.log.notices
     assert desk.append(fact()) == Bounds(1, 1)
     desk.stop()
+
+
+def test_sums_that_were_made_anew_are_told_as_a_warning(tmp_path: Path) -> None:
+    """Nothing is lost where another program wrote to a log, so nobody is woken for it."""
+    path = tmp_path / "log.db"
+    desk = new_desk(path)
+    desk.start()
+    desk.append(fact())
+    desk.stop()
+    with closing(connect(path)) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    data = bytearray(path.read_bytes())
+    for end in range(PAGE, len(data) + 1, PAGE):
+        data[end - 1] ^= 1  # each ends with its sum
+    path.write_bytes(data)
+    later = new_desk(path)
+
+    with capturedLogs() as captured:
+        later.start()
+
+    [notice] = later.log.notices
+    assert "All of it was read, and is right." in notice
+    assert [e["notice"] for e in captured if e["log_level"].name == "warn"] == [notice]
+    assert [e for e in captured if e["log_level"].name in ("error", "critical")] == []
+    assert later.append(fact()) == Bounds(1, 2)
+    later.stop()
 
 
 @pytest.mark.promise("R16")
