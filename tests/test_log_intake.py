@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from loki_twisted.log.rows import MAX_BLOCK_BYTES
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.events import Fact
-from tests.log_support import MS, ThreadedClock, fact, facts, opened, remembered
+from tests.log_support import MS, ThreadedClock, fact, facts, no_threads, opened, remembered
 
 LARGE = 400_000
 
@@ -358,16 +356,6 @@ def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
     desk.stop()
     with pytest.raises(Unavailable):
         desk.intake.append(lines())
-
-
-@contextmanager
-def no_threads() -> Iterator[None]:
-    """Let no thread be started: each wants more memory than there is."""
-    usual = threading.stack_size(2**46)
-    try:
-        yield
-    finally:
-        threading.stack_size(usual)
 
 
 def test_a_thread_that_cannot_be_started(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.log_support import (
     MS,
     connect,
     fact,
+    no_threads,
 )
 from tests.mutants import PAGE
 from tests.store_desk import new_desk
@@ -91,6 +93,39 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
         desk.start()
 
     desk.stop()
+
+
+def test_threads_that_read_are_there_from_the_start(tmp_path: Path) -> None:
+    """Where later no thread can be started questions are answered all the same."""
+    desk = new_desk(tmp_path / "log.db")
+    desk.start()
+    with no_threads():
+        waiting = [desk.log.cursors("") for _ in range(9)]
+        assert [desk.clock.result(each) for each in waiting] == [{}] * 9
+    desk.stop()
+
+
+@pytest.mark.parametrize("are_left", [1, 2])
+def test_too_few_threads_for_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, are_left: int
+) -> None:
+    """One for whose readers there are no threads is not opened, which is said, and ends."""
+    desk = new_desk(tmp_path / "log.db")
+    before = threading.active_count()
+    really, begun = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if len(begun) == are_left:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        really(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(StorageFailed, match="could not be opened: can't start new thread"):
+            desk.start()
+    desk.stop()
+    assert threading.active_count() == before
 
 
 def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
