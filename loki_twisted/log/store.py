@@ -14,7 +14,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import storage_error
@@ -93,7 +93,7 @@ class SQLiteEventLog:
         )
         self._readers = Readers(reactor, path)
         self._sums = DeferredLock()
-        self._looks = rounds(
+        self._looks = repeating(
             reactor, self._intake.look, "What has become too old could not be dropped"
         )
         self._look_seconds = seconds_between_looks(retention)

@@ -14,7 +14,7 @@ from typing import Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.operation.manager import ServiceManager, monotonic_microseconds
 
 STATUS_SECONDS: Final = 5.0
@@ -56,7 +56,7 @@ class Pulse:
         self._waiting: list[tuple[str, ...]] = []
         self._retries = 0
         self._next: IDelayedCall | None = None
-        self._beat = rounds(reactor, self._beats, "The service manager could not be told")
+        self._beat = repeating(reactor, self._beats, "The service manager could not be told")
 
     def ready(self) -> None:
         """Tell that the server serves, and from now on how it is."""
