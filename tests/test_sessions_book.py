@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+<<<<<<< .merge_file_RLOdN1
 import gc
+=======
+from functools import partial
+>>>>>>> .merge_file_OHFe2O
 
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from loki_twisted.model.errors import StorageFailed
-from loki_twisted.model.sessions import Session, SessionStatus
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.talk import Talk
@@ -65,6 +70,28 @@ def test_one_that_is_taken_out(log: MemoryLog, book: SessionBook) -> None:
     log.broken = True
     to(book, failed, SessionStatus.RUNNING).addErrback(lambda why: why.trap(StorageFailed))
     assert book.unended() == [kept]
+
+
+def test_who_was_observed_in_a_project(log: MemoryLog, book: SessionBook) -> None:
+    """Sessions of others are found by their directory until they are taken out, ours never are."""
+    of_others = partial(replace, origin=Origin.OBSERVED)
+    here, gone, ended = (
+        book.add(of_others(session(name), project_dir="/here")) for name in ("h", "g", "e")
+    )
+    ours = book.add(replace(session("ours"), project_dir="/here"))
+    there = book.add(of_others(session("there"), project_dir="/there"))
+    for each in (here, gone, ended, ours, there):
+        to(book, each, SessionStatus.RUNNING)
+    to(book, ended, SessionStatus.COMPLETED)
+    book.forget(gone)
+    book.forget(there)
+    assert book.observed_in("/here") == [here, ended]
+    assert book.observed_in("/there") == []
+
+    later = SessionBook(log, log, lambda: 0)
+    loaded = Deferred.fromCoroutine(later.load())
+    assert loaded.called
+    assert {record.id for record in later.observed_in("/here")} == {"h", "e"}
 
 
 @pytest.mark.promise("R27")
