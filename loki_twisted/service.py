@@ -24,7 +24,7 @@ from loki_twisted.endpoints import (
     has_ipv6_loopback,
     refuse_open_listeners,
 )
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.errors import StorageDamaged
@@ -101,7 +101,7 @@ class Service(BaseService):
         # Each by itself: none is to be missing because another fails.
         looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
         self._checks = [
-            rounds(reactor, look, "It could not be seen whether all is well") for look in looks
+            repeating(reactor, look, "It could not be seen whether all is well") for look in looks
         ]
         self.listening_problems = self._sockets.problems
         self.reloads += [self._reload_tokens, self._sockets.reload]

@@ -21,3 +21,16 @@ class DaemonPool(ThreadPool):
     """
 
     threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
+
+    def start(self) -> None:
+        """
+        Start the threads that it has at least.
+
+        :raises RuntimeError: if the system has none for them; then none of it is left.
+        """
+        try:
+            super().start()
+        except RuntimeError:
+            self.threads = [thread for thread in self.threads if thread.ident is not None]
+            self.stop()
+            raise

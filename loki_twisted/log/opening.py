@@ -50,6 +50,7 @@ class Opened:
 
     :ivar log_id: Random; another one for each file that was ever made.
     :ivar notices: What the operator must know of how it was opened, in sentences.
+    :ivar is_begun_anew: Whether the one before was damaged, and put aside.
     """
 
     connection: apsw.Connection
@@ -57,6 +58,7 @@ class Opened:
     log_id: str
     bounds: Bounds
     notices: tuple[str, ...] = ()
+    is_begun_anew: bool = False
 
 
 def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
@@ -97,7 +99,7 @@ def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
     notice = (
         f"The log {path} was damaged ({words_of(damage)}). It is now {aside}; a new log was begun."
     )
-    return attrs.evolve(_open_new(path), notices=(notice,))
+    return attrs.evolve(_open_new(path), notices=(notice,), is_begun_anew=True)
 
 
 def _renew_sums(path: str) -> None:

@@ -57,10 +57,19 @@ class Readers:
         self.damage: StorageDamaged | None = None
 
     def start(self, connections: Sequence[apsw.Connection]) -> None:
-        """Begin to work with connections; they stay the caller's to close."""
+        """
+        Begin to work with connections; they stay the caller's to close.
+
+        :raises StorageFailed: if there are no threads for them.
+        """
+        # All at once: later there may be none, and the question for which it is would have no end.
+        pool = DaemonPool(len(connections), len(connections), "log-reader")
+        try:
+            pool.start()
+        except RuntimeError as error:
+            raise storage_error("opened", error) from error
         self._free.extend(connections)
-        self._pool = DaemonPool(0, len(connections), "log-reader")
-        self._pool.start()
+        self._pool = pool
 
     def ask(
         self, query: Callable[[apsw.Connection], Value], lane: Lane = Lane.SHORT

@@ -24,6 +24,7 @@ batches of 1 from 1 source                3,000/s          800/s
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
@@ -69,10 +70,14 @@ class Writer:
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread. Its first report is :class:`Opened` or :class:`NotOpened`."""
+        """Start the thread. The first report is :class:`Opened` or :class:`NotOpened`."""
         self._usual_interval = sys.getswitchinterval()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # so Python says it, of whatever the system has no more of
+            self._report(NotOpened(OSError(errno.EAGAIN, str(error))))
+            return
         sys.setswitchinterval(min(_SWITCH_SECONDS, self._usual_interval))
-        self._thread.start()
 
     def submit(self, item: Entry | Order) -> None:
         """Give it something to do, behind all that it was given before."""
@@ -80,7 +85,8 @@ class Writer:
 
     def join(self) -> None:
         """Wait for the thread. Its last report was :class:`NotOpened` or :class:`Closed`."""
-        self._thread.join()
+        if self._thread.ident is not None:  # else none could be started
+            self._thread.join()
         sys.setswitchinterval(self._usual_interval)
 
     def _run(self) -> None:

@@ -24,6 +24,7 @@ from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.groups import Groups
 from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
 from loki_twisted.sessions.rows import NO_ROWS, Rows
@@ -58,7 +59,7 @@ class Record:
     stop_ordered: bool = False
     conductor: Conductor | None = None
     trouble: str = ""
-    _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+    _listeners: tuple[Callable[[], None], ...] = attrs.field(default=(), init=False)
 
     def note_stop(self) -> None:
         """Remember that the agent was told to stop, for the record that cannot be made of it."""
@@ -77,13 +78,18 @@ class Record:
 
         :returns: Call it to be told no more.
         """
-        self._listeners.append(heard)
-        return lambda: self._listeners.remove(heard)
+        self._listeners += (heard,)
+        return lambda: self._leave(heard)
 
     def tell(self) -> None:
         """Tell all who listen."""
-        for heard in tuple(self._listeners):
+        for heard in self._listeners:
             heard()
+
+    def _leave(self, heard: Callable[[], None]) -> None:
+        left = list(self._listeners)
+        left.remove(heard)
+        self._listeners = tuple(left)
 
     @property
     def id(self) -> str:
@@ -119,7 +125,7 @@ class SessionBook:
         self._rows = records
         self._now_ms = now_ms
         self._records: dict[str, Record] = {}
-        self._unended: dict[str, Record] = {}
+        self._groups = Groups()
         self._deleted: set[str] = set()
         self._overview: Overview | None = None
 
@@ -131,7 +137,11 @@ class SessionBook:
 
     def unended(self) -> list[Record]:
         """The sessions that have not ended, on disk or for decisions: a few of very many."""
-        return list(self._unended.values())
+        return self._groups.unended()
+
+    def observed_in(self, directory: str) -> list[Record]:
+        """The sessions of a project directory that were not started by us, ended ones too."""
+        return self._groups.observed_in(directory)
 
     def now(self) -> str:
         """The time, ISO 8601."""
@@ -144,7 +154,7 @@ class SessionBook:
         async for states in stored_states(self._rows):
             for state in states:
                 record = self._records[state.session.id] = Record(state, committed=state)
-                self._sort(record)
+                self._groups.sort(record)
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:
@@ -181,19 +191,14 @@ class SessionBook:
         """
         talk = Talk(counters=counters) if counters else SILENCE
         record = self._records[session.id] = Record(SessionState(session, talk=talk))
-        self._sort(record)
+        self._groups.sort(record)
         return record
 
     def remove(self, record: Record) -> None:
         """Take a session out that is not on disk."""
         self._records.pop(record.id, None)
-        self._unended.pop(record.id, None)
+        self._groups.remove(record)
         self._overview = None
-
-    def _sort(self, record: Record) -> None:
-        self._unended[record.id] = record
-        if record.status.is_final and (at := record.committed) and at.session.status.is_final:
-            del self._unended[record.id]
 
     def overview(self) -> Overview:
         """What readers see of all sessions."""
@@ -232,7 +237,7 @@ class SessionBook:
         batch = batch_of(before, state, now_ms, facts, cursors or {}, rows, is_new=is_new)
         record.state = state
         record.in_flight += 1
-        self._sort(record)
+        self._groups.sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
@@ -241,7 +246,7 @@ class SessionBook:
         if record.committed is None or record.committed.session is not state.session:
             self._overview = None
         record.committed = state
-        self._sort(record)
+        self._groups.sort(record)
         record.tell()
         return state.session
 
@@ -252,7 +257,7 @@ class SessionBook:
                 self.remove(record)
             else:
                 record.state = record.committed
-                self._sort(record)
+                self._groups.sort(record)
             if record.stop_ordered:
                 record.note_stop()
         return failure

@@ -122,12 +122,11 @@ class RunOwners:
 
     def _is_known(self, directory: str, run: Run) -> bool:
         """Whether a run is known as somebody else's."""
-        for record in self.book:
+        for record in self.book.observed_in(directory):
             session = record.state.session
-            if not record.is_ours and session.project_dir == directory:
-                is_at_work = session.pid == run.pid and not session.status.is_final
-                if is_at_work or session.started_at == run.started_at:
-                    return True
+            is_at_work = session.pid == run.pid and not session.status.is_final
+            if is_at_work or session.started_at == run.started_at:
+                return True
         return False
 
     def claim(self, directory: str, session_id: str, run: Run) -> dict[str, str | None]:
