@@ -14,7 +14,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from benchmarks.history import Beat
+from benchmarks.beat import Beat
 from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row
 from benchmarks.tasks import Worker
@@ -249,7 +249,8 @@ async def measured(what: str, work: Awaitable[Any]) -> Row:
     finally:
         beat.stop()
     seconds = time.perf_counter() - began
-    return Row(what, {"seconds": seconds, "late": beat.late * 1000, "busy": beat.busy * 1000})
+    figures = {"late": beat.late, "kept": beat.kept, "busy": beat.busy}
+    return Row(what, {"seconds": seconds} | {name: each * 1000 for name, each in figures.items()})
 
 
 async def until(is_so: Callable[[], Any]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+<<<<<<< .merge_file_RLOdN1
+import gc
+=======
 from functools import partial
+>>>>>>> .merge_file_OHFe2O
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +15,8 @@ from twisted.internet.defer import Deferred
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
 from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.state import with_status
+from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.talk import Talk
 from tests.fakes_sessions import MemoryLog
 from tests.log_support import session
 
@@ -110,3 +115,17 @@ def test_all_of_a_long_history_is_read_bit_by_bit(log: MemoryLog, book: SessionB
     assert [record.id for record in book.unended()] == ["session_9999"]
     assert max(asked) <= 500
     assert len(asked) > ENDED // 500
+
+
+def test_little_work_for_the_garbage_collector(log: MemoryLog, book: SessionBook) -> None:
+    """
+    Of a session that is known the collector has two objects to look at, or it would hold everything
+    up for as long as tens of thousands of them take.
+    """
+    record = book.add(session("session_1"))
+    book.commit(record, with_status(record.state, SessionStatus.COMPLETED))
+    log.commit()
+    found = [record, *gc.get_referents(record), *gc.get_referents(record.state)]
+    tracked = {type(each) for each in found if gc.is_tracked(each)}
+    assert tracked - {type, SessionStatus} == {Record, SessionState}
+    assert not gc.is_tracked(Talk(memory="much", keys={"i1": "a"}))

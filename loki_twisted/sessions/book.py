@@ -59,7 +59,7 @@ class Record:
     stop_ordered: bool = False
     conductor: Conductor | None = None
     trouble: str = ""
-    _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
+    _listeners: tuple[Callable[[], None], ...] = attrs.field(default=(), init=False)
 
     def note_stop(self) -> None:
         """Remember that the agent was told to stop, for the record that cannot be made of it."""
@@ -78,13 +78,18 @@ class Record:
 
         :returns: Call it to be told no more.
         """
-        self._listeners.append(heard)
-        return lambda: self._listeners.remove(heard)
+        self._listeners += (heard,)
+        return lambda: self._leave(heard)
 
     def tell(self) -> None:
         """Tell all who listen."""
-        for heard in tuple(self._listeners):
+        for heard in self._listeners:
             heard()
+
+    def _leave(self, heard: Callable[[], None]) -> None:
+        left = list(self._listeners)
+        left.remove(heard)
+        self._listeners = tuple(left)
 
     @property
     def id(self) -> str:
