@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< .merge_file_RLOdN1
 import gc
-=======
 from functools import partial
->>>>>>> .merge_file_OHFe2O
 
 import pytest
 from msgspec.structs import replace
