@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.sessions import Session, SessionStatus
@@ -62,6 +62,26 @@ def test_one_that_is_taken_out(log: MemoryLog, book: SessionBook) -> None:
     log.broken = True
     to(book, failed, SessionStatus.RUNNING).addErrback(lambda why: why.trap(StorageFailed))
     assert book.unended() == [kept]
+
+
+def test_what_is_refused_at_once(log: MemoryLog, book: SessionBook) -> None:
+    """A log that takes nothing more changes nothing of what is on its way to the disk already."""
+    record = book.add(session("session_1"))
+    to(book, record, SessionStatus.RUNNING)
+    log.automatic = False
+    to(book, record, SessionStatus.PAUSED)
+    log.append, takes = lambda _: fail(StorageFailed("No answer.")), log.append  # type: ignore[method-assign]
+    refused = to(book, record, SessionStatus.STOPPING)
+    assert refused.addErrback(lambda why: why.trap(StorageFailed)).called
+    assert record.status is SessionStatus.PAUSED
+    record.stop_ordered = True
+    to(book, record, SessionStatus.STOPPING).addErrback(lambda why: why.trap(StorageFailed))
+    assert record.status is SessionStatus.STOPPING
+
+    log.append = takes  # type: ignore[method-assign]
+    log.commit()
+    assert record.status is SessionStatus.STOPPING
+    assert book.read("session_1").status is SessionStatus.PAUSED
 
 
 @pytest.mark.promise("R27")
