@@ -24,6 +24,7 @@ batches of 1 from 1 source                3,000/s          800/s
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
@@ -69,17 +70,26 @@ class Writer:
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread. Its first report is :class:`Opened` or :class:`NotOpened`."""
+        """
+        Start the thread. Its first report is :class:`Opened` or :class:`NotOpened`.
+
+        :raises OSError: if the system gives no thread. It may be started again then.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "no thread can be started for it") from error
         self._usual_interval = sys.getswitchinterval()
         sys.setswitchinterval(min(_SWITCH_SECONDS, self._usual_interval))
-        self._thread.start()
 
     def submit(self, item: Entry | Order) -> None:
         """Give it something to do, behind all that it was given before."""
         self._queue.put(item)
 
     def join(self) -> None:
-        """Wait for the thread. Its last report was :class:`NotOpened` or :class:`Closed`."""
+        """Wait for the thread, if it was started: it has reported its end."""
+        if self._thread.ident is None:
+            return
         self._thread.join()
         sys.setswitchinterval(self._usual_interval)
 
