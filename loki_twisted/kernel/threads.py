@@ -31,6 +31,10 @@ class DaemonPool(ThreadPool):
         try:
             super().start()
         except RuntimeError:
-            self.threads = [thread for thread in self.threads if thread.ident is not None]
             self.stop()
             raise
+
+    def stop(self) -> None:
+        """End the threads, and wait for them; those for which there was none never were."""
+        self.threads = [thread for thread in self.threads if thread.ident is not None]
+        super().stop()

@@ -1,110 +1,36 @@
 """
 The book: every session that is known, and the only way to change one.
 
-A change is decided on the newest state, takes effect for the next decision at
-once, and goes into the log in the same turn of the reactor: so decisions and
-their events have one order. Readers see a change when it is on disk. If it
-cannot be put there, the session falls back to where the disk has it.
+A change is decided on the newest state, takes effect for the next decision at once, and goes into
+the log in the same turn of the reactor: so decisions and their events have one order. Readers see
+a change when it is on disk. If it cannot be put there, the session falls back to where that has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from loki_twisted.agents.interface import IAgent
 from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords
 from loki_twisted.model.errors import SessionNotFound
 from loki_twisted.model.events import Fact
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Session
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.sessions.groups import Groups
 from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.rows import NO_ROWS, Rows
-from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.state import SessionState
 from loki_twisted.sessions.stored import batch_of, stored_states
 from loki_twisted.sessions.talk import SILENCE, Talk
 
-if TYPE_CHECKING:
-    from loki_twisted.sessions.conductor import Conductor
-
 _DELETED_CURSOR = "deleted:"
-
-
-@attrs.define(eq=False)
-class Record:
-    """
-    One session in the book.
-
-    :ivar state: Where it stands, for decisions.
-    :ivar committed: Where it stands on disk, for readers; None before it is there.
-    :ivar in_flight: How many changes are on their way to the disk.
-    :ivar agent: Its agent, while one of ours runs.
-    :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
-    :ivar conductor: Who talks with its agent, while one of ours is followed.
-    :ivar trouble: Why its agent could last not be taken in charge.
-    """
-
-    state: SessionState
-    committed: SessionState | None = None
-    in_flight: int = 0
-    agent: IAgent | None = None
-    stop_ordered: bool = False
-    conductor: Conductor | None = None
-    trouble: str = ""
-    _listeners: tuple[Callable[[], None], ...] = attrs.field(default=(), init=False)
-
-    def note_stop(self) -> None:
-        """Remember that the agent was told to stop, for the record that cannot be made of it."""
-        self.stop_ordered = True
-        if not self.status.is_final:
-            self.state = with_status(self.state, SessionStatus.STOPPING)
-
-    def stirred(self) -> None:
-        """Take note of a sign of its agent that is not in what it prints."""
-        if self.conductor is not None:
-            self.conductor.stirred()
-
-    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """
-        Be told whenever it stands elsewhere on disk.
-
-        :returns: Call it to be told no more.
-        """
-        self._listeners += (heard,)
-        return lambda: self._leave(heard)
-
-    def tell(self) -> None:
-        """Tell all who listen."""
-        for heard in self._listeners:
-            heard()
-
-    def _leave(self, heard: Callable[[], None]) -> None:
-        left = list(self._listeners)
-        left.remove(heard)
-        self._listeners = tuple(left)
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return self.state.session.id
-
-    @property
-    def status(self) -> SessionStatus:
-        """The session's status, for decisions."""
-        return self.state.session.status
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this server (or one before it on the same data) started it."""
-        return self.state.session.origin is Origin.STARTED
 
 
 class SessionBook:
@@ -239,6 +165,9 @@ class SessionBook:
         record.in_flight += 1
         self._groups.sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
+        if done.called and isinstance(done.result, Failure):
+            record.state = before  # What was on its way before is so still, and may come there.
+            self._groups.sort(record)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
     def _stored(self, _: Bounds, record: Record, state: SessionState) -> Session:
@@ -258,8 +187,8 @@ class SessionBook:
             else:
                 record.state = record.committed
                 self._groups.sort(record)
-            if record.stop_ordered:
-                record.note_stop()
+        if record.stop_ordered:
+            record.note_stop()
         return failure
 
     def forget(self, record: Record) -> Deferred[None]:
@@ -300,6 +229,5 @@ class SessionBook:
         self, session_id: str, facts: Sequence[Fact], cursors: Mapping[str, str | None]
     ) -> Deferred[Bounds]:
         """Put facts into the log that change no session."""
-        return self._log.append(
-            Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
-        )
+        batch = Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
+        return self._log.append(batch)

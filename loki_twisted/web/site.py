@@ -107,7 +107,7 @@ class Site(BaseSite):
     """
     A site with limits, for a resource of ours.
 
-    :param root: Usually what :func:`~loki_twisted.web.api.make_api` made. If so, a request
+    :param root: Usually an :class:`~loki_twisted.web.entrance.Entrance`. If so, a request
         with a body passes the gate before its body is read.
     :param reactor: Runs the deadlines.
     :param limits: None for those that this process can bear.
