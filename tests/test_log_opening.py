@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import apsw
 import pytest
 
+from loki_twisted.log import opening
 from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import move_aside, open_log, suspect
@@ -399,18 +400,40 @@ def test_spending_that_another_program_has_changed(path: Path, change: str) -> N
         assert log.notices == ()
 
 
-def test_a_cost_of_a_day_that_is_nearly_right(path: Path) -> None:
-    """One that could be rounded so is no damage, and where pages are written anew it is as well."""
+@pytest.mark.parametrize("connect_to", [apsw.Connection, connect])
+def test_a_cost_of_a_day_that_is_nearly_right(
+    path: Path, connect_to: Callable[[str], apsw.Connection]
+) -> None:
+    """One that could be rounded so is no damage, and is right where all of a log was checked."""
     first = fill(path)
-    with closing(apsw.Connection(str(path))) as connection:
+    with closing(connect_to(str(path))) as connection:
         connection.execute("CREATE INDEX mine ON blocks(at_ms)")
         connection.execute("UPDATE spending_days SET cost = 0.50000001")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    suspect(str(path))
 
     with opened(path) as log:
         assert log.log_id == first
+        assert bool(log.notices) is (connect_to is apsw.Connection)
         costs = log.connection.execute("SELECT cost FROM spending_days").fetchall()
         assert costs == [(0.5,)] * 4
+
+
+def test_a_suspect_log_on_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened if it is whole, and checked again by a start that has room."""
+    first = fill(path)
+    suspect(str(path))
+
+    def no_room(connection: apsw.Connection) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    mark = path.with_name("log.db.suspect")
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "renew_costs", no_room)
+        with opened(path) as log:
+            assert (log.log_id, log.notices, mark.exists()) == (first, (), True)
+    with opened(path) as log:
+        assert (log.log_id, log.notices, mark.exists()) == (first, (), False)
 
 
 def test_an_index_that_does_not_fit(path: Path) -> None:

@@ -20,7 +20,7 @@ import attrs
 
 from loki_twisted.log import schema
 from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusal
-from loki_twisted.log.connecting import connect_reader, connect_writer, copy_all
+from loki_twisted.log.connecting import NEXT_TIME, connect_reader, connect_writer, copy_all
 from loki_twisted.log.faults import Damaged, is_damage, is_wrong_sum, words_of
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.page_sums import (
@@ -154,7 +154,9 @@ def _open_existing(path: str) -> Opened:
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
             check_all(connection, bounds)
-            os.unlink(path + _SUSPECT)
+            with contextlib.suppress(*NEXT_TIME):
+                renew_costs(connection)
+                os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
     except BaseException:

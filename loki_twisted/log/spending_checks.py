@@ -76,8 +76,8 @@ def check_spending(connection: apsw.Connection) -> None:
     :raises Damaged: if something is not what was written, or does not go together.
     :raises apsw.Error: if it cannot be read.
     """
-    _check_sums(connection, "spenders", spender_sum)
-    _check_sums(connection, "spendings", spending_sum)
+    _check_sums(connection, "SELECT * FROM spenders", spender_sum)
+    _check_sums(connection, "SELECT * FROM spendings", spending_sum)
     [(are_whole,)] = rows_of(connection, _SPENDERS_ARE_WHOLE)
     if not are_whole:
         raise Damaged("it does not say who has spent what")
@@ -96,10 +96,10 @@ def renew_costs(connection: apsw.Connection) -> None:
     connection.execute(_RENEW_COSTS)
 
 
-def _check_sums(connection: apsw.Connection, table: str, sum_of: Callable[..., int]) -> None:
+def _check_sums(connection: apsw.Connection, query: str, sum_of: Callable[..., int]) -> None:
     try:
         # Row by row: of a million there is no list in memory.
-        for *columns, total in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608
+        for *columns, total in connection.execute(query):
             if sum_of(*columns) != total:
                 raise Damaged("what was spent is not what was written")
     except (AttributeError, UnicodeDecodeError, struct.error) as error:  # is not of its type
