@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.talk import Talk
 from tests.fakes_sessions import MemoryLog

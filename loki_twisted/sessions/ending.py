@@ -9,9 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.state import SessionState
 from loki_twisted.state.interface import RunEnding
 

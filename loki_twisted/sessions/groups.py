@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
-if TYPE_CHECKING:
-    from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.record import Record
 
 
 @attrs.define(eq=False)

@@ -28,7 +28,8 @@ import attrs
 
 from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_files import Run
 
 CLAIM = "run:"
