@@ -33,6 +33,7 @@ from loki_twisted.log.page_sums import (
 from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
+from loki_twisted.log.spending_checks import renew_costs
 from loki_twisted.log.upgrading import upgrade
 from loki_twisted.model.errors import StorageForeign, StorageRefused
 
@@ -108,11 +109,13 @@ def _renew_sums(path: str) -> None:
     SQLite's own shell, say, does not write them: it may have added an index, or have copied the
     write-ahead log that a killed server left.
 
-    :raises Damaged: if something is wrong.
+    :raises Damaged: if something is wrong. Of an earlier version no more is checked than it had.
     """
     with closing(connect_writer(path, checks_sums=False)) as connection:
+        upgrade(connection)
         check_schema(connection)
         check_all(connection, bounds_of(connection))
+        renew_costs(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
         connection.execute("VACUUM")
         copy_all(connection)
