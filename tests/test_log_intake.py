@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,6 +17,7 @@ from twisted.logger import capturedLogs
 from loki_twisted.log import intake
 from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake
 from loki_twisted.log.interface import Batch, Bounds
+from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.limits import Limits
 from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.retention import KEEP_ALL
@@ -22,7 +25,16 @@ from loki_twisted.log.rows import MAX_BLOCK_BYTES
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.events import Fact
-from tests.log_support import MS, ThreadedClock, fact, facts, no_threads, opened, remembered
+from tests.log_support import (
+    MS,
+    TIMEOUT,
+    ThreadedClock,
+    fact,
+    facts,
+    no_threads,
+    opened,
+    remembered,
+)
 
 LARGE = 400_000
 
@@ -431,6 +443,52 @@ def test_an_end_does_not_wait_for_room(tmp_path: Path, waits: bool) -> None:
     desk.clock.result(ended)
     desk.stop()
     assert not desk.clock.getDelayedCalls()
+
+
+@pytest.mark.promise("R3")
+def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is told after a while, and nothing more is taken; what waits is written at last."""
+    answers = Event()
+    commit = Ledger.commit
+
+    def wait_and_commit(*arguments: Any, **options: Any) -> None:
+        answers.wait(TIMEOUT)
+        commit(*arguments, **options)
+
+    monkeypatch.setattr(Ledger, "commit", wait_and_commit)
+    desk = Desk(tmp_path / "log.db", patience_seconds=10)
+    desk.start()
+    waiting = desk.intake.append(lines())
+    desk.clock.advance(9)
+    waiting_too = desk.intake.append(lines())
+    assert desk.intake.failure is None
+    desk.clock.advance(2)
+    with capturedLogs() as captured:
+        for _ in range(2):
+            with pytest.raises(StorageFailed, match="has not answered"):
+                desk.intake.append(lines())
+    assert [event["log_level"].name for event in captured] == ["error"]
+    assert desk.intake.failure == "The disk of the log has not answered for more than 10 s."
+
+    answers.set()
+    assert desk.clock.result(waiting).newest >= 1
+    assert desk.clock.result(waiting_too).newest == 2
+    assert desk.intake.failure is None
+    assert desk.append(lines()) == Bounds(1, 3)
+    desk.clock.advance(100)
+    assert desk.intake.failure is None
+    desk.stop()
+
+
+def test_an_opening_that_takes_long(tmp_path: Path) -> None:
+    """That a disk does not answer is told of an opening, too."""
+    desk = Desk(tmp_path / "log.db", patience_seconds=10)
+    starting = desk.intake.start()
+    desk.clock.advance(11)
+    assert "has not answered" in str(desk.intake.failure)
+    desk.clock.result(starting)
+    assert desk.intake.failure is None
+    desk.stop()
 
 
 def test_each_who_waits_has_an_error_of_its_own(desk: Desk) -> None:

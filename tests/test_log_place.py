@@ -220,3 +220,15 @@ def test_what_is_missing_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert lack(disk(LEAST_FREE_BYTES, 0, files=0)) is None
     monkeypatch.undo()
     assert lack_of_room(str(tmp_path / "nowhere")) is None
+
+
+def test_a_disk_that_takes_nothing_holds_nobody(tmp_path: Path) -> None:
+    """A directory is left without a word to its disk, and the next one can have it."""
+    path = tmp_path / "server"
+    directory = DataDirectory(str(path))
+    before = listing(path)
+
+    directory.release()
+
+    assert listing(path) == before
+    DataDirectory(str(path)).release()

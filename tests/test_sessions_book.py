@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
@@ -90,6 +90,26 @@ def test_who_was_observed_in_a_project(log: MemoryLog, book: SessionBook) -> Non
     loaded = Deferred.fromCoroutine(later.load())
     assert loaded.called
     assert {record.id for record in later.observed_in("/here")} == {"h", "e"}
+
+
+def test_what_is_refused_at_once(log: MemoryLog, book: SessionBook) -> None:
+    """A log that takes nothing more changes nothing of what is on its way to the disk already."""
+    record = book.add(session("session_1"))
+    to(book, record, SessionStatus.RUNNING)
+    log.automatic = False
+    to(book, record, SessionStatus.PAUSED)
+    log.append, takes = lambda _: fail(StorageFailed("No answer.")), log.append  # type: ignore[method-assign]
+    refused = to(book, record, SessionStatus.STOPPING)
+    assert refused.addErrback(lambda why: why.trap(StorageFailed)).called
+    assert record.status is SessionStatus.PAUSED
+    record.stop_ordered = True
+    to(book, record, SessionStatus.STOPPING).addErrback(lambda why: why.trap(StorageFailed))
+    assert record.status is SessionStatus.STOPPING
+
+    log.append = takes  # type: ignore[method-assign]
+    log.commit()
+    assert record.status is SessionStatus.STOPPING
+    assert book.read("session_1").status is SessionStatus.PAUSED
 
 
 @pytest.mark.promise("R27")

@@ -38,6 +38,7 @@ from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
 from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
+from loki_twisted.log.silence import Silence
 from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.blocks import block_of_facts
@@ -108,11 +109,13 @@ class Intake:
         self._drained: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
         self._has_given_up = False
+        self._silence = Silence(reactor, limits.patience_seconds)
 
     @property
     def failure(self) -> str | None:
         """Why the log cannot be written now, or None."""
-        return None if self.failed is None else str(self.failed)
+        failed = self.failed or self._silence.failure()
+        return None if failed is None else str(failed)
 
     def start(self) -> Deferred[Opened]:
         """Open the log, once. Without room for it that is tried on, until :meth:`give_up`."""
@@ -130,14 +133,15 @@ class Intake:
     def _open(self) -> None:
         self._probe = None
         self._state = _State.OPENING
+        self._silence.asked()
         self._writer.start()
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
         """Append; see :meth:`loki_twisted.log.interface.IEventLog.append`. Raises at once."""
         if self._state is not _State.OPEN:
             raise Unavailable(self._state.value)
-        if self.failed is not None:
-            raise copy(self.failed)
+        if (failed := self.failed or self._silence.failure()) is not None:
+            raise copy(failed)
         entry = self._entry(batch)
         if (
             self._queued_bytes + entry.size > self._limits.queued_bytes
@@ -148,6 +152,7 @@ class Intake:
         self._queued_bytes += entry.size
         self._queued_batches += 1
         self._writer.submit(entry)
+        self._silence.asked()
         return entry.waiter
 
     def look(self) -> None:
@@ -211,8 +216,9 @@ class Intake:
                 self._on_committed(report)
             case Shortened(bounds):
                 self.bounds = bounds
-            case Unshortened(problem):
-                self._on_unshortened(problem)
+            case Unshortened():
+                self._log.critical("{notice}", notice=report.notice)
+                self.notices.append(report.notice)
             case Failed():
                 self._on_failed(report)
             case Recovered(bounds):
@@ -223,6 +229,7 @@ class Intake:
                 if problem is not None:
                     self._log.warn("the log was not tidied up: {problem}", problem=problem)
                 self._on_closed()
+        self._silence.heard(has_more=self._queued_batches > 0)
         self._maybe_drained()
 
     def _on_not_opened(self, error: Exception) -> None:
@@ -265,14 +272,6 @@ class Intake:
         self._take_out(failed.entries)
         for entry in failed.entries:
             entry.waiter.errback(copy(failed.error))
-
-    def _on_unshortened(self, problem: Exception) -> None:
-        notice = (
-            f"The log keeps everything until the server is started again: what is too much could "
-            f"not be dropped ({problem})."
-        )
-        self._log.critical("{notice}", notice=notice)
-        self.notices.append(notice)
 
     def _send_probe(self) -> None:
         self._probe = None

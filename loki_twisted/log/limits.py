@@ -16,11 +16,14 @@ class Limits:
     :ivar queued_batches: And how many batches.
     :ivar probe_seconds: From a failure, or a probe that failed, to the next probe; and from an
         opening for which there was no room to the next one.
+    :ivar patience_seconds: Where the disk has not answered for so long, it is said that the log
+        cannot be written, and appending fails. What was handed over before goes on waiting.
     """
 
     queued_bytes: int = 64 * 1024 * 1024
     queued_batches: int = 20_000
     probe_seconds: float = 1.0
+    patience_seconds: float = 10.0
 
 
 DEFAULT_LIMITS: Final = Limits()

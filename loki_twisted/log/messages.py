@@ -79,6 +79,14 @@ class Unshortened:
 
     problem: Exception
 
+    @property
+    def notice(self) -> str:
+        """What the operator must know of it, in a sentence."""
+        return (
+            f"The log keeps everything until the server is started again: what is too much could "
+            f"not be dropped ({self.problem})."
+        )
+
 
 @attrs.frozen(slots=True)
 class Failed:

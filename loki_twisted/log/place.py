@@ -58,7 +58,7 @@ class DataDirectory:
     def release(self) -> None:
         """Let another server have it. May be repeated."""
         if self._lock is not None:
-            os.ftruncate(self._lock, 0)
+            # Our number stays in it: who leaves does not wait for a disk that takes nothing.
             os.close(self._lock)
             self._lock = None
 

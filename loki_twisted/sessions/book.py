@@ -1,10 +1,9 @@
 """
 The book: every session that is known, and the only way to change one.
 
-A change is decided on the newest state, takes effect for the next decision at
-once, and goes into the log in the same turn of the reactor: so decisions and
-their events have one order. Readers see a change when it is on disk. If it
-cannot be put there, the session falls back to where the disk has it.
+A change is decided on the newest state, takes effect for the next decision at once, and goes into
+the log in the same turn of the reactor: so decisions and their events have one order. Readers see
+a change when it is on disk. If it cannot be put there, the session falls back to where that has it.
 """
 
 from __future__ import annotations
@@ -166,6 +165,9 @@ class SessionBook:
         record.in_flight += 1
         self._groups.sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
+        if done.called and isinstance(done.result, Failure):
+            record.state = before  # What was on its way before is so still, and may come there.
+            self._groups.sort(record)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
     def _stored(self, _: Bounds, record: Record, state: SessionState) -> Session:
@@ -185,8 +187,8 @@ class SessionBook:
             else:
                 record.state = record.committed
                 self._groups.sort(record)
-            if record.stop_ordered:
-                record.note_stop()
+        if record.stop_ordered:
+            record.note_stop()
         return failure
 
     def forget(self, record: Record) -> Deferred[None]:
@@ -227,6 +229,5 @@ class SessionBook:
         self, session_id: str, facts: Sequence[Fact], cursors: Mapping[str, str | None]
     ) -> Deferred[Bounds]:
         """Put facts into the log that change no session."""
-        return self._log.append(
-            Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
-        )
+        batch = Batch(session_id=session_id, at_ms=self._now_ms(), facts=facts, cursors=cursors)
+        return self._log.append(batch)

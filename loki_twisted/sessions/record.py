@@ -1,4 +1,4 @@
-"""What the book has of one session."""
+"""One session in the book."""
 
 from __future__ import annotations
 
