@@ -108,12 +108,11 @@ class AgentCounts(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=
     completed: int = 0
 
 
+# As with tasks, the garbage collector does not look at what there may be tens of thousands of; none
+# refers to another.
 class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     One session, as it is stored and as it is on the wire.
-
-    As with tasks, the garbage collector does not look at what there may be tens of thousands of;
-    none refers to another.
 
     :ivar id: See :data:`loki_twisted.model.identifiers.SESSION_ID`.
     :ivar started_at: ISO 8601 UTC with milliseconds; so is ``updated_at``.
