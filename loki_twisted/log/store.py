@@ -11,13 +11,12 @@ from typing import Final
 import apsw
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.kernel.rounds import rounds
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
-from loki_twisted.log.faults import storage_error
+from loki_twisted.log.faults import translated
 from loki_twisted.log.intake import Intake
 from loki_twisted.log.interface import (
     SHORT_BYTES,
@@ -50,6 +49,8 @@ from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 _SHORT_COUNT: Final = 1_024
 """Counting back over so many events is short: they stand in no more blocks."""
+
+_KNOCK_SECONDS: Final = 1.0
 
 
 def _wall_clock_ms() -> int:
@@ -97,6 +98,9 @@ class SQLiteEventLog:
             reactor, self._intake.look, "What has become too old could not be dropped"
         )
         self._look_seconds = seconds_between_looks(retention)
+        self._knocks = rounds(
+            reactor, self._intake.knock, "It could not be seen whether the disk of the log answers"
+        )
 
     def start(self) -> Deferred[None]:
         """
@@ -107,7 +111,7 @@ class SQLiteEventLog:
         :raises StorageRefused: (through the Deferred) if it cannot be read, or not be written.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
-        return self._intake.start().addErrback(_translated).addCallback(self._opened)
+        return self._intake.start().addErrback(translated).addCallback(self._opened)
 
     def give_up(self) -> None:
         """Wait no longer for room on the disk: the start fails. Nothing happens if it does not."""
@@ -126,6 +130,7 @@ class SQLiteEventLog:
         )
         self._readers.start(opened.readers)
         self._looks.start(self._look_seconds, now=False)
+        self._knocks.start(_KNOCK_SECONDS, now=False)
 
     def stop(self) -> Deferred[None]:
         """
@@ -138,8 +143,9 @@ class SQLiteEventLog:
 
     async def _stop(self) -> None:
         await self._intake.drain()
-        if self._looks.running:
-            self._looks.stop()
+        for each in (self._looks, self._knocks):
+            if each.running:
+                each.stop()
         await self._readers.stop()
         await self._intake.close()
 
@@ -292,9 +298,3 @@ def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:
     if wanted.mask != EVERY_KIND:
         return Lane.SCANS
     return Lane.SHORT if is_short else Lane.PAGES
-
-
-def _translated(failure: Failure) -> Failure:
-    if isinstance(failure.value, apsw.Error | OSError):
-        raise storage_error("opened", failure.value) from failure.value
-    return failure
