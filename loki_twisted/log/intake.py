@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
+from typing import Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
@@ -41,6 +42,8 @@ from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.tallies import Tally
+
+_SLOW_SECONDS: Final = 0.5
 
 
 class _State(Enum):
@@ -104,6 +107,11 @@ class Intake:
         """Why the log cannot be written now, or None."""
         failed = self.failed or self._silence.failure()
         return None if failed is None else str(failed)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the disk has not answered for half a second."""
+        return self._silence.lasts(_SLOW_SECONDS)
 
     def start(self) -> Deferred[Opened]:
         """Open the log, once. Without room for it that is tried on, until :meth:`give_up`."""

@@ -29,7 +29,7 @@ from loki_twisted.log.interface import (
     Observer,
     Page,
 )
-from loki_twisted.log.lanes import Lane
+from loki_twisted.log.lanes import Lane, lane_of
 from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
 from loki_twisted.log.moments import last_before
 from loki_twisted.log.opening import Opened, open_log
@@ -38,7 +38,7 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.errors import StorageDamaged
-from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputPage
 from loki_twisted.model.ledger import LedgerPage, LedgerQuery
@@ -170,6 +170,11 @@ class SQLiteEventLog:
         """Why the log cannot be written now, or None."""
         return self._intake.failure
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether its disk has not answered for half a second: who writes there may wait."""
+        return self._intake.is_slow
+
     def is_in_place(self) -> bool:
         """Whether its files lie where they were opened. Else nobody finds what is written now."""
         return self._place is None or self._place == whereabouts(self._path)
@@ -203,13 +208,13 @@ class SQLiteEventLog:
             return succeed(Page((), after))
         return self._readers.ask(
             lambda connection: history.read(connection, after, newest, wanted, max_bytes),
-            _lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
+            lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
         )
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count backwards."""
         begun = history.Count(min(before, self.bounds.newest + 1), count)
-        lane = _lane_of(wanted, is_short=count <= _SHORT_COUNT)
+        lane = lane_of(wanted, is_short=count <= _SHORT_COUNT)
         return Deferred.fromCoroutine(self._behind_last(begun, wanted, lane))
 
     async def _behind_last(self, count: history.Count, wanted: EventFilter, lane: Lane) -> int:
@@ -291,10 +296,3 @@ class SQLiteEventLog:
     def cursors(self, prefix: str, part: str = "") -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""
         return self._readers.ask(partial(records.cursors, prefix=prefix, part=part))
-
-
-def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:
-    """Choose a lane for a read of events."""
-    if wanted.mask != EVERY_KIND:
-        return Lane.SCANS
-    return Lane.SHORT if is_short else Lane.PAGES
