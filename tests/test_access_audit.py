@@ -50,6 +50,29 @@ def test_an_entry_is_in_the_file_when_it_was_recorded(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it: entries are kept, some, and are in the file when it answers again."""
+    monkeypatch.setattr(module, "MOST_HELD", 2)
+    path, answers = tmp_path / "audit.jsonl", [False]
+    log = made(path, answers=lambda: answers[0])
+    for number in range(4):
+        log.record({"number": number})
+        log.look()
+    assert not path.exists()
+    assert "2 entries are not there yet" in str(log.problem())
+    answers[0] = True
+    log.look()
+    assert log.problem() is None
+    log.record({"number": 4})
+    assert [(each.get("number"), each.get("lost")) for each in entries(path)] == [
+        (0, None),
+        (1, None),
+        (None, 2),
+        (4, None),
+    ]
+    log.close()
+
+
 def test_it_goes_on_where_the_last_server_stopped(tmp_path: Path) -> None:
     """Entries are added, and half a line of a crash spoils only itself."""
     path = tmp_path / "audit.jsonl"

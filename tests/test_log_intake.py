@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +15,9 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
-from loki_twisted.log import intake
-from loki_twisted.log.intake import MAX_BLOCK_EVENTS, Intake
+from loki_twisted.log import entries
+from loki_twisted.log.entries import MAX_BLOCK_EVENTS
+from loki_twisted.log.intake import Intake
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.ledger import Ledger
 from loki_twisted.log.limits import Limits
@@ -147,7 +149,7 @@ def test_events_of_no_session(desk: Desk) -> None:
 def test_a_large_batch_is_several_blocks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of very many events is cut, so that a reader never has to take too much."""
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "MAX_BLOCK_BYTES", 10**6)
+        patch.setattr(entries, "MAX_BLOCK_BYTES", 10**6)
         desk.append(lines(2 * MAX_BLOCK_EVENTS + 1))
 
     assert [len(each) for each in desk.told] == [MAX_BLOCK_EVENTS, MAX_BLOCK_EVENTS, 1]
@@ -478,6 +480,40 @@ def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
     desk.clock.advance(100)
     assert desk.intake.failure is None
     desk.stop()
+
+
+@pytest.mark.promise("R3")
+def test_nobody_has_to_write_for_it_to_be_seen(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes nothing any more, or does not answer, is told of although nothing waits."""
+    write = os.write
+
+    def refuse(file: int, data: bytes) -> int:
+        if not data:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return write(file, data)
+
+    desk.intake.knock()
+    desk.clock.turn()
+    desk.clock.advance(100)
+    assert desk.intake.failure is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        desk.intake.knock()
+        desk.clock.turn()
+    assert "Read-only file system" in str(desk.intake.failure)
+    with pytest.raises(StorageFailed):
+        desk.intake.append(lines())
+    desk.clock.advance(1)
+    desk.clock.turn()
+    assert desk.intake.failure is None
+    assert desk.append(lines()) == Bounds(1, 1)
+
+    desk.intake.knock()
+    answer = desk.clock.take()
+    desk.clock.advance(11)
+    assert "has not answered" in str(desk.intake.failure)
+    answer()
+    assert desk.intake.failure is None
 
 
 def test_an_opening_that_takes_long(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ The audit log: files of JSON lines in the data directory, that only their owner 
 
 An entry is handed to the kernel before the request that it is about is answered, so it outlives
 this process. It is not synced: that would make each order wait for the disk, and what was done is
-in the event log all the same.
+in the event log all the same. While the disk does not answer at all, entries are kept in memory.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_OLD: Final = 4
 """So many files that were put aside are kept."""
 
+MOST_HELD: Final = 1_000
+"""So many entries are kept in memory while the disk does not answer."""
+
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _log: Final = Logger()
@@ -39,14 +42,22 @@ class AuditLog:
 
     :param path: The newest file; those before it have the suffixes ``.1`` (the last one) and up.
     :param now_ms: The wall clock.
+    :param answers: Says whether the disk answers: who writes to one that does not would wait.
     """
 
     def __init__(
-        self, path: str, now_ms: Callable[[], int], *, most_bytes: int = MOST_BYTES
+        self,
+        path: str,
+        now_ms: Callable[[], int],
+        *,
+        most_bytes: int = MOST_BYTES,
+        answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._path = path
         self._now_ms = now_ms
         self._most_bytes = most_bytes
+        self._answers = answers
+        self._held: list[bytes] = []
         self._file: int | None = None
         self._lost = 0
         self._reason = ""
@@ -54,17 +65,25 @@ class AuditLog:
     def record(self, entry: Entry) -> None:
         """See :class:`IAudit`. Behind entries that were lost one says how many they were."""
         self.look()
-        try:
-            self._add(entry)
-        except OSError as error:
-            self._lose(error)
+        line = self._line(entry)
+        if not self._held and self._answers():
+            self._put(line)
+        elif len(self._held) < MOST_HELD:
+            self._held.append(line)
+        else:
+            self._lose(OSError(errno.ETIMEDOUT, "its disk does not answer"))
 
     def look(self) -> None:
-        """If entries were lost, try to write how many; to be called now and then."""
+        """Write what is kept, and how many entries were lost, if any; to be called now and then."""
+        if not (self._held or self._reason) or not self._answers():
+            return
+        held, self._held = self._held, []
+        for line in held:
+            self._put(line)
         if not self._reason:
             return
         try:
-            self._add({"lost": self._lost})
+            self._write(self._line({"lost": self._lost}))
         except OSError as error:
             self._fail(error)
             return
@@ -74,19 +93,34 @@ class AuditLog:
 
     def problem(self) -> str | None:
         """See :class:`IAudit`."""
+        if self._held:
+            return f"The audit log waits for its disk: {len(self._held)} entries are not there yet."
         if not self._reason:
             return None
         return f"The audit log cannot be written: {self._reason}; {self._lost} entries are lost."
 
     def close(self) -> None:
         """Let go of the file. May be repeated; it is opened again for the next entry."""
+        self.look()
+        if self._held:
+            lost, self._held = len(self._held), []
+            _log.error("The audit log was not answered by its disk; {n} entries are lost", n=lost)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
 
-    def _add(self, entry: Entry) -> None:
+    def _line(self, entry: Entry) -> bytes:
         said = {name: value for name, value in entry.items() if value is not None}
-        self._write(_encode({"time": iso_from_ms(self._now_ms()), **said}) + b"\n")
+        return _encode({"time": iso_from_ms(self._now_ms()), **said}) + b"\n"
+
+    def _put(self, line: bytes) -> None:
+        try:
+            self._write(line)
+        except OSError as error:
+            self._lose(error)
 
     def _lose(self, error: OSError) -> None:
         self._lost += 1
@@ -97,13 +131,13 @@ class AuditLog:
         if reason != self._reason:  # told once, not for each entry
             _log.error("The audit log cannot be written: {reason}", reason=reason)
         self._reason = reason
-        self.close()
+        self._let_go()
 
     def _write(self, line: bytes) -> None:
         file = self._open()
         size = os.fstat(file).st_size  # another program may have cut it off
         if size and size + len(line) > self._most_bytes:
-            self.close()
+            self._let_go()
             self._put_aside()
             file = self._open()
         if os.write(file, line) != len(line):
@@ -111,7 +145,7 @@ class AuditLog:
 
     def _open(self) -> int:
         if self._file is not None and not self._is_in_place(self._file):
-            self.close()
+            self._let_go()
         if self._file is None:
             self._file = os.open(self._path, _FLAGS, 0o600)
             os.fchmod(self._file, 0o600)

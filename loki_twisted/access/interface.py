@@ -66,7 +66,12 @@ class IAudit(Interface):
     """The record of who did what. Writing to it never fails, or holds anything up."""
 
     def record(entry: Entry) -> None:
-        """Keep an entry. When this returns it is in the file, or lost and that is told."""
+        """
+        Keep an entry.
+
+        When this returns it is in the file; or it waits for a disk that does not answer, or is
+        lost, and that is told.
+        """
 
     def problem() -> str | None:
         """Why entries are lost now, in a sentence, or None."""

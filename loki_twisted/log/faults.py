@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 import apsw
+from twisted.python.failure import Failure
 
 from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageFull
 
@@ -56,3 +57,10 @@ def words_of(error: Exception) -> str:
     if is_wrong_sum(error):
         return "a page is not what was written"
     return str(error) or type(error).__name__
+
+
+def translated(failure: Failure) -> Failure:
+    """Make the failure of an opening one of ours."""
+    if isinstance(failure.value, apsw.Error | OSError):
+        raise storage_error("opened", failure.value) from failure.value
+    return failure

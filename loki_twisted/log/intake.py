@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from loki_twisted.log.changes import changes_of
+from loki_twisted.log.entries import entry_of
 from loki_twisted.log.faults import storage_error
 from loki_twisted.log.interface import Batch, Bounds, ILogReactor
 from loki_twisted.log.limits import Limits
@@ -37,22 +37,13 @@ from loki_twisted.log.messages import (
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
-from loki_twisted.log.rows import MAX_BLOCK_BYTES, new_block
 from loki_twisted.log.silence import Silence
 from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
-from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.tallies import Tally
 
-MAX_BLOCK_EVENTS: Final = 1_024
-"""
-A batch of more events becomes several blocks, so that a reader never has to take too much.
-
-So does one of more than ``MAX_BLOCK_BYTES`` of ``log/rows.py``.
-"""
-
-_ENTRY_BYTES: Final = 256
+_SLOW_SECONDS: Final = 0.5
 
 
 class _State(Enum):
@@ -117,6 +108,11 @@ class Intake:
         failed = self.failed or self._silence.failure()
         return None if failed is None else str(failed)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the disk has not answered for half a second."""
+        return self._silence.lasts(_SLOW_SECONDS)
+
     def start(self) -> Deferred[Opened]:
         """Open the log, once. Without room for it that is tried on, until :meth:`give_up`."""
         self._open()
@@ -142,7 +138,7 @@ class Intake:
             raise Unavailable(self._state.value)
         if (failed := self.failed or self._silence.failure()) is not None:
             raise copy(failed)
-        entry = self._entry(batch)
+        entry = entry_of(batch, self._next_seq)
         if (
             self._queued_bytes + entry.size > self._limits.queued_bytes
             or self._queued_batches >= self._limits.queued_batches
@@ -159,6 +155,13 @@ class Intake:
         """Have what has become too old dropped. To be called now and then."""
         if self._state is _State.OPEN:
             self._writer.submit(Order.LOOK)
+
+    def knock(self) -> None:
+        """Have it seen whether the disk takes anything still. To be called now and then."""
+        is_idle = self._state is _State.OPEN and not self._silence.is_waiting
+        if is_idle and self.failed is None:
+            self._writer.submit(Order.KNOCK)
+            self._silence.asked()
 
     def drain(self) -> Deferred[None]:
         """
@@ -192,17 +195,6 @@ class Intake:
             fire(self._closed)
         return waiter
 
-    def _entry(self, batch: Batch) -> Entry:
-        blocks = []
-        size = _ENTRY_BYTES
-        for start in range(0, len(batch.facts), MAX_BLOCK_EVENTS):
-            facts = batch.facts[start : start + MAX_BLOCK_EVENTS]
-            block = block_of_facts(self._next_seq + start, batch.at_ms, batch.session_id, facts)
-            blocks += [new_block(part, batch.at_ms) for part in block.cut(MAX_BLOCK_BYTES)]
-            size += len(block.body)
-        changes = changes_of(batch)
-        return Entry(blocks, changes, size + changes.size, Deferred())
-
     def _from_thread(self, report: Report) -> None:
         self._reactor.callFromThread(self._reported, report)
 
@@ -229,6 +221,7 @@ class Intake:
                 if problem is not None:
                     self._log.warn("the log was not tidied up: {problem}", problem=problem)
                 self._on_closed()
+        # Of Heard nothing more is to be said.
         self._silence.heard(has_more=self._queued_batches > 0)
         self._maybe_drained()
 

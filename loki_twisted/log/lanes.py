@@ -14,6 +14,8 @@ from collections import deque
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from loki_twisted.model.filters import EVERY_KIND, EventFilter
+
 Question = TypeVar("Question")
 
 _LEAST_SECONDS: Final = 0.0001
@@ -89,3 +91,10 @@ class Lanes(Generic[Question]):
         """
         self._queues[lane].under_way -= 1
         self._queues[lane].seconds += max(seconds, _LEAST_SECONDS)
+
+
+def lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:
+    """Choose a lane for a read of events."""
+    if wanted.mask != EVERY_KIND:
+        return Lane.SCANS
+    return Lane.SHORT if is_short else Lane.PAGES

@@ -31,11 +31,13 @@ from loki_twisted.log.connecting import KEPT_WAL_BYTES, NEXT_TIME, connect_write
 from loki_twisted.log.cutting import Cutter
 from loki_twisted.log.faults import Damaged, is_damage, storage_error
 from loki_twisted.log.interface import Bounds
+from loki_twisted.log.knocking import knock
 from loki_twisted.log.messages import (
     Closed,
     Committed,
     Entry,
     Failed,
+    Heard,
     Recovered,
     Report,
     Shortened,
@@ -191,6 +193,16 @@ class Ledger:
             self._connection.execute(_PROBE)
         except apsw.Error as error:
             self._fail((), error)
+
+    def knock(self) -> None:
+        """See whether the disk takes anything still. It is given nothing."""
+        try:
+            if self._connection is not None:
+                knock(f"{self._path}-wal")  # Closing the database would take SQLite's locks off it.
+        except OSError as error:
+            self._fail((), error)
+        else:
+            self._report(Heard())
 
     def probe(self) -> None:
         """Try to write with a new connection, if there is none."""

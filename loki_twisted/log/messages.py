@@ -35,6 +35,8 @@ class Order(Enum):
     """What the writer can be told beside entries."""
 
     PROBE = "probe"
+    KNOCK = "knock"
+    """See whether the disk takes anything still."""
     LOOK = "look"
     """Time has passed: see what is too old."""
     STOP = "stop"
@@ -102,6 +104,11 @@ class Failed:
 
 
 @attrs.frozen(slots=True)
+class Heard:
+    """The disk has answered."""
+
+
+@attrs.frozen(slots=True)
 class Recovered:
     """
     The log can be written again.
@@ -123,4 +130,6 @@ class Closed:
     problem: Exception | None
 
 
-Report = Opened | NotOpened | Committed | Shortened | Unshortened | Failed | Recovered | Closed
+Report = (
+    Opened | NotOpened | Committed | Shortened | Unshortened | Failed | Heard | Recovered | Closed
+)

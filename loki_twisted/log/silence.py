@@ -29,6 +29,15 @@ class Silence:
         self._since: float | None = None
         self._is_told = False
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the thread has something to do."""
+        return self._since is not None
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether nothing was heard for more than so long."""
+        return self._since is not None and self._reactor.seconds() - self._since > seconds
+
     def asked(self) -> None:
         """Take note that the thread was given something to do."""
         if self._since is None:
@@ -47,7 +56,7 @@ class Silence:
 
     def failure(self) -> StorageFailed | None:
         """Say that it has taken too long, or None. The first time that is logged, too."""
-        if self._since is None or self._reactor.seconds() - self._since <= self._seconds:
+        if not self.lasts(self._seconds):
             return None
         failure = StorageFailed(_WORDS.format(seconds=self._seconds))
         if not self._is_told:

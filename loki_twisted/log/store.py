@@ -11,13 +11,12 @@ from typing import Final
 import apsw
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
 from twisted.logger import Logger, LogLevel
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from loki_twisted.kernel.repeating import repeating
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
-from loki_twisted.log.faults import storage_error
+from loki_twisted.log.faults import translated
 from loki_twisted.log.intake import Intake
 from loki_twisted.log.interface import (
     SHORT_BYTES,
@@ -30,7 +29,7 @@ from loki_twisted.log.interface import (
     Observer,
     Page,
 )
-from loki_twisted.log.lanes import Lane
+from loki_twisted.log.lanes import Lane, lane_of
 from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
 from loki_twisted.log.moments import last_before
 from loki_twisted.log.opening import Opened, open_log
@@ -39,7 +38,7 @@ from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
 from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.errors import StorageDamaged
-from loki_twisted.model.filters import EVERY_KIND, EventFilter
+from loki_twisted.model.filters import EventFilter
 from loki_twisted.model.idempotency import CompletedRequest
 from loki_twisted.model.inputs import Input, InputPage
 from loki_twisted.model.ledger import LedgerPage, LedgerQuery
@@ -50,6 +49,8 @@ from loki_twisted.model.tasks import Task, TaskCounts, TaskPage, TaskQuery
 
 _SHORT_COUNT: Final = 1_024
 """Counting back over so many events is short: they stand in no more blocks."""
+
+_KNOCK_SECONDS: Final = 1.0
 
 
 def _wall_clock_ms() -> int:
@@ -97,6 +98,9 @@ class SQLiteEventLog:
             reactor, self._intake.look, "What has become too old could not be dropped"
         )
         self._look_seconds = seconds_between_looks(retention)
+        self._knocks = rounds(
+            reactor, self._intake.knock, "It could not be seen whether the disk of the log answers"
+        )
 
     def start(self) -> Deferred[None]:
         """
@@ -107,7 +111,7 @@ class SQLiteEventLog:
         :raises StorageRefused: (through the Deferred) if it cannot be read, or not be written.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
-        return self._intake.start().addErrback(_translated).addCallback(self._opened)
+        return self._intake.start().addErrback(translated).addCallback(self._opened)
 
     def give_up(self) -> None:
         """Wait no longer for room on the disk: the start fails. Nothing happens if it does not."""
@@ -126,6 +130,7 @@ class SQLiteEventLog:
         )
         self._readers.start(opened.readers)
         self._looks.start(self._look_seconds, now=False)
+        self._knocks.start(_KNOCK_SECONDS, now=False)
 
     def stop(self) -> Deferred[None]:
         """
@@ -138,8 +143,9 @@ class SQLiteEventLog:
 
     async def _stop(self) -> None:
         await self._intake.drain()
-        if self._looks.running:
-            self._looks.stop()
+        for each in (self._looks, self._knocks):
+            if each.running:
+                each.stop()
         await self._readers.stop()
         await self._intake.close()
 
@@ -163,6 +169,11 @@ class SQLiteEventLog:
     def failure(self) -> str | None:
         """Why the log cannot be written now, or None."""
         return self._intake.failure
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its disk has not answered for half a second: who writes there may wait."""
+        return self._intake.is_slow
 
     def is_in_place(self) -> bool:
         """Whether its files lie where they were opened. Else nobody finds what is written now."""
@@ -197,13 +208,13 @@ class SQLiteEventLog:
             return succeed(Page((), after))
         return self._readers.ask(
             lambda connection: history.read(connection, after, newest, wanted, max_bytes),
-            _lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
+            lane_of(wanted, is_short=max_bytes <= SHORT_BYTES),
         )
 
     def behind_last(self, before: int, wanted: EventFilter, count: int) -> Deferred[int]:
         """Count backwards."""
         begun = history.Count(min(before, self.bounds.newest + 1), count)
-        lane = _lane_of(wanted, is_short=count <= _SHORT_COUNT)
+        lane = lane_of(wanted, is_short=count <= _SHORT_COUNT)
         return Deferred.fromCoroutine(self._behind_last(begun, wanted, lane))
 
     async def _behind_last(self, count: history.Count, wanted: EventFilter, lane: Lane) -> int:
@@ -285,16 +296,3 @@ class SQLiteEventLog:
     def cursors(self, prefix: str, part: str = "") -> Deferred[dict[str, str]]:
         """The cursors whose name begins with a prefix."""
         return self._readers.ask(partial(records.cursors, prefix=prefix, part=part))
-
-
-def _lane_of(wanted: EventFilter, *, is_short: bool) -> Lane:
-    """Choose a lane for a read of events."""
-    if wanted.mask != EVERY_KIND:
-        return Lane.SCANS
-    return Lane.SHORT if is_short else Lane.PAGES
-
-
-def _translated(failure: Failure) -> Failure:
-    if isinstance(failure.value, apsw.Error | OSError):
-        raise storage_error("opened", failure.value) from failure.value
-    return failure

@@ -104,6 +104,8 @@ class Writer:
                 break
             if work is Order.PROBE:
                 ledger.probe()
+            elif work is Order.KNOCK:
+                ledger.knock()
             elif work is Order.LOOK:
                 ledger.look()
             else:
