@@ -98,7 +98,7 @@ class SQLiteEventLog:
             reactor, self._intake.look, "What has become too old could not be dropped"
         )
         self._look_seconds = seconds_between_looks(retention)
-        self._knocks = rounds(
+        self._knocks = repeating(
             reactor, self._intake.knock, "It could not be seen whether the disk of the log answers"
         )
 
