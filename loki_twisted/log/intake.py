@@ -37,7 +37,7 @@ from loki_twisted.log.messages import (
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
-from loki_twisted.log.silence import Silence
+from loki_twisted.log.silence import LONG_OPENING, Silence
 from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
@@ -129,7 +129,7 @@ class Intake:
     def _open(self) -> None:
         self._probe = None
         self._state = _State.OPENING
-        self._silence.asked()
+        self._silence.asked(LONG_OPENING)
         self._writer.start()
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -157,7 +157,8 @@ class Intake:
             self._writer.submit(Order.LOOK)
 
     def knock(self) -> None:
-        """Have it seen whether the disk takes anything still. To be called now and then."""
+        """Have it seen whether the disk takes anything still. To be called each second."""
+        self._silence.failure()  # is logged also where nobody wants to know
         is_idle = self._state is _State.OPEN and not self._silence.is_waiting
         if is_idle and self.failed is None:
             self._writer.submit(Order.KNOCK)
@@ -199,6 +200,8 @@ class Intake:
         self._reactor.callFromThread(self._reported, report)
 
     def _reported(self, report: Report) -> None:
+        # First of all: who is told of it may append at once.
+        self._silence.heard(has_more=True)
         match report:
             case Opened():
                 self._on_opened(report)
