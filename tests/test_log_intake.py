@@ -424,6 +424,27 @@ def test_an_opening_waits_for_room(tmp_path: Path) -> None:
     desk.stop()
 
 
+def test_an_opening_that_took_long_is_not_tried_at_once(tmp_path: Path) -> None:
+    """It has filled the disk by what it wrote in vain; for ten times as long others have it."""
+    desk = CrampedDesk(tmp_path / "log.db")
+    desk.intake.start()
+    answer = desk.clock.take()
+    desk.clock.advance(3)
+    answer()
+    desk.clock.advance(29)
+    assert desk.tries == 1
+    desk.clock.advance(1)
+    answer = desk.clock.take()
+    assert desk.tries == 2
+    desk.clock.advance(1000)
+    answer()
+    desk.clock.advance(60)
+    desk.clock.take()()
+    assert desk.tries == 3
+    desk.intake.drain().addErrback(lambda _: None)
+    desk.stop()
+
+
 def test_a_thread_that_cannot_be_started_any_more(tmp_path: Path) -> None:
     """One who waited for room is told too, and does not wait for ever."""
     desk = CrampedDesk(tmp_path / "log.db")

@@ -44,6 +44,7 @@ from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.tallies import Tally
 
 _SLOW_SECONDS: Final = 0.5
+_LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class _State(Enum):
@@ -96,6 +97,7 @@ class Intake:
         self._queued_bytes = 0
         self._queued_batches = 0
         self._probe: IDelayedCall | None = None
+        self._opening_since = 0.0
         self._opened: Deferred[Opened] = Deferred()
         self._drained: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
@@ -129,6 +131,7 @@ class Intake:
     def _open(self) -> None:
         self._probe = None
         self._state = _State.OPENING
+        self._opening_since = self._reactor.seconds()
         self._silence.asked(LONG_OPENING)
         self._writer.start()
 
@@ -239,7 +242,10 @@ class Intake:
         self._writer.join()
         self._writer = self._make_writer()
         self.failed, self._state = failure, _State.WAITING
-        self._probe = self._reactor.callLater(self._limits.probe_seconds, self._open)
+        # What took long has filled the disk: nine tenths of the time agents are to have it.
+        took = self._reactor.seconds() - self._opening_since
+        wait = min(10 * took, _LONGEST_WAIT_SECONDS)
+        self._probe = self._reactor.callLater(max(wait, self._limits.probe_seconds), self._open)
 
     def _on_opened(self, opened: Opened) -> None:
         self.failed = None
