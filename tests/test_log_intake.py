@@ -77,6 +77,12 @@ class Desk:
     def append(self, batch: Batch) -> Bounds:
         return self.clock.result(self.intake.append(batch))
 
+    def wait(self, seconds: int) -> None:
+        """Let time pass in which somebody looks each second, as a server does."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.intake.knock()
+
     def fill_up(self) -> None:
         """Leave SQLite no room for anything large."""
         assert self.log is not None
@@ -418,6 +424,27 @@ def test_an_opening_waits_for_room(tmp_path: Path) -> None:
     desk.stop()
 
 
+def test_an_opening_that_took_long_is_not_tried_at_once(tmp_path: Path) -> None:
+    """It has filled the disk by what it wrote in vain; for ten times as long others have it."""
+    desk = CrampedDesk(tmp_path / "log.db")
+    desk.intake.start()
+    answer = desk.clock.take()
+    desk.clock.advance(3)
+    answer()
+    desk.clock.advance(29)
+    assert desk.tries == 1
+    desk.clock.advance(1)
+    answer = desk.clock.take()
+    assert desk.tries == 2
+    desk.clock.advance(1000)
+    answer()
+    desk.clock.advance(60)
+    desk.clock.take()()
+    assert desk.tries == 3
+    desk.intake.drain().addErrback(lambda _: None)
+    desk.stop()
+
+
 def test_a_thread_that_cannot_be_started_any_more(tmp_path: Path) -> None:
     """One who waited for room is told too, and does not wait for ever."""
     desk = CrampedDesk(tmp_path / "log.db")
@@ -461,11 +488,12 @@ def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
     desk = Desk(tmp_path / "log.db", patience_seconds=10)
     desk.start()
     waiting = desk.intake.append(lines())
-    desk.clock.advance(9)
+    desk.wait(9)
     waiting_too = desk.intake.append(lines())
     assert desk.intake.failure is None
-    desk.clock.advance(2)
     with capturedLogs() as captured:
+        desk.wait(2)
+        assert len(captured) == 1  # although nobody has asked
         for _ in range(2):
             with pytest.raises(StorageFailed, match="has not answered"):
                 desk.intake.append(lines())
@@ -480,6 +508,35 @@ def test_a_disk_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
     desk.clock.advance(100)
     assert desk.intake.failure is None
     desk.stop()
+
+
+def test_who_is_told_goes_on_at_once(desk: Desk) -> None:
+    """Who hears that the disk has answered finds a log that takes something, in the same turn."""
+    waiting = desk.intake.append(lines())
+    answer = desk.clock.take()
+    desk.wait(11)
+    assert "has not answered" in str(desk.intake.failure)
+    waiting.addCallback(lambda _: desk.intake.append(lines()))
+    answer()
+    assert desk.clock.result(waiting) == Bounds(1, 2)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0], ids=["forward", "back"])
+def test_time_in_which_nobody_looked(desk: Desk, jump: float) -> None:
+    """A server that was stopped, and a clock that was put right, say nothing of the disk."""
+    waiting = desk.intake.append(lines())
+    answer = desk.clock.take()
+    desk.wait(5)
+    desk.clock.rightNow += jump
+    assert desk.intake.failure is None
+    waiting_too = desk.intake.append(lines())
+    desk.wait(2)
+    assert desk.intake.failure is None
+    desk.wait(5)
+    assert "has not answered" in str(desk.intake.failure)
+    answer()
+    assert desk.clock.result(waiting) == Bounds(1, 1)
+    assert desk.clock.result(waiting_too) == Bounds(1, 2)
 
 
 @pytest.mark.promise("R3")
@@ -510,18 +567,18 @@ def test_nobody_has_to_write_for_it_to_be_seen(desk: Desk, monkeypatch: pytest.M
 
     desk.intake.knock()
     answer = desk.clock.take()
-    desk.clock.advance(11)
+    desk.wait(11)
     assert "has not answered" in str(desk.intake.failure)
     answer()
     assert desk.intake.failure is None
 
 
 def test_an_opening_that_takes_long(tmp_path: Path) -> None:
-    """That a disk does not answer is told of an opening, too."""
+    """That is told, with both reasons that there may be: nobody knows which it is."""
     desk = Desk(tmp_path / "log.db", patience_seconds=10)
     starting = desk.intake.start()
-    desk.clock.advance(11)
-    assert "has not answered" in str(desk.intake.failure)
+    desk.wait(11)
+    assert "not open after more than 10 s: its disk" in str(desk.intake.failure)
     desk.clock.result(starting)
     assert desk.intake.failure is None
     desk.stop()

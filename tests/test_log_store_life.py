@@ -95,6 +95,18 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     desk.stop()
 
 
+def test_who_gives_up_an_end_leaves_no_timer(tmp_path: Path) -> None:
+    """An end that waits for its disk looks at nothing any more, whether it is waited for or not."""
+    desk = new_desk(tmp_path / "log.db")
+    desk.start()
+    waiting = desk.log.append(Batch(session_id="s", at_ms=MS, facts=[fact()]))
+    assert desk.clock.getDelayedCalls() != []
+    stopped = desk.log.stop()
+    assert (waiting.called, stopped.called) == (False, False)
+    assert desk.clock.getDelayedCalls() == []
+    desk.clock.result(stopped)
+
+
 def test_threads_that_read_are_there_from_the_start(tmp_path: Path) -> None:
     """Where later no thread can be started questions are answered all the same."""
     desk = new_desk(tmp_path / "log.db")

@@ -18,14 +18,16 @@ from loki_twisted.log import (
     holdings,
     input_rows,
     message_rows,
+    opening,
     past_tables,
     records,
     schema,
     upgrading,
 )
+from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.interface import Batch
-from loki_twisted.log.opening import Opened
+from loki_twisted.log.opening import Opened, open_log
 from loki_twisted.log.page_sums import reserve_sums
 from loki_twisted.log.rows import NewBlock, new_block
 from loki_twisted.log.spending_checks import check_spending
@@ -511,6 +513,12 @@ SPENT = (
 SPENDERS = (("session_1", "/pr\0oject", "demo"), ("session_2", "", "codex"))
 
 
+MANY_SPENT = """INSERT INTO spendings
+WITH RECURSIVE numbers(n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)
+SELECT 'session_1', n, '', 1790000000000, 1, n, 0, 0, 0, 0, 0, 0, 0.5 FROM numbers"""
+"""More of them."""
+
+
 def make_version_6(path: Path, *, with_page_sums: bool = False) -> list[tuple[object, ...]]:
     """A file as version 6 left it, with what was spent; gives what is added up of that."""
     with closing(connect(path) if with_page_sums else apsw.Connection(str(path))) as connection:
@@ -556,6 +564,41 @@ def test_the_ledger_of_version_6_gets_its_sums(path: Path) -> None:
             "session_3": 1,
         }
         assert page.sum.spending.input_tokens == 10**12 + 8
+
+
+def test_a_disk_that_becomes_full_by_it_has_its_room_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written in vain is given back at once, and the next start begins from the front."""
+    make_version_6(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(MANY_SPENT)
+        before = connection.execute("SELECT count(*), sum(cost) FROM spendings").fetchall()
+        pages = connection.pragma("page_count")
+    wal = Path(f"{path}-wal")
+    written: list[int] = []
+
+    def connect_cramped(path: str) -> apsw.Connection:
+        cramped = connect_writer(path)
+        cramped.pragma("max_page_count", pages + 10)
+        cramped.pragma("cache_size", 10)  # the rest is written before all is done
+        cramped.set_rollback_hook(lambda: written.append(wal.stat().st_size))
+        return cramped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "connect_writer", connect_cramped)
+        with pytest.raises(apsw.FullError):
+            open_log(str(path), lambda: MS)
+    assert max(written) > 100_000
+    assert wal.stat().st_size == 0
+    with closing(connect(path)) as connection:
+        assert connection.pragma("user_version") == 6
+
+    with opened(path) as log:
+        assert log.notices == ()
+        check_spending(log.connection)
+        query = "SELECT count(*), sum(cost) FROM spendings"
+        assert log.connection.execute(query).fetchall() == before
 
 
 def test_another_program_has_written_to_version_6(path: Path) -> None:

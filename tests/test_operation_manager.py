@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,6 +190,24 @@ def test_what_is_waited_for_is_told_at_last(line: Line) -> None:
     pulse.stopping()
 
 
+def test_a_want_of_descriptors_passes(line: Line) -> None:
+    """What is waited for is told when there are some again, and so are signs of life."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+    try:
+        pulse.ready()
+        clock.pump([RETRY_SECONDS] * 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (least, most))
+    clock.advance(RETRY_SECONDS)
+    assert heard(line) == [["READY=1", "STATUS=Serving."]]
+    clock.advance(2)
+    assert heard(line) == [["WATCHDOG=1"]]
+    pulse.stopping()
+
+
 def test_a_reload_is_told_in_order(line: Line) -> None:
     """That it begins and that it is over, and of several that wait only the last."""
     clock, server = Clock(), Server()
@@ -224,7 +243,7 @@ def test_one_that_never_reads_is_given_up(line: Line) -> None:
         pulse.ready()
         clock.pump([RETRY_SECONDS] * (MOST_RETRIES + 50))
     (event,) = logged
-    assert "has not read what it was told before" in formatEvent(event)
+    assert "there was no room for that for too long" in formatEvent(event)
     assert heard(line) == []
     clock.advance(2)
     assert heard(line) == [["STATUS=Serving.", "WATCHDOG=1"]]

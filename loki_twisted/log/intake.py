@@ -37,13 +37,14 @@ from loki_twisted.log.messages import (
 from loki_twisted.log.observers import Observers
 from loki_twisted.log.opening import Opened
 from loki_twisted.log.retention import Retention
-from loki_twisted.log.silence import Silence
+from loki_twisted.log.silence import LONG_OPENING, Silence
 from loki_twisted.log.waiters import copy, fire, fire_all
 from loki_twisted.log.writer import Writer
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.tallies import Tally
 
 _SLOW_SECONDS: Final = 0.5
+_LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class _State(Enum):
@@ -96,6 +97,7 @@ class Intake:
         self._queued_bytes = 0
         self._queued_batches = 0
         self._probe: IDelayedCall | None = None
+        self._opening_since = 0.0
         self._opened: Deferred[Opened] = Deferred()
         self._drained: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
@@ -129,7 +131,8 @@ class Intake:
     def _open(self) -> None:
         self._probe = None
         self._state = _State.OPENING
-        self._silence.asked()
+        self._opening_since = self._reactor.seconds()
+        self._silence.asked(LONG_OPENING)
         self._writer.start()
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
@@ -157,7 +160,8 @@ class Intake:
             self._writer.submit(Order.LOOK)
 
     def knock(self) -> None:
-        """Have it seen whether the disk takes anything still. To be called now and then."""
+        """Have it seen whether the disk takes anything still. To be called each second."""
+        self._silence.failure()  # is logged also where nobody wants to know
         is_idle = self._state is _State.OPEN and not self._silence.is_waiting
         if is_idle and self.failed is None:
             self._writer.submit(Order.KNOCK)
@@ -199,6 +203,8 @@ class Intake:
         self._reactor.callFromThread(self._reported, report)
 
     def _reported(self, report: Report) -> None:
+        # First of all: who is told of it may append at once.
+        self._silence.heard(has_more=True)
         match report:
             case Opened():
                 self._on_opened(report)
@@ -236,7 +242,10 @@ class Intake:
         self._writer.join()
         self._writer = self._make_writer()
         self.failed, self._state = failure, _State.WAITING
-        self._probe = self._reactor.callLater(self._limits.probe_seconds, self._open)
+        # What took long has filled the disk: nine tenths of the time agents are to have it.
+        took = self._reactor.seconds() - self._opening_since
+        wait = min(10 * took, _LONGEST_WAIT_SECONDS)
+        self._probe = self._reactor.callLater(max(wait, self._limits.probe_seconds), self._open)
 
     def _on_opened(self, opened: Opened) -> None:
         self.failed = None

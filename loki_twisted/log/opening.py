@@ -159,9 +159,23 @@ def _open_existing(path: str) -> Opened:
                 os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, apsw.FullError):
+            _give_room_back(connection)
         connection.close()
         raise
+
+
+def _give_room_back(connection: apsw.Connection) -> None:
+    """
+    Let go of what was written in vain to a disk that became full by it.
+
+    It stands in the write-ahead log, and agents have nothing else to print to as long as it does.
+    """
+    with contextlib.suppress(apsw.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        copy_all(connection)
 
 
 def _open_new(path: str) -> Opened:

@@ -9,7 +9,13 @@ from twisted.logger import Logger
 from loki_twisted.log.interface import ILogReactor
 from loki_twisted.model.errors import StorageFailed
 
-_WORDS: Final = "The disk of the log has not answered for more than {seconds:g} s."
+NO_ANSWER: Final = "The disk of the log has not answered for more than {seconds:g} s."
+LONG_OPENING: Final = (
+    "The log is not open after more than {seconds:g} s: its disk does not answer, or all of it is"
+    " read, as after damage or of an earlier version."
+)
+
+_LONGEST_STEP_SECONDS: Final = 2.0
 
 _log: Final = Logger()
 
@@ -18,7 +24,9 @@ class Silence:
     """
     Measures for how long nothing was heard of a thread that has something to do.
 
-    It has no timer: whoever wants to know asks.
+    It has no timer: whoever wants to know asks, and somebody is to ask each second. Of the time
+    between two questions two seconds count at most: in more this process was stopped or suspended,
+    its reactor held, or the clock put forward, and of all that the disk knows nothing.
 
     :param seconds: How long that may take.
     """
@@ -26,7 +34,10 @@ class Silence:
     def __init__(self, reactor: ILogReactor, seconds: float) -> None:
         self._reactor = reactor
         self._seconds = seconds
+        self._asked_at = reactor.seconds()
+        self._passed = 0.0
         self._since: float | None = None
+        self._words = NO_ANSWER
         self._is_told = False
 
     @property
@@ -36,12 +47,18 @@ class Silence:
 
     def lasts(self, seconds: float) -> bool:
         """Whether nothing was heard for more than so long."""
-        return self._since is not None and self._reactor.seconds() - self._since > seconds
+        now = self._now()
+        return self._since is not None and now - self._since > seconds
 
-    def asked(self) -> None:
-        """Take note that the thread was given something to do."""
+    def asked(self, words: str = NO_ANSWER) -> None:
+        """
+        Take note that the thread was given something to do.
+
+        :param words: What is said if that takes too long, if it had nothing to do before.
+        """
         if self._since is None:
-            self._since = self._reactor.seconds()
+            self._since = self._now()
+            self._words = words
 
     def heard(self, *, has_more: bool) -> None:
         """
@@ -49,7 +66,8 @@ class Silence:
 
         :param has_more: Whether it has something to do still.
         """
-        self._since = self._reactor.seconds() if has_more else None
+        self._since = self._now() if has_more else None
+        self._words = NO_ANSWER
         if self._is_told:
             _log.info("the disk of the log answers again")
             self._is_told = False
@@ -58,8 +76,15 @@ class Silence:
         """Say that it has taken too long, or None. The first time that is logged, too."""
         if not self.lasts(self._seconds):
             return None
-        failure = StorageFailed(_WORDS.format(seconds=self._seconds))
+        failure = StorageFailed(self._words.format(seconds=self._seconds))
         if not self._is_told:
             _log.error("{error}", error=failure)
             self._is_told = True
         return failure
+
+    def _now(self) -> float:
+        """A clock that goes on only as long as somebody asks."""
+        now = self._reactor.seconds()
+        self._passed += min(max(0.0, now - self._asked_at), _LONGEST_STEP_SECONDS)
+        self._asked_at = now
+        return self._passed

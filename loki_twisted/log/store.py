@@ -94,13 +94,9 @@ class SQLiteEventLog:
         )
         self._readers = Readers(reactor, path)
         self._sums = DeferredLock()
-        self._looks = repeating(
-            reactor, self._intake.look, "What has become too old could not be dropped"
-        )
-        self._look_seconds = seconds_between_looks(retention)
-        self._knocks = repeating(
-            reactor, self._intake.knock, "It could not be seen whether the disk of the log answers"
-        )
+        looks = repeating(reactor, self._intake.look, "What is too old could not be dropped")
+        knocks = repeating(reactor, self._intake.knock, "It could not be seen how the disk is")
+        self._timers = {looks: seconds_between_looks(retention), knocks: _KNOCK_SECONDS}
 
     def start(self) -> Deferred[None]:
         """
@@ -129,8 +125,8 @@ class SQLiteEventLog:
             version=apsw.sqlite_lib_version(),
         )
         self._readers.start(opened.readers)
-        self._looks.start(self._look_seconds, now=False)
-        self._knocks.start(_KNOCK_SECONDS, now=False)
+        for timer, seconds in self._timers.items():
+            timer.start(seconds, now=False)
 
     def stop(self) -> Deferred[None]:
         """
@@ -142,12 +138,17 @@ class SQLiteEventLog:
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        # First, because of a disk that does not answer the rest may be given up.
+        self._stop_timers()
         await self._intake.drain()
-        for each in (self._looks, self._knocks):
-            if each.running:
-                each.stop()
+        self._stop_timers()  # if it was being opened
         await self._readers.stop()
         await self._intake.close()
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            if timer.running:
+                timer.stop()
 
     @property
     def bounds(self) -> Bounds:

@@ -7,6 +7,7 @@ no library, and nobody waits for it: what it has no room for now may be told onc
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -20,6 +21,7 @@ _SOCKET: Final = "NOTIFY_SOCKET"
 _WATCHDOG: Final = "WATCHDOG_USEC"
 _WATCHED: Final = "WATCHDOG_PID"
 _MICROSECONDS: Final = 1_000_000
+_NO_ROOM: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _log: Final = Logger()
 
@@ -59,22 +61,21 @@ class ServiceManager:
         Tell it something.
 
         :param assignments: Such as ``READY=1``, each one line.
-        :returns: False if it takes nothing more just now, because it has not read what it was told
-            before; True if it was told, or cannot be, for a reason that is logged.
+        :returns: False if that has no room just now: the manager has not read what it was told
+            before, or there is no descriptor for a socket. True if it was told, or cannot be, for a
+            reason that is logged.
         """
         if self.address is None:
             return True
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
                 line.setblocking(False)
                 line.sendto("\n".join(assignments).encode(), name)
-            except BlockingIOError:
+        except OSError as error:
+            if error.errno in _NO_ROOM:
                 return False
-            except OSError as error:
-                _log.warn(
-                    "The service manager was not told: {error}", error=error.strerror or error
-                )
+            _log.warn("The service manager was not told: {error}", error=error.strerror or error)
         return True
 
 

@@ -96,7 +96,7 @@ class Pulse:
         if not self._waiting:
             return
         if self._retries == MOST_RETRIES:
-            _log.error("The service manager was not told: it has not read what it was told before")
+            _log.error("The service manager was not told: there was no room for that for too long")
             self._supersede()
             return
         self._retries += 1
