@@ -57,10 +57,15 @@ class Readers:
         self.damage: StorageDamaged | None = None
 
     def start(self, connections: Sequence[apsw.Connection]) -> None:
-        """Begin to work with connections; they stay the caller's to close."""
+        """
+        Begin to work with connections; they stay the caller's to close.
+
+        :raises OSError: if there are no threads for them.
+        """
+        pool = DaemonPool(len(connections), "log-reader")
+        pool.start()
         self._free.extend(connections)
-        self._pool = DaemonPool(0, len(connections), "log-reader")
-        self._pool.start()
+        self._pool = pool
 
     def ask(
         self, query: Callable[[apsw.Connection], Value], lane: Lane = Lane.SHORT
