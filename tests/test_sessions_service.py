@@ -610,6 +610,23 @@ class RestartTests(SessionCase):
         assert self.status("session_lost") is SessionStatus.RUNNING
         assert self.world.log.types() == ["session:started"]
 
+    @pytest.mark.promise("R12")
+    def test_an_agent_whose_files_are_away(self) -> None:
+        """They are looked for for a minute: one that is found goes on, the other one has failed."""
+        kept, lost = self.start("one"), self.start("two")
+        away = [self.world.runner.agents.pop(each.id) for each in (kept, lost)]
+        self.restart()
+        assert len(self.flushLoggedErrors(FileNotFoundError)) == 2
+        assert self.status(kept.id) is SessionStatus.RUNNING
+        self.world.clock.pump([1] * 30)
+        self.world.runner.agents[kept.id] = away[0]
+        self.world.clock.pump([1] * 30)
+        assert self.flushLoggedErrors(FileNotFoundError) == []
+        assert self.status(lost.id) is SessionStatus.FAILED
+        assert "removed while no server ran" in str(self.world.sessions.get(lost.id).reason)
+        self.world.ends(kept.id, 7)
+        assert self.world.sessions.get(kept.id).exit_code == 7
+
     def test_an_agent_that_was_never_spawned(self) -> None:
         """A session whose server died before the spawn has failed, and says so."""
         self.world.runner.automatic = False

@@ -48,6 +48,7 @@ class Record:
     :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
     :ivar conductor: Who talks with its agent, while one of ours is followed.
     :ivar trouble: Why its agent could last not be taken in charge.
+    :ivar looks: How often the files of its agent were looked for in vain.
     """
 
     state: SessionState
@@ -57,6 +58,7 @@ class Record:
     stop_ordered: bool = False
     conductor: Conductor | None = None
     trouble: str = ""
+    looks: int = 0
     _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     def note_stop(self) -> None:
@@ -197,11 +199,8 @@ class SessionBook:
     def overview(self) -> Overview:
         """What readers see of all sessions."""
         if self._overview is None:
-            self._overview = overview_of(
-                record.committed.session
-                for record in self._records.values()
-                if record.committed is not None
-            )
+            known = (record.committed for record in self._records.values())
+            self._overview = overview_of(each.session for each in known if each is not None)
         return self._overview
 
     def commit(

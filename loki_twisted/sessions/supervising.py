@@ -25,7 +25,7 @@ from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
-from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.ending import commit_end, end_without_files
 from loki_twisted.sessions.guarded import GuardedDriver
 from loki_twisted.sessions.intent import with_intent
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
@@ -250,7 +250,9 @@ class Supervisor:
         try:
             agent = self.runner.adopt(record.id)
             if agent is None:
-                await self.fail(record, "The server ended before its agent was started.")
+                if (reason := end_without_files(record)) is None:
+                    raise FileNotFoundError("the files of the agent are not there")
+                await self.fail(record, reason)
                 return
             record.agent = agent
             self._watch(record)
