@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.threads import deferToThread
 
+from benchmarks.beat import Beat
 from benchmarks.history_logs import (
     MS,
     REACTOR,
@@ -48,7 +48,6 @@ from loki_twisted.settings import Settings
 
 LIMIT: Final = 100
 REPEATS: Final = 5
-BEAT_SECONDS: Final = 0.001
 LARGE_EVENTS: Final = 1_000
 LARGE_BYTES: Final = 64_000
 
@@ -68,33 +67,6 @@ QUESTIONS: Final = {
     "session and types, none": f"sessionId={SESSIONS[3]}&types=input:requested",
     "minLevel error, 1 in 100": "minLevel=error&types=log:*",
 }
-
-
-class Beat:
-    """
-    A timer that goes every millisecond, and sees when it could not.
-
-    :ivar late: By how many seconds it was late at most.
-    :ivar busy: How many seconds of the processor its thread took at most between two beats.
-    """
-
-    def __init__(self) -> None:
-        self.late = self.busy = 0.0
-        self._wait()
-
-    def _wait(self) -> None:
-        self._due = time.perf_counter() + BEAT_SECONDS
-        self._spent = time.thread_time()
-        self._call = REACTOR.callLater(BEAT_SECONDS, self._beat)
-
-    def _beat(self) -> None:
-        self.late = max(self.late, time.perf_counter() - self._due)
-        self.busy = max(self.busy, time.thread_time() - self._spent)
-        self._wait()
-
-    def stop(self) -> None:
-        """Go no more."""
-        self._call.cancel()
 
 
 @attrs.frozen

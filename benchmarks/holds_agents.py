@@ -4,7 +4,8 @@ How long a server's reactor is held by agents, files, and all that has happened 
 ``python -m benchmarks.holds_agents`` does it all in a temporary directory (some minutes, 3 GB and
 5,000 processes) and prints what it measures; ``--json FILE`` writes it too, and ``--rst FILE`` for
 the documentation; ``--only PART`` does one part. It is the other half of :mod:`benchmarks.holds`,
-which says what *late* and *busy* are. *Seconds* is how long it took until all of it was told.
+which says what *late*, *kept* and *busy* are. *Seconds* is how long it took until all of it was
+told.
 """
 
 from __future__ import annotations

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +14,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from benchmarks.history import Beat
+from benchmarks.beat import Beat
 from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row
 from benchmarks.tasks import Worker
@@ -36,6 +33,32 @@ STARTS_AT_ONCE: Final = 8
 LOOK_SECONDS: Final = 0.05
 MANY: Final = 100_000
 """More than there will be."""
+
+ASKERS: Final = """
+import json, sys, http.client, threading
+lock = threading.Lock()
+def ask(port, method, targets, statuses):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    while True:
+        with lock:
+            target, headers = next(targets, (None, None))
+        if target is None:
+            return
+        connection.request(method, target, b"{}" if method == "POST" else None, headers)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+for line in sys.stdin:
+    port, method, at_once, targets = json.loads(line)
+    about = port, method, iter(targets), (statuses := [])
+    threads = [threading.Thread(target=ask, args=about) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(statuses), flush=True)
+"""
+"""Asks for many things, so many at once, and says with which statuses they were answered."""
 
 
 @attrs.frozen
@@ -226,7 +249,8 @@ async def measured(what: str, work: Awaitable[Any]) -> Row:
     finally:
         beat.stop()
     seconds = time.perf_counter() - began
-    return Row(what, {"seconds": seconds, "late": beat.late * 1000, "busy": beat.busy * 1000})
+    figures = {"late": beat.late, "kept": beat.kept, "busy": beat.busy}
+    return Row(what, {"seconds": seconds} | {name: each * 1000 for name, each in figures.items()})
 
 
 async def until(is_so: Callable[[], Any]) -> None:
@@ -239,100 +263,3 @@ async def in_thread(work: Callable[[], Any], is_so: Callable[[], Any]) -> None:
     """Do something to the server from outside, and wait until it has seen it."""
     await deferToThread(work)
     await until(is_so)
-
-
-# Others
-
-
-@contextmanager
-def gate(project: Path) -> Iterator[Callable[[], None]]:
-    """
-    What agents wait for who do ``: < gate``.
-
-    :returns: Call it to let them go on.
-    """
-    path = project / "gate"
-    project.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(path)
-    opened: list[int] = []
-    try:
-        yield lambda: opened.append(os.open(path, os.O_RDWR))
-    finally:
-        for each in opened:
-            os.close(each)
-        path.unlink()
-
-
-def shell(script: str) -> list[str]:
-    """An agent."""
-    return ["/bin/sh", "-c", script]
-
-
-def lines(length: int, size: int) -> str:
-    """The part of a script that prints lines of a length until there are so many bytes."""
-    return f"yes $(printf '%0{length - 1}d' 0) | head -c {size // length * length}"
-
-
-STREAMS: Final = """
-import selectors, socket, sys
-port, count, token = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-all_of_them = selectors.DefaultSelector()
-for _ in range(count):
-    stream = socket.create_connection(("127.0.0.1", port))
-    stream.sendall(b"GET /api/events HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n"
-                   b"Authorization: Bearer %s\\r\\n\\r\\n" % token.encode())
-    stream.recv(1)
-    all_of_them.register(stream, selectors.EVENT_READ)
-print("ready", flush=True)
-while all_of_them.get_map():
-    for key, _ in all_of_them.select():
-        if not key.fileobj.recv(1 << 20):
-            all_of_them.unregister(key.fileobj)
-"""
-"""Takes all that comes from so many streams."""
-
-
-@asynccontextmanager
-async def subscribers(port: int, count: int) -> AsyncIterator[None]:
-    """Have streams read meanwhile."""
-    argv = [sys.executable, "-c", STREAMS, str(port), str(count), TOKEN]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None  # noqa: S101
-            await bounded("the subscribers", deferToThread(process.stdout.readline))
-            yield
-        finally:
-            process.kill()
-
-
-ASKERS: Final = """
-import json, sys, http.client, threading
-lock = threading.Lock()
-def ask(port, method, targets, statuses):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    while True:
-        with lock:
-            target, headers = next(targets, (None, None))
-        if target is None:
-            return
-        connection.request(method, target, b"{}" if method == "POST" else None, headers)
-        answer = connection.getresponse()
-        answer.read()
-        statuses.append(answer.status)
-for line in sys.stdin:
-    port, method, at_once, targets = json.loads(line)
-    about = port, method, iter(targets), (statuses := [])
-    threads = [threading.Thread(target=ask, args=about) for _ in range(at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    print(json.dumps(statuses), flush=True)
-"""
-"""Asks for many things, so many at once, and says with which statuses they were answered."""
-
-
-def authorized(targets: Iterable[str]) -> list[tuple[str, Mapping[str, str]]]:
-    """Put the headers of a request to each target."""
-    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    return [(each, headers) for each in targets]

@@ -12,16 +12,8 @@ from twisted.internet.defer import gatherResults
 
 from benchmarks.history_logs import MS, REACTOR, build
 from benchmarks.history_tables import Row
-from benchmarks.holds_house import (
-    TOKEN,
-    House,
-    Size,
-    authorized,
-    bounded,
-    measured,
-    serving,
-    until,
-)
+from benchmarks.holds_house import TOKEN, House, Size, bounded, measured, serving, until
+from benchmarks.holds_others import authorized
 from benchmarks.state_changer import session_name
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.store import SQLiteEventLog

@@ -14,18 +14,14 @@ from benchmarks.history_tables import Row
 from benchmarks.holds_house import (
     House,
     Size,
-    authorized,
     bounded,
-    gate,
     house_in,
     left_running,
-    lines,
     measured,
     serving,
-    shell,
-    subscribers,
     until,
 )
+from benchmarks.holds_others import authorized, gate, lines, shell, subscribers
 
 FLOODS: Final = 8
 FLOOD_BYTES: Final = 40_000_000

@@ -26,7 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from benchmarks.history import Beat
+from benchmarks.beat import Beat
 from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row, Table, publish
 from benchmarks.state_changer import session_name, tasks_of

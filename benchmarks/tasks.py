@@ -28,7 +28,8 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from benchmarks.history import Beat, with_server
+from benchmarks.beat import Beat
+from benchmarks.history import with_server
 from benchmarks.history_logs import REACTOR
 from benchmarks.history_tables import Row, Table, publish
 from benchmarks.tasks_files import CHANGER, session_name, task_name, write_sessions

@@ -31,6 +31,9 @@ _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
 )
 
+_MARK: Final = re.compile(rb"-----(BEGIN|END) (.+?)-----")
+_BEGIN: Final = b"-----BEGIN "
+
 _log: Final = Logger()
 
 
@@ -156,7 +159,24 @@ def _content_of(path: str) -> bytes:
     if b"ENCRYPTED" in content:  # so PEM says it, of whatever is
         msg = f"{path} has a passphrase, and nobody can be asked for it"
         raise _Unusable(msg)
+    if _is_cut_off(content):
+        msg = f"{path} ends in the midst of what stands in it"
+        raise _Unusable(msg)
     return content
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """
+    Say whether PEM ends in the midst of a block: whoever writes it has not written all of it yet.
+
+    Who reads certificates passes over such a block, and would show clients a chain without it.
+    """
+    marks = _MARK.findall(content)
+    for (begin, what), end in zip(marks[::2], [*marks[1::2], None], strict=False):
+        if begin != b"BEGIN" or end != (b"END", what):
+            return True
+    last = content.rstrip().rpartition(b"\n")[2]
+    return last != b"" and (_BEGIN.startswith(last) or last.startswith(_BEGIN))
 
 
 def _refuse_passphrase(content: bytes) -> None:

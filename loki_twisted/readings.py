@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 
 def readings_of(server: Service) -> Readings:
-    """Say where each figure of a server is to be read."""
+    """Say where each figure of a server is to be read: of those rooms that it has by then."""
     system = server.vitals.system()
 
     def sessions() -> Mapping[str, int]:
         counts = server.rooms.sessions.counts()
         return {status.value: counts.get(status, 0) for status in SessionStatus}
+
+    def spool_bytes() -> int:
+        return server.rooms.runner.spool_bytes()
+
+    def lag() -> int:
+        return server.rooms.hub.lag()
 
     return Readings(
         versions={
@@ -34,13 +40,13 @@ def readings_of(server: Service) -> Readings:
         connections=lambda: server.site.connection_count,
         sessions=sessions,
         agents=lambda: sum(beat["activeAgents"] for _, beat in server.rooms.sessions.beats()),
-        spool_bytes=server.rooms.runner.spool_bytes,
+        spool_bytes=spool_bytes,
         inputs=lambda: len(server.rooms.sessions.open_inputs()),
         newest=lambda: server.rooms.log.bounds.newest,
         kept=lambda: len(server.rooms.log.bounds),
         is_writable=lambda: server.rooms.log.failure is None,
-        commits=server.rooms.log.commits,
+        commits=lambda: server.rooms.log.commits,
         subscribers=lambda: server.rooms.hub.subscriber_count,
-        lag=server.rooms.hub.lag,
+        lag=lag,
         stalls=server.stalls,
     )

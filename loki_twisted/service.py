@@ -24,13 +24,14 @@ from loki_twisted.endpoints import (
     has_ipv6_loopback,
     refuse_open_listeners,
 )
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.listening import Sockets
 from loki_twisted.log.place import DataDirectory
 from loki_twisted.model.errors import StorageDamaged
 from loki_twisted.operation.figures import Exposition
 from loki_twisted.operation.stalls import Stalls
-from loki_twisted.policies import gate_policy_of, replay_of
+from loki_twisted.policies import replay_of
+from loki_twisted.premises import Premises
 from loki_twisted.readings import readings_of
 from loki_twisted.rooms import Rooms
 from loki_twisted.sessions.gaps import GAP_CURSORS
@@ -39,7 +40,6 @@ from loki_twisted.settings import Settings
 from loki_twisted.vitals import GONE, Vitals, what_is_gone
 from loki_twisted.watching import ProjectWatch
 from loki_twisted.web.access import AccessLog
-from loki_twisted.web.api import make_api
 from loki_twisted.web.entrance import Entrance
 from loki_twisted.web.site import Site
 
@@ -69,7 +69,6 @@ class Service(BaseService):
         ``TokenFileRefused`` if the file of tokens cannot, or with ``StorageDamaged`` if damage
         of the log was met behind its opening, twice: after the first time it has begun anew.
     :ivar stopped: Fires when it has ended.
-    :ivar vitals: What it knows of itself.
     :ivar reloads: Called when it is to take up what has changed.
     :ivar stalls: Of its reactor, where somebody watches that.
     :ivar phase: ``starting``, ``serving``, ``shutting down`` or ``stopped``.
@@ -101,36 +100,34 @@ class Service(BaseService):
         # Each by itself: none is to be missing because another fails.
         looks = (self._look_at_disk, self._look_at_audit, self._sockets.retry, self._check_place)
         self._checks = [
-            rounds(reactor, look, "It could not be seen whether all is well") for look in looks
+            repeating(reactor, look, "It could not be seen whether all is well") for look in looks
         ]
         self.listening_problems = self._sockets.problems
         self.reloads += [self._reload_tokens, self._sockets.reload]
-        self._furnish()
-        self.resource = self._api()
+        self._premises = self._new_premises()
+        self.resource = Entrance(self._premises.interior, reactor)
         access = AccessLog(LogLevel.info) if settings.access_log else None
         self.site = Site(self.resource, reactor=reactor, access=access)
         self.site.noisy = False
         self.exposition = Exposition(readings_of(self))
 
-    def _furnish(self) -> None:
-        self.rooms = Rooms(self.settings, self.reactor)
-        self.projects = ProjectWatch(self.rooms)
-        self.vitals = Vitals(self.reactor, self.rooms, self)
+    def _new_premises(self) -> Premises:
+        return Premises.of(self.settings, self.reactor, self._descriptions, self)
 
-    def _api(self) -> Entrance:
-        rooms = self.rooms
-        return make_api(
-            sessions=rooms.sessions,
-            log=rooms.log,
-            hub=rooms.hub,
-            lists=rooms.lists,
-            outputs=rooms.outputs,
-            vitals=self.vitals,
-            policy=gate_policy_of(self.settings, self._descriptions, rooms.keyring),
-            leases=rooms.leases,
-            audit=rooms.audit,
-            reactor=self.reactor,
-        )
+    @property
+    def rooms(self) -> Rooms:
+        """Its rooms; others where it has begun anew."""
+        return self._premises.rooms
+
+    @property
+    def vitals(self) -> Vitals:
+        """What it knows of itself."""
+        return self._premises.vitals
+
+    @property
+    def projects(self) -> ProjectWatch:
+        """Watches the projects in which something may change."""
+        return self._premises.projects
 
     # Starting
 
@@ -165,10 +162,9 @@ class Service(BaseService):
             await self._leave_rooms()
             if not self.running:
                 raise  # it is being stopped
-            self._furnish()
+            self._premises = self._new_premises()
             self.rooms.tokens.load()
-            self.resource.lead_to(self._api())
-            self.exposition = Exposition(readings_of(self))
+            self.resource.interior = self._premises.interior
             await self._open_rooms()
 
     async def _open_rooms(self) -> None:

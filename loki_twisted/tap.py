@@ -22,6 +22,7 @@ from loki_twisted.command.options import GENERATE_HELP, OPTIONS, RELOAD_HELP, ne
 from loki_twisted.command.reload import restart_after_change
 from loki_twisted.command.running import (
     end_as_ours_do,
+    set_imports_aside,
     set_what_is_there_aside,
     use_monotonic_clock,
 )
@@ -94,7 +95,7 @@ def makeService(options: Options) -> BaseService:  # noqa: N802  # Twisted's nam
     from loki_twisted.service import Service
 
     use_monotonic_clock(reactor)
-    set_what_is_there_aside()  # before as much is read as there may be of it
+    set_imports_aside()  # before as much is read as there may be of it
     settings = options.settings
     service = Service(settings, reactor)
     operator = Operator(ServiceManager.take(os.environ))

@@ -46,14 +46,16 @@ from loki_twisted.sessions.interface import (
     SessionQuery,
 )
 from loki_twisted.stream.hub import Hub
-from loki_twisted.web.api import make_api
+from loki_twisted.web.api import make_interior
 from loki_twisted.web.attempts import FailedAttempts
-from loki_twisted.web.entrance import Entrance, Neighbours
+from loki_twisted.web.entrance import Entrance
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.interior import Interior
 from loki_twisted.web.leases import Leases
 from loki_twisted.web.limits import Limits
 from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.neighbours import Neighbours
 from loki_twisted.web.routes_output import MOST_OUTPUTS, OUTPUTS
 from loki_twisted.web.site import Site
 from loki_twisted.web.tickets import Tickets
@@ -535,14 +537,14 @@ class Connection:
 
 def entrance_of(inner: IResource, policy: GatePolicy, clock: Clock) -> Entrance:
     """Put a gate before a resource. Everybody on this machine is our user."""
-    return Entrance(
+    interior = Interior(
         Gate(policy, FailedAttempts(clock), Tickets(clock, policy.keyring)),
         inner,
         Neighbours(lambda _here, _peer: True),
-        clock,
         Leases(policy.keyring),
         Witness(FakeAudit(), (), clock),
     )
+    return Entrance(interior, clock)
 
 
 class Server:
@@ -568,7 +570,7 @@ class Server:
         self.audit = FakeAudit()
         policy = GatePolicy() if policy is None else policy
         self.leases = Leases(policy.keyring)
-        self.api = make_api(
+        interior = make_interior(
             sessions=self.sessions,
             log=self.log,
             hub=self.hub,
@@ -581,6 +583,7 @@ class Server:
             reactor=self.clock,
             peer_check=self._check_peer,
         )
+        self.api = Entrance(interior, self.clock)
         self.site = Site(self.api, reactor=self.clock, limits=limits or Limits())
 
     def _check_peer(self, here: tuple[str, int], peer: tuple[str, int]) -> bool:

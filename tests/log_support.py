@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,16 @@ Value = TypeVar("Value")
 TIMEOUT = 60
 MS = 1_790_000_000_000
 SESSIONS = ("", "session_1", "session_2", "café")
+
+
+@contextlib.contextmanager
+def no_threads() -> Iterator[None]:
+    """Let no thread be started: each wants more memory than there is."""
+    usual = threading.stack_size(2**46)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
 
 
 def connect(path: Path | str) -> apsw.Connection:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,24 @@ from tests.figures import tell
 
 CHECKOUT = Path(__file__).parent.parent
 MOST_MS = MOST_SECONDS * 1000
+
+Table = list[dict[str, Any]]
+
+
+def measured(directory: Path, module: str, *options: str) -> tuple[dict[str, Table], str]:
+    """Run a program of the benchmarks; gives its tables by name, and what it printed."""
+    figures = directory / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *options, "--json", str(figures)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tables: dict[str, Table] = json.loads(figures.read_text())
+    return tables, done.stdout
 
 
 @pytest.mark.promise("R27")
@@ -37,23 +56,13 @@ def test_nothing_holds_the_reactor(
 
     With the long figures: nothing takes 50 ms of the reactor's thread in one go.
     """
-    figures, scale = tmp_path / "figures.json", "1" if is_full else "0.002"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.holds", "--scale", scale, "--json", str(figures)],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    tables = json.loads(figures.read_text())
+    tables, said = measured(tmp_path, "holds", "--scale", "1" if is_full else "0.002")
     rows = {row["what"]: row["figures"] for table in tables.values() for row in table}
     statuses = {what: each["status"] for what, each in rows.items() if "status" in each}
     assert len(statuses) == sum(map(len, REQUESTS.values())) + len(OTHERS)
     assert not {what: each for what, each in statuses.items() if not 200 <= each < 500}
     if is_full:
-        tell(capsys, done.stdout)
+        tell(capsys, said)
         assert not {what: each for what, each in rows.items() if each["busy"] > MOST_MS}
 
 
@@ -67,21 +76,12 @@ def test_nobody_outside_holds_the_reactor(
 
     With the long figures: nothing takes 50 ms of the reactor's thread in one go.
     """
-    figures, scale = tmp_path / "figures.json", "1" if is_full else "0.002"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.holds_agents", "--scale", scale, "--json", str(figures)],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    [table] = json.loads(figures.read_text()).values()
+    tables, said = measured(tmp_path, "holds_agents", "--scale", "1" if is_full else "0.002")
+    [table] = tables.values()
     rows = {row["what"]: row["figures"] for row in table}
     assert len(rows) == len(table) > len(PARTS)
     if is_full:
-        tell(capsys, done.stdout)
+        tell(capsys, said)
         assert not {what: each for what, each in rows.items() if each["busy"] > MOST_MS}
 
 
@@ -95,19 +95,11 @@ def test_no_line_of_an_agent_holds_the_reactor(
 
     With the long figures: nothing takes 50 ms of the reactor's thread in one go.
     """
-    figures, only = tmp_path / "figures.json", () if is_full else ("--only", "opencode")
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.holds_lines", *only, "--json", str(figures)],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    [table] = json.loads(figures.read_text()).values()
+    tables, said = measured(tmp_path, "holds_lines", *(() if is_full else ("--only", "opencode")))
+    [table] = tables.values()
     rows = {row["what"]: row["figures"]["busy"] for row in table}
-    assert len(rows) == sum(map(len, LINES.values())) if is_full else len(LINES["opencode"])
+    asked = LINES.values() if is_full else [LINES["opencode"]]
+    assert len(rows) == sum(map(len, asked))
     if is_full:
-        tell(capsys, done.stdout)
+        tell(capsys, said)
         assert max(rows.values()) < MOST_MS

@@ -42,6 +42,7 @@ TOP = {
     "endpoints",
     "listening",
     "policies",
+    "premises",
     "readings",
     "rooms",
     "service",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
@@ -27,7 +28,16 @@ from loki_twisted.log.rows import MAX_BLOCK_BYTES
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import StorageFailed, StorageFull, Unavailable
 from loki_twisted.model.events import Fact
-from tests.log_support import MS, TIMEOUT, ThreadedClock, fact, facts, opened, remembered
+from tests.log_support import (
+    MS,
+    TIMEOUT,
+    ThreadedClock,
+    fact,
+    facts,
+    no_threads,
+    opened,
+    remembered,
+)
 
 LARGE = 400_000
 
@@ -363,19 +373,16 @@ def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
         desk.intake.append(lines())
 
 
-def test_no_thread_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who starts is told so, and nothing is left to be ended."""
-
-    def refuse(_: Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(Thread, "start", refuse)
+def test_a_thread_that_cannot_be_started(tmp_path: Path) -> None:
+    """Who starts is told, and nothing is left to be ended."""
+    usual = sys.getswitchinterval()
     desk = Desk(tmp_path / "log.db")
-
-    with pytest.raises(OSError, match="no thread"):
+    with no_threads(), pytest.raises(OSError, match="can't start new thread"):
         desk.start()
-
     desk.stop()
+    assert sys.getswitchinterval() == usual
+    with pytest.raises(Unavailable, match="is closed"):
+        desk.intake.append(lines())
 
 
 class CrampedDesk(Desk):
@@ -409,6 +416,19 @@ def test_an_opening_waits_for_room(tmp_path: Path) -> None:
     desk.clock.result(starting)
     assert desk.intake.failure is None
     assert desk.append(lines()) == Bounds(1, 1)
+    desk.stop()
+
+
+def test_a_thread_that_cannot_be_started_any_more(tmp_path: Path) -> None:
+    """One who waited for room is told too, and does not wait for ever."""
+    desk = CrampedDesk(tmp_path / "log.db")
+    starting = desk.intake.start()
+    desk.clock.turn()
+    with no_threads():
+        desk.clock.advance(1)
+    with pytest.raises(OSError, match="can't start new thread"):
+        desk.clock.result(starting)
+    assert desk.tries == 1
     desk.stop()
 
 

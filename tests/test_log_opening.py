@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -12,13 +13,17 @@ from tempfile import TemporaryDirectory
 import apsw
 import pytest
 
+from loki_twisted.log import opening
 from loki_twisted.log.connecting import connect_writer
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.log.opening import move_aside, open_log, suspect
 from loki_twisted.log.schema import VERSION
+from loki_twisted.log.spending_rows import AMOUNTS
 from loki_twisted.model.errors import StorageForeign, StorageRefused
 from tests.log_support import MS, asked, connect, entry, facts, message, opened, put, session, task
 
+WHOSE = ("session_id", "project_dir", "provider")
+COUNTS = [name for name in AMOUNTS if name != "cost"]
 ASIDE = f"log.db.corrupt-{MS}"
 
 
@@ -340,6 +345,7 @@ def test_a_suspect_log_is_checked(path: Path) -> None:
         "UPDATE spending_days SET turns = turns + 1",
         "UPDATE spending_days SET session_turns = session_turns + 1",
         "UPDATE spendings SET other_tokens = other_tokens + 1, at_ms = at_ms + 86400000",
+        "UPDATE spending_days SET cost = cost * 1.00001 WHERE session_id = 'session_2'",
         "DELETE FROM spending_days WHERE session_id = 'session_2'",
         "DELETE FROM spans WHERE number = 1",
         "DELETE FROM session_spans WHERE session = 'session_2'",
@@ -359,6 +365,75 @@ def test_a_suspect_log_with_damage_in_its_middle(path: Path, damage: str) -> Non
         assert len(log.notices) == 1
     with opened(path) as log:
         assert log.notices == ()
+
+
+OTHER_SPENDING = (
+    *(f"UPDATE spenders SET {name} = {name} || '.'" for name in WHOSE),
+    "UPDATE spenders SET sum = sum + 1",
+    *(f"UPDATE spendings SET {name} = {name} || '.'" for name in ("session_id", "model")),
+    *(f"UPDATE spendings SET {name} = {name} + 1" for name in ("turn", "at_ms", *COUNTS)),
+    "UPDATE spendings SET origins = origins | 4",
+    f"UPDATE spendings SET cost = {math.nextafter(0.5, 1)!r}",
+    "UPDATE spendings SET sum = sum + 1",
+    "UPDATE spendings SET input_tokens = output_tokens, output_tokens = input_tokens",
+    "UPDATE spenders SET project_dir = provider, provider = project_dir",
+)
+"""Changes of each column. Triggers see to it that days go together with them."""
+
+
+@pytest.mark.promise("R16")
+@pytest.mark.parametrize("change", OTHER_SPENDING)
+def test_spending_that_another_program_has_changed(path: Path, change: str) -> None:
+    """Where sums of pages are wrong, whatever is another in the ledger is found by its own sum."""
+    fill(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("CREATE INDEX mine ON blocks(at_ms)")
+        connection.execute(f"{change} WHERE session_id = 'session_2'")
+        assert connection.changes() > 0
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    with opened(path) as log:
+        assert log.bounds == Bounds(1, 0)
+        [notice] = log.notices
+        assert "(what was spent is not what was written)" in notice
+    with opened(path) as log:
+        assert log.notices == ()
+
+
+@pytest.mark.parametrize("connect_to", [apsw.Connection, connect])
+def test_a_cost_of_a_day_that_is_nearly_right(
+    path: Path, connect_to: Callable[[str], apsw.Connection]
+) -> None:
+    """One that could be rounded so is no damage, and is right where all of a log was checked."""
+    first = fill(path)
+    with closing(connect_to(str(path))) as connection:
+        connection.execute("CREATE INDEX mine ON blocks(at_ms)")
+        connection.execute("UPDATE spending_days SET cost = 0.50000001")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    suspect(str(path))
+
+    with opened(path) as log:
+        assert log.log_id == first
+        assert bool(log.notices) is (connect_to is apsw.Connection)
+        costs = log.connection.execute("SELECT cost FROM spending_days").fetchall()
+        assert costs == [(0.5,)] * 4
+
+
+def test_a_suspect_log_on_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened if it is whole, and checked again by a start that has room."""
+    first = fill(path)
+    suspect(str(path))
+
+    def no_room(connection: apsw.Connection) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    mark = path.with_name("log.db.suspect")
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "renew_costs", no_room)
+        with opened(path) as log:
+            assert (log.log_id, log.notices, mark.exists()) == (first, (), True)
+    with opened(path) as log:
+        assert (log.log_id, log.notices, mark.exists()) == (first, (), False)
 
 
 def test_an_index_that_does_not_fit(path: Path) -> None:

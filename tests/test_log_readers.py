@@ -57,27 +57,6 @@ def test_each_has_a_connection_of_its_own(clock: ThreadedClock, readers: Readers
     assert len({clock.result(each) for each in asked}) == 2
 
 
-@pytest.mark.promise("R22")
-def test_no_thread_is_needed_later(
-    clock: ThreadedClock, readers: Readers, log: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All are there from the start on, which fails where there are none to be had."""
-
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    both = threading.Barrier(2, timeout=TIMEOUT)
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    asked = [readers.ask(lambda _: both.wait()) for _ in range(2)]
-    assert {clock.result(each) for each in asked} == {0, 1}
-
-    others = Readers(clock, "log.db")
-    with pytest.raises(OSError, match="no threads"):
-        others.start(log.readers)
-    with pytest.raises(Unavailable):
-        clock.result(others.ask(lambda _: None))
-
-
 def test_a_short_question_does_not_wait_for_scans(clock: ThreadedClock, readers: Readers) -> None:
     """It goes before all those that were asked earlier but wait."""
     gate = threading.Event()

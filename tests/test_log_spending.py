@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from loki_twisted.log import spending_sums
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
+from loki_twisted.log.spending_checks import days_are_whole
 from loki_twisted.log.spending_rows import AMOUNTS, BIT_OF_ORIGIN
-from loki_twisted.log.spending_sums import days_are_whole, ledger
+from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.ledger import Grouping, LedgerEntry, LedgerLine, LedgerPage, LedgerQuery
 from loki_twisted.model.spending import (
     MOST_DOLLARS,
@@ -196,12 +197,12 @@ MANY = f"""
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
 INSERT INTO spendings
 SELECT printf('session_%08d', n / {TURNS}), n % {TURNS}, iif(n % 4, 'gpt-5', 'gpt-5-mini'),
-    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 0, 1, 0.25
+    {MS} + n * {STEP_MS}, 1, 100, 10, 50, 0, 5, 0, 1, 0.25, 0
 FROM numbers
 """
 WHOSE = """
 INSERT INTO spenders SELECT session_id, '/project/' || (substr(session_id, 9) % 20),
-    'provider-' || (substr(session_id, 9) % 3)
+    'provider-' || (substr(session_id, 9) % 3), 0
 FROM spendings GROUP BY session_id
 """
 

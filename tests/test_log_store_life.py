@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,9 @@ from tests.log_support import (
     MS,
     connect,
     fact,
+    no_threads,
 )
+from tests.mutants import PAGE
 from tests.store_desk import new_desk
 
 
@@ -92,6 +95,39 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     desk.stop()
 
 
+def test_threads_that_read_are_there_from_the_start(tmp_path: Path) -> None:
+    """Where later no thread can be started questions are answered all the same."""
+    desk = new_desk(tmp_path / "log.db")
+    desk.start()
+    with no_threads():
+        waiting = [desk.log.cursors("") for _ in range(9)]
+        assert [desk.clock.result(each) for each in waiting] == [{}] * 9
+    desk.stop()
+
+
+@pytest.mark.parametrize("are_left", [1, 2])
+def test_too_few_threads_for_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, are_left: int
+) -> None:
+    """One for whose readers there are no threads is not opened, which is said, and ends."""
+    desk = new_desk(tmp_path / "log.db")
+    before = threading.active_count()
+    really, begun = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if len(begun) == are_left:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        really(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(StorageFailed, match="could not be opened: can't start new thread"):
+            desk.start()
+    desk.stop()
+    assert threading.active_count() == before
+
+
 def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
     """That a log was put aside is in the notices, and in the operator's log."""
     (tmp_path / "log.db").write_text("Dear diary")
@@ -104,6 +140,32 @@ def test_a_damaged_log_is_told_loudly(tmp_path: Path) -> None:
     assert [e["notice"] for e in captured if e["log_level"].name == "critical"] == desk.log.notices
     assert desk.append(fact()) == Bounds(1, 1)
     desk.stop()
+
+
+def test_sums_that_were_made_anew_are_told_as_a_warning(tmp_path: Path) -> None:
+    """Nothing is lost where another program wrote to a log, so nobody is woken for it."""
+    path = tmp_path / "log.db"
+    desk = new_desk(path)
+    desk.start()
+    desk.append(fact())
+    desk.stop()
+    with closing(connect(path)) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    data = bytearray(path.read_bytes())
+    for end in range(PAGE, len(data) + 1, PAGE):
+        data[end - 1] ^= 1  # each ends with its sum
+    path.write_bytes(data)
+    later = new_desk(path)
+
+    with capturedLogs() as captured:
+        later.start()
+
+    [notice] = later.log.notices
+    assert "All of it was read, and is right." in notice
+    assert [e["notice"] for e in captured if e["log_level"].name == "warn"] == [notice]
+    assert [e for e in captured if e["log_level"].name in ("error", "critical")] == []
+    assert later.append(fact()) == Bounds(1, 2)
+    later.stop()
 
 
 @pytest.mark.promise("R16")

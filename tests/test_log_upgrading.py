@@ -18,6 +18,7 @@ from loki_twisted.log import (
     holdings,
     input_rows,
     message_rows,
+    past_tables,
     records,
     schema,
     upgrading,
@@ -25,7 +26,9 @@ from loki_twisted.log import (
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.interface import Batch
 from loki_twisted.log.opening import Opened
+from loki_twisted.log.page_sums import reserve_sums
 from loki_twisted.log.rows import NewBlock, new_block
+from loki_twisted.log.spending_checks import check_spending
 from loki_twisted.log.spending_sums import ledger
 from loki_twisted.model.blocks import block_of_facts
 from loki_twisted.model.filters import EVERYTHING, EventFilter, mask_of_types
@@ -34,6 +37,7 @@ from loki_twisted.model.tasks import TaskQuery
 from tests.log_support import (
     MS,
     asked,
+    connect,
     done,
     entry,
     fact,
@@ -256,6 +260,18 @@ END""",
 
 VERSION_5 = {*VERSION_4, *INPUTS_MESSAGES_AND_THE_LEDGER}
 
+VERSION_7 = {
+    text.replace(
+        "    provider TEXT NOT NULL\n",
+        "    provider TEXT NOT NULL,\n    sum INTEGER NOT NULL\n",
+    ).replace(
+        "    PRIMARY KEY(session_id, turn, model)\n",
+        "    sum INTEGER NOT NULL,\n    PRIMARY KEY(session_id, turn, model)\n",
+    )
+    for text in VERSION_5
+}
+"""Version 6 changed no table; this one changed two."""
+
 
 def old_blocks(count: int) -> list[NewBlock]:
     """Blocks of many kinds."""
@@ -352,6 +368,12 @@ def test_each_step_makes_what_its_version_had(path: Path) -> None:
 
         upgrading._STEPS[4](connection)
         assert tables_of(connection) == VERSION_5
+
+        upgrading._STEPS[5](connection)
+        assert tables_of(connection) == VERSION_5
+
+        upgrading._STEPS[6](connection)
+        assert tables_of(connection) == VERSION_7
 
 
 def test_tasks_of_version_3_get_a_place(path: Path) -> None:
@@ -478,6 +500,99 @@ def test_a_row_of_version_5_that_is_no_text(path: Path) -> None:
         assert "was damaged" in log.notices[0]
 
 
+SPENT = (
+    ("session_1", 1, "", MS, 1, 2, 0, 0, 0, 0, 0, 0, 0.1),
+    ("session_1", 1, "caf\N{LATIN SMALL LETTER E WITH ACUTE}", MS + 5, 2, 0, 3, 0, 0, 0, 0, 1, 0.2),
+    ("session_1", 2, "", MS + 86_400_000, 4, 10**12, 0, 0, 0, 0, 0, 0, 1e9),
+    ("session_2", 0, "a\0b", MS, 3, 0, 0, 5, 6, 7, 8, 9, 0.0),
+)
+"""Rows of ``spendings``, as version 6 had them."""
+
+SPENDERS = (("session_1", "/pr\0oject", "demo"), ("session_2", "", "codex"))
+
+
+def make_version_6(path: Path, *, with_page_sums: bool = False) -> list[tuple[object, ...]]:
+    """A file as version 6 left it, with what was spent; gives what is added up of that."""
+    with closing(connect(path) if with_page_sums else apsw.Connection(str(path))) as connection:
+        if with_page_sums:
+            reserve_sums(connection)
+        connection.pragma("application_id", schema.APPLICATION_ID)
+        connection.pragma("user_version", 6)
+        # Tables first.
+        for statement in sorted(VERSION_5, key=lambda text: "CREATE TABLE" not in text):
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('log_id', 'abc')")
+        connection.executemany("INSERT INTO spenders VALUES (?,?,?)", SPENDERS)
+        marks = ",".join("?" * len(SPENT[0]))
+        connection.executemany(f"INSERT INTO spendings VALUES ({marks})", SPENT)
+        connection.execute("UPDATE spendings SET cost = cost + 0.3 WHERE session_id = 'session_1'")
+        return connection.execute("SELECT * FROM spending_days").fetchall()
+
+
+def test_the_ledger_of_version_6_gets_its_sums(path: Path) -> None:
+    """All that was spent is there, nothing is added up twice, and it can be added to."""
+    days = make_version_6(path)
+    for _ in range(2):
+        with opened(path) as log:
+            assert log.notices == ()
+            spent = log.connection.execute("SELECT * FROM spendings").fetchall()
+            grown = [
+                (*row[:-1], row[-1] + 0.3 if row[0] == "session_1" else row[-1]) for row in SPENT
+            ]
+            assert [row[:-1] for row in spent] == grown
+            whose = log.connection.execute("SELECT * FROM spenders").fetchall()
+            assert [row[:-1] for row in whose] == list(SPENDERS)
+            assert log.connection.execute("SELECT * FROM spending_days").fetchall() == days
+            check_spending(log.connection)
+
+    with opened(path) as log:
+        again = [entry(), entry("session_2", model="new"), entry("session_3")]
+        put(log, Batch(session_id="session_1", at_ms=MS, spent=again))
+        check_spending(log.connection)
+        page = ledger(log.readers[0], LedgerQuery(by=Grouping.SESSION))
+        assert {line.key: line.turns for line in page.lines} == {
+            "session_1": 2,
+            "session_2": 2,
+            "session_3": 1,
+        }
+        assert page.sum.spending.input_tokens == 10**12 + 8
+
+
+def test_another_program_has_written_to_version_6(path: Path) -> None:
+    """Where only sums of pages are wrong it is kept, as one of this version is."""
+    make_version_6(path, with_page_sums=True)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("CREATE INDEX mine ON spendings(cost)")
+
+    with opened(path) as log:
+        assert log.log_id == "abc"
+        [notice] = log.notices
+        assert "All of it was read, and is right." in notice
+        check_spending(log.connection)
+    with opened(path) as log:
+        assert log.notices == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE spenders SET provider = x'00ff'",
+        "UPDATE spendings SET api_calls = 'many'",
+        "UPDATE spendings SET at_ms = 0.5",
+        "UPDATE spendings SET cost = 'much'",
+        "UPDATE spenders SET provider = CAST(x'7bff' AS TEXT)",
+    ],
+)
+def test_a_ledger_of_version_6_that_cannot_be(path: Path, change: str) -> None:
+    """What is of another type than was written has no sum, and the log is put aside."""
+    make_version_6(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(change)
+
+    with opened(path) as log:
+        assert "was damaged" in log.notices[0]
+
+
 def tables_of(connection: apsw.Connection) -> set[str]:
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
     return {str(sql) for (sql,) in rows}
@@ -485,7 +600,7 @@ def tables_of(connection: apsw.Connection) -> set[str]:
 
 def test_the_last_step_makes_what_a_new_file_has() -> None:
     """There is no difference between a file that was brought up to this version and a new one."""
-    assert set(schema.STATEMENTS) == VERSION_5
+    assert set(schema.STATEMENTS) == VERSION_7
     assert (schema.SPAN, schema.SESSION_SPAN) == (64, 1024)
 
 
@@ -493,11 +608,13 @@ def test_steps_know_nothing_of_today() -> None:
     """No step can change because the tables or the types of today do."""
     imported = {
         node.module
-        for node in ast.walk(ast.parse(inspect.getsource(upgrading)))
+        for module in (upgrading, past_tables)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.ImportFrom)
     }
     assert {name for name in imported if name and name.startswith("loki_twisted")} == {
-        "loki_twisted.log.faults"
+        "loki_twisted.log.faults",
+        "loki_twisted.log.past_tables",
     }
 
 

@@ -39,7 +39,7 @@ def readings(**changes: Any) -> Readings:
         "newest": lambda: 17,
         "kept": lambda: 10,
         "is_writable": lambda: True,
-        "commits": tally(0.002, 20.0),
+        "commits": lambda: tally(0.002, 20.0),
         "subscribers": lambda: 4,
         "lag": lambda: 2,
         "stalls": Stalls(),

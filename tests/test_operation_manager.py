@@ -12,7 +12,12 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from loki_twisted.operation.manager import ServiceManager
-from loki_twisted.operation.pulse import STATUS_SECONDS, Pulse
+from loki_twisted.operation.pulse import (
+    MOST_RETRIES,
+    RETRY_SECONDS,
+    STATUS_SECONDS,
+    Pulse,
+)
 
 
 class Line:
@@ -80,11 +85,18 @@ def test_what_is_not_meant_for_us(variables: dict[str, str], wanted: ServiceMana
 
 def test_one_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
     """A socket that is not there, or full, is not waited for."""
-    ServiceManager(str(tmp_path / "nothing")).tell("READY=1")
+    assert ServiceManager(str(tmp_path / "nothing")).tell("READY=1")
     line = Line(str(tmp_path / "full"))
+    fill(line)
     for _ in range(5_000):
-        ServiceManager(line.address).tell("READY=1")
+        assert not ServiceManager(line.address).tell("READY=1")
     line.socket.close()
+
+
+def fill(line: Line) -> None:
+    """Tell so much that the kernel keeps no more for who does not read."""
+    while ServiceManager(line.address).tell("X=1"):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -147,4 +159,90 @@ def test_without_a_manager_nothing_runs() -> None:
     pulse = Pulse(clock, ServiceManager(), lambda: "", lambda: True)
     pulse.ready()
     assert clock.getDelayedCalls() == []
+    pulse.stopping()
+
+
+def of(line: Line, clock: Clock, server: Server) -> Pulse:
+    """What tells how a server is, at half a watchdog's four seconds."""
+    manager = ServiceManager(line.address, 4.0)
+    return Pulse(clock, manager, lambda: server.status, lambda: server.is_well)
+
+
+def heard(line: Line) -> list[list[str]]:
+    """What was told beside what filled the line, without the times of reloads."""
+    told = ([each for each in lines if "_USEC" not in each] for lines in line.told())
+    return [lines for lines in told if lines != ["X=1"]]
+
+
+def test_what_is_waited_for_is_told_at_last(line: Line) -> None:
+    """Ready finds its way though the manager reads late, and nothing overtakes it."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    fill(line)
+    pulse.ready()
+    clock.pump([RETRY_SECONDS] * 50)
+    assert heard(line) == []
+    clock.advance(RETRY_SECONDS)
+    assert heard(line) == [["READY=1", "STATUS=Serving."]]
+    clock.advance(2)
+    assert heard(line) == [["WATCHDOG=1"]]
+    pulse.stopping()
+
+
+def test_a_reload_is_told_in_order(line: Line) -> None:
+    """That it begins and that it is over, and of several that wait only the last."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    pulse.ready()
+    assert heard(line)[0] == ["READY=1", "STATUS=Serving."]
+    fill(line)
+    for _ in range(3):
+        pulse.reloading()
+        pulse.reloaded()
+    assert line.socket.recv(4096) == b"X=1"  # there is room for one
+    clock.advance(RETRY_SECONDS)
+    assert heard(line) == [["RELOADING=1"]]
+    clock.advance(RETRY_SECONDS)
+    assert heard(line) == [["READY=1"]]
+    clock.advance(2)
+    assert heard(line) == [["STATUS=Serving.", "WATCHDOG=1"]]
+    fill(line)
+    pulse.reloading()
+    pulse.stopping()
+    assert heard(line) == []
+    clock.advance(RETRY_SECONDS)
+    assert heard(line) == [["STOPPING=1", "STATUS=Shutting down."]]
+    assert clock.getDelayedCalls() == []
+
+
+def test_one_that_never_reads_is_given_up(line: Line) -> None:
+    """That is said once; what comes then is told as always, when there is room."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    fill(line)
+    with capturedLogs() as logged:
+        pulse.ready()
+        clock.pump([RETRY_SECONDS] * (MOST_RETRIES + 50))
+    (event,) = logged
+    assert "has not read what it was told before" in formatEvent(event)
+    assert heard(line) == []
+    clock.advance(2)
+    assert heard(line) == [["STATUS=Serving.", "WATCHDOG=1"]]
+    pulse.reloading()
+    pulse.reloaded()
+    assert heard(line) == [["RELOADING=1"], ["READY=1"]]
+    pulse.stopping()
+
+
+def test_a_status_that_found_no_room_is_told_with_the_next_sign(line: Line) -> None:
+    """Who reads late knows how the server is all the same."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    pulse.ready()
+    fill(line)
+    server.status = "Serving more."
+    clock.advance(2)
+    assert heard(line)[2:] == []
+    clock.advance(2)
+    assert heard(line) == [["STATUS=Serving more.", "WATCHDOG=1"]]
     pulse.stopping()

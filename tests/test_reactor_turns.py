@@ -16,7 +16,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
-from benchmarks.history import Beat
+from benchmarks.beat import Beat
 from benchmarks.history_logs import build
 from loki_twisted.service import Service
 from loki_twisted.settings import Settings

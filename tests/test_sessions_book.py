@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+from functools import partial
+
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
 
 from loki_twisted.model.errors import StorageFailed
-from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
-from loki_twisted.sessions.state import with_status
+from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.record import Record
+from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.talk import Talk
 from tests.fakes_sessions import MemoryLog
 from tests.log_support import session
 
@@ -64,6 +70,28 @@ def test_one_that_is_taken_out(log: MemoryLog, book: SessionBook) -> None:
     assert book.unended() == [kept]
 
 
+def test_who_was_observed_in_a_project(log: MemoryLog, book: SessionBook) -> None:
+    """Sessions of others are found by their directory until they are taken out, ours never are."""
+    of_others = partial(replace, origin=Origin.OBSERVED)
+    here, gone, ended = (
+        book.add(of_others(session(name), project_dir="/here")) for name in ("h", "g", "e")
+    )
+    ours = book.add(replace(session("ours"), project_dir="/here"))
+    there = book.add(of_others(session("there"), project_dir="/there"))
+    for each in (here, gone, ended, ours, there):
+        to(book, each, SessionStatus.RUNNING)
+    to(book, ended, SessionStatus.COMPLETED)
+    book.forget(gone)
+    book.forget(there)
+    assert book.observed_in("/here") == [here, ended]
+    assert book.observed_in("/there") == []
+
+    later = SessionBook(log, log, lambda: 0)
+    loaded = Deferred.fromCoroutine(later.load())
+    assert loaded.called
+    assert {record.id for record in later.observed_in("/here")} == {"h", "e"}
+
+
 def test_what_is_refused_at_once(log: MemoryLog, book: SessionBook) -> None:
     """A log that takes nothing more changes nothing of what is on its way to the disk already."""
     record = book.add(session("session_1"))
@@ -105,3 +133,17 @@ def test_all_of_a_long_history_is_read_bit_by_bit(log: MemoryLog, book: SessionB
     assert [record.id for record in book.unended()] == ["session_9999"]
     assert max(asked) <= 500
     assert len(asked) > ENDED // 500
+
+
+def test_little_work_for_the_garbage_collector(log: MemoryLog, book: SessionBook) -> None:
+    """
+    Of a session that is known the collector has two objects to look at, or it would hold everything
+    up for as long as tens of thousands of them take.
+    """
+    record = book.add(session("session_1"))
+    book.commit(record, with_status(record.state, SessionStatus.COMPLETED))
+    log.commit()
+    found = [record, *gc.get_referents(record), *gc.get_referents(record.state)]
+    tracked = {type(each) for each in found if gc.is_tracked(each)}
+    assert tracked - {type, SessionStatus} == {Record, SessionState}
+    assert not gc.is_tracked(Talk(memory="much", keys={"i1": "a"}))

@@ -26,12 +26,19 @@ class FakeMarks:
     now_ms: Callable[[], int]
     marked: dict[str, int] = attrs.field(factory=dict)
     is_broken: bool = False
+    stay: bool = False
 
-    def begin(self, session_id: str) -> int | None:
-        return None if self.is_broken else self.marked.setdefault(session_id, self.now_ms())
+    def begin(self, session_id: str, *, anew: bool) -> int | None:
+        if self.is_broken:
+            return None
+        if anew:
+            self.marked.pop(session_id, None)
+        return self.marked.setdefault(session_id, self.now_ms())
 
-    def end(self, session_id: str) -> None:
-        self.marked.pop(session_id, None)
+    def end(self, session_id: str) -> bool:
+        if not self.stay:
+            self.marked.pop(session_id, None)
+        return session_id not in self.marked
 
     def found(self) -> Iterator[tuple[str, int | None]]:
         unmarked = {f"session_{n}": None for n in range(250)}
@@ -194,3 +201,40 @@ class GapTests(SynchronousTestCase):
         self.look("full", "gone")
         self.look(None)
         assert (self.told(), self.marks.marked) == ([], {})
+
+    @pytest.mark.promise("R15")
+    def test_a_mark_that_stays_is_none_of_the_next_gap(self) -> None:
+        """Where a mark cannot be taken away, the next gap has a time of its own, and is told."""
+        self.marks.stay = True
+        self.look("full", "one")
+        self.look(None)
+        self.look("full", "one")
+        self.look(None)
+        since = [fact.data["context"]["since"][17:19] for _, fact in self.log.events]
+        assert since == ["01", "03"]
+        self.look("full", "one")
+        self.restart()
+        self.look(None)
+        assert len(self.told()) == 3
+        assert list(self.marks.marked) == ["one"]
+        self.marks.stay = False
+        self.look(None)
+        assert self.marks.marked == {}
+        assert len(self.told()) == 3
+
+    @pytest.mark.promise("R15")
+    def test_a_mark_that_stays_is_not_told_twice(self) -> None:
+        """Where the next gap can have no mark either, the record still says whose the one is."""
+        self.marks.stay = True
+        self.look("full", "one")
+        self.look(None)
+        self.marks.is_broken = True
+        self.look("full", "one")
+        self.look(None)
+        assert len(self.told()) == 2
+        self.restart()
+        self.look(None)
+        assert len(self.told()) == 2
+        self.marks.stay = False
+        self.look(None)
+        assert self.marks.marked == {}

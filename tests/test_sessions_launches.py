@@ -6,8 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from loki_twisted.model.errors import AgentNotStarted
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.launches import Launches
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.state import SessionState
 from tests.log_support import session
 

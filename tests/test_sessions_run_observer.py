@@ -33,9 +33,10 @@ from loki_twisted.model.runs import (
 from loki_twisted.model.sessions import Origin, ReasonCode, Session, SessionStatus, Steering
 from loki_twisted.model.spending import CostOrigin
 from loki_twisted.model.timestamps import iso_from_ms
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.liveness import liveness_of, session_given_to
 from loki_twisted.sessions.observing import StateObserver
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.requests import requested
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_observer import RUN_CURSORS, RunObserver

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+import treq
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet import reactor
@@ -73,12 +74,18 @@ async def test_a_service_begins_anew_behind_the_same_resource(home: Path) -> Non
         assert service.resource is resource
         assert service.rooms is not rooms
         assert any("was damaged" in each for each in service.vitals.problems())
+        await service.rooms.book.tell("", [], {"a place": "1"})
         for path in ("/api/sessions", "/health/ready", "/metrics"):
             asked = client.get(
                 f"http://localhost{path}", headers={"Authorization": f"Bearer {TOKEN}"}
             )
             agent.flush()
-            assert (await asked.addTimeout(TIMEOUT, reactor)).code == 200, path
+            answer = await asked.addTimeout(TIMEOUT, reactor)
+            assert answer.code == 200, path
+        commits = service.rooms.log.commits
+        assert commits.count > 0
+        count = f"loki_log_commit_duration_seconds_count {commits.count}.0"
+        assert count in await treq.text_content(answer)
         service.reload()
         assert service.trouble is None
     finally:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,12 @@ def replace(path: Path, make: Callable[[Path], object]) -> None:
     else:
         path.unlink(missing_ok=True)
     make(path)
+
+
+def add_part_of_certificate(number: int, files: Files) -> None:
+    """Have another certificate behind that of the server, as far as it is written."""
+    another = own_pem()[1].rstrip()
+    files.certificate.write_bytes(files.certificate.read_bytes() + another[:number])
 
 
 def with_passphrase(pem: bytes) -> bytes:
@@ -261,6 +268,7 @@ async def test_an_embedding_program_reloads_by_a_call(tmp_path: Path, files: Fil
         lambda files: replace(files.key, os.mkfifo),
         lambda files: replace(files.certificate, lambda path: path.symlink_to("/dev/zero")),
         lambda files: os.truncate(files.certificate, 2**30),
+        *(partial(add_part_of_certificate, number) for number in (1, 6, 20, 28, 300, -2)),
         lambda files: files.key.write_bytes(with_passphrase(files.key.read_bytes())),
         lambda files: files.key.write_bytes(
             with_passphrase(files.key.read_bytes()).replace(b"ENCRYPTED ", b"")
@@ -269,6 +277,7 @@ async def test_an_embedding_program_reloads_by_a_call(tmp_path: Path, files: Fil
     ids=[
         *("gone", "empty", "of another key", "not text", "half", "a directory"),
         *("a pipe", "a key that is a pipe", "without an end", "too large"),
+        *(f"its chain is cut off at {number}" for number in (1, 6, 20, 28, 300, -2)),
         *("with a passphrase", "with one in secret"),
     ],
 )
@@ -311,6 +320,38 @@ def test_clients_are_shown_the_chain(tmp_path: Path, names: tuple[str, ...]) -> 
     context = Certificate(f"ssl:0:privateKey={key}:{files}").getContext()
     trusting = ssl.create_default_context(cadata=root[1].decode())
     shake_hands(SSL.Connection(context, None), trusting)
+
+
+@over_tls
+def test_a_chain_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
+    """A file of its own for the chain is taken up when its last certificate is all there."""
+    root, middle, leaf = chain_of_three()
+    for name, content in (("key", leaf[0]), ("leaf", leaf[1]), ("chain", middle[1])):
+        (tmp_path / name).write_bytes(content)
+    names = f"privateKey={tmp_path}/key:certKey={tmp_path}/leaf:extraCertChain={tmp_path}/chain"
+    certificate = Certificate(f"ssl:0:{names}")
+    context = certificate.getContext()
+    both = middle[1] + root[1]
+    (tmp_path / "chain").write_bytes(both[:-40])
+    certificate.reload()
+    assert f"{tmp_path}/chain ends in the midst" in str(certificate.problem())
+    certificate.retry()
+    assert certificate.getContext() is context
+    (tmp_path / "chain").write_bytes(both.rstrip())
+    certificate.retry()
+    assert certificate.problem() is None
+    assert certificate.getContext() is not context
+
+
+@over_tls
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_may_stand_beside_certificates(files: Files, end: str) -> None:
+    """Words before, between and behind them make no file one that is cut off."""
+    key, certificate = (each.decode().strip() for each in own_pem())
+    words = f"- ours\n{certificate}\n--- theirs -----\n{key}\n-- the end --\n"
+    files.certificate.write_text(words, newline=end)
+    files.key.write_text(f"{words}\n\n", newline=end)
+    assert Certificate(files.endpoint()).problem() is None
 
 
 def test_a_server_without_its_certificate_says_so_in_a_line(tmp_path: Path, files: Files) -> None:

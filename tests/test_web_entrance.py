@@ -20,8 +20,8 @@ from twisted.web.server import Site as ForeignSite
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from loki_twisted.web.entrance import Neighbours
 from loki_twisted.web.gate import GatePolicy
+from loki_twisted.web.neighbours import Neighbours
 from loki_twisted.web.site import Site
 from tests.fakes_web import (
     LOOPBACK,

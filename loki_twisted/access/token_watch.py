@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from loki_twisted.access.keyring import Keyring
 from loki_twisted.access.token_file import TokenFileRefused, read_tokens
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 
 LOOK_SECONDS: Final = 1.0
 
@@ -46,7 +46,7 @@ class TokenWatch:
         self._settle = settle
         self._taken = self._seen = self._sight()
         self._problem: str | None = None
-        self._look = rounds(reactor, self._looked, "The file of tokens could not be looked at")
+        self._look = repeating(reactor, self._looked, "The file of tokens could not be looked at")
 
     def load(self) -> None:
         """

@@ -7,6 +7,7 @@ anyway, of which nothing else is ever changed: the time of that change is the ti
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -30,23 +31,34 @@ class GapMarks:
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
-    def begin(self, session_id: str) -> int | None:
+    def begin(self, session_id: str, *, anew: bool = False) -> int | None:
         """
         Mark an agent, unless it is marked.
 
+        :param anew: Whether a mark that is there is to be one of now.
         :returns: Since when it is: milliseconds since the Unix epoch; None if it cannot be.
         """
         with suppress(OSError, ValueError), self._file(session_id) as file:
-            if not _is_marked(os.fstat(file)):
-                os.fchmod(file, _MARKED)
+            if anew or not _is_marked(os.fstat(file)):
+                os.fchmod(file, _MARKED)  # its time is that of the change, also of one to the same
             return _since(os.fstat(file))
         return None
 
-    def end(self, session_id: str) -> None:
-        """Take the mark away, as far as that can be done."""
-        with suppress(OSError, ValueError), self._file(session_id) as file:
-            if _is_marked(os.fstat(file)):
-                os.fchmod(file, _PLAIN)
+    def end(self, session_id: str) -> bool:
+        """
+        Take the mark away.
+
+        :returns: Whether none is left; if not, it could not be done now.
+        """
+        try:
+            with self._file(session_id) as file:
+                if _is_marked(os.fstat(file)):
+                    os.fchmod(file, _PLAIN)
+        except (FileNotFoundError, ValueError):
+            return True
+        except OSError as error:
+            return error.errno == errno.ELOOP
+        return True
 
     def found(self) -> Iterator[tuple[str, int | None]]:
         """Say of each agent that there is since when it is marked, or None."""

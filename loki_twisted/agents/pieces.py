@@ -33,7 +33,7 @@ class Piece:
         one that was too long.
     :ivar cursor: The place behind it.
     :ivar last_bytes: A few bytes before the place of the next read.
-    :ivar work: What will become of it, for :class:`~loki_twisted.agents.turns.Turns`.
+    :ivar work: What will become of it, for :class:`~loki_twisted.agents.shares.Shares`.
     """
 
     lines: Sequence[str]
@@ -49,7 +49,7 @@ def portion_of(data: bytes) -> bytes:
 
 
 def work_of(data: bytes) -> int:
-    """Say how much work lines are, in the units of :class:`~loki_twisted.agents.turns.Turns`."""
+    """Say how much work lines are, in the units of :class:`~loki_twisted.agents.shares.Shares`."""
     plain = data.count(b"\n") + len(data) // _BYTES
     return 1 + plain + _FORMED_WORK * min(_formed(data), FORMED_LINES)
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from loki_twisted.agents.files import AgentFiles, ProcessIdentity
 from loki_twisted.agents.reactors import IWatchingReactor
 from loki_twisted.kernel.pidfd import Pidfd
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 
 POLL_SECONDS: Final = 0.1
 
@@ -92,8 +92,8 @@ class LockPresence:
     def __init__(self, clock: IReactorTime, files: AgentFiles) -> None:
         self._files = files
         self._end = OneTimeEvent()
-        self._rounds = rounds(clock, self._try, "It could not be seen whether a keeper is there")
-        self._rounds.start(POLL_SECONDS, now=False)
+        self._tries = repeating(clock, self._try, "It could not be seen whether a keeper is there")
+        self._tries.start(POLL_SECONDS, now=False)
 
     def gone(self) -> Deferred[None]:
         """See :class:`Presence`."""
@@ -109,8 +109,8 @@ class LockPresence:
 
     def close(self) -> None:
         """See :class:`Presence`."""
-        if self._rounds.running:
-            self._rounds.stop()
+        if self._tries.running:
+            self._tries.stop()
 
     def _try(self) -> None:
         try:

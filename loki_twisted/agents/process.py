@@ -25,8 +25,8 @@ from loki_twisted.agents.lines import LINE_LIMIT, MOST_LINE_LIMIT, Cursor
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.richness import VALUE_LIMIT
+from loki_twisted.agents.shares import Shares
 from loki_twisted.agents.spool import Spool, Tail
-from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import Conflict, Unavailable
 
 RETRY_SECONDS: Final = 1.0
@@ -84,7 +84,7 @@ class KeptAgent:
 
     def __init__(
         self,
-        turns: Turns,
+        shares: Shares,
         bell: Bell,
         facts: AgentFacts,
         presence: Presence | None,
@@ -93,12 +93,12 @@ class KeptAgent:
         """
         Begin to watch it.
 
-        :param turns: Of all agents of the same reactor.
+        :param shares: Of all agents of the same reactor.
         :param presence: Of its keeper; None if it has ended.
         :param reason_of_loss: Called if the keeper is gone without a word: why, in a sentence.
         """
         self.pid = facts.pid
-        self._turns = turns
+        self._shares = shares
         self._bell = bell
         self._facts = facts
         self._input = InputFile(facts.files.directory)
@@ -161,7 +161,7 @@ class KeptAgent:
                 opened.callback(spool.close)
             opened.pop_all()
         for stream, spool in spools.items():
-            self._tails.append(Tail(self._turns, spool, stream, names[stream], listener))
+            self._tails.append(Tail(self._shares, spool, stream, names[stream], listener))
         if not self.has_ended:
             # Before the first look: what is written between the two would go unnoticed.
             self._stop_listening = self._bell.listen(self._facts.files.directory, self._look)
@@ -251,7 +251,7 @@ class KeptAgent:
         if end is not None:
             self._ended(end)
             return
-        settled = settle_lost(self._turns.clock, self._facts.files, self._reason_of_loss())
+        settled = settle_lost(self._shares.clock, self._facts.files, self._reason_of_loss())
         self._settling = ensureDeferred(settled).addCallbacks(self._ended, self._not_settled)
 
     def _not_settled(self, failure: Failure) -> None:
@@ -261,7 +261,7 @@ class KeptAgent:
         self._attempts += 1
         if failure.check(OSError) and self._attempts < MOST_ATTEMPTS:
             _log.warn("{id}: {error}; it is tried again", id=name, error=failure.getErrorMessage())
-            later = deferLater(self._turns.clock, RETRY_SECONDS, self._settle)
+            later = deferLater(self._shares.clock, RETRY_SECONDS, self._settle)
             self._settling = later.addErrback(lambda failure: failure.trap(CancelledError))
             return
         _log.failure("{id}: what is left cannot be ended", failure, id=name)

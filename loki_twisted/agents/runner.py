@@ -20,7 +20,7 @@ from loki_twisted.agents.presence import watch_stranger
 from loki_twisted.agents.process import AgentFacts, KeptAgent
 from loki_twisted.agents.raw_output import RawOutput
 from loki_twisted.agents.reactors import IAgentReactor
-from loki_twisted.agents.turns import Turns
+from loki_twisted.agents.shares import Shares
 from loki_twisted.kernel.procfs import boot_id
 from loki_twisted.model.errors import AgentNotStarted, Conflict, StorageFailed
 
@@ -59,7 +59,7 @@ class KeeperRunner:
         self._agents: dict[str, KeptAgent] = {}
         self._starting: set[Deferred[None]] = set()
         self._bell_of_all: Bell | None = None
-        self._turns = Turns(reactor)
+        self._shares = Shares(reactor)
         self._is_detached = False
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:
@@ -90,7 +90,7 @@ class KeeperRunner:
         def reason_of_loss() -> str:
             return _NEVER if files.started() is None else _LOST
 
-        agent = KeptAgent(self._turns, self._bell(), facts, presence, reason_of_loss)
+        agent = KeptAgent(self._shares, self._bell(), facts, presence, reason_of_loss)
         self._agents[session_id] = agent
         return agent
 
@@ -228,7 +228,7 @@ class KeeperRunner:
             accepts_input=plan.accepts_input,
             grace_seconds=self._grace_seconds,
         )
-        return KeptAgent(self._turns, self._bell(), facts, launch.presence, launch.reason_of_loss)
+        return KeptAgent(self._shares, self._bell(), facts, launch.presence, launch.reason_of_loss)
 
 
 def _not_started(plan: LaunchPlan, reason: object) -> AgentNotStarted:

@@ -22,9 +22,9 @@ from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines
 from loki_twisted.agents.long_line import LongLine
 from loki_twisted.agents.pieces import Piece, portion_of, work_of
 from loki_twisted.agents.richness import VALUE_LIMIT
+from loki_twisted.agents.shares import Shares
 from loki_twisted.agents.spool_file import open_spool
 from loki_twisted.agents.spool_room import SpoolRoom
-from loki_twisted.agents.turns import Turns
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.refusals import Refusals
 
@@ -173,16 +173,16 @@ class Tail:
     _log = Logger()
 
     def __init__(
-        self, turns: Turns, spool: Spool, stream: str, name: str, listener: IAgentListener
+        self, shares: Shares, spool: Spool, stream: str, name: str, listener: IAgentListener
     ) -> None:
         """
         Make one that reads nothing yet.
 
-        :param turns: Of all those that read on the same reactor.
+        :param shares: Of all those that read on the same reactor.
         :param name: Of the cursor, for the listener.
         """
-        self._turns = turns
-        self._clock = turns.clock
+        self._shares = shares
+        self._clock = shares.clock
         self._spool = spool
         self._stream = stream
         self._name = name
@@ -222,11 +222,11 @@ class Tail:
 
     async def _read(self) -> None:
         while True:
-            await self._wait(self._turns.mine())
+            await self._wait(self._shares.mine())
             is_last = self._stage is _Stage.COMPLETE
             piece = self._spool.read(is_last=is_last)
             if piece is not None:
-                self._turns.spend(piece.work)
+                self._shares.spend(piece.work)
                 await self._give(piece)
                 self._spool.pass_over(piece)
                 # Others have their turn, however much there is to read.

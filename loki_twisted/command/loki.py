@@ -92,7 +92,7 @@ def _serve(arguments: list[str]) -> int:
         from loki_twisted.command.reload import supervise_server
 
         return supervise_server([word for word in arguments if word != "--reload"])
-    gc.disable()  # nothing of what is imported is garbage; it is looked for when all is there
+    gc.disable()  # hardly anything of what is imported is garbage
     from loki_twisted.command.serve import serve
 
     return serve(settings)

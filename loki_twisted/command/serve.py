@@ -20,7 +20,7 @@ from loki_twisted.command.arguments import USAGE_EXIT
 from loki_twisted.command.logs import begin_logging
 from loki_twisted.command.operator import Operator
 from loki_twisted.command.port_owner import maybe_port_owner
-from loki_twisted.command.running import run, set_what_is_there_aside
+from loki_twisted.command.running import run, set_imports_aside, set_what_is_there_aside
 from loki_twisted.model.errors import (
     LokiError,
     StorageExposed,
@@ -73,7 +73,7 @@ def serve(settings: Settings) -> int:
         # Late, because it installs the reactor.
         from loki_twisted.service import Service
 
-        set_what_is_there_aside()  # before as much is read as there may be of it
+        set_imports_aside()  # before as much is read as there may be of it
         gc.enable()  # it is disabled while all is imported, which takes a seventh less so
 
         def make() -> Service:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from threading import Thread
 from typing import Any
 
@@ -19,23 +18,23 @@ class DaemonPool(ThreadPool):
     A pool of threads that keep no process alive.
 
     It may have to end at once, or be somebody else's that stops its reactor and not our service.
-
-    All of them are there from the start on: later there may be none to be had, as where agents have
-    used up what a user may have.
     """
 
     threadFactory = _DaemonThread  # noqa: N815 - Twisted's name
 
-    def __init__(self, size: int, name: str) -> None:
-        super().__init__(size, size, name)
-
     def start(self) -> None:
         """
-        Start all of them.
+        Start the threads that it has at least.
 
-        :raises OSError: if the system gives no threads.
+        :raises RuntimeError: if the system has none for them; then none of it is left.
         """
         try:
             super().start()
-        except RuntimeError as error:
-            raise OSError(errno.EAGAIN, "no threads can be started") from error
+        except RuntimeError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the threads, and wait for them; those for which there was none never were."""
+        self.threads = [thread for thread in self.threads if thread.ident is not None]
+        super().stop()

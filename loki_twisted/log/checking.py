@@ -1,8 +1,8 @@
 """
 Whether a log is what was written: its ends and its tables, or all of it.
 
-Of blocks, sessions, tasks and other things that are told each row has a sum. What is added up of
-them, or leads to them, is compared with them.
+Of blocks, sessions, tasks, what was spent and other things that are told each row has a sum. What
+is added up of them, or leads to them, is compared with them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from loki_twisted.log.interface import Bounds
 from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
-from loki_twisted.log.spending_sums import days_are_whole
+from loki_twisted.log.spending_checks import check_spending
 from loki_twisted.model.errors import StorageForeign
 from loki_twisted.model.filters import EVERYTHING
 from loki_twisted.model.tasks import TaskQuery
@@ -97,7 +97,6 @@ def check_all(connection: apsw.Connection, bounds: Bounds) -> None:
         raise Damaged(msg)
     if not records.totals_are_whole(connection):
         raise Damaged("it does not say how many tasks it has")
-    if not days_are_whole(connection):
-        raise Damaged("it does not say what was spent")
+    check_spending(connection)
     if not holdings.spans_are_whole(connection):
         raise Damaged("its spans do not say what its blocks have")

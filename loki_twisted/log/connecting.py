@@ -10,6 +10,7 @@ import apsw
 from loki_twisted.log.faults import Damaged
 from loki_twisted.log.page_sums import overlook_sums, way_to_logs
 from loki_twisted.log.query import rows_of
+from loki_twisted.log.spending_rows import let_spendings_grow
 from loki_twisted.model.errors import StorageRefused
 
 BUSY_MS: Final = 5_000
@@ -51,6 +52,7 @@ def connect_writer(path: str, *, checks_sums: bool = True) -> apsw.Connection:
         # The writer decides when to checkpoint, and sees whether it succeeds.
         connection.wal_autocheckpoint(0)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        let_spendings_grow(connection)
     except BaseException:
         connection.close()
         raise

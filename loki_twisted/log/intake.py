@@ -130,10 +130,7 @@ class Intake:
         self._probe = None
         self._state = _State.OPENING
         self._silence.asked()
-        try:
-            self._writer.start()
-        except OSError as error:
-            self._reported(NotOpened(error))
+        self._writer.start()
 
     def append(self, batch: Batch) -> Deferred[Bounds]:
         """Append; see :meth:`loki_twisted.log.interface.IEventLog.append`. Raises at once."""

@@ -20,7 +20,7 @@ import attrs
 
 from loki_twisted.log import schema
 from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusal
-from loki_twisted.log.connecting import connect_reader, connect_writer, copy_all
+from loki_twisted.log.connecting import NEXT_TIME, connect_reader, connect_writer, copy_all
 from loki_twisted.log.faults import Damaged, is_damage, is_wrong_sum, words_of
 from loki_twisted.log.interface import Bounds
 from loki_twisted.log.page_sums import (
@@ -33,6 +33,7 @@ from loki_twisted.log.page_sums import (
 from loki_twisted.log.place import sync_directory
 from loki_twisted.log.query import rows_of
 from loki_twisted.log.schema import Identity
+from loki_twisted.log.spending_checks import renew_costs
 from loki_twisted.log.upgrading import upgrade
 from loki_twisted.model.errors import StorageForeign, StorageRefused
 
@@ -49,6 +50,7 @@ class Opened:
 
     :ivar log_id: Random; another one for each file that was ever made.
     :ivar notices: What the operator must know of how it was opened, in sentences.
+    :ivar is_begun_anew: Whether the one before was damaged, and put aside.
     """
 
     connection: apsw.Connection
@@ -56,6 +58,7 @@ class Opened:
     log_id: str
     bounds: Bounds
     notices: tuple[str, ...] = ()
+    is_begun_anew: bool = False
 
 
 def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
@@ -96,7 +99,7 @@ def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
     notice = (
         f"The log {path} was damaged ({words_of(damage)}). It is now {aside}; a new log was begun."
     )
-    return attrs.evolve(_open_new(path), notices=(notice,))
+    return attrs.evolve(_open_new(path), notices=(notice,), is_begun_anew=True)
 
 
 def _renew_sums(path: str) -> None:
@@ -106,11 +109,13 @@ def _renew_sums(path: str) -> None:
     SQLite's own shell, say, does not write them: it may have added an index, or have copied the
     write-ahead log that a killed server left.
 
-    :raises Damaged: if something is wrong.
+    :raises Damaged: if something is wrong. Of an earlier version no more is checked than it had.
     """
     with closing(connect_writer(path, checks_sums=False)) as connection:
+        upgrade(connection)
         check_schema(connection)
         check_all(connection, bounds_of(connection))
+        renew_costs(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
         connection.execute("VACUUM")
         copy_all(connection)
@@ -149,7 +154,9 @@ def _open_existing(path: str) -> Opened:
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
             check_all(connection, bounds)
-            os.unlink(path + _SUSPECT)
+            with contextlib.suppress(*NEXT_TIME):
+                renew_costs(connection)
+                os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
     except BaseException:

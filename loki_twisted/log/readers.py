@@ -60,10 +60,14 @@ class Readers:
         """
         Begin to work with connections; they stay the caller's to close.
 
-        :raises OSError: if there are no threads for them.
+        :raises StorageFailed: if there are no threads for them.
         """
-        pool = DaemonPool(len(connections), "log-reader")
-        pool.start()
+        # All at once: later there may be none, and the question for which it is would have no end.
+        pool = DaemonPool(len(connections), len(connections), "log-reader")
+        try:
+            pool.start()
+        except RuntimeError as error:
+            raise storage_error("opened", error) from error
         self._free.extend(connections)
         self._pool = pool
 

@@ -21,10 +21,13 @@ Rules:
   nothing that writes tasks has to.
 - ``spendings`` has a row for each session, turn and model, to which amounts are added; ``at_ms`` is
   that of the first. The bits of ``origins`` are those of ``log/spending_rows.py``. What was spent
-  has nothing to do with ``sessions``, and stays when one goes.
+  has nothing to do with ``sessions``, and stays when one goes. Each of its sessions has a row in
+  ``spenders``. ``sum`` of both is that of ``log/spending_rows.py``; no statement here makes it, so
+  that a file can be opened without us.
 - ``spending_days`` has the same for each session, model and day (since the Unix epoch). Triggers
-  keep it. Of its ``turns``, ``day_turns`` are those that no other row of that session and day
-  counts, and ``session_turns`` those that no other of that session does: so each can be added up.
+  keep it, so it has no sums but is compared (``log/spending_checks.py``). Of its ``turns``,
+  ``day_turns`` are those that no other row of that session and day counts, and ``session_turns``
+  those that no other of that session does: so each can be added up.
 - Each page of a new file ends with its sum (``log/page_sums.py``). One that was made before version
   6 has none. That is SQLite's business: it changes no table.
 - A new file can give pages back to the system (``auto_vacuum``). One that was made by version 1
@@ -43,7 +46,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x4C6F6B69
 """``Loki``: stands in the header of our files, where ``file(1)`` looks for it too."""
 
-VERSION: Final = 6
+VERSION: Final = 7
 """The version of the tables below."""
 
 SPAN: Final = 64
@@ -148,7 +151,8 @@ END""",
     """CREATE TABLE spenders(
     session_id TEXT PRIMARY KEY,
     project_dir TEXT NOT NULL,
-    provider TEXT NOT NULL
+    provider TEXT NOT NULL,
+    sum INTEGER NOT NULL
 ) WITHOUT ROWID""",
     """CREATE INDEX spenders_by_project ON spenders(project_dir, session_id)""",
     """CREATE TABLE spendings(
@@ -165,6 +169,7 @@ END""",
     other_tokens INTEGER NOT NULL,
     api_calls INTEGER NOT NULL,
     cost REAL NOT NULL,
+    sum INTEGER NOT NULL,
     PRIMARY KEY(session_id, turn, model)
 ) WITHOUT ROWID""",
     """CREATE INDEX spendings_by_time ON spendings(at_ms)""",

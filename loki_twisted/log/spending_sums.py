@@ -119,25 +119,6 @@ _PLANS: Final[Mapping[Grouping, _Plan]] = {
 }
 
 
-_COUNTS: Final = ", ".join(f"sum({name})" for name in AMOUNTS if name != "cost")
-
-# Costs are not compared: they are added up in another order here.
-_ARE_WHOLE: Final = f"""
-SELECT NOT EXISTS (
-    SELECT session_id, model, at_ms / {_DAY_MS} AS day, count(*), {_BITS}, {_COUNTS}
-    FROM spendings GROUP BY session_id, model, day
-    EXCEPT
-    SELECT session_id, model, day, sum(turns), {_BITS}, {_COUNTS}
-    FROM spending_days GROUP BY session_id, model, day
-) AND (
-    SELECT (ifnull(sum(turns), 0), ifnull(sum(day_turns), 0), ifnull(sum(session_turns), 0))
-    = (SELECT count(*), count(DISTINCT session_id || '/' || turn || '/' || (at_ms / {_DAY_MS})),
-        count(DISTINCT session_id || '/' || turn) FROM spendings)
-    FROM spending_days
-)
-"""  # noqa: S608
-
-
 class _Added(msgspec.Struct, frozen=True, array_like=True):
     """A line as the query gives it. Its key is a number of a day, or a text."""
 
@@ -167,12 +148,6 @@ def ledger(connection: apsw.Connection, query: LedgerQuery) -> LedgerPage:
         total,
         _line(decoded(_line_from_json, whole)),
     )
-
-
-def days_are_whole(connection: apsw.Connection) -> bool:
-    """Whether ``spending_days`` says what was spent. All of the ledger is looked at."""
-    [(are_whole,)] = rows_of(connection, _ARE_WHOLE)
-    return bool(are_whole)
 
 
 def _statement(query: LedgerQuery) -> tuple[str, _Values]:

@@ -19,7 +19,12 @@ from loki_twisted.log.input_rows import INPUTS
 from loki_twisted.log.message_rows import MESSAGES
 from loki_twisted.log.rows import BlockRow
 from loki_twisted.log.schema import SESSION_SPAN, SPAN
-from loki_twisted.log.spending_rows import PUT_SPENDERS, PUT_SPENDINGS
+from loki_twisted.log.spending_rows import (
+    PUT_SPENDERS,
+    PUT_SPENDINGS,
+    spender_sum,
+    spending_sum,
+)
 from loki_twisted.log.sums import marked
 
 _MAX_ROWS: Final = 64
@@ -64,6 +69,7 @@ def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Chan
     """
     Write blocks and changes. To be called in a transaction.
 
+    :param connection: One that writes (``log/connecting.py``).
     :raises apsw.Error: if that fails.
     """
     _put(connection, _BLOCKS, blocks)
@@ -79,8 +85,10 @@ def write(connection: apsw.Connection, blocks: Sequence[BlockRow], changes: Chan
     _put(connection, _CURSORS, moved)
     _put(connection, _INPUTS, list(changes.inputs.values()))
     _put(connection, _MESSAGES, list(changes.messages.values()))
-    _put(connection, PUT_SPENDERS, list(changes.spenders.values()))
-    _put(connection, PUT_SPENDINGS, list(changes.spent.values()))
+    spenders = [(*row, spender_sum(*row)) for row in changes.spenders.values()]
+    _put(connection, PUT_SPENDERS, spenders)
+    spent = [(*row, spending_sum(*row)) for row in changes.spent.values()]
+    _put(connection, PUT_SPENDINGS, spent)
     if changes.done:
         done = list(changes.done.values())
         _put(connection, PUT_DONE, done)

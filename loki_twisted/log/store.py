@@ -10,10 +10,10 @@ from typing import Final
 
 import apsw
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.log import history, input_rows, message_rows, records
 from loki_twisted.log.done_rows import done_once
 from loki_twisted.log.faults import translated
@@ -94,11 +94,11 @@ class SQLiteEventLog:
         )
         self._readers = Readers(reactor, path)
         self._sums = DeferredLock()
-        self._looks = rounds(
+        self._looks = repeating(
             reactor, self._intake.look, "What has become too old could not be dropped"
         )
         self._look_seconds = seconds_between_looks(retention)
-        self._knocks = rounds(
+        self._knocks = repeating(
             reactor, self._intake.knock, "It could not be seen whether the disk of the log answers"
         )
 
@@ -118,11 +118,11 @@ class SQLiteEventLog:
         self._intake.give_up()
 
     def _opened(self, opened: Opened) -> None:
-        self.log_id = opened.log_id
-        self._place = whereabouts(self._path)
+        self.log_id, self._place = opened.log_id, whereabouts(self._path)
         self._intake.notices.extend(opened.notices)
+        level = LogLevel.critical if opened.is_begun_anew else LogLevel.warn
         for notice in opened.notices:
-            self._log.critical("{notice}", notice=notice)
+            self._log.emit(level, "{notice}", notice=notice)
         self._log.info(
             "log open: events {bounds.oldest} to {bounds.newest}, SQLite {version}",
             bounds=opened.bounds,

@@ -10,6 +10,7 @@ what it was then, and stays. So nothing of ``log/schema.py`` or of the model is 
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,6 +19,7 @@ import apsw
 from twisted.logger import Logger
 
 from loki_twisted.log.faults import Damaged
+from loki_twisted.log.past_tables import ABOUT_SPENDING, SPENDING_OF_VERSION_7, VERSION_5
 
 _log: Final = Logger()
 
@@ -113,7 +115,7 @@ END""",
 
 def _add_what_people_deal_with(connection: apsw.Connection) -> None:
     """Version 5 has inputs, messages, the ledger, and what was done once."""
-    for statement in _VERSION_5:
+    for statement in VERSION_5:
         connection.execute(statement)
 
 
@@ -144,6 +146,55 @@ def _marked(*columns: Any) -> str:
     return f"{total:08x}{text}"
 
 
+def _add_sums_of_spending(connection: apsw.Connection) -> None:
+    """
+    Version 7 has sums in the ledger.
+
+    Its two tables are made anew, because a new file has their texts letter by letter. What is added
+    up of them stays: the triggers come when all rows are there.
+    """
+    connection.create_scalar_function("spender_sum", _spender_sum, 3, deterministic=True)
+    connection.create_scalar_function("spending_sum", _spending_sum, 13, deterministic=True)
+    for statement in (
+        "DROP TRIGGER spending_came",
+        "DROP TRIGGER spending_grew",
+        "DROP INDEX spenders_by_project",
+        "DROP INDEX spendings_by_time",
+        "ALTER TABLE spenders RENAME TO old_spenders",
+        "ALTER TABLE spendings RENAME TO old_spendings",
+        *SPENDING_OF_VERSION_7,
+        """INSERT INTO spenders
+SELECT *, spender_sum(session_id, project_dir, provider) FROM old_spenders""",
+        """INSERT INTO spendings
+SELECT *, spending_sum(session_id, turn, model, at_ms, origins, input_tokens, output_tokens,
+    cache_read_tokens, cache_write_tokens, reasoning_tokens, other_tokens, api_calls, cost)
+FROM old_spendings""",
+        "DROP TABLE old_spenders",
+        "DROP TABLE old_spendings",
+        *ABOUT_SPENDING,
+    ):
+        connection.execute(statement)
+
+
+def _spender_sum(*columns: Any) -> int:
+    return _sum_of_columns(list(columns), struct.Struct("<2q"))
+
+
+def _spending_sum(*columns: Any) -> int:
+    session_id, turn, model, *numbers = columns
+    return _sum_of_columns([session_id, model], struct.Struct("<11qd"), turn, *numbers)
+
+
+def _sum_of_columns(texts: list[Any], head: struct.Struct, *numbers: Any) -> int:
+    """CRC-32 over the lengths of all texts but the last, numbers, and the texts."""
+    try:
+        encoded = [text.encode() for text in texts]
+        lengths = map(len, encoded[:-1])
+        return zlib.crc32(b"".join([head.pack(*lengths, *numbers), *encoded]))
+    except (AttributeError, struct.error) as error:
+        raise Damaged("a row of the ledger is not what was written") from error
+
+
 def _all_bits(connection: apsw.Connection) -> str:
     """An expression for the bits of all masks of a group of blocks."""
     # Whatever there is: kinds are added without another version.
@@ -153,124 +204,12 @@ def _all_bits(connection: apsw.Connection) -> str:
     return " | ".join(["0", *(f"max(mask & {1 << bit})" for bit in range(highest.bit_length()))])
 
 
-_VERSION_5: Final = (
-    """CREATE TABLE inputs(
-    number INTEGER PRIMARY KEY,
-    session_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    open INTEGER NOT NULL,
-    created_at TEXT NOT NULL,
-    body TEXT NOT NULL,
-    UNIQUE(session_id, id)
-)""",
-    """CREATE INDEX inputs_open ON inputs(created_at, number) WHERE open""",
-    """CREATE INDEX inputs_of_session ON inputs(session_id, created_at, number)""",
-    """CREATE TABLE messages(
-    number INTEGER PRIMARY KEY,
-    session_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    queued INTEGER NOT NULL,
-    created_at TEXT NOT NULL,
-    body TEXT NOT NULL,
-    UNIQUE(session_id, id)
-)""",
-    """CREATE INDEX messages_queued ON messages(created_at, number) WHERE queued""",
-    """CREATE INDEX messages_of_session ON messages(session_id, created_at, number)""",
-    """CREATE TABLE spenders(
-    session_id TEXT PRIMARY KEY,
-    project_dir TEXT NOT NULL,
-    provider TEXT NOT NULL
-) WITHOUT ROWID""",
-    """CREATE INDEX spenders_by_project ON spenders(project_dir, session_id)""",
-    """CREATE TABLE spendings(
-    session_id TEXT NOT NULL,
-    turn INTEGER NOT NULL,
-    model TEXT NOT NULL,
-    at_ms INTEGER NOT NULL,
-    origins INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    cache_write_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    other_tokens INTEGER NOT NULL,
-    api_calls INTEGER NOT NULL,
-    cost REAL NOT NULL,
-    PRIMARY KEY(session_id, turn, model)
-) WITHOUT ROWID""",
-    """CREATE INDEX spendings_by_time ON spendings(at_ms)""",
-    """CREATE TABLE spending_days(
-    session_id TEXT NOT NULL,
-    model TEXT NOT NULL,
-    day INTEGER NOT NULL,
-    turns INTEGER NOT NULL,
-    day_turns INTEGER NOT NULL,
-    session_turns INTEGER NOT NULL,
-    origins INTEGER NOT NULL,
-    input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    cache_read_tokens INTEGER NOT NULL,
-    cache_write_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    other_tokens INTEGER NOT NULL,
-    api_calls INTEGER NOT NULL,
-    cost REAL NOT NULL,
-    PRIMARY KEY(session_id, model, day)
-) WITHOUT ROWID""",
-    """CREATE TRIGGER spending_came AFTER INSERT ON spendings BEGIN
-    INSERT INTO spending_days VALUES (
-        new.session_id, new.model, new.at_ms / 86400000,
-        1,
-        NOT EXISTS (SELECT 1 FROM spendings
-            WHERE session_id = new.session_id AND turn = new.turn AND model <> new.model
-            AND at_ms / 86400000 = new.at_ms / 86400000),
-        NOT EXISTS (SELECT 1 FROM spendings
-            WHERE session_id = new.session_id AND turn = new.turn AND model <> new.model),
-        new.origins, new.input_tokens, new.output_tokens, new.cache_read_tokens,
-        new.cache_write_tokens, new.reasoning_tokens, new.other_tokens, new.api_calls, new.cost
-    ) ON CONFLICT DO UPDATE SET
-        turns = turns + 1,
-        day_turns = day_turns + excluded.day_turns,
-        session_turns = session_turns + excluded.session_turns,
-        origins = origins | excluded.origins,
-        input_tokens = input_tokens + excluded.input_tokens,
-        output_tokens = output_tokens + excluded.output_tokens,
-        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
-        other_tokens = other_tokens + excluded.other_tokens,
-        api_calls = api_calls + excluded.api_calls,
-        cost = cost + excluded.cost;
-END""",
-    """CREATE TRIGGER spending_grew AFTER UPDATE ON spendings BEGIN
-    UPDATE spending_days SET
-        origins = origins | new.origins,
-        input_tokens = input_tokens + new.input_tokens - old.input_tokens,
-        output_tokens = output_tokens + new.output_tokens - old.output_tokens,
-        cache_read_tokens = cache_read_tokens + new.cache_read_tokens - old.cache_read_tokens,
-        cache_write_tokens = cache_write_tokens + new.cache_write_tokens - old.cache_write_tokens,
-        reasoning_tokens = reasoning_tokens + new.reasoning_tokens - old.reasoning_tokens,
-        other_tokens = other_tokens + new.other_tokens - old.other_tokens,
-        api_calls = api_calls + new.api_calls - old.api_calls,
-        cost = cost + new.cost - old.cost
-    WHERE session_id = new.session_id AND model = new.model AND day = new.at_ms / 86400000;
-END""",
-    """CREATE TABLE done_once(
-    key TEXT PRIMARY KEY,
-    operation TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    session_id TEXT NOT NULL,
-    target TEXT NOT NULL,
-    at_ms INTEGER NOT NULL
-) WITHOUT ROWID""",
-    """CREATE INDEX done_by_time ON done_once(at_ms)""",
-)
-
 _STEPS: Final[Mapping[int, Callable[[apsw.Connection], None]]] = {
     1: _add_spans,
     2: _add_session_spans,
     3: _put_tasks_in_order,
     4: _add_what_people_deal_with,
     5: _add_sums,
+    6: _add_sums_of_spending,
 }
 """What brings a version to the next one."""

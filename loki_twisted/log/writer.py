@@ -70,16 +70,13 @@ class Writer:
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
-        """
-        Start the thread. Its first report is :class:`Opened` or :class:`NotOpened`.
-
-        :raises OSError: if the system gives no thread. It may be started again then.
-        """
+        """Start the thread. The first report is :class:`Opened` or :class:`NotOpened`."""
+        self._usual_interval = sys.getswitchinterval()
         try:
             self._thread.start()
-        except RuntimeError as error:
-            raise OSError(errno.EAGAIN, "no thread can be started for it") from error
-        self._usual_interval = sys.getswitchinterval()
+        except RuntimeError as error:  # so Python says it, of whatever the system has no more of
+            self._report(NotOpened(OSError(errno.EAGAIN, str(error))))
+            return
         sys.setswitchinterval(min(_SWITCH_SECONDS, self._usual_interval))
 
     def submit(self, item: Entry | Order) -> None:
@@ -87,10 +84,9 @@ class Writer:
         self._queue.put(item)
 
     def join(self) -> None:
-        """Wait for the thread, if it was started: it has reported its end."""
-        if self._thread.ident is None:
-            return
-        self._thread.join()
+        """Wait for the thread. Its last report was :class:`NotOpened` or :class:`Closed`."""
+        if self._thread.ident is not None:  # else none could be started
+            self._thread.join()
         sys.setswitchinterval(self._usual_interval)
 
     def _run(self) -> None:

@@ -47,7 +47,7 @@ class Budget:
     max_tokens: int | None = None
 
 
-class Standing(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Standing(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """How near a total is to each limit, or was when people were last told; can be stored."""
 
     cost: Stage = Stage.WITHIN

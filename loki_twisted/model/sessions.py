@@ -80,7 +80,7 @@ class ReasonCode(StrEnum):
     """It spent more than it may."""
 
 
-class Usage(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Usage(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     What a session has used so far.
 
@@ -100,7 +100,7 @@ class Usage(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     cost_origin: CostOrigin = CostOrigin.UNKNOWN
 
 
-class AgentCounts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class AgentCounts(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """How many (sub-)agents a session has now, had in all, and has seen end."""
 
     active: int = 0
@@ -108,7 +108,9 @@ class AgentCounts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     completed: int = 0
 
 
-class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+# As with tasks, the garbage collector does not look at what there may be tens of thousands of; none
+# refers to another.
+class Session(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     One session, as it is stored and as it is on the wire.
 

@@ -19,7 +19,7 @@ class CostOrigin(StrEnum):
     """Nobody knows; the number is 0 and means nothing."""
 
 
-class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Spending(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """
     An amount of what was spent, or a total.
 

@@ -60,7 +60,7 @@ class Readings:
     newest: Callable[[], int]
     kept: Callable[[], int]
     is_writable: Callable[[], bool]
-    commits: Tally
+    commits: Callable[[], Tally]
     subscribers: Callable[[], int]
     lag: Callable[[], int]
     stalls: Stalls
@@ -133,7 +133,8 @@ class Figures(Collector):
         yield _gauge("loki_events_kept", "Events that the log holds.", now.kept())
         yield _gauge("loki_log_writable", "Whether the log can be written.", now.is_writable())
         commits = HistogramMetricFamily("loki_log_commit_duration_seconds", "Commits of the log.")
-        commits.add_metric([], _buckets(now.commits), now.commits.total)
+        made = now.commits()
+        commits.add_metric([], _buckets(made), made.total)
         yield commits
         yield _gauge("loki_stream_subscribers", "Streams of events.", now.subscribers())
         yield _gauge("loki_stream_lag_events", "How far the slowest stream is behind.", now.lag())

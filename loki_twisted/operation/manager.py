@@ -2,7 +2,7 @@
 The service manager that has started this process, as far as one has.
 
 It is told by datagrams to the socket that ``NOTIFY_SOCKET`` names (``man sd_notify``). That needs
-no library, and is never worth waiting for: what cannot be sent at once is not sent.
+no library, and nobody waits for it: what it has no room for now may be told once more, later.
 """
 
 from __future__ import annotations
@@ -54,23 +54,28 @@ class ServiceManager:
         seconds = int(microseconds) / _MICROSECONDS if is_watched else 0.0
         return cls(address, seconds or None)
 
-    def tell(self, *assignments: str) -> None:
+    def tell(self, *assignments: str) -> bool:
         """
         Tell it something.
 
         :param assignments: Such as ``READY=1``, each one line.
+        :returns: False if it takes nothing more just now, because it has not read what it was told
+            before; True if it was told, or cannot be, for a reason that is logged.
         """
         if self.address is None:
-            return
+            return True
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
             try:
                 line.setblocking(False)
                 line.sendto("\n".join(assignments).encode(), name)
+            except BlockingIOError:
+                return False
             except OSError as error:
                 _log.warn(
                     "The service manager was not told: {error}", error=error.strerror or error
                 )
+        return True
 
 
 def monotonic_microseconds() -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.moments import Marks, Moment, due, waits
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.timer import Timer
 
 

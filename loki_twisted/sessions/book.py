@@ -9,97 +9,28 @@ a change when it is on disk. If it cannot be put there, the session falls back t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from loki_twisted.agents.interface import IAgent
 from loki_twisted.log.interface import Batch, Bounds, IEventLog, IRecords
 from loki_twisted.model.errors import SessionNotFound
 from loki_twisted.model.events import Fact
-from loki_twisted.model.sessions import Origin, Session, SessionStatus
+from loki_twisted.model.sessions import Session
 from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.sessions.groups import Groups
 from loki_twisted.sessions.launches import Launches
 from loki_twisted.sessions.overview import Overview, overview_of
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.rows import NO_ROWS, Rows
-from loki_twisted.sessions.state import SessionState, with_status
+from loki_twisted.sessions.state import SessionState
 from loki_twisted.sessions.stored import batch_of, stored_states
 from loki_twisted.sessions.talk import SILENCE, Talk
 
-if TYPE_CHECKING:
-    from loki_twisted.sessions.conductor import Conductor
-
 _DELETED_CURSOR = "deleted:"
-
-
-@attrs.define(eq=False)
-class Record:
-    """
-    One session in the book.
-
-    :ivar state: Where it stands, for decisions.
-    :ivar committed: Where it stands on disk, for readers; None before it is there.
-    :ivar in_flight: How many changes are on their way to the disk.
-    :ivar agent: Its agent, while one of ours runs.
-    :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
-    :ivar conductor: Who talks with its agent, while one of ours is followed.
-    :ivar trouble: Why its agent could last not be taken in charge.
-    :ivar looks: How often the files of its agent were looked for in vain.
-    """
-
-    state: SessionState
-    committed: SessionState | None = None
-    in_flight: int = 0
-    agent: IAgent | None = None
-    stop_ordered: bool = False
-    conductor: Conductor | None = None
-    trouble: str = ""
-    looks: int = 0
-    _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
-
-    def note_stop(self) -> None:
-        """Remember that the agent was told to stop, for the record that cannot be made of it."""
-        self.stop_ordered = True
-        if not self.status.is_final:
-            self.state = with_status(self.state, SessionStatus.STOPPING)
-
-    def stirred(self) -> None:
-        """Take note of a sign of its agent that is not in what it prints."""
-        if self.conductor is not None:
-            self.conductor.stirred()
-
-    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """
-        Be told whenever it stands elsewhere on disk.
-
-        :returns: Call it to be told no more.
-        """
-        self._listeners.append(heard)
-        return lambda: self._listeners.remove(heard)
-
-    def tell(self) -> None:
-        """Tell all who listen."""
-        for heard in tuple(self._listeners):
-            heard()
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return self.state.session.id
-
-    @property
-    def status(self) -> SessionStatus:
-        """The session's status, for decisions."""
-        return self.state.session.status
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this server (or one before it on the same data) started it."""
-        return self.state.session.origin is Origin.STARTED
 
 
 class SessionBook:
@@ -120,7 +51,7 @@ class SessionBook:
         self._rows = records
         self._now_ms = now_ms
         self._records: dict[str, Record] = {}
-        self._unended: dict[str, Record] = {}
+        self._groups = Groups()
         self._deleted: set[str] = set()
         self._overview: Overview | None = None
 
@@ -132,7 +63,11 @@ class SessionBook:
 
     def unended(self) -> list[Record]:
         """The sessions that have not ended, on disk or for decisions: a few of very many."""
-        return list(self._unended.values())
+        return self._groups.unended()
+
+    def observed_in(self, directory: str) -> list[Record]:
+        """The sessions of a project directory that were not started by us, ended ones too."""
+        return self._groups.observed_in(directory)
 
     def now(self) -> str:
         """The time, ISO 8601."""
@@ -145,7 +80,7 @@ class SessionBook:
         async for states in stored_states(self._rows):
             for state in states:
                 record = self._records[state.session.id] = Record(state, committed=state)
-                self._sort(record)
+                self._groups.sort(record)
         self._overview = None
 
     def find(self, session_id: str) -> Record | None:
@@ -182,19 +117,14 @@ class SessionBook:
         """
         talk = Talk(counters=counters) if counters else SILENCE
         record = self._records[session.id] = Record(SessionState(session, talk=talk))
-        self._sort(record)
+        self._groups.sort(record)
         return record
 
     def remove(self, record: Record) -> None:
         """Take a session out that is not on disk."""
         self._records.pop(record.id, None)
-        self._unended.pop(record.id, None)
+        self._groups.remove(record)
         self._overview = None
-
-    def _sort(self, record: Record) -> None:
-        self._unended[record.id] = record
-        if record.status.is_final and (at := record.committed) and at.session.status.is_final:
-            del self._unended[record.id]
 
     def overview(self) -> Overview:
         """What readers see of all sessions."""
@@ -230,10 +160,11 @@ class SessionBook:
         batch = batch_of(before, state, now_ms, facts, cursors or {}, rows, is_new=is_new)
         record.state = state
         record.in_flight += 1
-        self._sort(record)
+        self._groups.sort(record)
         done: Deferred[Bounds] = self._log.append(batch)
         if done.called and isinstance(done.result, Failure):
             record.state = before  # What was on its way before is so still, and may come there.
+            self._groups.sort(record)
         return done.addCallbacks(self._stored, self._not_stored, (record, state), {}, (record,))
 
     def _stored(self, _: Bounds, record: Record, state: SessionState) -> Session:
@@ -241,7 +172,7 @@ class SessionBook:
         if record.committed is None or record.committed.session is not state.session:
             self._overview = None
         record.committed = state
-        self._sort(record)
+        self._groups.sort(record)
         record.tell()
         return state.session
 
@@ -252,7 +183,7 @@ class SessionBook:
                 self.remove(record)
             else:
                 record.state = record.committed
-                self._sort(record)
+                self._groups.sort(record)
         if record.stop_ordered:
             record.note_stop()
         return failure

@@ -11,9 +11,10 @@ from loki_twisted.agents.driving import IDriver
 from loki_twisted.model.budget import Budget
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.sessions.allowance import UNLIMITED
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.inbox import InputPolicy
 from loki_twisted.sessions.moments import Patience
+from loki_twisted.sessions.record import Record
 from loki_twisted.state.interface import RunEnding
 
 

@@ -29,7 +29,6 @@ from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Message
 from loki_twisted.model.sessions import Session
 from loki_twisted.sessions.agenda import Agenda
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conditions import with_condition
@@ -40,6 +39,7 @@ from loki_twisted.sessions.hearing import LINES_LOST, heard, last_errors
 from loki_twisted.sessions.inbox import check_answer
 from loki_twisted.sessions.masking import masked
 from loki_twisted.sessions.moments import Moment
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.rows import with_key
 from loki_twisted.sessions.settling import Settling, outcome_of_answer
 from loki_twisted.sessions.state import SessionState, after_end

@@ -12,7 +12,8 @@ from twisted.logger import Logger
 
 from loki_twisted.model.budget import WARNED_AT
 from loki_twisted.model.events import Fact
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.record import Record
 
 _log = Logger()
 

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.model.errors import Conflict, OtherInput, StorageFailed, Unavailable
-from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.talk import Outbox
 
 _log = Logger()

@@ -11,9 +11,10 @@ from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.sessions import SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.state import SessionState
 from loki_twisted.state.interface import RunEnding
 
@@ -37,16 +38,20 @@ def ended_as(before: SessionState, change: Change) -> Change:
     return Change(change.state, [*change.facts, *facts], change.rows)
 
 
-def end_without_files(record: Record) -> str | None:
+def end_without_files(record: Record) -> str:
     """
-    Say why a session has failed whose agent has no files, or None as long as they may come.
+    Say why a session has failed whose agent has no files.
 
     An agent that runs is in nobody's charge without them: who has only moved them has some time.
+
+    :raises FileNotFoundError: as long as they may come back.
     """
     if record.status is SessionStatus.STARTING:
         return _NEVER
     record.looks += 1
-    return None if record.looks <= MOST_LOOKS else _REMOVED
+    if record.looks <= MOST_LOOKS:
+        raise FileNotFoundError("The files of the agent are not there.")
+    return _REMOVED
 
 
 async def last_words(

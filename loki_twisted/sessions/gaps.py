@@ -23,11 +23,11 @@ _SLICE: Final = 200
 class Marks(Protocol):
     """What outlives the server of a gap; see :class:`~loki_twisted.agents.gap_marks.GapMarks`."""
 
-    def begin(self, session_id: str) -> int | None:
-        """Mark an agent; gives since when it is marked, in milliseconds, or None."""
+    def begin(self, session_id: str, *, anew: bool) -> int | None:
+        """Mark an agent, or anew; gives since when it is marked, in milliseconds, or None."""
 
-    def end(self, session_id: str) -> None:
-        """Take the mark away."""
+    def end(self, session_id: str) -> bool:
+        """Take the mark away, and say whether none is left."""
 
     def found(self) -> Iterator[tuple[str, int | None]]:
         """Say of each agent since when it is marked, or None."""
@@ -41,11 +41,13 @@ class Gap:
     :ivar since_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar seen_at: The clock of the reactor then; None if an earlier server saw it.
     :ivar is_full: Whether it is for want of room; else the disk is read-only.
+    :ivar is_marked: Whether there is a mark of it, with that time.
     """
 
     since_ms: int
     seen_at: float | None = None
     is_full: bool = True
+    is_marked: bool = True
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -56,8 +58,8 @@ class Gaps:
     An agent writes its output itself. So what finds no room is known to it alone, by an error of
     its system; how much that was nobody else can say.
 
-    That a gap was told is on record with it, as the cursor ``<session id>/gap``: since when it was.
-    So the next server knows of each mark that it finds whether it was told.
+    That a gap was told is on record with it, as the cursor ``<session id>/gap``: the time of its
+    mark. So the next server knows of each mark that it finds whether it was told.
 
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar lack: Says why the disk takes no more, or None.
@@ -74,6 +76,8 @@ class Gaps:
     is_read_only: Callable[[], bool] = lambda: False
     _gaps: dict[str, Gap] = attrs.field(factory=dict, init=False)
     _being_told: set[str] = attrs.field(factory=set, init=False)
+    _told: set[str] = attrs.field(factory=set, init=False)
+    """Those whose mark could not be taken away yet, of what was told."""
 
     async def restore(self, cursors: Mapping[str, str]) -> None:
         """
@@ -87,7 +91,7 @@ class Gaps:
             if since_ms is None:
                 continue
             if cursors.get(f"{session_id}/{_CURSOR}") == str(since_ms):
-                self.marks.end(session_id)
+                self._take_away(session_id)
             else:
                 self._gaps.setdefault(session_id, Gap(since_ms))
 
@@ -98,6 +102,8 @@ class Gaps:
                 if session_id not in self._gaps and session_id not in self._being_told:
                     self._gaps[session_id] = self._begun(session_id)
             return
+        for session_id in tuple(self._told):
+            self._take_away(session_id)
         gaps, self._gaps = self._gaps, {}
         for session_id, gap in gaps.items():
             self._tell(session_id, gap)
@@ -112,22 +118,33 @@ class Gaps:
         return f"What agents print finds no room: {len(self._gaps)} of them have used up theirs."
 
     def _begun(self, session_id: str) -> Gap:
-        since_ms = self.marks.begin(session_id)
-        since_ms = self.now_ms() if since_ms is None else since_ms
-        return Gap(since_ms, self.reactor.seconds(), is_full=not self.is_read_only())
+        now, is_full = self.reactor.seconds(), not self.is_read_only()
+        # The mark of what was told is no mark of what begins now.
+        since_ms = self.marks.begin(session_id, anew=session_id in self._told)
+        if since_ms is None:
+            return Gap(self.now_ms(), now, is_full=is_full, is_marked=False)
+        self._told.discard(session_id)
+        return Gap(since_ms, now, is_full=is_full)
+
+    def _take_away(self, session_id: str) -> None:
+        if self.marks.end(session_id):
+            self._told.discard(session_id)
+        else:
+            self._told.add(session_id)
 
     def _tell(self, session_id: str, gap: Gap) -> None:
         record = self.book.find(session_id)
         if record is None:
-            self.marks.end(session_id)
+            self._take_away(session_id)
             return
         # The end of a session is its last event.
         whose = "" if record.status.is_final else session_id
         self._being_told.add(session_id)
         fact = fact_of(gap, session_id, self.reactor.seconds(), self.now_ms())
-        told = self.book.tell(whose, [fact], {f"{session_id}/{_CURSOR}": str(gap.since_ms)})
+        mark = {f"{session_id}/{_CURSOR}": str(gap.since_ms)} if gap.is_marked else {}
+        told = self.book.tell(whose, [fact], mark)
         told.addBoth(self._answered, session_id)
-        told.addCallback(lambda _: self.marks.end(session_id))
+        told.addCallback(lambda _: self._take_away(session_id))
         told.addErrback(self._not_told, session_id, gap)
 
     def _answered(self, result: object, session_id: str) -> object:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
 
-if TYPE_CHECKING:
-    from loki_twisted.sessions.book import Record
+from loki_twisted.sessions.record import Record
 
 T = TypeVar("T")
 

@@ -30,11 +30,12 @@ from loki_twisted.model.spending import Spending
 from loki_twisted.model.timestamps import iso_from_ms
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.asking import DEFAULT_PROVIDER, asked_of, cursors_of, request_of
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.conditions import updated
 from loki_twisted.sessions.lifecycle import Step, next_status
 from loki_twisted.sessions.places import find_place
 from loki_twisted.sessions.policy import LaunchPolicy
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import with_status

@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.runs import RunPhaseChange
 from loki_twisted.model.sessions import SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.judging import Judgement, judge
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_files import Run, RunFiles
 from loki_twisted.sessions.run_hearing import RunHearing
 from loki_twisted.sessions.run_owners import CLAIM, RunOwners

@@ -28,7 +28,8 @@ import attrs
 
 from loki_twisted.model.identifiers import is_session_id
 from loki_twisted.model.sessions import Origin, Session, SessionStatus, Steering
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_files import Run
 
 CLAIM = "run:"
@@ -122,12 +123,11 @@ class RunOwners:
 
     def _is_known(self, directory: str, run: Run) -> bool:
         """Whether a run is known as somebody else's."""
-        for record in self.book:
+        for record in self.book.observed_in(directory):
             session = record.state.session
-            if not record.is_ours and session.project_dir == directory:
-                is_at_work = session.pid == run.pid and not session.status.is_final
-                if is_at_work or session.started_at == run.started_at:
-                    return True
+            is_at_work = session.pid == run.pid and not session.status.is_final
+            if is_at_work or session.started_at == run.started_at:
+                return True
         return False
 
     def claim(self, directory: str, session_id: str, run: Run) -> dict[str, str | None]:

@@ -8,8 +8,8 @@ from typing import Final
 import attrs
 from twisted.internet.interfaces import IDelayedCall
 
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.judging import Judgement
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_files import OWN_FILES, Run, RunFiles
 from loki_twisted.sessions.run_steps import missing_tasks
 from loki_twisted.state.interface import RunSighting

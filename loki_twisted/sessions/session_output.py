@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import IAgentOutput, IAgentRunner
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.interface import IOutput, OutputStream
+from loki_twisted.sessions.record import Record
 
 
 @implementer(IOutput)

@@ -6,9 +6,9 @@ import attrs
 import msgspec
 
 from loki_twisted.model.events import Fact
-from loki_twisted.sessions.book import Record
 from loki_twisted.sessions.differences import agent_facts, phase_facts, task_difference
 from loki_twisted.sessions.lifecycle import facts_between, observed_status
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.state import SessionState, after_facts, with_tasks
 from loki_twisted.state.interface import (
     AgentsSighting,

@@ -20,8 +20,9 @@ from loki_twisted.model.errors import Conflict
 from loki_twisted.model.events import Fact
 from loki_twisted.model.sessions import Session, SessionStatus, Steering
 from loki_twisted.model.timestamps import ms_from_iso
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.lifecycle import Step, next_status
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.requests import (
     PAUSE_REQUESTED,
     RESUME_REQUESTED,

@@ -18,8 +18,9 @@ from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.asking import DEFAULT_PROVIDER, stored_request
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.intent import Intent, intent_from_text, is_place, is_text
+from loki_twisted.sessions.record import Record
 
 _log = Logger()
 

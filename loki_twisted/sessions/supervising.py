@@ -20,7 +20,7 @@ from loki_twisted.model.redaction import Redactor
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.asking import asked_of, budget_of, request_of
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conductor import Conductor
@@ -31,6 +31,7 @@ from loki_twisted.sessions.intent import with_intent
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.policy import LaunchPolicy
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_observer import RunObserver
 from loki_twisted.sessions.state import SessionState, with_status
 from loki_twisted.sessions.steering import Steerer
@@ -250,9 +251,7 @@ class Supervisor:
         try:
             agent = self.runner.adopt(record.id)
             if agent is None:
-                if (reason := end_without_files(record)) is None:
-                    raise FileNotFoundError("the files of the agent are not there")
-                await self.fail(record, reason)
+                await self.fail(record, end_without_files(record))
                 return
             record.agent = agent
             self._watch(record)

@@ -20,7 +20,7 @@ from loki_twisted.model.spending import NOTHING, CostOrigin, Spending
 TALK_CURSOR: Final = "talk"
 
 
-class Outbox(msgspec.Struct, frozen=True, omit_defaults=True):
+class Outbox(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
     What is to be written to an agent's input.
 
@@ -55,9 +55,9 @@ class Outbox(msgspec.Struct, frozen=True, omit_defaults=True):
         return Outbox(written, rest.decode("utf-8", "replace"))
 
 
-class Talk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Talk(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """
-    What is remembered.
+    What is remembered. Like a session, it refers to no other.
 
     :ivar memory: Of the driver.
     :ivar has_begun: Whether the agent was told what it is to do.

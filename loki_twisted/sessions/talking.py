@@ -14,10 +14,11 @@ from loki_twisted.model.inputs import Answer, Input
 from loki_twisted.model.messages import Delivery, Message
 from loki_twisted.model.sessions import Session, SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.inbox import check_repeated, no_such_input
 from loki_twisted.sessions.interface import GivenInput
+from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.rows import NO_ROWS, with_key
 from loki_twisted.sessions.steering import Steerer
 

@@ -13,9 +13,10 @@ import attrs
 
 from loki_twisted.model.errors import LokiError, TooManySessions
 from loki_twisted.model.sessions import Session, SessionStatus
-from loki_twisted.sessions.book import Record, SessionBook
+from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.overview import is_at_work
 from loki_twisted.sessions.queue import Lack, Slots, Taker, Turns, Waiting, refusal, turns
+from loki_twisted.sessions.record import Record
 
 _NUMBER: Final = "queue"
 

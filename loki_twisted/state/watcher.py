@@ -172,7 +172,7 @@ class StateWatcher:
 
     def _own_pool(self) -> ThreadPool:
         if self._owned_pool is None:
-            pool = DaemonPool(_THREADS, "state")
+            pool = DaemonPool(_THREADS, _THREADS, "state")
             pool.start()
             self._owned_pool = pool
         return self._owned_pool

@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.model.events import KIND_OF_TYPE
 from loki_twisted.stream.hub import Hub
 from loki_twisted.stream.sse import heartbeat
@@ -48,7 +48,7 @@ class Heartbeats:
         self._now_ms = now_ms
         self._beats = beats
         self._every = every
-        self._timer = rounds(reactor, self._beat, "The heartbeats could not be told")
+        self._timer = repeating(reactor, self._beat, "The heartbeats could not be told")
 
     def start(self) -> None:
         """Begin; the first one is due after one period. Do nothing if it has begun."""

@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.log.interface import IEventLog, Page
 from loki_twisted.model.blocks import Block
 from loki_twisted.model.errors import Unavailable
@@ -92,7 +92,7 @@ class Hub:
         self._phase = Phase.OPEN
         self._parting = 0  # how many there were when the end was told
         self._parted = 0  # and to how many of them by now
-        self._sweeper = rounds(reactor, self._sweep, "Subscribers could not be looked at")
+        self._sweeper = repeating(reactor, self._sweep, "Subscribers could not be looked at")
         self._unobserve = log.observe(self._committed)
 
     # Who listens

@@ -1,4 +1,4 @@
-"""The API as one resource, to be mounted in any site."""
+"""The API, of the rooms that do what is asked for: what stands behind its entrance."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from loki_twisted.log.interface import IEventLog
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.attempts import FailedAttempts
-from loki_twisted.web.entrance import Entrance, Neighbours, PeerCheck
 from loki_twisted.web.event_lists import EventLists
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
+from loki_twisted.web.interior import Interior
 from loki_twisted.web.leases import Leases
 from loki_twisted.web.long_answers import LongAnswers
+from loki_twisted.web.neighbours import Neighbours, PeerCheck
 from loki_twisted.web.operations import operations_of
 from loki_twisted.web.page import Page
 from loki_twisted.web.repetitions import Repetitions
@@ -40,7 +41,7 @@ from loki_twisted.web.vitals import IVitals
 from loki_twisted.web.witness import Witness
 
 
-def make_api(
+def make_interior(
     *,
     sessions: ISessions,
     log: IEventLog,
@@ -53,9 +54,9 @@ def make_api(
     audit: IAudit,
     reactor: IReactorTime,
     peer_check: PeerCheck = is_our_user,
-) -> Entrance:
+) -> Interior:
     """
-    Make the API.
+    Make the API, for an :class:`~loki_twisted.web.entrance.Entrance`.
 
     :param sessions: Does what is asked for.
     :param log: What happened.
@@ -68,17 +69,13 @@ def make_api(
     :param audit: The record of who did what.
     :param reactor: Measures time.
     :param peer_check: Tells of a connection within this machine whether our user is its peer.
-    :returns: A leaf resource. It works at the root of a site and as a child of another
-        resource (``root.putChild(b"loki", api)``); its paths begin where it is mounted.
-        Limits on connections, headers and slow clients are the site's: see
-        :class:`loki_twisted.web.site.Site`.
     """
     tickets = Tickets(reactor, policy.keyring)
     gate = Gate(policy, FailedAttempts(reactor), tickets)
     routes = _routes(sessions, log, hub, lists, outputs, vitals, tickets)
     witness = Witness(audit, every_operation(), reactor)
     inner, neighbours = Page(_router(routes, debug=policy.debug)), Neighbours(peer_check)
-    return Entrance(gate, inner, neighbours, reactor, leases, witness, vitals.not_serving)
+    return Interior(gate, inner, neighbours, leases, witness, vitals.not_serving)
 
 
 def _router(routes: Iterable[object], *, debug: bool) -> Router:

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.model.errors import Unavailable
 from loki_twisted.stream.patience import GRACE_SECONDS, PATIENCE, SETTLE_SECONDS, Patience
 from loki_twisted.stream.taking import Pace, Taking
@@ -181,7 +181,7 @@ class LongAnswers:
         self._places = Places(clock, most, what)
         self._sendings: set[_Sending] = set()
         self._is_ending = False
-        self._sweeper = rounds(clock, self._sweep, "Long answers could not be looked at")
+        self._sweeper = repeating(clock, self._sweep, "Long answers could not be looked at")
 
     def __len__(self) -> int:
         return self._places.taken

@@ -19,7 +19,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request as BaseRequest
 from twisted.web.server import Site as BaseSite
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from loki_twisted.web.access import AccessLog
 from loki_twisted.web.answers import Answer, Exchange, IExchange, open_exchange, send
 from loki_twisted.web.channel import Channel
@@ -107,7 +107,7 @@ class Site(BaseSite):
     """
     A site with limits, for a resource of ours.
 
-    :param root: Usually what :func:`~loki_twisted.web.api.make_api` made. If so, a request
+    :param root: Usually an :class:`~loki_twisted.web.entrance.Entrance`. If so, a request
         with a body passes the gate before its body is read.
     :param reactor: Runs the deadlines.
     :param limits: None for those that this process can bear.
@@ -133,7 +133,9 @@ class Site(BaseSite):
             access = AccessLog()
         self._access = access
         self._channels: set[Channel] = set()
-        self._sweep = rounds(reactor, self._check_deadlines, "Connections could not be looked at")
+        self._sweep = repeating(
+            reactor, self._check_deadlines, "Connections could not be looked at"
+        )
         self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]  # noqa: ARG002  # not the switch to HTTP/2 that its base makes

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 _log = Logger()
 
 
-def rounds(clock: IReactorTime, what: Callable[[], object], trouble: str) -> LoopingCall:
+def repeating(clock: IReactorTime, what: Callable[[], object], trouble: str) -> LoopingCall:
     """
     Make a call that is repeated for as long as it is not stopped.
 

@@ -15,13 +15,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 TURN_WORK: Final = 1_000
 """
-So much is begun in a turn, in the units of :class:`Turns`; what is begun is also done.
+So much is begun in a turn, in the units of :class:`Shares`; what is begun is also done.
 
 A unit is a plain line, or 256 bytes: 2 to 8 microseconds, with all that becomes of it.
 """
 
 
-class Turns:
+class Shares:
     """
     Shares out the turns of a reactor, first come first served.
 

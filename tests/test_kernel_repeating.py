@@ -5,22 +5,22 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from loki_twisted.kernel.rounds import rounds
+from loki_twisted.kernel.repeating import repeating
 from tests.test_layers import MODULES, name_of
 
-WHO_MAY_END = {"kernel.rounds"}
+WHO_MAY_END = {"kernel.repeating"}
 """Who may use what ends with its first failure; so may commands, which tell it and end."""
 
 
-class RoundsTests(SynchronousTestCase):
+class RepeatingTests(SynchronousTestCase):
     """A call that is repeated each second."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.calls = 0
         self.error: Exception | None = None
-        self.rounds = rounds(self.clock, self.call, "It could not be done")
-        self.rounds.start(1, now=False)
+        self.repeated = repeating(self.clock, self.call, "It could not be done")
+        self.repeated.start(1, now=False)
 
     def call(self) -> None:
         self.calls += 1
@@ -40,11 +40,11 @@ class RoundsTests(SynchronousTestCase):
             self.clock.advance(1)
             assert len(self.flushLoggedErrors(OSError, ValueError)) == told
         assert self.calls == 5
-        assert self.rounds.running
+        assert self.repeated.running
 
     def test_it_can_be_stopped(self) -> None:
         """By whoever has it, also from what it calls."""
-        self.rounds.stop()
+        self.repeated.stop()
         self.clock.advance(5)
         assert self.calls == 0
 

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 
 from loki_twisted.agents.lines import Cursor
 from loki_twisted.agents.pieces import FORMED_LINES, PIECE_LINES, portion_of, work_of
+from loki_twisted.agents.shares import TURN_WORK, Shares
 from loki_twisted.agents.spool import Spool, Tail
-from loki_twisted.agents.turns import TURN_WORK, Turns
 from tests.agents_support import Recorder
 from tests.test_agents_long_lines import take_a_turn
 
@@ -21,12 +21,12 @@ AGENTS = 50
 def pieces_by_turn(directory: Path, data: bytes) -> list[int]:
     """Have agents print at once; how many pieces were given in each turn, until all were."""
     clock, recorder = Clock(), Recorder()
-    turns = Turns(clock)
+    shares = Shares(clock)
     tails = []
     for number in range(AGENTS):
         path = directory / str(number)
         spool = Spool(str(path), Cursor(), is_growing=True)
-        tail = Tail(turns, spool, "stdout", f"{number}/stdout", recorder)
+        tail = Tail(shares, spool, "stdout", f"{number}/stdout", recorder)
         tail.read()
         tails.append(tail)
         path.write_bytes(data)
@@ -69,17 +69,17 @@ def test_those_that_print_little_have_one_turn_together(tmp_path: Path) -> None:
 def test_first_come_first_served() -> None:
     """Who waits longest goes on first, and nobody new before those."""
     clock, went = Clock(), []
-    turns = Turns(clock, work=10)
+    shares = Shares(clock, work=10)
 
     def work(name: str) -> None:
         went.append(name)
-        turns.spend(10)
+        shares.spend(10)
 
     for name in "abcd":
-        turns.mine().addCallback(lambda _, name=name: work(name))
+        shares.mine().addCallback(lambda _, name=name: work(name))
     assert went == ["a"]
     take_a_turn(clock)
-    turns.mine().addCallback(lambda _: work("e"))
+    shares.mine().addCallback(lambda _: work("e"))
     assert went == ["a", "b"]
     while clock.calls:
         take_a_turn(clock)
@@ -89,10 +89,10 @@ def test_first_come_first_served() -> None:
 def test_who_leaves_holds_up_nobody() -> None:
     """One that waits no more is passed over."""
     clock, went = Clock(), []
-    turns = Turns(clock, work=1)
-    turns.mine()
-    turns.spend(1)
-    first, second = turns.mine(), turns.mine()
+    shares = Shares(clock, work=1)
+    shares.mine()
+    shares.spend(1)
+    first, second = shares.mine(), shares.mine()
     second.addCallback(went.append)
     first.addErrback(lambda failure: failure.trap(CancelledError) and None)
     first.cancel()
