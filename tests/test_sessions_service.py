@@ -385,6 +385,20 @@ class OrderTests(SessionCase):
     """Stop, pause, resume, input and delete."""
 
     @pytest.mark.promise("R11")
+    def test_a_stop_does_not_wait_for_a_disk_that_takes_long(self) -> None:
+        """The agent is told at once, the answer comes soon, and the record when it can be made."""
+        session = self.start()
+        self.world.log.automatic = False
+        stopping = self.world.sessions.stop(session.id)
+        assert self.world.agent(session.id).orders[-1] == "stop"
+        self.assertNoResult(stopping)
+        self.world.clock.advance(2)
+        assert self.successResultOf(stopping).status is SessionStatus.STOPPING
+        assert self.status(session.id) is SessionStatus.RUNNING
+        self.world.log.commit()
+        assert self.status(session.id) is SessionStatus.STOPPING
+
+    @pytest.mark.promise("R11")
     def test_stop_is_an_order_and_the_end_is_an_event(self) -> None:
         """It answers stopping at once; stopped is told when the agent has ended."""
         session = self.start()
