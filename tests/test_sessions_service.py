@@ -384,6 +384,24 @@ class QueueTests(SessionCase):
 class OrderTests(SessionCase):
     """Stop, pause, resume, input and delete."""
 
+    @pytest.mark.promise("R26")
+    def test_a_start_that_nobody_waits_for_any_more(self) -> None:
+        """It has failed, and that is on record when it can be; no agent was started."""
+        self.world.log.automatic = False
+        starting = self.world.sessions.start(self.wanted("one"))
+        lost = self.world.sessions.start(self.wanted("two"))
+        self.world.clock.advance(10)
+        for each in (starting, lost):
+            self.refused(each, StorageFailed)
+        assert self.world.log.rows == {}
+        self.world.log.automatic = True
+        self.world.log.commit()
+        ended = list(self.world.log.rows.values())
+        assert [each.status for each in ended] == [SessionStatus.FAILED] * 2
+        assert "nobody waited" in str(ended[0].reason)
+        assert self.world.runner.agents == {}
+        assert self.start("one").status is SessionStatus.RUNNING
+
     @pytest.mark.promise("R11")
     def test_a_stop_does_not_wait_for_a_disk_that_takes_long(self) -> None:
         """The agent is told at once, the answer comes soon, and the record when it can be made."""
