@@ -157,7 +157,8 @@ class Intake:
             self._writer.submit(Order.LOOK)
 
     def knock(self) -> None:
-        """Have it seen whether the disk takes anything still. To be called now and then."""
+        """Have it seen whether the disk takes anything still. To be called each second."""
+        self._silence.present()
         is_idle = self._state is _State.OPEN and not self._silence.is_waiting
         if is_idle and self.failed is None:
             self._writer.submit(Order.KNOCK)

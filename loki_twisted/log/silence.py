@@ -11,6 +11,8 @@ from loki_twisted.model.errors import StorageFailed
 
 _WORDS: Final = "The disk of the log has not answered for more than {seconds:g} s."
 
+_ABSENT_SECONDS: Final = 3.0
+
 _log: Final = Logger()
 
 
@@ -18,7 +20,8 @@ class Silence:
     """
     Measures for how long nothing was heard of a thread that has something to do.
 
-    It has no timer: whoever wants to know asks.
+    It has no timer: whoever wants to know asks. Time in which this process itself was held up is no
+    silence of somebody else's.
 
     :param seconds: How long that may take.
     """
@@ -27,7 +30,15 @@ class Silence:
         self._reactor = reactor
         self._seconds = seconds
         self._since: float | None = None
+        self._seen: float | None = None
         self._is_told = False
+
+    def present(self) -> None:
+        """Take note that we are at work ourselves. To be called each second, from some time on."""
+        now = self._reactor.seconds()
+        if self._since is not None and self._was_absent(now):
+            self._since = now
+        self._seen = now
 
     @property
     def is_waiting(self) -> bool:
@@ -36,7 +47,11 @@ class Silence:
 
     def lasts(self, seconds: float) -> bool:
         """Whether nothing was heard for more than so long."""
-        return self._since is not None and self._reactor.seconds() - self._since > seconds
+        now = self._reactor.seconds()
+        return self._since is not None and now - self._since > seconds and not self._was_absent(now)
+
+    def _was_absent(self, now: float) -> bool:
+        return self._seen is not None and now - self._seen > _ABSENT_SECONDS
 
     def asked(self) -> None:
         """Take note that the thread was given something to do."""
