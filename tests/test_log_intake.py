@@ -526,7 +526,11 @@ def test_who_was_held_up_himself_blames_nobody(desk: Desk) -> None:
     assert desk.intake.failure is None
     desk.intake.knock()
     assert desk.intake.failure is None
+    ending = desk.intake.drain()
+    desk.clock.advance(11)
+    assert desk.intake.is_slow  # who ends does not wait for it either
     answer()
+    desk.clock.result(ending)
 
 
 def test_an_opening_that_takes_long(tmp_path: Path) -> None:

@@ -158,9 +158,10 @@ class Intake:
 
     def knock(self) -> None:
         """Have it seen whether the disk takes anything still. To be called each second."""
+        if self._state is not _State.OPEN:
+            return
         self._silence.present()
-        is_idle = self._state is _State.OPEN and not self._silence.is_waiting
-        if is_idle and self.failed is None:
+        if not self._silence.is_waiting and self.failed is None:
             self._writer.submit(Order.KNOCK)
             self._silence.asked()
 
@@ -171,6 +172,7 @@ class Intake:
         :returns: Fires when nothing waits to be written.
         """
         self.give_up()
+        self._silence.leave()
         if self._state is _State.NEW:
             self._state = _State.CLOSED
         elif self._state is _State.OPEN:

@@ -40,6 +40,10 @@ class Silence:
             self._since = now
         self._seen = now
 
+    def leave(self) -> None:
+        """Take note that :meth:`present` is called no more."""
+        self._seen = None
+
     @property
     def is_waiting(self) -> bool:
         """Whether the thread has something to do."""
