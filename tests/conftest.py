@@ -31,7 +31,7 @@ collect_ignore = (
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WORKERS = 4
+WORKERS = 5
 LONG = tuple(
     f"test_{name}"
     for name in ("system", "page", "real", "schemathesis", "benchmarks", "command", "docs")
