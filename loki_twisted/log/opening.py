@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -111,7 +111,10 @@ def _renew_sums(path: str) -> None:
 
     :raises Damaged: if something is wrong. Of an earlier version no more is checked than it had.
     """
-    with closing(connect_writer(path, checks_sums=False)) as connection:
+    with (
+        closing(connect_writer(path, checks_sums=False)) as connection,
+        _giving_room_back(connection),
+    ):
         upgrade(connection)
         check_schema(connection)
         check_all(connection, bounds_of(connection))
@@ -146,7 +149,8 @@ def _open_existing(path: str) -> Opened:
     refuse_lost_sums(path)
     connection = connect_writer(path)
     try:
-        upgrade(connection)
+        with _giving_room_back(connection):
+            upgrade(connection)
         check_schema(connection)
         # What is found in it may never have been synced, or in vain: then no later sync is about
         # it either. The system has it in memory all the same, and it would be told as if on disk.
@@ -159,23 +163,26 @@ def _open_existing(path: str) -> Opened:
                 os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
-    except BaseException as error:
-        if isinstance(error, apsw.FullError):
-            _give_room_back(connection)
+    except BaseException:
         connection.close()
         raise
 
 
-def _give_room_back(connection: apsw.Connection) -> None:
+@contextlib.contextmanager
+def _giving_room_back(connection: apsw.Connection) -> Iterator[None]:
     """
     Let go of what was written in vain to a disk that became full by it.
 
     It stands in the write-ahead log, and agents have nothing else to print to as long as it does.
     """
-    with contextlib.suppress(apsw.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        copy_all(connection)
+    try:
+        yield
+    except apsw.FullError:
+        with contextlib.suppress(apsw.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            copy_all(connection)
+        raise
 
 
 def _open_new(path: str) -> Opened:
