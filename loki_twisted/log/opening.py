@@ -17,6 +17,7 @@ from typing import Final
 
 import apsw
 import attrs
+from twisted.logger import Logger
 
 from loki_twisted.log import schema
 from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusal
@@ -41,6 +42,8 @@ _SUSPECT: Final = ".suspect"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 _READERS: Final = 2
 _INCREMENTAL: Final = 2
+
+_log: Final = Logger()
 
 
 @attrs.frozen(slots=True)
@@ -117,6 +120,7 @@ def _renew_sums(path: str) -> None:
     ):
         upgrade(connection)
         check_schema(connection)
+        _log.info("pages of {path} have wrong sums; all of it is read and written anew", path=path)
         check_all(connection, bounds_of(connection))
         renew_costs(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
@@ -157,6 +161,7 @@ def _open_existing(path: str) -> Opened:
         copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
+            _log.info("damage of {path} was met before; all of it is read", path=path)
             check_all(connection, bounds)
             with contextlib.suppress(*NEXT_TIME):
                 renew_costs(connection)
