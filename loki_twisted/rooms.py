@@ -15,6 +15,7 @@ from loki_twisted.agents.gap_marks import GapMarks
 from loki_twisted.agents.providers.machine import Machine
 from loki_twisted.agents.providers.registry import Providers
 from loki_twisted.agents.runner import KeeperRunner
+from loki_twisted.log.faults import READ_ONLY
 from loki_twisted.log.place import lack_of_room
 from loki_twisted.log.store import SQLiteEventLog
 from loki_twisted.model.redaction import Redactor
@@ -100,6 +101,9 @@ class Rooms:
         """Say what room is missing on the disk of the data for something new, or None."""
         return lack_of_room(self.data_dir)
 
+    def _is_read_only(self) -> bool:
+        return self.log.failure == READ_ONLY
+
     @log.default
     def _make_log(self) -> SQLiteEventLog:
         path = os.path.join(self.data_dir, "log.db")
@@ -180,8 +184,11 @@ class Rooms:
             now_ms=_now_ms,
             book=self.book,
             marks=GapMarks(self._agents_dir),
-            lack=self.lack,
-            cramped=self.runner.cramped,
+            lack=lambda: self.log.failure if self._is_read_only() else self.lack(),
+            cramped=lambda: (
+                self.runner.at_work() if self._is_read_only() else self.runner.cramped()
+            ),
+            is_read_only=self._is_read_only,
         )
 
     @heartbeats.default

@@ -72,6 +72,7 @@ class GapTests(SynchronousTestCase):
             marks=self.marks,
             lack=lambda: self.lack,
             cramped=lambda: self.cramped,
+            is_read_only=lambda: self.lack == "read-only",
         )
 
     def restart(self) -> None:
@@ -104,6 +105,19 @@ class GapTests(SynchronousTestCase):
         self.look(None)
         assert self.told() == [("one", 2000)]
         assert self.gaps.problem() is None
+
+    @pytest.mark.promise("R15")
+    def test_a_disk_that_is_read_only(self) -> None:
+        """What agents print then is missing too, and that is told with the right reason."""
+        self.marks.is_broken = True
+        self.look("read-only", "one")
+        assert "is lost" in str(self.gaps.problem())
+        self.look("read-only", "one")
+        self.look(None)
+        [(_, fact)] = self.log.events
+        assert fact.data["message"] == (
+            "The disk was read-only for 2 s. What the agent printed in that time is missing."
+        )
 
     def test_whoever_had_room_is_told_nothing(self) -> None:
         """A full disk alone is no gap, and neither is an agent that has printed a whole page."""

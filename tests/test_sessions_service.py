@@ -384,6 +384,38 @@ class QueueTests(SessionCase):
 class OrderTests(SessionCase):
     """Stop, pause, resume, input and delete."""
 
+    @pytest.mark.promise("R26")
+    def test_a_start_that_nobody_waits_for_any_more(self) -> None:
+        """It has failed, and that is on record when it can be; no agent was started."""
+        self.world.log.automatic = False
+        starting = self.world.sessions.start(self.wanted("one"))
+        lost = self.world.sessions.start(self.wanted("two"))
+        self.world.clock.advance(10)
+        for each in (starting, lost):
+            self.refused(each, StorageFailed)
+        assert self.world.log.rows == {}
+        self.world.log.automatic = True
+        self.world.log.commit()
+        ended = list(self.world.log.rows.values())
+        assert [each.status for each in ended] == [SessionStatus.FAILED] * 2
+        assert "nobody waited" in str(ended[0].reason)
+        assert self.world.runner.agents == {}
+        assert self.start("one").status is SessionStatus.RUNNING
+
+    @pytest.mark.promise("R11")
+    def test_a_stop_does_not_wait_for_a_disk_that_takes_long(self) -> None:
+        """The agent is told at once, the answer comes soon, and the record when it can be made."""
+        session = self.start()
+        self.world.log.automatic = False
+        stopping = self.world.sessions.stop(session.id)
+        assert self.world.agent(session.id).orders[-1] == "stop"
+        self.assertNoResult(stopping)
+        self.world.clock.advance(2)
+        assert self.successResultOf(stopping).status is SessionStatus.STOPPING
+        assert self.status(session.id) is SessionStatus.RUNNING
+        self.world.log.commit()
+        assert self.status(session.id) is SessionStatus.STOPPING
+
     @pytest.mark.promise("R11")
     def test_stop_is_an_order_and_the_end_is_an_event(self) -> None:
         """It answers stopping at once; stopped is told when the agent has ended."""
@@ -609,6 +641,23 @@ class RestartTests(SessionCase):
         self.restart()
         assert self.status("session_lost") is SessionStatus.RUNNING
         assert self.world.log.types() == ["session:started"]
+
+    @pytest.mark.promise("R12")
+    def test_an_agent_whose_files_are_away(self) -> None:
+        """They are looked for for a minute: one that is found goes on, the other one has failed."""
+        kept, lost = self.start("one"), self.start("two")
+        away = [self.world.runner.agents.pop(each.id) for each in (kept, lost)]
+        self.restart()
+        assert len(self.flushLoggedErrors(FileNotFoundError)) == 2
+        assert self.status(kept.id) is SessionStatus.RUNNING
+        self.world.clock.pump([1] * 30)
+        self.world.runner.agents[kept.id] = away[0]
+        self.world.clock.pump([1] * 30)
+        assert self.flushLoggedErrors(FileNotFoundError) == []
+        assert self.status(lost.id) is SessionStatus.FAILED
+        assert "removed while no server ran" in str(self.world.sessions.get(lost.id).reason)
+        self.world.ends(kept.id, 7)
+        assert self.world.sessions.get(kept.id).exit_code == 7
 
     def test_an_agent_that_was_never_spawned(self) -> None:
         """A session whose server died before the spawn has failed, and says so."""

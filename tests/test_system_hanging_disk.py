@@ -98,11 +98,11 @@ def test_r3_a_disk_that_hangs(tmp_path: Path, is_full: bool) -> None:
                 assert not is_ready(server)
                 (tmp_path / "two").mkdir()
                 refused = server.request("POST", "/api/sessions", {"projectDir": "two"})
-                assert (refused.status, asking.answer) == (503, None)
+                assert refused.status == 503
                 assert server.post(f"/api/sessions/{running}/stop")["status"] == "stopping"
             asking.join(TIMEOUT)
         assert asking.answer is not None
-        assert asking.answer.status == 201
+        assert asking.answer.status == (503 if is_full else 201)
         until(lambda: problems(server) == before and is_ready(server))
         assert {201, 409, *([503, 200] if is_full else [])} == set(audited(tmp_path))
         if is_full:

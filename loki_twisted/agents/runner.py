@@ -161,8 +161,11 @@ class KeeperRunner:
 
     def cramped(self) -> list[str]:
         """List the sessions whose agents would find no room for more output on a full disk."""
-        at_work = {name: agent for name, agent in self._agents.items() if not agent.is_over}
-        return [name for name, agent in at_work.items() if agent.is_cramped()]
+        return [name for name in self.at_work() if self._agents[name].is_cramped()]
+
+    def at_work(self) -> list[str]:
+        """List the sessions whose agents are at work, or have something to tell still."""
+        return [name for name, agent in self._agents.items() if not agent.is_over]
 
     def detach(self) -> Deferred[None]:
         """See :class:`IAgentRunner`."""

@@ -13,6 +13,9 @@ from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageFull
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+READ_ONLY: Final = "The log could not be written: its disk is read-only."
+"""What is told of a disk that takes nothing any more, of nobody."""
+
 
 class Damaged(Exception):
     """A database holds what we never wrote, or no longer what we wrote."""
@@ -48,6 +51,8 @@ def storage_error(verb: str, error: Exception, system_errno: int = 0) -> Storage
             f"The log could not be {verb}: it is damaged ({words_of(error)}). "
             "When the server starts again, it is checked."
         )
+    if number == errno.EROFS and verb == "written":
+        return StorageFailed(READ_ONLY)
     cause = f" ({os.strerror(number)})" if number and not isinstance(error, OSError) else ""
     return StorageFailed(f"The log could not be {verb}: {words_of(error)}{cause}.")
 

@@ -209,6 +209,7 @@ class Ledger:
         if self._connection is not None:
             return
         try:
+            knock(f"{self._path}-wal")
             self._connection = connect_writer(self._path)
             copy_all(self._connection)
             bounds = bounds_of(self._connection)

@@ -107,7 +107,7 @@ class SQLiteEventLog:
         :raises StorageRefused: (through the Deferred) if it cannot be read, or not be written.
         :raises StorageFailed: (through the Deferred) if it cannot be opened or made.
         """
-        return self._intake.start().addErrback(translated).addCallback(self._opened)
+        return self._intake.start().addCallback(self._opened).addErrback(translated)
 
     def give_up(self) -> None:
         """Wait no longer for room on the disk: the start fails. Nothing happens if it does not."""

@@ -129,11 +129,8 @@ class SessionBook:
     def overview(self) -> Overview:
         """What readers see of all sessions."""
         if self._overview is None:
-            self._overview = overview_of(
-                record.committed.session
-                for record in self._records.values()
-                if record.committed is not None
-            )
+            known = (record.committed for record in self._records.values())
+            self._overview = overview_of(each.session for each in known if each is not None)
         return self._overview
 
     def commit(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
+from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
@@ -20,6 +22,12 @@ _log = Logger()
 
 _RETRY_SECONDS = 1.0
 
+MOST_LOOKS: Final = 60
+"""So often, a second apart, the files of an agent are looked for that are not where they were."""
+
+_NEVER: Final = "The server ended before its agent was started."
+_REMOVED: Final = "The files of the agent were removed while no server ran."
+
 Decide = Callable[[SessionState], Change]
 
 
@@ -28,6 +36,22 @@ def ended_as(before: SessionState, change: Change) -> Change:
     session = change.state.session
     facts = facts_between(before.session.status, session.status, session.reason, session.exit_code)
     return Change(change.state, [*change.facts, *facts], change.rows)
+
+
+def end_without_files(record: Record) -> str:
+    """
+    Say why a session has failed whose agent has no files.
+
+    An agent that runs is in nobody's charge without them: who has only moved them has some time.
+
+    :raises FileNotFoundError: as long as they may come back.
+    """
+    if record.status is SessionStatus.STARTING:
+        return _NEVER
+    record.looks += 1
+    if record.looks <= MOST_LOOKS:
+        raise FileNotFoundError("The files of the agent are not there.")
+    return _REMOVED
 
 
 async def last_words(

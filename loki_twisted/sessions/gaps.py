@@ -1,4 +1,4 @@
-"""What agents print while their disk is full and has no room for it: that it is missing is told."""
+"""What agents print while their disk takes none of it: that it is missing is told."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ class Gap:
 
     :ivar since_ms: The wall clock, milliseconds since the Unix epoch.
     :ivar seen_at: The clock of the reactor then; None if an earlier server saw it.
+    :ivar is_full: Whether it is for want of room; else the disk is read-only.
     :ivar is_marked: Whether there is a mark of it, with that time.
     """
 
     since_ms: int
     seen_at: float | None = None
+    is_full: bool = True
     is_marked: bool = True
 
 
@@ -60,8 +62,9 @@ class Gaps:
     mark. So the next server knows of each mark that it finds whether it was told.
 
     :ivar now_ms: The wall clock, milliseconds since the Unix epoch.
-    :ivar lack: Says what room is missing on the disk, or None.
-    :ivar cramped: Lists the sessions whose agents find no room now, if it is full.
+    :ivar lack: Says why the disk takes no more, or None.
+    :ivar cramped: Lists the sessions whose agents find no room now, if that is so.
+    :ivar is_read_only: Whether that is so because the disk is read-only.
     """
 
     reactor: IReactorTime
@@ -70,6 +73,7 @@ class Gaps:
     marks: Marks
     lack: Callable[[], str | None]
     cramped: Callable[[], Iterable[str]]
+    is_read_only: Callable[[], bool] = lambda: False
     _gaps: dict[str, Gap] = attrs.field(factory=dict, init=False)
     _being_told: set[str] = attrs.field(factory=set, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -108,16 +112,19 @@ class Gaps:
         """Say that something is being lost now, or None."""
         if not self._gaps or self.lack() is None:
             return None
+        if self.is_read_only():
+            at_work = f"{len(self._gaps)} of them are at work."
+            return f"What agents print is lost, because the disk is read-only: {at_work}"
         return f"What agents print finds no room: {len(self._gaps)} of them have used up theirs."
 
     def _begun(self, session_id: str) -> Gap:
-        now = self.reactor.seconds()
+        now, is_full = self.reactor.seconds(), not self.is_read_only()
         # The mark of what was told is no mark of what begins now.
         since_ms = self.marks.begin(session_id, anew=session_id in self._told)
         if since_ms is None:
-            return Gap(self.now_ms(), now, is_marked=False)
+            return Gap(self.now_ms(), now, is_full=is_full, is_marked=False)
         self._told.discard(session_id)
-        return Gap(since_ms, now)
+        return Gap(since_ms, now, is_full=is_full)
 
     def _take_away(self, session_id: str) -> None:
         if self.marks.end(session_id):
@@ -161,13 +168,13 @@ def fact_of(gap: Gap, session_id: str, now: float, now_ms: int) -> Fact:
         words = f"The disk was full for up to {seconds:.0f} s, over a restart of the server."
     else:
         seconds = now - gap.seen_at
-        words = f"The disk was full for {seconds:.0f} s."
+        words = f"The disk was {'full' if gap.is_full else 'read-only'} for {seconds:.0f} s."
+    beyond = " beyond what there was room for" if gap.is_full else ""
     return Fact(
         "log:warn",
         {
             "level": "warn",
-            "message": f"{words} What the agent printed in that time beyond what there was room "
-            "for is missing.",
+            "message": f"{words} What the agent printed in that time{beyond} is missing.",
             "source": "disk",
             "context": {
                 "gapMs": int(seconds * 1000),

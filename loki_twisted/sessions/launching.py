@@ -33,6 +33,7 @@ from loki_twisted.sessions.asking import DEFAULT_PROVIDER, asked_of, cursors_of,
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.conditions import updated
 from loki_twisted.sessions.lifecycle import Step, next_status
+from loki_twisted.sessions.patience import START_SECONDS, TOO_LATE, at_last, soon
 from loki_twisted.sessions.places import find_place
 from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.record import Record
@@ -42,7 +43,7 @@ from loki_twisted.sessions.state import with_status
 from loki_twisted.sessions.steering import STEERING_CURSORS, Steerer
 from loki_twisted.sessions.strays import let_have_had_turns
 from loki_twisted.sessions.supervising import Supervisor
-from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine
+from loki_twisted.sessions.waiting import LINE_CURSORS, WaitingLine, is_foreign
 from loki_twisted.state.interface import IStateWatcher
 
 _log = Logger()
@@ -129,13 +130,13 @@ class Launcher:
             )
         record = self.book.add(session, self._counters_of(before))
         try:
-            await self._put_on_record(record, wanted, plan, once)
+            stored = self._put_on_record(record, wanted, plan, once)
+            await (stored if obstacle else soon(self.reactor, stored, START_SECONDS))
         except LokiError:
-            self.book.remove(record)
-            self.give_turns()  # its slots may have been in somebody's way meanwhile
+            self._give_up(record)
             raise
         if obstacle is not None:
-            if _is_foreign(obstacle):
+            if is_foreign(obstacle):
                 self._give_turns_later()
             return session
         return await self.book.launches.run(record, self.supervisor.launch(record, plan, wanted))
@@ -222,6 +223,14 @@ class Launcher:
         rows = with_key(NO_ROWS, once, record.id, record.id, self.now_ms())
         return self.book.commit(record, record.state, facts, cursors, rows)
 
+    def _give_up(self, record: Record) -> None:
+        """Start none of a session whose start is not on record, or comes there too late."""
+        if record.in_flight:
+            at_last(record, lambda: self.supervisor.fail(record, TOO_LATE))
+            return
+        self.book.remove(record)
+        self.give_turns()  # its slots may have been in somebody's way meanwhile
+
     def _takes_messages(self, session: Session, plan: LaunchPlan) -> bool:
         """Whether its agent reads what people say: not only answers to what it asks."""
         abilities = self.providers.abilities(plan.driven_by or session.provider)
@@ -249,7 +258,7 @@ class Launcher:
 
     def _tell_obstacle(self, record: Record, obstacle: LokiError) -> None:
         """Say what a session waits for, where that has changed."""
-        if _is_foreign(obstacle):
+        if is_foreign(obstacle):
             self._give_turns_later()
         reason = str(obstacle)
         if record.state.session.reason != reason:
@@ -287,8 +296,3 @@ class Launcher:
             await self.book.launches.run(record, self.supervisor.launch(record, plan, asked))
         except AgentNotStarted as error:
             _log.warn("{id}: {error}", id=record.id, error=str(error))
-
-
-def _is_foreign(obstacle: LokiError | None) -> bool:
-    """Whether it is a run of somebody else, which is named by its process."""
-    return obstacle is not None and "pid" in (obstacle.details or {})

@@ -27,6 +27,7 @@ class Record:
     :ivar stop_ordered: Its agent was told to stop, whatever became of the record of it.
     :ivar conductor: Who talks with its agent, while one of ours is followed.
     :ivar trouble: Why its agent could last not be taken in charge.
+    :ivar looks: How often the files of its agent were looked for in vain.
     """
 
     state: SessionState
@@ -36,6 +37,7 @@ class Record:
     stop_ordered: bool = False
     conductor: Conductor | None = None
     trouble: str = ""
+    looks: int = 0
     _listeners: tuple[Callable[[], None], ...] = attrs.field(default=(), init=False)
 
     def note_stop(self) -> None:

@@ -25,11 +25,12 @@ from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.circumstances import Circumstances
 from loki_twisted.sessions.conductor import Conductor
 from loki_twisted.sessions.deadlines import Deadlines
-from loki_twisted.sessions.ending import commit_end
+from loki_twisted.sessions.ending import commit_end, end_without_files
 from loki_twisted.sessions.guarded import GuardedDriver
 from loki_twisted.sessions.intent import with_intent
 from loki_twisted.sessions.lifecycle import Step, facts_between, next_status
 from loki_twisted.sessions.overview import is_at_work
+from loki_twisted.sessions.patience import soon
 from loki_twisted.sessions.policy import LaunchPolicy
 from loki_twisted.sessions.record import Record
 from loki_twisted.sessions.run_observer import RunObserver
@@ -135,9 +136,9 @@ class Supervisor:
             return record.state.session
         facts = facts_between(before, status) if status.is_final else []
         try:
-            session = await self.book.commit(
-                record, with_status(record.state, status, reason=reason, code=code), facts
-            )
+            state = with_status(record.state, status, reason=reason, code=code)
+            done = self.book.commit(record, state, facts)
+            session = await (done if status.is_final else soon(self.reactor, done))
         except (StorageFailed, Unavailable) as error:
             if status.is_final:
                 raise
@@ -251,7 +252,7 @@ class Supervisor:
         try:
             agent = self.runner.adopt(record.id)
             if agent is None:
-                await self.fail(record, "The server ended before its agent was started.")
+                await self.fail(record, end_without_files(record))
                 return
             record.agent = agent
             self._watch(record)

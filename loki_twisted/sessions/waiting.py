@@ -158,3 +158,8 @@ class WaitingLine:
 
 def _taker(session: Session) -> Taker:
     return Taker(session.id, session.provider, session.project_dir)
+
+
+def is_foreign(obstacle: LokiError | None) -> bool:
+    """Whether it is a run of somebody else, which is named by its process."""
+    return obstacle is not None and "pid" in (obstacle.details or {})

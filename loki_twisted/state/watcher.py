@@ -172,6 +172,7 @@ class StateWatcher:
 
     def _own_pool(self) -> ThreadPool:
         if self._owned_pool is None:
-            self._owned_pool = DaemonPool(0, _THREADS, "state")
-            self._owned_pool.start()
+            pool = DaemonPool(_THREADS, _THREADS, "state")
+            pool.start()
+            self._owned_pool = pool
         return self._owned_pool
