@@ -47,8 +47,8 @@ SESSIONS = ("", "session_1", "session_2", "café")
 
 @contextlib.contextmanager
 def no_threads() -> Iterator[None]:
-    """Let no thread be started: each wants more memory than there is."""
-    usual = threading.stack_size(2**46)
+    """Let no thread be started: each wants more memory than any system has addresses for."""
+    usual = threading.stack_size(2**60)
     try:
         yield
     finally:

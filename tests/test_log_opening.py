@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from loki_twisted.log import opening
 from loki_twisted.log.connecting import connect_writer
@@ -322,14 +323,16 @@ def test_what_others_added_is_no_damage(path: Path) -> None:
 
 
 def test_a_suspect_log_is_checked(path: Path) -> None:
-    """A log in which damage was met, and which proves to be whole, is used on."""
+    """One in which damage was met, and which proves to be whole, is used on. Reading it is told."""
     first = fill(path)
     suspect(str(path))
     suspect(str(path))
 
-    with opened(path) as log:
+    with capturedLogs() as captured, opened(path) as log:
         assert log.log_id == first
         assert log.notices == ()
+    (event,) = captured
+    assert "damage of" in formatEvent(event)
     assert not path.with_name("log.db.suspect").exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 
 from loki_twisted.log.interface import Batch, Bounds
 from loki_twisted.model.errors import StorageDamaged, StorageFailed, StorageRefused, Unavailable
@@ -172,6 +172,7 @@ def test_sums_that_were_made_anew_are_told_as_a_warning(tmp_path: Path) -> None:
     with capturedLogs() as captured:
         later.start()
 
+    assert "all of it is read and written anew" in formatEvent(captured[0])
     [notice] = later.log.notices
     assert "All of it was read, and is right." in notice
     assert [e["notice"] for e in captured if e["log_level"].name == "warn"] == [notice]

@@ -141,6 +141,27 @@ def test_signs_of_life(line: Line) -> None:
     assert clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_start_that_takes_long(line: Line, is_stopped: bool) -> None:
+    """It is told to go on, so that nobody ends it who would have it begin from the front."""
+    clock, server = Clock(), Server()
+    pulse = Pulse(clock, ServiceManager(line.address), lambda: server.status, lambda: True)
+    server.status = "Starting."
+    pulse.starting()
+    assert line.told() == []
+    clock.pump([STATUS_SECONDS] * 2)
+    assert line.told() == [["EXTEND_TIMEOUT_USEC=30000000", "STATUS=Starting."]] * 2
+    if not is_stopped:
+        server.status = "Serving."
+        pulse.ready()
+        clock.advance(STATUS_SECONDS)
+        assert line.told() == [["READY=1", "STATUS=Serving."]]
+    pulse.stopping()
+    clock.advance(STATUS_SECONDS)
+    assert line.told() == [["STOPPING=1", "STATUS=Shutting down."]]
+    assert clock.getDelayedCalls() == []
+
+
 def test_without_a_watchdog_it_is_told_what_is_new(line: Line) -> None:
     """Nobody waits for signs of life, so there are none."""
     clock, server = Clock(), Server()
@@ -158,6 +179,7 @@ def test_without_a_manager_nothing_runs() -> None:
     """A server that nobody manages has no timer for it."""
     clock = Clock()
     pulse = Pulse(clock, ServiceManager(), lambda: "", lambda: True)
+    pulse.starting()
     pulse.ready()
     assert clock.getDelayedCalls() == []
     pulse.stopping()

@@ -25,10 +25,10 @@ _SILENT = "The disk of the log has not answered for more than 10 s."
 
 
 @contextmanager
-def hanging(server: Server, seconds: int, trace: Path) -> Iterator[None]:
-    """Have the next sync of the log take so long."""
+def hanging(server: Server, trace: Path) -> Iterator[None]:
+    """Have the next sync of the log take until this is left."""
     paths = [f"-P{path}" for path in server_files(server)]
-    delay = f"inject=fdatasync:delay_enter={seconds}s:when=1"
+    delay = f"inject=fdatasync:delay_enter={2 * TIMEOUT}s:when=1"
     command = ("strace", "-f", "-p", str(server.pid), "-o", str(trace), *paths)
     with subprocess.Popen(
         [*command, "-e", "trace=fdatasync", "-e", delay], stderr=subprocess.PIPE, text=True
@@ -87,7 +87,7 @@ def test_r3_a_disk_that_hangs(tmp_path: Path, is_full: bool) -> None:
         before = problems(server)
         running = server.start()
         server.wait_for(running, "log:info")
-        with hanging(server, 20 if is_full else 3, tmp_path / "trace"):
+        with hanging(server, tmp_path / "trace"):
             asking = Asking(server, tmp_path / "one")
             until(lambda: waits_with_its_disk(server))
             assert asking.answer is None
@@ -100,7 +100,7 @@ def test_r3_a_disk_that_hangs(tmp_path: Path, is_full: bool) -> None:
                 refused = server.request("POST", "/api/sessions", {"projectDir": "two"})
                 assert refused.status == 503
                 assert server.post(f"/api/sessions/{running}/stop")["status"] == "stopping"
-            asking.join(TIMEOUT)
+        asking.join(TIMEOUT)
         assert asking.answer is not None
         assert asking.answer.status == (503 if is_full else 201)
         until(lambda: problems(server) == before and is_ready(server))

@@ -44,6 +44,7 @@ class Operator:
             lambda: status_of(service),
             lambda: service.rooms.log.failure is None,
         )
+        self._pulse.starting()
         self._monitor = StallMonitor(service.reactor, service.stalls)
         service.ready.addCallback(self._serves)
 

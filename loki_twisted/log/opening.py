@@ -11,12 +11,13 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
 
 import apsw
 import attrs
+from twisted.logger import Logger
 
 from loki_twisted.log import schema
 from loki_twisted.log.checking import bounds_of, check_all, check_schema, refusal
@@ -41,6 +42,8 @@ _SUSPECT: Final = ".suspect"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 _READERS: Final = 2
 _INCREMENTAL: Final = 2
+
+_log: Final = Logger()
 
 
 @attrs.frozen(slots=True)
@@ -111,9 +114,13 @@ def _renew_sums(path: str) -> None:
 
     :raises Damaged: if something is wrong. Of an earlier version no more is checked than it had.
     """
-    with closing(connect_writer(path, checks_sums=False)) as connection:
+    with (
+        closing(connect_writer(path, checks_sums=False)) as connection,
+        _giving_room_back(connection),
+    ):
         upgrade(connection)
         check_schema(connection)
+        _log.info("pages of {path} have wrong sums; all of it is read and written anew", path=path)
         check_all(connection, bounds_of(connection))
         renew_costs(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
@@ -146,36 +153,41 @@ def _open_existing(path: str) -> Opened:
     refuse_lost_sums(path)
     connection = connect_writer(path)
     try:
-        upgrade(connection)
+        with _giving_room_back(connection):
+            upgrade(connection)
         check_schema(connection)
         # What is found in it may never have been synced, or in vain: then no later sync is about
         # it either. The system has it in memory all the same, and it would be told as if on disk.
         copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
+            _log.info("damage of {path} was met before; all of it is read", path=path)
             check_all(connection, bounds)
             with contextlib.suppress(*NEXT_TIME):
                 renew_costs(connection)
                 os.unlink(path + _SUSPECT)
         readers = tuple(connect_reader(path) for _ in range(_READERS))
         return Opened(connection, readers, _log_id(connection), bounds)
-    except BaseException as error:
-        if isinstance(error, apsw.FullError):
-            _give_room_back(connection)
+    except BaseException:
         connection.close()
         raise
 
 
-def _give_room_back(connection: apsw.Connection) -> None:
+@contextlib.contextmanager
+def _giving_room_back(connection: apsw.Connection) -> Iterator[None]:
     """
     Let go of what was written in vain to a disk that became full by it.
 
     It stands in the write-ahead log, and agents have nothing else to print to as long as it does.
     """
-    with contextlib.suppress(apsw.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        copy_all(connection)
+    try:
+        yield
+    except apsw.FullError:
+        with contextlib.suppress(apsw.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            copy_all(connection)
+        raise
 
 
 def _open_new(path: str) -> Opened:

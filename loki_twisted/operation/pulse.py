@@ -1,5 +1,5 @@
 """
-What the service manager is told of a server: that it is ready, how it is, and that it ends.
+What the service manager is told of a server: that it starts still, is ready, how it is, and ends.
 
 It is told by datagrams, of which the kernel keeps ten that were not read. What the manager waits
 for, and would wait for in vain, is told again until there is room for it, and in its order. A sign
@@ -25,6 +25,9 @@ RETRY_SECONDS: Final = 0.1
 
 MOST_RETRIES: Final = 900
 """How often: for as long as systemd waits for a start or a reload, unless it is told otherwise."""
+
+LONGER: Final = "EXTEND_TIMEOUT_USEC=30000000"
+"""What is told of a start that goes on: it may take 30 s from then on, if it was to take less."""
 
 _log: Final = Logger()
 
@@ -57,11 +60,18 @@ class Pulse:
         self._retries = 0
         self._next: IDelayedCall | None = None
         self._beat = repeating(reactor, self._beats, "The service manager could not be told")
+        self._start = repeating(reactor, self._starts, "The service manager could not be told")
+
+    def starting(self) -> None:
+        """Tell from now on that a start goes on: all of a log may be read, or room waited for."""
+        if self._manager.address is not None:
+            self._start.start(STATUS_SECONDS, now=False)
 
     def ready(self) -> None:
         """Tell that the server serves, and from now on how it is."""
         if self._manager.address is None:
             return
+        self._starts_no_more()
         self._tell_surely("READY=1", self._news())
         watchdog = self._manager.watchdog_seconds
         self._beat.start(min(STATUS_SECONDS, watchdog / 2) if watchdog else STATUS_SECONDS)
@@ -77,6 +87,7 @@ class Pulse:
 
     def stopping(self) -> None:
         """Tell that the server ends. It gives no more signs of life: an end has its own time."""
+        self._starts_no_more()
         if self._beat.running:
             self._beat.stop()
         self._supersede()
@@ -110,6 +121,13 @@ class Pulse:
         if self._next is not None:
             self._next.cancel()
             self._next = None
+
+    def _starts(self) -> None:
+        self._manager.tell(LONGER, self._news())
+
+    def _starts_no_more(self) -> None:
+        if self._start.running:
+            self._start.stop()
 
     def _beats(self) -> None:
         if self._waiting:
