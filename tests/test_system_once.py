@@ -58,3 +58,16 @@ def test_each_is_carried_out_once_whatever_crashes(tmp_path: Path) -> None:
     assert types(events, "message:") == ["message:queued", "message:delivered"]
     assert outputs(events, "tool_result").count('used with {"command": "rm -r build"}') == 1
     assert outputs(events)[-2:] == ["You say: plain rest", "There are two files."]
+
+
+def test_what_was_deleted_since_is_not_started_again(tmp_path: Path) -> None:
+    """The key of a start whose record is gone is refused as used, and no session is missing."""
+    wanted = {"provider": "demo"}
+    with Server(tmp_path, LOKI_DEMO_SPEED="1000", LOKI_DEMO_TIMEOUT="0.2") as server:
+        session_id = ask(server, "start", "/api/sessions", wanted)["sessionId"]
+        server.until_end(session_id)
+        assert server.request("DELETE", f"/api/sessions/{session_id}").status == 200
+        again = server.request("POST", "/api/sessions", wanted, **{"Idempotency-Key": "start"})
+        assert (again.status, again.json["code"]) == (409, "CONFLICT")
+        assert f"{session_id}, was deleted since" in again.json["error"]
+        assert server.get("/api/sessions")["total"] == 0

@@ -120,7 +120,11 @@ class StartRoutes:
         return await self._repetitions.once(key, "continueSession", asked, act, self._again)
 
     async def _again(self, done: CompletedRequest) -> SessionOrder:
-        session = self._sessions.get(done.session_id)
+        try:
+            session = self._sessions.get(done.session_id)
+        except SessionNotFound as error:
+            msg = f"What was started under this key, {done.session_id}, was deleted since."
+            raise Conflict(msg) from error
         return ordered(session, f"The session was started before; it is {session.status}.")
 
 
