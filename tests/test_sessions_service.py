@@ -659,6 +659,16 @@ class RestartTests(SessionCase):
         self.world.ends(kept.id, 7)
         assert self.world.sessions.get(kept.id).exit_code == 7
 
+    def test_one_that_was_to_stop_before_it_was_spawned(self) -> None:
+        """It has stopped when the next server comes: there is nothing to look for."""
+        self.world.runner.automatic = False
+        self.assertNoResult(self.world.sessions.start(StartSession()))
+        (session_id,) = self.world.runner.agents
+        self.successResultOf(self.world.sessions.stop(session_id))
+        del self.world.runner.agents[session_id]
+        self.restart()
+        assert self.status(session_id) is SessionStatus.STOPPED
+
     def test_an_agent_that_was_never_spawned(self) -> None:
         """A session whose server died before the spawn has failed, and says so."""
         self.world.runner.automatic = False

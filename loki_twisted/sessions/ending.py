@@ -10,7 +10,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from loki_twisted.model.errors import StorageFailed, Unavailable
-from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.sessions.book import SessionBook
 from loki_twisted.sessions.changes import Change
 from loki_twisted.sessions.lifecycle import facts_between
@@ -46,7 +45,7 @@ def end_without_files(record: Record) -> str:
 
     :raises FileNotFoundError: as long as they may come back.
     """
-    if record.status is SessionStatus.STARTING:
+    if record.state.session.pid is None:  # also one that was told to stop before it was started
         return _NEVER
     record.looks += 1
     if record.looks <= MOST_LOOKS:
