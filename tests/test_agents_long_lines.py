@@ -16,8 +16,9 @@ from twisted.internet.task import Clock
 
 from loki_twisted.agents import spool as spool_module
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, MOST_LINE_LIMIT, Cursor
-from loki_twisted.agents.shares import Shares
+from loki_twisted.agents.pieces import TURN_WORK
 from loki_twisted.agents.spool import READ_SIZE, Spool, Tail
+from loki_twisted.kernel.shares import Shares
 from tests.agents_support import Recorder
 from tests.figures import tell
 from tests.test_agents_lines import plainly_cut, streams
@@ -33,7 +34,7 @@ class LongLineCase(SpoolCase):
         spool = Spool(
             self.path, Cursor.from_text(cursor), is_growing=is_growing, line_limit=self.limit
         )
-        tail = Tail(Shares(self.clock), spool, "stdout", "s/stdout", self.recorder)
+        tail = Tail(Shares(self.clock, TURN_WORK), spool, "stdout", "s/stdout", self.recorder)
         self.result = tail.read()
         self.addCleanup(tail.stop)
         return tail
@@ -189,7 +190,7 @@ def test_the_lines_do_not_depend_on_reads_and_restarts(
         def follow() -> Tail:
             cursor = Cursor.from_text(recorder.cursors.get("s/stdout", "0"))
             spool = Spool(str(path), cursor, is_growing=True, line_limit=limit)
-            tail = Tail(Shares(clock), spool, "stdout", "s/stdout", recorder)
+            tail = Tail(Shares(clock, TURN_WORK), spool, "stdout", "s/stdout", recorder)
             tail.read()
             return tail
 
@@ -220,7 +221,7 @@ def turns_of_reading(path: Path, line: str) -> list[float]:
     """Read a spool of one line; how long each turn of the reactor was, in seconds."""
     clock, recorder, turns = Clock(), Recorder(), []
     spool = Spool(str(path), Cursor(), is_growing=True, line_limit=MOST_LINE_LIMIT)
-    tail = Tail(Shares(clock), spool, "stdout", "s/stdout", recorder)
+    tail = Tail(Shares(clock, TURN_WORK), spool, "stdout", "s/stdout", recorder)
     began = time.perf_counter()
     done = tail.read()
     tail.finish()

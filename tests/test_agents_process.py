@@ -20,9 +20,10 @@ from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import AgentEnd, IAgent
 from loki_twisted.agents.lines import CUT_MARK
 from loki_twisted.agents.orphans import GRACE_SECONDS
+from loki_twisted.agents.pieces import TURN_WORK
 from loki_twisted.agents.process import AgentFacts, KeptAgent
-from loki_twisted.agents.shares import Shares
 from loki_twisted.kernel.procfs import boot_id
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import Conflict, StorageFailed, StorageFull, Unavailable
 from tests.agents_support import Recorder, plan
 
@@ -105,7 +106,9 @@ class AgentTests(SynchronousTestCase):
                 **changes,
             }
         )
-        agent = KeptAgent(Shares(self.clock), self.bell, facts, keeper, lambda: "It was lost.")
+        agent = KeptAgent(
+            Shares(self.clock, TURN_WORK), self.bell, facts, keeper, lambda: "It was lost."
+        )
         self.addCleanup(agent.detach)
         return agent
 

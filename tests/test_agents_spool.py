@@ -20,9 +20,9 @@ from zope.interface.verify import verifyObject
 from loki_twisted.agents.interface import IAgentListener
 from loki_twisted.agents.keeper.room import ROOM
 from loki_twisted.agents.lines import CUT_MARK, LINE_LIMIT, Cursor
-from loki_twisted.agents.pieces import FORMED_LINES, PIECE_LINES
-from loki_twisted.agents.shares import Shares
+from loki_twisted.agents.pieces import FORMED_LINES, PIECE_LINES, TURN_WORK
 from loki_twisted.agents.spool import READ_SIZE, Spool, Tail
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import StorageFailed
 from tests.agents_support import Recorder
 
@@ -50,7 +50,9 @@ class SpoolCase(SynchronousTestCase):
     def follow(self, cursor: str = "0", *, is_growing: bool = True) -> Tail:
         """Begin to read; at the end of the test, the file is closed."""
         spool = Spool(self.path, Cursor.from_text(cursor), is_growing=is_growing)
-        tail = Tail(Shares(self.clock), spool, "stdout", "session_1/stdout", self.recorder)
+        tail = Tail(
+            Shares(self.clock, TURN_WORK), spool, "stdout", "session_1/stdout", self.recorder
+        )
         self.result = tail.read()
         self.addCleanup(tail.stop)
         return tail
@@ -416,7 +418,7 @@ def test_each_line_is_taken_exactly_once_over_restarts(
         def follow() -> Tail:
             cursor = Cursor.from_text(recorder.cursors.get("s/stdout", "0"))
             tail = Tail(
-                Shares(clock),
+                Shares(clock, TURN_WORK),
                 Spool(file.name, cursor, is_growing=True),
                 "stdout",
                 "s/stdout",

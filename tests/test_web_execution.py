@@ -14,9 +14,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from loki_twisted.access.interface import LOCAL
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import Conflict, Unavailable
 from loki_twisted.model.wire import GiveInput, Liveness
-from loki_twisted.web.execution import Execution
+from loki_twisted.web.execution import ORDER_SECONDS, TURN_SECONDS, Execution
 from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.operations import (
     Operation,
@@ -31,6 +32,7 @@ from loki_twisted.web.parameters import integer
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.site import Site
 from tests.fakes_web import LOOPBACK, NEIGHBOUR, Connection, Response, entrance_of, request_bytes
+from tests.test_agents_long_lines import take_a_turn
 
 ALIVE = Liveness(alive=True, uptime=1)
 
@@ -57,7 +59,8 @@ class Stream(Resource):
 class Routes:
     """Operations of every kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.waiting: Deferred[Any] = Deferred()
         self.done: list[str] = []
 
@@ -83,6 +86,18 @@ class Routes:
         result: Liveness = await self.waiting
         self.done.append(f"{thing_id} two")
         return result
+
+    @operation("GET", "/things/{thingId}/take", tag="x", answer=Liveness)
+    def take_long(self, thing_id: str) -> Liveness:
+        """Answer after some work."""
+        self.clock.rightNow += TURN_SECONDS * 0.6
+        self.done.append(thing_id)
+        return ALIVE
+
+    @operation("GET", "/things/{thingId}/read", tag="x", answer=Liveness)
+    async def read_slowly(self, thing_id: str) -> Liveness:
+        """Read what does not come."""
+        return await self.do_in_steps(thing_id)
 
     @operation("POST", "/later", tag="x", answer=Liveness)
     async def answer_later(self) -> Liveness:
@@ -140,12 +155,15 @@ class Executing(SynchronousTestCase):
     def setUp(self) -> None:
         """Make them."""
         self.clock = Clock()
-        self.routes = Routes()
+        self.routes = Routes(self.clock)
         self.site = self.site_of(debug=False)
 
     def site_of(self, *, debug: bool) -> Site:
         """Put the operations into a site."""
-        executions = [Execution(each, debug=debug) for each in operations_of(self.routes)]
+        executions = [
+            Execution(each, Shares(self.clock, TURN_SECONDS), debug=debug)
+            for each in operations_of(self.routes)
+        ]
         router = Router(executions, klein_app(executions, debug=debug))
         policy = GatePolicy(auth_required=False, debug=debug)
         return Site(entrance_of(router, policy, self.clock), reactor=self.clock)
@@ -184,6 +202,53 @@ class Executing(SynchronousTestCase):
         response = connection.response()
         assert response.status == 202
         assert response.header("x-response-time") == "1234ms"
+
+    def test_an_order_that_takes_too_long(self) -> None:
+        """Its client is told that nobody knows, and it is carried out all the same."""
+        connection = self.ask("POST", "/things/a/do")
+        self.clock.advance(ORDER_SECONDS - 0.1)
+        assert connection.responses() == []
+        self.clock.advance(0.2)
+        response = connection.response()
+        assert (response.status, response.code) == (504, "TIMEOUT")
+        self.routes.waiting.callback(ALIVE)
+        assert self.routes.done == ["a one", "a two"]
+        assert len(connection.responses()) == 1
+
+    def test_an_order_that_fails_too_late(self) -> None:
+        """That is logged, as there is nobody to be told; a fault of ours as one."""
+        for error, level in ((Conflict("No."), LogLevel.warn), (ValueError(), LogLevel.critical)):
+            self.routes.waiting = Deferred()
+            connection = self.ask("POST", "/later")
+            self.clock.advance(ORDER_SECONDS)
+            with capturedLogs() as logs:
+                self.routes.waiting.errback(error)
+            (said,) = [each for each in logs if each.get("operation") == "answerLater"]
+            assert said["log_level"] is level
+            assert len(connection.responses()) == 1
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    def test_reading_may_take_as_long_as_it_does(self) -> None:
+        """Nobody has to know what became of it, and who does not want to wait may leave."""
+        connection = self.ask("GET", "/things/a/read")
+        self.clock.advance(2 * ORDER_SECONDS)
+        self.routes.waiting.callback(ALIVE)
+        assert connection.response().status == 200
+
+    def test_those_who_ask_at_once_take_turns(self) -> None:
+        """In a turn of the reactor some are answered, first come first served, and then others."""
+        connections = [self.ask("GET", f"/things/{name}/take") for name in "abcde"]
+        assert self.routes.done == ["a", "b"]
+        assert connections[2].responses() == []
+        connections[3].close()
+        take_a_turn(self.clock)
+        assert self.routes.done == ["a", "b", "c", "d"]
+        take_a_turn(self.clock)
+        assert self.routes.done == ["a", "b", "c", "d", "e"]
+        for number in (0, 1, 2, 4):
+            assert connections[number].response().json["alive"]
+        take_a_turn(self.clock)
+        assert self.answer("GET", "/now").status == 200
 
     def test_a_client_that_leaves_cancels_nothing(self) -> None:
         """What was ordered is carried out to its end, on either way of routing."""
@@ -288,7 +353,7 @@ class Executing(SynchronousTestCase):
         ]
         cancelled: list[object] = []
         self.routes.waiting = Deferred(cancelled.append)
-        execution = Execution(declared)
+        execution = Execution(declared, Shares(self.clock, TURN_SECONDS))
         connection = self.ask("GET", "/stream")
         request: Any = _Pending(connection.protocol)
         answered = execution(request, thing_id="a")

@@ -25,8 +25,8 @@ from loki_twisted.agents.lines import LINE_LIMIT, MOST_LINE_LIMIT, Cursor
 from loki_twisted.agents.orphans import settle_lost
 from loki_twisted.agents.presence import Presence
 from loki_twisted.agents.richness import VALUE_LIMIT
-from loki_twisted.agents.shares import Shares
 from loki_twisted.agents.spool import Spool, Tail
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import Conflict, Unavailable
 
 RETRY_SECONDS: Final = 1.0

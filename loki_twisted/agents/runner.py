@@ -16,12 +16,13 @@ from loki_twisted.agents.files import AgentFiles
 from loki_twisted.agents.interface import IAgent, IAgentOutput, IAgentRunner, LaunchPlan, Stray
 from loki_twisted.agents.launch import Launch
 from loki_twisted.agents.orphans import settle_lost
+from loki_twisted.agents.pieces import TURN_WORK
 from loki_twisted.agents.presence import watch_stranger
 from loki_twisted.agents.process import AgentFacts, KeptAgent
 from loki_twisted.agents.raw_output import RawOutput
 from loki_twisted.agents.reactors import IAgentReactor
-from loki_twisted.agents.shares import Shares
 from loki_twisted.kernel.procfs import boot_id
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import AgentNotStarted, Conflict, StorageFailed
 
 GRACE_SECONDS: Final = 5.0
@@ -59,7 +60,7 @@ class KeeperRunner:
         self._agents: dict[str, KeptAgent] = {}
         self._starting: set[Deferred[None]] = set()
         self._bell_of_all: Bell | None = None
-        self._shares = Shares(reactor)
+        self._shares = Shares(reactor, TURN_WORK)
         self._is_detached = False
 
     def start(self, session_id: str, plan: LaunchPlan) -> Deferred[IAgent]:

@@ -22,9 +22,9 @@ from loki_twisted.agents.lines import LINE_LIMIT, Cursor, cut_lines
 from loki_twisted.agents.long_line import LongLine
 from loki_twisted.agents.pieces import Piece, portion_of, work_of
 from loki_twisted.agents.richness import VALUE_LIMIT
-from loki_twisted.agents.shares import Shares
 from loki_twisted.agents.spool_file import open_spool
 from loki_twisted.agents.spool_room import SpoolRoom
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import StorageFailed, Unavailable
 from loki_twisted.model.refusals import Refusals
 

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from loki_twisted.kernel.patience import at_most
 from loki_twisted.model.errors import StorageFailed
 from loki_twisted.sessions.record import Record
 
@@ -19,6 +20,7 @@ RECORD_SECONDS: Final = 2.0
 START_SECONDS: Final = 10.0
 """How long who starts a session waits until it is on record."""
 
+_TAKES_LONG: Final = "The disk of the log takes long."
 TOO_LATE: Final = "The disk of the log took so long that nobody waited for its start any more."
 
 Value = TypeVar("Value")
@@ -34,21 +36,11 @@ def soon(
 
     :returns: Fires as it does, or fails with :class:`StorageFailed` if it takes longer.
     """
-    waiting: Deferred[Value] = Deferred()
 
-    def give_up() -> None:
-        waiting.errback(StorageFailed("The disk of the log takes long."))
+    def at_last(failure: Failure) -> None:
+        _log.warn("What took long is not on record: {error}", error=failure.getErrorMessage())
 
-    def over(result: Value | Failure) -> None:
-        if call.active():
-            call.cancel()
-            waiting.callback(result)
-        elif isinstance(result, Failure):
-            _log.warn("What took long is not on record: {error}", error=result.getErrorMessage())
-
-    call = reactor.callLater(seconds, give_up)
-    done.addBoth(over)
-    return waiting
+    return at_most(reactor, seconds, done, lambda: StorageFailed(_TAKES_LONG), at_last)
 
 
 def at_last(record: Record, act: Callable[[], Coroutine[Deferred[Any], Any, None]]) -> None:

@@ -180,8 +180,10 @@ class EventStream(Resource):
         self.start = start_of(history, last_event_id)
         self.oldest_left: str | None = None
 
-    def render_HEAD(self, request: Request) -> bytes:  # noqa: N802  # Twisted's name
+    def render_HEAD(self, request: Request) -> bytes | int:  # noqa: N802  # Twisted's name
         """Answer the headers alone; Twisted would begin a stream that nobody reads."""
+        if request.channel is None:
+            return NOT_DONE_YET
         self._set_headers(request)
         return b""
 

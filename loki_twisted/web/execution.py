@@ -3,11 +3,15 @@ Carrying out an operation: from a request to its answer, whatever happens in bet
 
 The client's going away cancels nothing: what was ordered is carried out to its end. Klein
 cancels the Deferred of a handler whose client has left, so it is given one of its own.
+
+Those who ask at the same moment share the turns of the reactor: else hundreds of short answers
+would make one long turn, in which no stream is given anything.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Final, cast
 
 import attrs
@@ -18,6 +22,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from loki_twisted.kernel.patience import at_most
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.web.answers import Answer, exchange_of, is_gone, send
 from loki_twisted.web.limits import DEFAULT_LIMITS
 from loki_twisted.web.operations import Bound, Operation, Reply
@@ -29,6 +35,17 @@ from loki_twisted.web.visits import visit_of
 
 MOST_BYTES: Final = DEFAULT_LIMITS.body_bytes
 
+TURN_SECONDS: Final = 0.01
+"""In a turn of the reactor operations are begun for so long."""
+
+ORDER_SECONDS: Final = 50.0
+"""
+Who orders something waits for its answer at most so long.
+
+So who asks for it again under the same key learns more than from a connection that a proxy has
+closed, which some do after a minute. It is carried out all the same.
+"""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -37,10 +54,12 @@ class Execution:
     """
     Answers the requests for one operation.
 
+    :ivar shares: Of all operations of the same reactor, in seconds.
     :ivar debug: Whether answers to faults of ours hold the stack.
     """
 
     bound: Bound
+    shares: Shares
     debug: bool = False
     _log = Logger()
 
@@ -52,11 +71,39 @@ class Execution:
         :returns: None if it is answered; else a Deferred that fires when it is, or never if
             a stream answers it. Cancelling it cancels nothing.
         """
+        exchange_of(request).route = self.bound.operation.path
+        content = _content(request)  # it is gone when its client is
+        if self.shares.has_room:
+            return self._begin(request, content, variables)
+        answered: Deferred[object] = Deferred()
+
+        def begin(_: None) -> None:
+            later = self._begin(request, content, variables)
+            if later is None:
+                answered.callback(None)
+            else:
+                later.addBoth(answered.callback)
+
+        self.shares.mine().addCallback(begin)
+        return answered
+
+    def _begin(
+        self, request: Request, content: bytes, variables: Mapping[str, str]
+    ) -> Deferred[object] | None:
+        clock = self.shares.clock
+        began = clock.seconds()
         try:
-            exchange_of(request).route = self.bound.operation.path
+            return self._carry_out(request, content, variables)
+        finally:
+            self.shares.spend(clock.seconds() - began)
+
+    def _carry_out(
+        self, request: Request, content: bytes, variables: Mapping[str, str]
+    ) -> Deferred[object] | None:
+        try:
             if self.bound.operation.needs_token:
                 check_scope(exchange_of(request).caller, self.bound.operation.name)
-            result = self.bound.handler(**variables, **self._arguments(request))
+            result = self.bound.handler(**variables, **self._arguments(request, content))
             if inspect.iscoroutine(result):
                 result = Deferred.fromCoroutine(result)
             if isinstance(result, Deferred):
@@ -66,11 +113,14 @@ class Execution:
             self._fail(Failure(), request)
             return None
 
-    def _arguments(self, request: Request) -> dict[str, object]:
+    def _arguments(self, request: Request, content: bytes) -> dict[str, object]:
+        # In our own site the connection has counted already; in another one nobody has.
+        if len(content) > MOST_BYTES:
+            raise PayloadTooLarge(f"A body may have {MOST_BYTES} bytes at most.")
         # First the body: whether it is JSON at all comes before what anything means.
         operation = self.bound.operation
         body = read_body(
-            _content(request),
+            content,
             request.requestHeaders.getRawHeaders(b"Content-Type", ()),
             request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
             operation.body,
@@ -87,6 +137,9 @@ class Execution:
     def _later(self, result: Deferred[object], request: Request) -> Deferred[object]:
         # Whoever is given this may cancel it, and cancels only the waiting.
         answered: Deferred[object] = Deferred()
+        if self.bound.operation.method != "GET":
+            clock = self.shares.clock
+            result = at_most(clock, ORDER_SECONDS, result, TimeoutError, self._failed_late)
         result.addCallback(self._answer, request)
         result.addErrback(self._fail, request)
         result.addBoth(answered.callback)
@@ -105,6 +158,13 @@ class Execution:
         else:
             send(request, Answer(self.bound.operation.status, _encode(result)))
         return None
+
+    def _failed_late(self, failure: Failure) -> None:
+        name, reason = self.bound.operation.name, failure.getErrorMessage()
+        if is_our_fault(failure):
+            self._log.failure("{operation} failed in the end", failure, operation=name)
+        else:
+            self._log.warn("{operation} was refused late: {reason}", operation=name, reason=reason)
 
     def _fail(self, failure: Failure, request: Request) -> None:
         request_id = cast(bytes, exchange_of(request).request_id)
@@ -134,8 +194,5 @@ def _declared_headers(request: Request, operation: Operation) -> dict[str, list[
 
 
 def _content(request: Request) -> bytes:
-    # In our own site the connection has counted already; in another one nobody has.
-    content = request.content.read(MOST_BYTES + 1) if request.content is not None else b""
-    if len(content) > MOST_BYTES:
-        raise PayloadTooLarge(f"A body may have {MOST_BYTES} bytes at most.")
-    return content
+    """Give the body of a request; of one with too many bytes, one byte too much."""
+    return request.content.read(MOST_BYTES + 1) if request.content is not None else b""

@@ -49,7 +49,12 @@ _ALWAYS: Final = (
 )
 """What any request can be answered with: every one has a query, and may have a body."""
 
-_WITH_BODY: Final = ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_OF_ORDERS: Final = (
+    "REQUEST_TIMEOUT",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "TIMEOUT",
+)
 _OPEN: Final = frozenset(("UNAUTHORIZED", "TOO_MANY_REQUESTS"))
 _ROLE: Final = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`")
 _JSON: Final = "application/json"
@@ -227,7 +232,7 @@ def _codes(declared: Operation) -> dict[int, list[str]]:
     """The codes of all errors that an operation can be answered with, by status."""
     codes = [code for code in _ALWAYS if declared.needs_token or code not in _OPEN]
     if declared.method != "GET":
-        codes += _WITH_BODY
+        codes += _OF_ORDERS
     codes += [kind_of(error).code for error in declared.errors]
     by_status: dict[int, list[str]] = {}
     for code in sorted(set(codes)):

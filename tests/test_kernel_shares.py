@@ -9,9 +9,15 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 
 from loki_twisted.agents.lines import Cursor
-from loki_twisted.agents.pieces import FORMED_LINES, PIECE_LINES, portion_of, work_of
-from loki_twisted.agents.shares import TURN_WORK, Shares
+from loki_twisted.agents.pieces import (
+    FORMED_LINES,
+    PIECE_LINES,
+    TURN_WORK,
+    portion_of,
+    work_of,
+)
 from loki_twisted.agents.spool import Spool, Tail
+from loki_twisted.kernel.shares import Shares
 from tests.agents_support import Recorder
 from tests.test_agents_long_lines import take_a_turn
 
@@ -21,7 +27,7 @@ AGENTS = 50
 def pieces_by_turn(directory: Path, data: bytes) -> list[int]:
     """Have agents print at once; how many pieces were given in each turn, until all were."""
     clock, recorder = Clock(), Recorder()
-    shares = Shares(clock)
+    shares = Shares(clock, TURN_WORK)
     tails = []
     for number in range(AGENTS):
         path = directory / str(number)
