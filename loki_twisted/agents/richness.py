@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
-VALUE_LIMIT: Final = 64 * 1024
+VALUE_LIMIT: Final = 32 * 1024
 """
-Values of a line, unless its reader can do with more. One of so many bytes has no more of them.
+Values of a line, unless its reader can do with more.
 
 To decode a million takes up to half a second, in which nothing else is done, and to look at them
 takes as long again. A text of any length is one.
 """
 
-MOST_VALUE_LIMIT: Final = 128 * 1024
+MOST_VALUE_LIMIT: Final = 64 * 1024
 """What a reader can do with at most: one that looks at few of them."""
+
+SHORT_BYTES: Final = 64 * 1024
+"""
+A line of no more bytes may have any number of values. It has no more than half as many, as each but
+the first stands behind a mark; in a text that is no JSON there may be more marks.
+"""
 
 _MARKS: Final = (b",", b"[", b"{")
 """What stands before a value."""
@@ -32,6 +38,7 @@ class Richness:
 
     def __init__(self, limit: int = VALUE_LIMIT) -> None:
         self.values = 0
+        self._size = 0
         self._limit = min(limit, MOST_VALUE_LIMIT)
         self._is_in_string = False
         self._is_escaped = False
@@ -39,12 +46,13 @@ class Richness:
     @property
     def is_too_rich(self) -> bool:
         """Whether it has more values than anybody should be given."""
-        return self.values > self._limit
+        return self._size > SHORT_BYTES and self.values > self._limit
 
     def add(self, data: bytes) -> None:
         """Go on with what comes next of the line."""
         if not data:
             return
+        self._size += len(data)
         text = data[self._is_escaped :]
         self._is_escaped = _ends_escaped(text)
         text = text[: len(text) - self._is_escaped]
@@ -58,7 +66,7 @@ class Richness:
 
 def may_be_rich(data: bytes, limit: int) -> bool:
     """Say cheaply whether it is worth it to count the values of some lines one by one."""
-    return len(data) > limit and sum(map(data.count, _MARKS)) > limit
+    return len(data) > max(limit, SHORT_BYTES) and sum(map(data.count, _MARKS)) > limit
 
 
 def is_rich(line: bytes, limit: int) -> bool:

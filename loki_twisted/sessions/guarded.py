@@ -32,7 +32,7 @@ _OURS: Final = "loki_twisted."
 _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a line, where the driver does not say how long one may be."""
 
-_VALUE_LIMIT: Final = 64 * 1024
+_VALUE_LIMIT: Final = 32 * 1024
 """Values of one, where the driver does not say how many it may have."""
 
 

@@ -16,6 +16,9 @@ Line = Mapping[str, Any]
 MOST_LEVELS: Final = 100
 """Levels of objects and lists in a line; a deeper one is not read."""
 
+_SHORT: Final = 64 * 1024
+"""Characters. To count in a longer text takes longer than to look at what was found in it."""
+
 _MAX_INTEGER: Final = 2**63
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -39,8 +42,12 @@ def maybe_line(text: str) -> Line | None:
         found = _maybe_with_halves(text)
     if not isinstance(found, dict):
         return None
-    is_deep = text.count("{") + text.count("[") > MOST_LEVELS and not _is_shallow(found)
-    return None if is_deep else found
+    return found if _has_few_brackets(text) or _is_shallow(found) else None
+
+
+def _has_few_brackets(text: str) -> bool:
+    """Whether a text is surely not deep, as far as it is told more cheaply than by looking."""
+    return len(text) <= _SHORT and text.count("{") + text.count("[") <= MOST_LEVELS
 
 
 def _maybe_with_halves(text: str) -> Any:

@@ -24,8 +24,8 @@ MAX_NAME: Final = 256
 _MOST_BYTES: Final = 4
 """Bytes of the longest character in UTF-8."""
 
-_SPARE: Final = 2
-"""So many times the limit is cleaned at most: then little but sequences is a rare thing."""
+_SPARE: Final = 1.5
+"""So many times the limit is cleaned at most: sequences are rarely a third of what is printed."""
 
 # The forms are those of ECMA-48, with ESC in front or as single (C1) characters. A string that
 # nothing ends loses its introducer only: else half a line could make the rest disappear. Nor does
@@ -78,17 +78,18 @@ def clean_and_cut(text: str, limit: int = MAX_TEXT) -> str:
     """
     Clean a text and shorten it, in no more time than a text of about that length takes.
 
-    Of one that is many times too long only the beginning is cleaned. Its length is then that
-    of what came.
+    Of one that is far too long only the beginning is cleaned. Its length is then that
+    of what came; in characters, where only to encode all of it would tell how many bytes it has.
 
     :param limit: As of :func:`cut`.
     """
-    if len(text) <= _SPARE * limit:
+    most = int(_SPARE * limit)
+    if len(text) <= most:
         return cut(clean(text), limit)
-    size = len(text.encode("utf-8", "surrogatepass"))
-    return _marked(clean(text[: _SPARE * limit]).encode(), size, limit)
+    unit = "bytes" if text.isascii() else "characters"
+    return _marked(clean(text[:most]).encode(), len(text), limit, unit)
 
 
-def _marked(data: bytes, size: int, limit: int) -> str:
-    mark = f"… [cut, {size} bytes in all]"
+def _marked(data: bytes, size: int, limit: int, unit: str = "bytes") -> str:
+    mark = f"… [cut, {size} {unit} in all]"
     return data[: limit - len(mark.encode())].decode(errors="ignore") + mark

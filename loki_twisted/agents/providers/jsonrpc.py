@@ -77,17 +77,20 @@ class Failure:
     message: str
 
 
+_Members = dict[str, msgspec.Raw]
+
+
 class _Line(msgspec.Struct):
-    """A line, of which the result is not read yet."""
+    """A line, of which the members of the result are not read yet."""
 
     method: Any = None
     id: Any = msgspec.UNSET
     params: Any = None
-    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    result: _Members | list[msgspec.Raw] | str | float | bool | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
     error: Any = None
 
-
-_Members = dict[str, msgspec.Raw]
 
 _decode: Final = msgspec.json.Decoder().decode
 _decode_line: Final = msgspec.json.Decoder(_Line).decode
@@ -159,8 +162,8 @@ def _answer(found: _Line) -> Incoming | None:
     call_id, error, result = found.id, found.error, found.result
     if type(call_id) is not int or (result is msgspec.UNSET and error is None):
         return None
-    if error is None and isinstance(result, msgspec.Raw):
-        return Response(call_id, _result(result))
+    if error is None:
+        return Response(call_id, _read(result) if isinstance(result, dict) else {})
     code = error.get("code") if isinstance(error, dict) else None
     said = error.get("message") if isinstance(error, dict) else error
     return Failure(
@@ -170,24 +173,25 @@ def _answer(found: _Line) -> Incoming | None:
     )
 
 
-def _result(raw: msgspec.Raw) -> Mapping[str, Any]:
-    """A result that is an object; else an empty one."""
-    if len(memoryview(raw)) > _MOST_RESULT:
-        return _without_long(raw, _RESULT_LEVELS)
-    found = _decode(raw)
-    return found if isinstance(found, dict) else {}
+def _read(members: _Members) -> Mapping[str, Any]:
+    """Read a result."""
+    if sum(len(memoryview(each)) for each in members.values()) > _MOST_RESULT:
+        return _without_long(members, _RESULT_LEVELS)
+    return {name: _decode(each) for name, each in members.items()}
 
 
-def _without_long(raw: msgspec.Raw, levels: int) -> Mapping[str, Any]:
+def _without_long(members: _Members, levels: int) -> Mapping[str, Any]:
     """Read an object without what is long in it, but for the objects of some levels."""
-    if not levels or memoryview(raw)[0] != ord("{"):
-        return {}
     return {
-        name: _without_long(member, levels - 1)
-        if len(memoryview(member)) > _MOST_MEMBER
-        else _decode(member)
-        for name, member in _decode_members(raw).items()
+        name: _long(each, levels - 1) if len(memoryview(each)) > _MOST_MEMBER else _decode(each)
+        for name, each in members.items()
     }
+
+
+def _long(member: msgspec.Raw, levels: int) -> Mapping[str, Any]:
+    if not levels or memoryview(member)[0] != ord("{"):
+        return {}
+    return _without_long(_decode_members(member), levels)
 
 
 def request_line(

@@ -19,6 +19,10 @@ _MAX_INTEGER: Final = 2**63
 """Integers at and beyond this become text: a JSON number of that size is an error to many."""
 
 
+_NESTED: Final = (dict, list)
+_LONG: Final = (str, dict, list)
+
+
 class TooMuch(Exception):
     """A value has more levels, parts or characters than we keep."""
 
@@ -54,19 +58,17 @@ def length_of(value: Any, limit: int) -> int:
     """
     Say how many characters a JSON value takes at least, in the time that a limit allows.
 
-    :returns: What is found until that is more than the limit.
+    :returns: What is found until that is more than the limit, of one object or list after another.
     """
-    size, pending = 0, [value]
-    while pending:
+    pending: list[list[Any] | dict[str, Any]] = [[value]]
+    size = 0
+    while pending and size <= limit:
         one = pending.pop()
-        size += len(one) if isinstance(one, str | list | dict) else 1
-        if size > limit:
-            break
         if isinstance(one, dict):
-            pending += one
-            pending += one.values()
-        elif isinstance(one, list):
-            pending += one
+            size += sum(map(len, one))
+        parts = one.values() if isinstance(one, dict) else one
+        size += sum([len(each) if isinstance(each, _LONG) else 1 for each in parts])
+        pending += [each for each in parts if isinstance(each, _NESTED)]
     return size
 
 
