@@ -68,8 +68,8 @@ class IDriver(Interface):
 
     value_limit: int = Attribute(
         "Values of JSON in a line of more than 64 KiB beyond which it is cut likewise; 65,536 at"
-        " most, and 32,768 where it is not said. To read so many holds up everybody for a moment: only a driver that"
-        " looks at few of them can do with more."
+        " most, and 32,768 where it is not said. To read so many holds up everybody for a moment:"
+        " only a driver that looks at few of them can do with more."
     )
 
     is_ready: bool = Attribute("Whether a message would be taken now as the next thing to do.")
