@@ -90,7 +90,7 @@ def test_a_flood_holds_up_nobody(
 ) -> None:
     """Whatever comes is read to its end in bounded memory, while others are answered."""
     if is_full:
-        amount, seconds = full_amount, 5 * seconds
+        amount, seconds = full_amount, 20 * seconds
     program = HERE / "standins" / "flooding.py"
     install_runner(tmp_path, f"exec '{sys.executable}' '{program}' {kind} {amount} {seconds}")
     server.get("/health/live")
