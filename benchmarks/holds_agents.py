@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.history_tables import Row, Table, publish
+from benchmarks.holds_crowds import crowds
 from benchmarks.holds_files import state_files
 from benchmarks.holds_house import Size
 from benchmarks.holds_log import histories, upkeep
@@ -28,6 +29,7 @@ PARTS: Final[Mapping[str, Callable[[Path, Size], Awaitable[list[Row]]]]] = {
     "adoptions": adoptions,
     "trees": trees,
     "ends": ends,
+    "crowds": crowds,
     "files": state_files,
     "upkeep": upkeep,
     "histories": histories,
