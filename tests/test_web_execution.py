@@ -14,10 +14,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from loki_twisted.access.interface import LOCAL
-from loki_twisted.kernel.shares import Shares
 from loki_twisted.model.errors import Conflict, Unavailable
 from loki_twisted.model.wire import GiveInput, Liveness
-from loki_twisted.web.execution import ORDER_SECONDS, TURN_SECONDS, Execution
+from loki_twisted.web.execution import ORDER_SECONDS, Execution
 from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.operations import (
     Operation,
@@ -32,7 +31,6 @@ from loki_twisted.web.parameters import integer
 from loki_twisted.web.routing import Router, klein_app
 from loki_twisted.web.site import Site
 from tests.fakes_web import LOOPBACK, NEIGHBOUR, Connection, Response, entrance_of, request_bytes
-from tests.test_agents_long_lines import take_a_turn
 
 ALIVE = Liveness(alive=True, uptime=1)
 
@@ -59,8 +57,7 @@ class Stream(Resource):
 class Routes:
     """Operations of every kind."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self.waiting: Deferred[Any] = Deferred()
         self.done: list[str] = []
 
@@ -86,13 +83,6 @@ class Routes:
         result: Liveness = await self.waiting
         self.done.append(f"{thing_id} two")
         return result
-
-    @operation("GET", "/things/{thingId}/take", tag="x", answer=Liveness)
-    def take_long(self, thing_id: str) -> Liveness:
-        """Answer after some work."""
-        self.clock.rightNow += TURN_SECONDS * 0.6
-        self.done.append(thing_id)
-        return ALIVE
 
     @operation("GET", "/things/{thingId}/read", tag="x", answer=Liveness)
     async def read_slowly(self, thing_id: str) -> Liveness:
@@ -155,15 +145,13 @@ class Executing(SynchronousTestCase):
     def setUp(self) -> None:
         """Make them."""
         self.clock = Clock()
-        self.routes = Routes(self.clock)
+        self.routes = Routes()
         self.site = self.site_of(debug=False)
 
     def site_of(self, *, debug: bool) -> Site:
         """Put the operations into a site."""
-        executions = [
-            Execution(each, Shares(self.clock, TURN_SECONDS), debug=debug)
-            for each in operations_of(self.routes)
-        ]
+        operations = operations_of(self.routes)
+        executions = [Execution(each, self.clock, debug=debug) for each in operations]
         router = Router(executions, klein_app(executions, debug=debug))
         policy = GatePolicy(auth_required=False, debug=debug)
         return Site(entrance_of(router, policy, self.clock), reactor=self.clock)
@@ -234,21 +222,6 @@ class Executing(SynchronousTestCase):
         self.clock.advance(2 * ORDER_SECONDS)
         self.routes.waiting.callback(ALIVE)
         assert connection.response().status == 200
-
-    def test_those_who_ask_at_once_take_turns(self) -> None:
-        """In a turn of the reactor some are answered, first come first served, and then others."""
-        connections = [self.ask("GET", f"/things/{name}/take") for name in "abcde"]
-        assert self.routes.done == ["a", "b"]
-        assert connections[2].responses() == []
-        connections[3].close()
-        take_a_turn(self.clock)
-        assert self.routes.done == ["a", "b", "c", "d"]
-        take_a_turn(self.clock)
-        assert self.routes.done == ["a", "b", "c", "d", "e"]
-        for number in (0, 1, 2, 4):
-            assert connections[number].response().json["alive"]
-        take_a_turn(self.clock)
-        assert self.answer("GET", "/now").status == 200
 
     def test_a_client_that_leaves_cancels_nothing(self) -> None:
         """What was ordered is carried out to its end, on either way of routing."""
@@ -353,7 +326,7 @@ class Executing(SynchronousTestCase):
         ]
         cancelled: list[object] = []
         self.routes.waiting = Deferred(cancelled.append)
-        execution = Execution(declared, Shares(self.clock, TURN_SECONDS))
+        execution = Execution(declared, self.clock)
         connection = self.ask("GET", "/stream")
         request: Any = _Pending(connection.protocol)
         answered = execution(request, thing_id="a")

@@ -14,7 +14,6 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from twisted.internet.task import Clock
 
-from loki_twisted.kernel.shares import Shares
 from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import OPEN_PATHS
 from loki_twisted.web.openapi import document
@@ -82,9 +81,7 @@ def test_routes_and_document_are_the_same() -> None:
     """No route without a description, no description without a route."""
     placeholders: list[Any] = [object.__new__(each) for each in ROUTE_CLASSES]
     executions = [
-        Execution(bound, Shares(Clock(), 1))
-        for routes in placeholders
-        for bound in operations_of(routes)
+        Execution(bound, Clock()) for routes in placeholders for bound in operations_of(routes)
     ]
     app = klein_app(executions, debug=False)
     routed = {

@@ -8,13 +8,12 @@ from twisted.internet.interfaces import IReactorTime
 
 from loki_twisted.access.interface import IAudit
 from loki_twisted.kernel.peer import is_our_user
-from loki_twisted.kernel.shares import Shares
 from loki_twisted.log.interface import IEventLog
 from loki_twisted.sessions.interface import ISessions
 from loki_twisted.stream.hub import Hub
 from loki_twisted.web.attempts import FailedAttempts
 from loki_twisted.web.event_lists import EventLists
-from loki_twisted.web.execution import TURN_SECONDS, Execution
+from loki_twisted.web.execution import Execution
 from loki_twisted.web.gate import Gate, GatePolicy
 from loki_twisted.web.interior import Interior
 from loki_twisted.web.leases import Leases
@@ -75,15 +74,14 @@ def make_interior(
     gate = Gate(policy, FailedAttempts(reactor), tickets)
     routes = _routes(sessions, log, hub, lists, outputs, vitals, tickets)
     witness = Witness(audit, every_operation(), reactor)
-    shares = Shares(reactor, TURN_SECONDS)
-    inner = Page(_router(routes, shares, debug=policy.debug))
+    inner = Page(_router(routes, reactor, debug=policy.debug))
     neighbours = Neighbours(peer_check)
     return Interior(gate, inner, neighbours, leases, witness, vitals.not_serving)
 
 
-def _router(routes: Iterable[object], shares: Shares, *, debug: bool) -> Router:
+def _router(routes: Iterable[object], reactor: IReactorTime, *, debug: bool) -> Router:
     executions = [
-        Execution(bound, shares, debug=debug) for each in routes for bound in operations_of(each)
+        Execution(bound, reactor, debug=debug) for each in routes for bound in operations_of(each)
     ]
     return Router(executions, klein_app(executions, debug=debug))
 

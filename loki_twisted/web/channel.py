@@ -39,8 +39,8 @@ from twisted.web.http_headers import Headers
 from loki_twisted.stream.taking import Taking
 from loki_twisted.web.answers import Answer, as_bytes, request_id_for
 from loki_twisted.web.outlets import bottom_of, on_the_way
-from loki_twisted.web.pipelining import PipeliningChannel
 from loki_twisted.web.problems import problem
+from loki_twisted.web.sharing import SharingChannel
 
 if TYPE_CHECKING:
     from loki_twisted.web.site import Site
@@ -59,7 +59,7 @@ class Stage(Enum):
     CLOSING = auto()
 
 
-class Channel(PipeliningChannel):
+class Channel(SharingChannel):
     """
     A connection.
 

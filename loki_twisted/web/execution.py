@@ -3,27 +3,23 @@ Carrying out an operation: from a request to its answer, whatever happens in bet
 
 The client's going away cancels nothing: what was ordered is carried out to its end. Klein
 cancels the Deferred of a handler whose client has left, so it is given one of its own.
-
-Those who ask at the same moment share the turns of the reactor: else hundreds of short answers
-would make one long turn, in which no stream is given anything.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import Final, cast
 
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from loki_twisted.kernel.patience import at_most
-from loki_twisted.kernel.shares import Shares
 from loki_twisted.web.answers import Answer, exchange_of, is_gone, send
 from loki_twisted.web.limits import DEFAULT_LIMITS
 from loki_twisted.web.operations import Bound, Operation, Reply
@@ -34,9 +30,6 @@ from loki_twisted.web.validation import NoFields, read_body
 from loki_twisted.web.visits import visit_of
 
 MOST_BYTES: Final = DEFAULT_LIMITS.body_bytes
-
-TURN_SECONDS: Final = 0.01
-"""In a turn of the reactor operations are begun for so long."""
 
 ORDER_SECONDS: Final = 50.0
 """
@@ -54,12 +47,12 @@ class Execution:
     """
     Answers the requests for one operation.
 
-    :ivar shares: Of all operations of the same reactor, in seconds.
+    :ivar clock: Says when an order has taken too long.
     :ivar debug: Whether answers to faults of ours hold the stack.
     """
 
     bound: Bound
-    shares: Shares
+    clock: IReactorTime
     debug: bool = False
     _log = Logger()
 
@@ -71,39 +64,11 @@ class Execution:
         :returns: None if it is answered; else a Deferred that fires when it is, or never if
             a stream answers it. Cancelling it cancels nothing.
         """
-        exchange_of(request).route = self.bound.operation.path
-        content = _content(request)  # it is gone when its client is
-        if self.shares.has_room:
-            return self._begin(request, content, variables)
-        answered: Deferred[object] = Deferred()
-
-        def begin(_: None) -> None:
-            later = self._begin(request, content, variables)
-            if later is None:
-                answered.callback(None)
-            else:
-                later.addBoth(answered.callback)
-
-        self.shares.mine().addCallback(begin)
-        return answered
-
-    def _begin(
-        self, request: Request, content: bytes, variables: Mapping[str, str]
-    ) -> Deferred[object] | None:
-        clock = self.shares.clock
-        began = clock.seconds()
         try:
-            return self._carry_out(request, content, variables)
-        finally:
-            self.shares.spend(clock.seconds() - began)
-
-    def _carry_out(
-        self, request: Request, content: bytes, variables: Mapping[str, str]
-    ) -> Deferred[object] | None:
-        try:
+            exchange_of(request).route = self.bound.operation.path
             if self.bound.operation.needs_token:
                 check_scope(exchange_of(request).caller, self.bound.operation.name)
-            result = self.bound.handler(**variables, **self._arguments(request, content))
+            result = self.bound.handler(**variables, **self._arguments(request))
             if inspect.iscoroutine(result):
                 result = Deferred.fromCoroutine(result)
             if isinstance(result, Deferred):
@@ -113,14 +78,11 @@ class Execution:
             self._fail(Failure(), request)
             return None
 
-    def _arguments(self, request: Request, content: bytes) -> dict[str, object]:
-        # In our own site the connection has counted already; in another one nobody has.
-        if len(content) > MOST_BYTES:
-            raise PayloadTooLarge(f"A body may have {MOST_BYTES} bytes at most.")
+    def _arguments(self, request: Request) -> dict[str, object]:
         # First the body: whether it is JSON at all comes before what anything means.
         operation = self.bound.operation
         body = read_body(
-            content,
+            _content(request),
             request.requestHeaders.getRawHeaders(b"Content-Type", ()),
             request.requestHeaders.getRawHeaders(b"Content-Encoding", ()),
             operation.body,
@@ -138,8 +100,8 @@ class Execution:
         # Whoever is given this may cancel it, and cancels only the waiting.
         answered: Deferred[object] = Deferred()
         if self.bound.operation.method != "GET":
-            clock = self.shares.clock
-            result = at_most(clock, ORDER_SECONDS, result, TimeoutError, self._failed_late)
+            late = self._failed_late
+            result = at_most(self.clock, ORDER_SECONDS, result, TimeoutError, late)
         result.addCallback(self._answer, request)
         result.addErrback(self._fail, request)
         result.addBoth(answered.callback)
@@ -194,5 +156,8 @@ def _declared_headers(request: Request, operation: Operation) -> dict[str, list[
 
 
 def _content(request: Request) -> bytes:
-    """Give the body of a request; of one with too many bytes, one byte too much."""
-    return request.content.read(MOST_BYTES + 1) if request.content is not None else b""
+    # In our own site the connection has counted already; in another one nobody has.
+    content = request.content.read(MOST_BYTES + 1) if request.content is not None else b""
+    if len(content) > MOST_BYTES:
+        raise PayloadTooLarge(f"A body may have {MOST_BYTES} bytes at most.")
+    return content

@@ -20,6 +20,7 @@ from twisted.web.server import Request as BaseRequest
 from twisted.web.server import Site as BaseSite
 
 from loki_twisted.kernel.repeating import repeating
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.web.access import AccessLog
 from loki_twisted.web.answers import Answer, Exchange, IExchange, open_exchange, send
 from loki_twisted.web.channel import Channel
@@ -28,6 +29,7 @@ from loki_twisted.web.limits import Limits, limits_of_process
 from loki_twisted.web.metering import NO_ROUTE, RequestMeter
 from loki_twisted.web.parameters import MOST_PARAMETERS
 from loki_twisted.web.problems import problem, problem_of
+from loki_twisted.web.sharing import TURN_SECONDS
 from loki_twisted.web.targets import origin_form
 
 _SWEEP_SECONDS: Final = 1.0
@@ -113,6 +115,7 @@ class Site(BaseSite):
     :param limits: None for those that this process can bear.
     :param access: Where each request is written down, which takes a tenth of the time of a small
         one. None for nowhere, or, if the API is in debug mode, for the log at debug level.
+    :ivar shares: Of its connections, in seconds.
     """
 
     requestFactory = Request
@@ -127,6 +130,7 @@ class Site(BaseSite):
     ) -> None:
         super().__init__(root, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.limits = limits or limits_of_process()
+        self.shares = Shares(reactor, TURN_SECONDS)
         self._entrance = root if isinstance(root, Entrance) else None
         self._meter = RequestMeter() if self._entrance is None else self._entrance.meter
         if access is None and self._entrance is not None and self._entrance.debug:

@@ -1,0 +1,78 @@
+# ruff: noqa: N802  # Twisted calls these methods
+"""
+Connections on which something comes at the same moment, and the turns of the reactor.
+
+Twisted serves all that one poll finds ready before it does anything else: hundreds of clients, each
+with a short request, are a tenth of a second in which no stream is given anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from loki_twisted.kernel.shares import Shares
+from loki_twisted.web.pipelining import PipeliningChannel
+
+TURN_SECONDS: Final = 0.01
+"""In a turn of the reactor what has come on connections is looked at for so long."""
+
+_log: Final = Logger()
+
+
+class SharingChannel(PipeliningChannel):
+    """
+    A connection that waits for its turn with what comes on it.
+
+    :ivar site: Has ``shares``, those of all its connections, in seconds.
+    """
+
+    site: Any
+    transport: Any
+    _held = b""
+    _turn: Deferred[None] | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes, now or in the next turn."""
+        if self._turn is not None:
+            self._held += data  # under TLS, say, something may have been on the way
+        elif self._handlingRequest:
+            super().dataReceived(data)  # who waits for an answer waits anyway
+        elif self._shares.has_room:
+            self._receive(data)
+        else:
+            self._held = data
+            self._networkProducer.pauseProducing()
+            self._turn = self._shares.mine()
+            self._turn.addCallback(self._take).addErrback(self._not_taken)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End."""
+        if self._turn is not None:
+            self._turn.cancel()
+        super().connectionLost(reason)
+
+    @property
+    def _shares(self) -> Shares:
+        shares: Shares = self.site.shares
+        return shares
+
+    def _receive(self, data: bytes) -> None:
+        began = self._shares.clock.seconds()
+        super().dataReceived(data)
+        self._shares.spend(self._shares.clock.seconds() - began)
+
+    def _take(self, _: None) -> None:
+        # First of all: what this brings at once comes behind what is held.
+        self._networkProducer.resumeProducing()
+        held, self._held, self._turn = self._held, b"", None
+        self._receive(held)
+
+    def _not_taken(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            _log.failure("A connection failed", failure)
+            self.transport.abortConnection()
