@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 
 from loki_twisted.log.interface import Batch, Page
 from loki_twisted.model.errors import StorageFailed
@@ -378,14 +378,17 @@ def test_the_end_while_one_waits() -> None:
 
 def test_what_takes_no_place() -> None:
     """Neither one that only its headers are asked of, nor one whose client left while it began."""
-    long = Long()
-    long.here.ask("HEAD", TARGET)
-    held = Held(long, passed=0)
-    connection = long.begin()
-    connection.close()
-    held.answer()
+    for method in ("GET", "HEAD"):
+        long = Long()
+        long.here.ask("HEAD", TARGET)
+        held = Held(long, passed=0)
+        connection = long.begin(method)
+        connection.close()
+        with capturedLogs() as events:
+            held.answer()
 
-    assert len(long.here.lists) == 0
+        assert [each for each in events if each["log_level"] >= LogLevel.warn] == []
+        assert len(long.here.lists) == 0
 
 
 # The end of the server

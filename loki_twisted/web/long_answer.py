@@ -28,11 +28,13 @@ class LongAnswer(Resource):
         self._body = body
         self._place = place
 
-    def render_HEAD(self, request: Request) -> bytes:  # noqa: N802  # Twisted's name
+    def render_HEAD(self, request: Request) -> bytes | int:  # noqa: N802  # Twisted's name
         """Answer the headers alone."""
+        self._leave()
+        if is_gone(request):
+            return NOT_DONE_YET
         for name, value in self._body.headers:
             request.setHeader(name, value)
-        self._leave()
         return b""
 
     def render_GET(self, request: Request) -> int:  # noqa: N802  # Twisted's name
