@@ -356,6 +356,7 @@ class _Pending:
 
     request_id = b"id"
     caller = LOCAL
+    on_answer = None
 
     def witness(self, _: object) -> None:
         """Tell nobody."""

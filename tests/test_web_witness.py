@@ -15,6 +15,7 @@ from loki_twisted.model.errors import StorageFull
 from loki_twisted.model.inputs import Input, InputKind
 from loki_twisted.model.sessions import SessionStatus
 from loki_twisted.model.timestamps import iso_from_ms
+from loki_twisted.web.execution import ORDER_SECONDS
 from loki_twisted.web.gate import GatePolicy
 from loki_twisted.web.routes import every_operation
 from loki_twisted.web.witness import REFUSALS_EACH, REFUSALS_TOGETHER
@@ -185,6 +186,23 @@ def test_a_failure_is_recorded_as_one() -> None:
     (entry,) = guarded.server.audit.entries
     assert (entry["status"], entry["code"]) == (507, "STORAGE_FULL")
     assert "sessionId" not in entry
+
+
+def test_an_order_that_took_too_long_is_recorded_again() -> None:
+    """When it is known what became of it: it was carried out, or not, after its client was told."""
+    for error, code in ((None, "OK"), (StorageFull("full"), "STORAGE_FULL")):
+        guarded = Guarded(token("ci"), sessions=sessions())
+        waiting = guarded.server.sessions.waiting = Deferred()
+        connection = guarded.server.connect(PUBLIC, STRANGER)
+        headers = {"Host": "192.0.2.1", "Authorization": "Bearer ci"}
+        target = f"/api/sessions/{SESSION}/stop"
+        connection.send(request_bytes("POST", target, body={}, headers=headers))
+        guarded.server.clock.advance(ORDER_SECONDS)
+        assert connection.response().code == "TIMEOUT"
+        waiting.callback(None) if error is None else waiting.errback(error)
+        first, last = guarded.server.audit.entries
+        assert (first["code"], last["code"], last["sessionId"]) == ("TIMEOUT", code, SESSION)
+        assert first["requestId"] == last["requestId"]
 
 
 def test_our_own_user_is_recorded_by_number() -> None:

@@ -17,13 +17,13 @@ def at_most(
     seconds: float,
     done: Deferred[Value],
     too_late: Callable[[], Exception],
-    at_last: Callable[[Failure], object],
+    at_last: Callable[[Value | Failure], object],
 ) -> Deferred[Value]:
     """
     Wait for something that goes on however long it takes.
 
     :param too_late: Makes the error of who has waited for so many seconds.
-    :param at_last: Told if it fails after that.
+    :param at_last: Told what becomes of it after that.
     :returns: Fires as `done` does, or fails with that error. Cancelling it cancels nothing.
     """
     waiting: Deferred[Value] = Deferred()
@@ -35,7 +35,7 @@ def at_most(
         if call.active():
             call.cancel()
             waiting.callback(result)
-        elif isinstance(result, Failure):
+        else:
             at_last(result)
 
     call = clock.callLater(seconds, give_up)

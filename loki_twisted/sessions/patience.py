@@ -37,8 +37,9 @@ def soon(
     :returns: Fires as it does, or fails with :class:`StorageFailed` if it takes longer.
     """
 
-    def at_last(failure: Failure) -> None:
-        _log.warn("What took long is not on record: {error}", error=failure.getErrorMessage())
+    def at_last(result: Value | Failure) -> None:
+        if isinstance(result, Failure):
+            _log.warn("What took long is not on record: {error}", error=result.getErrorMessage())
 
     return at_most(reactor, seconds, done, lambda: StorageFailed(_TAKES_LONG), at_last)
 

@@ -82,6 +82,7 @@ class IExchange(Interface):
     route = Attribute("The path of the operation that answers, as it is declared; empty before.")
     caller = Attribute("Who sends the request.")
     value = Attribute("What the answer says, where that is no problem; else None.")
+    on_answer = Attribute("Is told the answer, before it is sent; None where nobody wants to know.")
 
     def witness(answer: Answer) -> None:  # noqa: N805
         """Have it put on record how the request is answered, if it is to be. Once is enough."""

@@ -8,6 +8,8 @@ cancels the Deferred of a handler whose client has left, so it is given one of i
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 import attrs
@@ -100,7 +102,7 @@ class Execution:
         # Whoever is given this may cancel it, and cancels only the waiting.
         answered: Deferred[object] = Deferred()
         if self.bound.operation.method != "GET":
-            late = self._failed_late
+            late = partial(self._late, request, exchange_of(request).on_answer)
             result = at_most(self.clock, ORDER_SECONDS, result, TimeoutError, late)
         result.addCallback(self._answer, request)
         result.addErrback(self._fail, request)
@@ -112,14 +114,31 @@ class Execution:
             exchange_of(request).stamp(request)
             request.render(result)
             return Deferred()
+        send(request, self._answer_of(result, request))
+        return None
+
+    def _answer_of(self, result: object, request: Request) -> Answer:
         exchange_of(request).value = result
         if isinstance(result, Answer):
-            send(request, result)
-        elif isinstance(result, Reply):
-            send(request, Answer(result.status, _encode(result.value)))
+            return result
+        if isinstance(result, Reply):
+            return Answer(result.status, _encode(result.value))
+        return Answer(self.bound.operation.status, _encode(result))
+
+    def _late(
+        self,
+        request: Request,
+        on_answer: Callable[[Answer], None] | None,
+        result: object,
+    ) -> None:
+        """Put on record what became of an order in the end: its client was told that it is open."""
+        if isinstance(result, Failure):
+            self._failed_late(result)
+            answer = problem_of(result, cast(bytes, exchange_of(request).request_id))
         else:
-            send(request, Answer(self.bound.operation.status, _encode(result)))
-        return None
+            answer = self._answer_of(result, request)
+        if on_answer is not None:
+            on_answer(answer)
 
     def _failed_late(self, failure: Failure) -> None:
         name, reason = self.bound.operation.name, failure.getErrorMessage()
