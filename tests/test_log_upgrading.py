@@ -617,6 +617,45 @@ def test_another_program_has_written_to_version_6(path: Path) -> None:
         assert log.notices == ()
 
 
+OWN = (
+    "CREATE TABLE notes(session_id REFERENCES spenders(session_id), cost)",
+    "CREATE INDEX mine ON spendings(cost)",
+    "CREATE VIEW costs AS SELECT provider, cost FROM spendings JOIN spenders USING (session_id)",
+    """CREATE TRIGGER noted AFTER INSERT ON Spendings BEGIN
+    INSERT INTO notes VALUES (new.session_id, new.cost);
+END""",
+    """CREATE TRIGGER counted AFTER INSERT ON sessions BEGIN
+    INSERT INTO notes SELECT new.id, sum(cost) FROM spendings;
+END""",
+    "CREATE VIEW old_spenders AS SELECT * FROM spenders",
+    "CREATE TABLE OLD_SPENDINGS(mine)",
+)
+"""What somebody may have added to version 6, which went on working with it."""
+
+BROKEN = ("CREATE TABLE gone(x)", "CREATE VIEW broken AS SELECT x FROM gone", "DROP TABLE gone")
+
+
+def test_what_others_have_put_on_the_ledger_of_version_6(path: Path) -> None:
+    """It is there as they wrote it, says what it said, and keeps nothing from being written."""
+    make_version_6(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        for statement in (*OWN, *BROKEN):
+            connection.execute(statement)
+        costs = connection.execute("SELECT * FROM costs").fetchall()
+
+    with opened(path) as log:
+        assert log.notices == ()
+        assert tables_of(log.connection) == {*VERSION_7, *OWN, BROKEN[1]}
+        assert log.connection.execute("SELECT * FROM costs").fetchall() == costs
+        assert log.connection.execute("SELECT count(*) FROM notes").get == 0
+        put(
+            log,
+            Batch(session_id="session_1", at_ms=MS, session=session(), spent=[entry(model="new")]),
+        )
+        assert log.connection.execute("SELECT count(*) FROM notes").get == 2
+        check_spending(log.connection)
+
+
 @pytest.mark.parametrize(
     "change",
     [
