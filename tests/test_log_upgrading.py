@@ -52,6 +52,7 @@ from tests.log_support import (
     task,
     wanted_of,
 )
+from tests.store_desk import new_desk
 
 VERSION_1 = (
     """CREATE TABLE meta(
@@ -336,6 +337,33 @@ def test_it_is_said_before_and_after(path: Path) -> None:
         f"bringing the log from version 1 to {schema.VERSION}; all of it is read",
         f"the log is of version {schema.VERSION} now",
     ]
+
+
+def test_what_is_tried_again_is_not_said_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that waits for room to bring a log up to its version says once that it does."""
+    make_version_1(path, old_blocks(3))
+    desk = new_desk(path)
+    tries: list[apsw.Connection] = []
+
+    def fail(connection: apsw.Connection) -> None:
+        tries.append(connection)
+        raise apsw.FullError("database or disk is full")
+
+    with capturedLogs() as said:
+        with monkeypatch.context() as patch:
+            patch.setattr(upgrading, "_STEPS", {**upgrading._STEPS, 1: fail})
+            starting = desk.log.start()
+            desk.clock.turn()
+            desk.clock.advance(1)
+            desk.clock.turn()
+        assert len(tries) == 2
+        desk.clock.advance(1)
+        desk.clock.result(starting)
+    desk.stop()
+
+    words = [formatEvent(event) or "" for event in said]
+    assert len([each for each in words if each.startswith("bringing the log")]) == 1
+    assert f"the log is of version {schema.VERSION} now" in words
 
 
 def test_each_step_makes_what_its_version_had(path: Path) -> None:

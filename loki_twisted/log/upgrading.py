@@ -24,22 +24,19 @@ from loki_twisted.log.past_tables import ABOUT_SPENDING, SPENDING_OF_VERSION_7, 
 _log: Final = Logger()
 
 
-def upgrade(connection: apsw.Connection) -> None:
+def upgrade(connection: apsw.Connection, say: Callable[[str], None]) -> None:
     """
     Bring a file up to :data:`~loki_twisted.log.schema.VERSION`, if it is of an earlier version.
 
     A version that never was is left for others to find.
 
+    :param say: Told that it will take long, in words.
     :raises Damaged: if its tables are not those of its version.
     :raises apsw.Error: if it fails otherwise. The file is at one version or the other.
     """
     version = found = connection.pragma("user_version")
     if found in _STEPS:
-        _log.info(
-            "bringing the log from version {found} to {last}; all of it is read",
-            found=found,
-            last=max(_STEPS) + 1,
-        )
+        say(f"bringing the log from version {found} to {max(_STEPS) + 1}; all of it is read")
     while isinstance(version, int) and version in _STEPS:
         connection.execute("BEGIN IMMEDIATE")
         try:
