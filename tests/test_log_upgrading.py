@@ -52,6 +52,7 @@ from tests.log_support import (
     task,
     wanted_of,
 )
+from tests.store_desk import new_desk
 
 VERSION_1 = (
     """CREATE TABLE meta(
@@ -338,6 +339,33 @@ def test_it_is_said_before_and_after(path: Path) -> None:
     ]
 
 
+def test_what_is_tried_again_is_not_said_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that waits for room to bring a log up to its version says once that it does."""
+    make_version_1(path, old_blocks(3))
+    desk = new_desk(path)
+    tries: list[apsw.Connection] = []
+
+    def fail(connection: apsw.Connection) -> None:
+        tries.append(connection)
+        raise apsw.FullError("database or disk is full")
+
+    with capturedLogs() as said:
+        with monkeypatch.context() as patch:
+            patch.setattr(upgrading, "_STEPS", {**upgrading._STEPS, 1: fail})
+            starting = desk.log.start()
+            desk.clock.turn()
+            desk.clock.advance(1)
+            desk.clock.turn()
+        assert len(tries) == 2
+        desk.clock.advance(1)
+        desk.clock.result(starting)
+    desk.stop()
+
+    words = [formatEvent(event) or "" for event in said]
+    assert len([each for each in words if each.startswith("bringing the log")]) == 1
+    assert f"the log is of version {schema.VERSION} now" in words
+
+
 def test_each_step_makes_what_its_version_had(path: Path) -> None:
     """Each step leads to the tables and rows of the next version, whatever later ones have."""
     blocks = old_blocks(2_000)
@@ -615,6 +643,45 @@ def test_another_program_has_written_to_version_6(path: Path) -> None:
         check_spending(log.connection)
     with opened(path) as log:
         assert log.notices == ()
+
+
+OWN = (
+    "CREATE TABLE notes(session_id REFERENCES spenders(session_id), cost)",
+    "CREATE INDEX mine ON spendings(cost)",
+    "CREATE VIEW costs AS SELECT provider, cost FROM spendings JOIN spenders USING (session_id)",
+    """CREATE TRIGGER noted AFTER INSERT ON Spendings BEGIN
+    INSERT INTO notes VALUES (new.session_id, new.cost);
+END""",
+    """CREATE TRIGGER counted AFTER INSERT ON sessions BEGIN
+    INSERT INTO notes SELECT new.id, sum(cost) FROM spendings;
+END""",
+    "CREATE VIEW old_spenders AS SELECT * FROM spenders",
+    "CREATE TABLE OLD_SPENDINGS(mine)",
+)
+"""What somebody may have added to version 6, which went on working with it."""
+
+BROKEN = ("CREATE TABLE gone(x)", "CREATE VIEW broken AS SELECT x FROM gone", "DROP TABLE gone")
+
+
+def test_what_others_have_put_on_the_ledger_of_version_6(path: Path) -> None:
+    """It is there as they wrote it, says what it said, and keeps nothing from being written."""
+    make_version_6(path)
+    with closing(apsw.Connection(str(path))) as connection:
+        for statement in (*OWN, *BROKEN):
+            connection.execute(statement)
+        costs = connection.execute("SELECT * FROM costs").fetchall()
+
+    with opened(path) as log:
+        assert log.notices == ()
+        assert tables_of(log.connection) == {*VERSION_7, *OWN, BROKEN[1]}
+        assert log.connection.execute("SELECT * FROM costs").fetchall() == costs
+        assert log.connection.execute("SELECT count(*) FROM notes").get == 0
+        put(
+            log,
+            Batch(session_id="session_1", at_ms=MS, session=session(), spent=[entry(model="new")]),
+        )
+        assert log.connection.execute("SELECT count(*) FROM notes").get == 2
+        check_spending(log.connection)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,23 @@ def test_a_start_that_takes_long(line: Line, is_stopped: bool) -> None:
     assert clock.getDelayedCalls() == []
 
 
+def test_nothing_is_told_behind_the_end(line: Line) -> None:
+    """A start that comes to its end while the server is being stopped is no news any more."""
+    clock, server = Clock(), Server()
+    pulse = of(line, clock, server)
+    pulse.starting()
+    fill(line)
+    pulse.stopping()
+    pulse.ready()
+    pulse.reloading()
+    pulse.reloaded()
+    assert heard(line) == []
+    clock.advance(RETRY_SECONDS)
+    clock.advance(STATUS_SECONDS)
+    assert heard(line) == [["STOPPING=1", "STATUS=Shutting down."]]
+    assert clock.getDelayedCalls() == []
+
+
 def test_without_a_watchdog_it_is_told_what_is_new(line: Line) -> None:
     """Nobody waits for signs of life, so there are none."""
     clock, server = Clock(), Server()

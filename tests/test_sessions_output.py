@@ -7,12 +7,15 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from loki_twisted.agents.interface import IAgentOutput
-from loki_twisted.model.errors import NotFound, SessionNotFound
+from loki_twisted.model.errors import AgentNotStarted, NotFound, SessionNotFound
 from loki_twisted.model.sessions import Origin, Session, SessionStatus
-from loki_twisted.sessions.interface import IOutput, OutputStream
+from loki_twisted.model.wire import StartSession
+from loki_twisted.sessions.interface import IOutput, OutputStream, SessionQuery
 from tests.fakes_output import FakeOutput
 from tests.fakes_sessions import FakeAgentOutput
 from tests.test_sessions_service import SessionCase
+
+FAILED = SessionQuery(statuses=frozenset({SessionStatus.FAILED}))
 
 
 def test_the_doubles_are_what_the_product_calls() -> None:
@@ -96,12 +99,39 @@ class OutputTests(SessionCase):
         """The session that was started first."""
         return min(self.world.log.rows.values(), key=lambda each: each.id)
 
-    def test_a_session_whose_agent_left_nothing(self) -> None:
+    def test_a_session_without_an_agent(self) -> None:
         """One that ended without ever running has an empty output, which is all."""
+        self.start("one")
+        queued = self.start("one", queue=True).id
+        self.successResultOf(self.world.sessions.stop(queued))
+        self.world.runner.error = AgentNotStarted("There is no such program.")
+        starting = self.world.sessions.start(StartSession(project_dir="two"))
+        self.refused(starting, AgentNotStarted)
+        failed = self.world.sessions.list(FAILED).sessions[0].id
+        for session_id in (queued, failed):
+            output = self.open(session_id)
+            assert (output.size(), output.is_over) == (0, True)
+
+    def test_files_that_are_gone(self) -> None:
+        """Where an agent has run, what it printed is not taken for nothing, also after its end."""
         session_id = self.start("one").id
-        self.world.ends(session_id, 0)
-        output = self.open(session_id)
-        assert (output.size(), output.is_over) == (0, True)
+        self.print(session_id).write(b"out")
+        assert self.open(session_id).size() == 3
+        printed = self.world.runner.outputs.pop((session_id, "stdout"))
+        with pytest.raises(NotFound, match="not there any more"):
+            self.open(session_id)
+        self.world.ends(session_id, None, 9)
+        with pytest.raises(NotFound, match="not there any more"):
+            self.open(session_id)
+        self.world.runner.outputs[session_id, "stdout"] = printed
+        assert self.open(session_id).size() == 3
+
+    def test_files_of_an_agent_of_which_nobody_knows_how_it_ended(self) -> None:
+        """It has run all the same."""
+        session_id = self.start("one").id
+        self.world.ends(session_id, None, problem="It is gone.")
+        with pytest.raises(NotFound, match="not there any more"):
+            self.open(session_id)
 
     def test_closing(self) -> None:
         """Who waits waits no longer, nobody is told anything any more, and again does nothing."""

@@ -17,8 +17,9 @@ from loki_twisted.model.errors import (
 from loki_twisted.model.sessions import ReasonCode, Session, SessionStatus
 from loki_twisted.model.wire import StartSession
 from loki_twisted.sessions.interface import SessionQuery
+from loki_twisted.sessions.patience import START_SECONDS
 from loki_twisted.sessions.queue import Slots
-from loki_twisted.state.interface import SessionSighting
+from loki_twisted.state.interface import LiveRun, SessionSighting
 from tests.test_sessions_service import SessionCase, World
 
 QUEUED = SessionQuery(statuses=frozenset({SessionStatus.QUEUED}))
@@ -240,6 +241,29 @@ class TroubleTests(WaitingCase):
             done.errback(StorageFailed("The disk is full."))
         self.refused(starting, StorageFailed)
         assert self.status(session.id) is SessionStatus.RUNNING
+
+    def test_a_start_that_is_lost_when_nobody_waits_for_it_any_more_keeps_no_slot(self) -> None:
+        """Who came to wait for its slot in the meantime has his turn, though nobody else ends."""
+        world = self.world
+        world.launcher.line.slots = Slots(server=1)
+        world.control.runs[os.path.join(self.home, "two")] = [LiveRun(pid=99)]
+        waiting = self.start("two", queue=True)
+        world.log.automatic = False
+        starting = world.sessions.start(StartSession(project_dir="one"))
+        lost, world.log._waiting = world.log._waiting, []
+        world.log.automatic = True
+        world.control.runs.clear()
+        world.clock.advance(2)
+        assert "as many as may be" in self.reason(waiting)
+        world.clock.advance(START_SECONDS)
+        self.refused(starting, StorageFailed)
+        assert self.line() == [waiting.id]
+
+        for _, done in lost:
+            done.errback(StorageFailed("The disk is gone."))
+        assert world.sessions.list(SessionQuery()).total == 1
+        world.clock.advance(2)
+        assert self.status(waiting.id) is SessionStatus.RUNNING
 
     def test_a_program_that_is_gone_when_the_turn_comes(self) -> None:
         """The session has failed, and the next one has its turn."""

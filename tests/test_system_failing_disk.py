@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from shutil import which
 
 import attrs
 import pytest
 
+from tests.disks import disk_that, is_ready, needs_strace
 from tests.figures import tell
 from tests.history import history
-from tests.system import TIMEOUT, Server
+from tests.system import Server
 from tests.test_system_sessions import HERE, install_runner, until
 
-pytestmark = pytest.mark.skipif(which("strace") is None, reason="strace is missing")
+pytestmark = needs_strace
 
 MOST_RECOVERY_SECONDS = 5.0
 FAILING = ("fdatasync", "pwrite64", "pwrite64,fdatasync,fsync")
-_STORE = "log.db"
+_CALLS = "fdatasync,fsync,pwrite64,close"
 _LINE = re.compile(r"\d+ +(\w+)\((\d+)<([^>]*)>.* = (-?\d+)")
-
-
-@contextmanager
-def failing(server: Server, calls: str, first: int, trace: Path) -> Iterator[None]:
-    """
-    Have some calls on the files of the log fail with EIO meanwhile.
-
-    :param first: Of each thread, the first that fails.
-    :param trace: Has what was called, and what became of it.
-    """
-    store = [f"-P{path}" for path in server_files(server)]
-    with subprocess.Popen(
-        [
-            *("strace", "-f", "-y", "-p", str(server.pid), "-o", str(trace)),
-            *store,
-            *("-e", "trace=fdatasync,fsync,pwrite64,close"),
-            *("-e", f"inject={calls}:error=EIO:when={first}+"),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as tracer:
-        assert tracer.stderr is not None
-        assert "attached" in tracer.stderr.readline()
-        try:
-            yield
-        finally:
-            # It lets go of the server; that goes on.
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(TIMEOUT)
-
-
-def server_files(server: Server) -> list[Path]:
-    """The files of its log."""
-    path = Path("/proc", str(server.pid), "cwd").resolve() / ".loki" / "server" / _STORE
-    return [path, path.with_name(f"{_STORE}-wal")]
 
 
 @attrs.frozen
@@ -130,11 +91,6 @@ def steady(server: Server, home: Path, trial: int) -> str:
     return session_id
 
 
-def is_ready(server: Server) -> bool:
-    """Whether it takes work."""
-    return server.request("GET", "/health/ready").status == 200
-
-
 def has_ended(server: Server, session_id: str, status: str) -> bool:
     """Whether a session has come to its end; which one that is."""
     there = server.session(session_id)["status"]
@@ -151,7 +107,8 @@ def trial(server: Server, home: Path, number: int, calls: str, first: int) -> li
     trace = home / f"trace-{number}"
     running = steady(server, home, number)
     agent = Path("/proc", str(server.session(running)["pid"]))
-    with failing(server, calls, first, trace):
+    failing = f"{calls}:error=EIO:when={first}+"  # of each thread, the first that fails
+    with disk_that(server, trace, _CALLS, failing, names_files=True):
         asked = ask_until_refused(server, home, number)
         check_while_failing(server, running)
         stopped = server.post(f"/api/sessions/{running}/stop")

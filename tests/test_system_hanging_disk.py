@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 
 import pytest
 
+from tests.disks import disk_that, is_ready, needs_strace, problems
 from tests.history import history
 from tests.system import TIMEOUT, Answer, Server
-from tests.test_system_failing_disk import is_ready, server_files
 from tests.test_system_sessions import install_runner, until
 
-pytestmark = pytest.mark.skipif(which("strace") is None, reason="strace is missing")
+pytestmark = needs_strace
 
 _WAITS = "The audit log waits for its disk"
 _SILENT = "The disk of the log has not answered for more than 10 s."
-
-
-@contextmanager
-def hanging(server: Server, trace: Path) -> Iterator[None]:
-    """Have the next sync of the log take until this is left."""
-    paths = [f"-P{path}" for path in server_files(server)]
-    delay = f"inject=fdatasync:delay_enter={2 * TIMEOUT}s:when=1"
-    command = ("strace", "-f", "-p", str(server.pid), "-o", str(trace), *paths)
-    with subprocess.Popen(
-        [*command, "-e", "trace=fdatasync", "-e", delay], stderr=subprocess.PIPE, text=True
-    ) as tracer:
-        assert tracer.stderr is not None
-        assert "attached" in tracer.stderr.readline()
-        try:
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(TIMEOUT)
+_HANGING = f"fdatasync:delay_enter={2 * TIMEOUT}s:when=1"
 
 
 class Asking(threading.Thread):
@@ -55,11 +33,6 @@ class Asking(threading.Thread):
     def run(self) -> None:
         """Ask."""
         self.answer = self._server.request("POST", "/api/sessions", {"projectDir": self._place})
-
-
-def problems(server: Server) -> list[str]:
-    """What is amiss."""
-    return list(server.request("GET", "/health").json["problems"])
 
 
 def audited(home: Path) -> list[int]:
@@ -87,7 +60,7 @@ def test_r3_a_disk_that_hangs(tmp_path: Path, is_full: bool) -> None:
         before = problems(server)
         running = server.start()
         server.wait_for(running, "log:info")
-        with hanging(server, tmp_path / "trace"):
+        with disk_that(server, tmp_path / "trace", "fdatasync", _HANGING):
             asking = Asking(server, tmp_path / "one")
             until(lambda: waits_with_its_disk(server))
             assert asking.answer is None

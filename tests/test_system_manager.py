@@ -64,6 +64,14 @@ class Manager:
             if any(line.startswith(what) for line in lines):
                 return lines
 
+    def rest(self) -> list[list[str]]:
+        """What else was told, of somebody who tells nothing more."""
+        ServiceManager(str(self._socket.getsockname())).tell("X=1")
+        messages = []
+        while (lines := self._messages.get(timeout=TIMEOUT)) != ["X=1"]:
+            messages.append(lines)
+        return messages
+
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
@@ -159,6 +167,50 @@ def test_a_hangup_reloads(program: Callable[..., Program], words: tuple[str, ...
     server.says("Reloading")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(TIMEOUT) in (0, -signal.SIGTERM)  # twistd's own way to end
+
+
+SLOWLY = """
+import os, sys, time
+from loki_twisted.log import store
+opener = store.opener
+def slow_opener(*args):
+    def open_slowly():
+        print("Opening", flush=True)
+        while not os.path.exists("open"):
+            time.sleep(0.01)
+        return opener(*args)()
+    return open_slowly
+store.opener = slow_opener
+"""
+"""What has a server open its log only when there is a file of the name ``open``."""
+
+SERVE = "from loki_twisted.command.loki import main; sys.exit(main())"
+
+
+@pytest.mark.parametrize(
+    ("program_text", "words"),
+    [(SERVE, ("serve",)), (TWISTD[1], TWISTD[2:])],
+    ids=["serve", "twistd"],
+)
+def test_who_is_stopped_while_it_starts_is_never_ready(
+    tmp_path: Path,
+    program: Callable[..., Program],
+    manager: Manager,
+    monkeypatch: pytest.MonkeyPatch,
+    program_text: str,
+    words: tuple[str, ...],
+) -> None:
+    """The service manager is told that it ends, and nothing behind that, though it still opens."""
+    for name, value in manager.variables.items():
+        monkeypatch.setenv(name, value)
+    server = program("-c", SLOWLY + program_text, *words)
+    server.says("Opening")
+    server.process.send_signal(signal.SIGTERM)
+    manager.told("STOPPING=1")
+    (tmp_path / "open").touch()
+    assert server.process.wait(TIMEOUT) in (0, -signal.SIGTERM)  # twistd's own way to end
+    assert "log open" in server.said.read_text()
+    assert manager.rest() == []
 
 
 class Starting:

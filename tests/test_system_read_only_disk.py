@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 
 import pytest
 
+from tests.disks import disk_that, is_ready, needs_strace, problems
 from tests.history import history
-from tests.system import TIMEOUT, Server
-from tests.test_system_failing_disk import is_ready, server_files
+from tests.system import Server
 from tests.test_system_sessions import install_runner, until
 
-pytestmark = pytest.mark.skipif(which("strace") is None, reason="strace is missing")
+pytestmark = needs_strace
 
+_WRITES = "write,pwrite64,fallocate,ftruncate"
 _READ_ONLY = "The log could not be written: its disk is read-only."
-
-
-@contextmanager
-def read_only(server: Server, trace: Path) -> Iterator[None]:
-    """Have all writes to the log fail as on a file system that is read-only."""
-    paths = [f"-P{path}" for path in server_files(server)]
-    command = ("strace", "-f", "-p", str(server.pid), "-o", str(trace), *paths)
-    calls = "write,pwrite64,fallocate,ftruncate"
-    with subprocess.Popen(
-        [*command, "-e", f"trace={calls}", "-e", f"inject={calls}:error=EROFS"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as tracer:
-        assert tracer.stderr is not None
-        assert "attached" in tracer.stderr.readline()
-        try:
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait(TIMEOUT)
-
-
-def problems(server: Server) -> list[str]:
-    """What is amiss."""
-    return list(server.request("GET", "/health").json["problems"])
 
 
 @pytest.mark.promise("R3", "R15")
@@ -55,7 +26,7 @@ def test_r3_a_disk_that_is_read_only(tmp_path: Path) -> None:
         running = server.start()
         server.wait_for(running, "log:info")
         (tmp_path / "other").mkdir()
-        with read_only(server, tmp_path / "trace"):
+        with disk_that(server, tmp_path / "trace", _WRITES, f"{_WRITES}:error=EROFS"):
             until(lambda: _READ_ONLY in problems(server))
             until(lambda: any("is lost" in each for each in problems(server)))
             assert not is_ready(server)

@@ -162,6 +162,24 @@ def test_stop_is_answered_at_once_and_leaves_nothing(server: Server, home: Path)
     assert server.request("GET", f"/api/sessions/{session_id}").status == 404
 
 
+def test_output_whose_files_are_away(tmp_path: Path) -> None:
+    """It is not found, and nobody takes it for empty; when they are there again all of it is."""
+    install_runner(tmp_path, "echo printed")
+    with Server(tmp_path) as server:
+        session_id = server.start()
+        server.until_end(session_id)
+        path = f"/api/sessions/{session_id}/output"
+        assert server.request("GET", path).body == b"printed\n"
+        [files] = (tmp_path / ".loki" / "server").rglob(session_id)
+        files.rename(tmp_path / "away")
+        for query in ("", "?stream=stderr", "?follow=true", "?after=5"):
+            gone = server.request("GET", path + query)
+            assert (gone.status, gone.json["code"]) == (404, "NOT_FOUND")
+            assert gone.json["details"] == {"sessionId": session_id}
+        (tmp_path / "away").rename(files)
+        assert server.request("GET", path).body == b"printed\n"
+
+
 @pytest.mark.threat("T13")
 def test_the_servers_secrets_are_not_in_an_agents_environment(home: Path) -> None:
     """The token is the server's, whatever else the agent inherits."""

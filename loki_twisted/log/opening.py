@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import apsw
@@ -64,36 +65,55 @@ class Opened:
     is_begun_anew: bool = False
 
 
-def open_log(path: str, now_ms: Callable[[], int]) -> Opened:
+def opener(path: str, now_ms: Callable[[], int]) -> Callable[[], Opened]:
+    """Make what opens a log, as often as that has to be tried; why it takes long is said once."""
+    said: set[str] = set()
+
+    def say(words: str) -> None:
+        if words not in said:
+            said.add(words)
+            _say(words)
+
+    return partial(open_log, path, now_ms, say)
+
+
+def _say(words: str) -> None:
+    _log.info("{words}", words=words)
+
+
+def open_log(path: str, now_ms: Callable[[], int], say: Callable[[str], None] = _say) -> Opened:
     """
     Open the log for writing, and make it if there is none.
 
     Takes some milliseconds, however much is in it. Only where an earlier server has marked it by
     :func:`suspect`, or it is of an earlier version, all of it is read.
 
+    :param say: Told why it takes longer, before it does.
     :raises StorageForeign: if the file is of another program or a newer version, or no file, or
         has sums that cannot be kept here; it is not touched then.
     :raises StorageRefused: if it cannot be read, or not be written.
     """
     _refuse_what_is_not_ours(path)
     try:
-        return _open_existing(path) if os.path.exists(path) else _open_new(path)
+        return _open_existing(path, say) if os.path.exists(path) else _open_new(path, say)
     except Exception as error:
         if not is_damage(error):
             raise
-        return _open_instead(path, error, now_ms())
+        return _open_instead(path, error, now_ms(), say)
 
 
-def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
+def _open_instead(
+    path: str, damage: Exception, milliseconds: int, say: Callable[[str], None]
+) -> Opened:
     """Open a log of which only sums of pages are wrong; put aside what is damaged."""
     if is_wrong_sum(damage):
         try:
-            _renew_sums(path)
+            _renew_sums(path, say)
             notice = (
                 f"Pages of the log {path} had other sums than their own, as where another program"
                 " writes to it. All of it was read, and is right."
             )
-            return attrs.evolve(_open_existing(path), notices=(notice,))
+            return attrs.evolve(_open_existing(path, say), notices=(notice,))
         except Exception as error:
             if not is_damage(error):
                 raise
@@ -102,10 +122,10 @@ def _open_instead(path: str, damage: Exception, milliseconds: int) -> Opened:
     notice = (
         f"The log {path} was damaged ({words_of(damage)}). It is now {aside}; a new log was begun."
     )
-    return attrs.evolve(_open_new(path), notices=(notice,), is_begun_anew=True)
+    return attrs.evolve(_open_new(path, say), notices=(notice,), is_begun_anew=True)
 
 
-def _renew_sums(path: str) -> None:
+def _renew_sums(path: str, say: Callable[[str], None]) -> None:
     """
     Write all pages of a log anew, with their sums, if all that stands in it is right.
 
@@ -118,9 +138,9 @@ def _renew_sums(path: str) -> None:
         closing(connect_writer(path, checks_sums=False)) as connection,
         _giving_room_back(connection),
     ):
-        upgrade(connection)
+        upgrade(connection, say)
         check_schema(connection)
-        _log.info("pages of {path} have wrong sums; all of it is read and written anew", path=path)
+        say(f"pages of {path} have wrong sums; all of it is read and written anew")
         check_all(connection, bounds_of(connection))
         renew_costs(connection)
         connection.pragma("auto_vacuum", _INCREMENTAL)  # as it was made; another may have left it
@@ -149,19 +169,19 @@ def _refuse_what_is_not_ours(path: str) -> None:
         )
 
 
-def _open_existing(path: str) -> Opened:
+def _open_existing(path: str, say: Callable[[str], None]) -> Opened:
     refuse_lost_sums(path)
     connection = connect_writer(path)
     try:
         with _giving_room_back(connection):
-            upgrade(connection)
+            upgrade(connection, say)
         check_schema(connection)
         # What is found in it may never have been synced, or in vain: then no later sync is about
         # it either. The system has it in memory all the same, and it would be told as if on disk.
         copy_all(connection)
         bounds = bounds_of(connection)
         if os.path.exists(path + _SUSPECT):
-            _log.info("damage of {path} was met before; all of it is read", path=path)
+            say(f"damage of {path} was met before; all of it is read")
             check_all(connection, bounds)
             with contextlib.suppress(*NEXT_TIME):
                 renew_costs(connection)
@@ -190,11 +210,11 @@ def _giving_room_back(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def _open_new(path: str) -> Opened:
+def _open_new(path: str, say: Callable[[str], None]) -> Opened:
     if any(os.path.exists(path + ending) for ending in _COMPANIONS):
         raise Damaged("its main file is missing")
     _create(path)
-    return _open_existing(path)
+    return _open_existing(path, say)
 
 
 def suspect(path: str) -> None:

@@ -32,7 +32,7 @@ from loki_twisted.log.interface import (
 from loki_twisted.log.lanes import Lane, lane_of
 from loki_twisted.log.limits import DEFAULT_LIMITS, Limits
 from loki_twisted.log.moments import last_before
-from loki_twisted.log.opening import Opened, open_log
+from loki_twisted.log.opening import Opened, opener
 from loki_twisted.log.place import whereabouts
 from loki_twisted.log.readers import Readers
 from loki_twisted.log.retention import KEEP_ALL, Retention, seconds_between_looks
@@ -87,7 +87,7 @@ class SQLiteEventLog:
         self._intake = Intake(
             reactor,
             path,
-            partial(open_log, path, now_ms),
+            opener(path, now_ms),
             limits=limits,
             retention=retention,
             now_ms=now_ms,

@@ -24,22 +24,19 @@ from loki_twisted.log.past_tables import ABOUT_SPENDING, SPENDING_OF_VERSION_7, 
 _log: Final = Logger()
 
 
-def upgrade(connection: apsw.Connection) -> None:
+def upgrade(connection: apsw.Connection, say: Callable[[str], None]) -> None:
     """
     Bring a file up to :data:`~loki_twisted.log.schema.VERSION`, if it is of an earlier version.
 
     A version that never was is left for others to find.
 
+    :param say: Told that it will take long, in words.
     :raises Damaged: if its tables are not those of its version.
     :raises apsw.Error: if it fails otherwise. The file is at one version or the other.
     """
     version = found = connection.pragma("user_version")
     if found in _STEPS:
-        _log.info(
-            "bringing the log from version {found} to {last}; all of it is read",
-            found=found,
-            last=max(_STEPS) + 1,
-        )
+        say(f"bringing the log from version {found} to {max(_STEPS) + 1}; all of it is read")
     while isinstance(version, int) and version in _STEPS:
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -151,8 +148,13 @@ def _add_sums_of_spending(connection: apsw.Connection) -> None:
     Version 7 has sums in the ledger.
 
     Its two tables are made anew, because a new file has their texts letter by letter. What is added
-    up of them stays: the triggers come when all rows are there.
+    up of them stays: the triggers come when all rows are there. So does what others put on them.
     """
+    # Else views and triggers of others would follow the tables that go, and a broken one of them
+    # would fail it.
+    connection.pragma("legacy_alter_table", True)
+    own = _own_of(connection, "spenders", "spendings")
+    spenders, spendings = (_free_name(connection, each) for each in ("spenders", "spendings"))
     connection.create_scalar_function("spender_sum", _spender_sum, 3, deterministic=True)
     connection.create_scalar_function("spending_sum", _spending_sum, 13, deterministic=True)
     for statement in (
@@ -160,20 +162,39 @@ def _add_sums_of_spending(connection: apsw.Connection) -> None:
         "DROP TRIGGER spending_grew",
         "DROP INDEX spenders_by_project",
         "DROP INDEX spendings_by_time",
-        "ALTER TABLE spenders RENAME TO old_spenders",
-        "ALTER TABLE spendings RENAME TO old_spendings",
+        f"ALTER TABLE spenders RENAME TO {spenders}",
+        f"ALTER TABLE spendings RENAME TO {spendings}",
         *SPENDING_OF_VERSION_7,
-        """INSERT INTO spenders
-SELECT *, spender_sum(session_id, project_dir, provider) FROM old_spenders""",
-        """INSERT INTO spendings
+        f"""INSERT INTO spenders
+SELECT *, spender_sum(session_id, project_dir, provider) FROM {spenders}""",  # noqa: S608
+        f"""INSERT INTO spendings
 SELECT *, spending_sum(session_id, turn, model, at_ms, origins, input_tokens, output_tokens,
     cache_read_tokens, cache_write_tokens, reasoning_tokens, other_tokens, api_calls, cost)
-FROM old_spendings""",
-        "DROP TABLE old_spenders",
-        "DROP TABLE old_spendings",
+FROM {spendings}""",  # noqa: S608
+        f"DROP TABLE {spenders}",
+        f"DROP TABLE {spendings}",
         *ABOUT_SPENDING,
+        *own,
     ):
         connection.execute(statement)
+    connection.pragma("legacy_alter_table", False)
+
+
+def _own_of(connection: apsw.Connection, *tables: str) -> list[str]:
+    """What others have put on tables, indexes and triggers: the statements that make them again."""
+    query = """SELECT sql FROM sqlite_schema
+WHERE type IN ('index', 'trigger') AND lower(tbl_name) = ? AND sql IS NOT NULL"""
+    found = [sql for table in tables for (sql,) in connection.execute(query, (table,))]
+    return [sql for sql in found if sql not in ABOUT_SPENDING]
+
+
+def _free_name(connection: apsw.Connection, table: str) -> str:
+    """A name for a table that is in the way; others may have one of any name."""
+    taken = {name for (name,) in connection.execute("SELECT lower(name) FROM sqlite_schema")}
+    name = f"old_{table}"
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _spender_sum(*columns: Any) -> int:

@@ -58,6 +58,7 @@ class Pulse:
         self._reactor = reactor
         self._waiting: list[tuple[str, ...]] = []
         self._retries = 0
+        self._ends = False
         self._next: IDelayedCall | None = None
         self._beat = repeating(reactor, self._beats, "The service manager could not be told")
         self._start = repeating(reactor, self._starts, "The service manager could not be told")
@@ -68,8 +69,8 @@ class Pulse:
             self._start.start(STATUS_SECONDS, now=False)
 
     def ready(self) -> None:
-        """Tell that the server serves, and from now on how it is."""
-        if self._manager.address is None:
+        """Tell that the server serves, and from now on how it is, unless it ends already."""
+        if self._manager.address is None or self._ends:
             return
         self._starts_no_more()
         self._tell_surely("READY=1", self._news())
@@ -78,15 +79,23 @@ class Pulse:
 
     def reloading(self) -> None:
         """Tell that the server takes up what has changed. To be followed by :meth:`reloaded`."""
+        if self._ends:
+            return
         self._supersede()
         self._tell_surely("RELOADING=1", monotonic_microseconds())
 
     def reloaded(self) -> None:
         """Tell that it has."""
-        self._tell_surely("READY=1")
+        if not self._ends:
+            self._tell_surely("READY=1")
 
     def stopping(self) -> None:
-        """Tell that the server ends. It gives no more signs of life: an end has its own time."""
+        """
+        Tell that the server ends, and nothing behind that, though its start may be over only then.
+
+        It gives no more signs of life: an end has its own time.
+        """
+        self._ends = True
         self._starts_no_more()
         if self._beat.running:
             self._beat.stop()

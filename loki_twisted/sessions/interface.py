@@ -220,7 +220,8 @@ class ISessions(Interface):
         Open what its agent prints, whether that runs, has ended, or is still to be started.
 
         :raises SessionNotFound: if there is none of that id.
-        :raises NotFound: if this server did not start it, and so does not have what it prints.
+        :raises NotFound: if this server did not start it, and so does not have what it prints, or
+            if the files of its agent are gone.
         :raises StorageFailed: if it cannot be opened.
         """
 

@@ -129,11 +129,11 @@ class Launcher:
                 session, status=SessionStatus.QUEUED, reason=why, reason_code=ReasonCode.QUEUED
             )
         record = self.book.add(session, self._counters_of(before))
+        stored = self._put_on_record(record, wanted, plan, once)
         try:
-            stored = self._put_on_record(record, wanted, plan, once)
             await (stored if obstacle else soon(self.reactor, stored, START_SECONDS))
         except LokiError:
-            self._give_up(record)
+            self._give_up(record, stored)
             raise
         if obstacle is not None:
             if is_foreign(obstacle):
@@ -223,10 +223,12 @@ class Launcher:
         rows = with_key(NO_ROWS, once, record.id, record.id, self.now_ms())
         return self.book.commit(record, record.state, facts, cursors, rows)
 
-    def _give_up(self, record: Record) -> None:
+    def _give_up(self, record: Record, stored: Deferred[Session]) -> None:
         """Start none of a session whose start is not on record, or comes there too late."""
         if record.in_flight:
             at_last(record, lambda: self.supervisor.fail(record, TOO_LATE))
+            # If it is lost instead, the book lets go of its slots, and tells nobody.
+            stored.addBoth(lambda _: self._give_turns_later())
             return
         self.book.remove(record)
         self.give_turns()  # its slots may have been in somebody's way meanwhile

@@ -8,6 +8,8 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from loki_twisted.agents.interface import IAgentOutput, IAgentRunner
+from loki_twisted.model.errors import NotFound
+from loki_twisted.model.sessions import ReasonCode, Session
 from loki_twisted.sessions.interface import IOutput, OutputStream
 from loki_twisted.sessions.record import Record
 
@@ -25,6 +27,7 @@ class SessionOutput:
         """
         Open it.
 
+        :raises NotFound: if there was one, and its files are gone.
         :raises StorageFailed: if it is there and cannot be opened.
         """
         self._record = record
@@ -35,7 +38,12 @@ class SessionOutput:
         self._stop_listening: list[Callable[[], None]] = []
         self._waiting: Deferred[None] | None = None
         self._is_closed = False
-        self._find()
+        if self._find() is None and record.committed and _had_files(record.committed.session):
+            msg = (
+                f"What the agent of session {record.id} has printed is not there any more:"
+                " its files were removed, or moved away."
+            )
+            raise NotFound(msg, {"sessionId": record.id})
 
     @property
     def is_over(self) -> bool:
@@ -91,3 +99,9 @@ class SessionOutput:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.callback(None)
+
+
+def _had_files(session: Session) -> bool:
+    """Whether it has, or had, an agent that was started, as far as its record says so."""
+    is_lost = session.reason_code is ReasonCode.LOST
+    return is_lost or session.pid is not None or session.exit_code is not None

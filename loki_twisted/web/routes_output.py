@@ -75,9 +75,10 @@ class OutputRoutes:
         """
         Read what the agent of a session prints, byte for byte.
 
-        All of it is kept until the session is deleted, and nothing in it is masked. An offset
-        beyond the end is an error: 422, with the `size` that there is. If the agent empties its
-        output meanwhile, or the server ends while it is followed, the connection is cut.
+        All of it is kept until the session is deleted, and nothing in it is masked. Where the files
+        of its agent were removed or moved away there is none: 404. An offset beyond the end is an
+        error: 422, with the `size` that there is. If the agent empties its output meanwhile, or the
+        server ends while it is followed, the connection is cut.
         """
         output = self._sessions.output(known(session_id), stream)
         place = None
