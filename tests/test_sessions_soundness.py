@@ -162,7 +162,7 @@ def test_a_limit_of_values_that_is_none(limit: Any) -> None:
     """Lines have as many values as they may where a driver does not say."""
     driver = OtherDriver()
     driver.value_limit = limit
-    assert guarded(driver).value_limit == 65536
+    assert guarded(driver).value_limit == 32768
 
 
 def test_a_driver_that_says_no_limit_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_a_driver_that_says_no_limit_of_values(monkeypatch: pytest.MonkeyPatch) 
     driver = guarded(OtherDriver())
     monkeypatch.delattr(Driver, "value_limit")
     monkeypatch.setattr(driver, "_failed", pytest.fail)
-    assert driver.value_limit == 65536
+    assert driver.value_limit == 32768
 
 
 def test_fields_of_events() -> None:
