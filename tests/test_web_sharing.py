@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.web.resource import IResource
 
+from loki_twisted.kernel.shares import Shares
 from loki_twisted.web.sharing import TURN_SECONDS
 from tests.fakes_web import Connection, Server
 from tests.test_agents_long_lines import take_a_turn
@@ -152,6 +154,25 @@ def test_who_has_to_wait_is_not_refused_for_that_when_the_server_ends() -> None:
     assert connection.response().status == 200
     assert connection.is_closed
     assert drained.called
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+def test_who_waits_for_long_is_not_told_that_he_was_late(is_ending: bool) -> None:
+    """What came in time is answered whenever its turn is; what has not come in the end is late."""
+    server, turns = Server(), Clock()
+    server.site.shares = Shares(turns, TURN_SECONDS)
+    server.site.shares.spend(2 * TURN_SECONDS)
+    connections = [server.connect(), server.connect()]
+    for each, data in zip(connections, (LIVE, LIVE[:10]), strict=True):
+        each.send(data)
+    if is_ending:
+        server.site.drain()
+    server.clock.advance(100)
+    assert statuses(connections) == [[], []]
+    take_a_turn(turns)
+    assert statuses(connections) == [[200], []]
+    server.clock.advance(1)
+    assert statuses(connections) == [[200], [408]]
 
 
 def test_a_connection_that_fails_in_its_turn_is_cut() -> None:

@@ -98,7 +98,7 @@ class Channel(SharingChannel):
 
     def check_deadline(self, now: float) -> None:
         """Act if the time of this stage is over. Called about once a second."""
-        if now < self._deadline:
+        if now < self._deadline or self.has_to_wait:
             return
         if self._is_taking(now):
             self._deadline = now + self.site.limits.idle_seconds

@@ -50,6 +50,11 @@ class SharingChannel(PipeliningChannel):
             self._turn = self._shares.mine()
             self._turn.addCallback(self._take).addErrback(self._not_taken)
 
+    @property
+    def has_to_wait(self) -> bool:
+        """Whether it is us that something of it waits for, however late it is by now."""
+        return self._turn is not None
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
         if self._turn is not None:
