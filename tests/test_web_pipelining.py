@@ -40,6 +40,27 @@ def test_requests_that_come_one_by_one_never_wait() -> None:
         assert len(connection.responses()) == number + 1
 
 
+def test_who_takes_no_answers_gets_no_more() -> None:
+    """A read may bring a thousand requests: their answers would wait in our memory."""
+    server = Server()
+    connection = server.connect()
+    connection.protocol.pauseProducing()  # as its transport does when much is on the way
+    connection.send(b"".join(live(number) for number in range(50)))
+    server.clock.advance(0)
+    assert len(connection.responses()) == 1
+    assert connection.transport.producerState == "paused"
+    server.site.shares.spend(1)
+    connection.send(live(50))  # had been read already
+    server.clock.advance(0)
+    assert connection.transport.producerState == "paused"
+    connection.protocol.resumeProducing()
+    assert len(connection.responses()) == 1
+    server.clock.advance(0)
+    ids = [each.header("x-request-id") for each in connection.responses()]
+    assert ids == [f"r{number}" for number in range(51)]
+    assert connection.transport.producerState == "producing"
+
+
 @pytest.mark.parametrize("last", [b"", LIVE[:-2] + b"Connection: close\r\n\r\n"])
 def test_who_leaves_in_between_leaves_nothing_behind(last: bytes) -> None:
     """No call is waiting for a connection that is gone."""

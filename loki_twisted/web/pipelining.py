@@ -39,15 +39,27 @@ class PipeliningChannel(HTTPChannel):
     def requestDone(self, request: Request) -> None:
         """Go on to the next request, now or in the next turn."""
         self._answered += 1
-        if self._answered >= MOST_IN_TURN and self.persistent and self._rest is None:
+        is_enough = self._answered >= MOST_IN_TURN or self._waitingForTransport
+        if is_enough and self.persistent and self._rest is None:
             self.paused = True  # the lines that are there stay where they are
             self._rest = self.site.reactor.callLater(0, self._go_on)
         super().requestDone(request)
         if self._rest is not None and self.persistent:
             self._networkProducer.pauseProducing()
 
+    def resumeProducing(self) -> None:
+        """Go on: the client has taken what it was sent."""
+        super().resumeProducing()
+        if self.paused and self._rest is None:
+            self._networkProducer.pauseProducing()
+            self._rest = self.site.reactor.callLater(0, self._go_on)
+
     def _go_on(self) -> None:
         self._rest = None
+        if self._waitingForTransport:
+            # A read may bring a thousand requests, whose answers are to wait in its client's buffer
+            # rather than in ours.
+            return
         self.paused = False
         if not (self._handlingRequest or self._waitingForTransport):
             self._networkProducer.resumeProducing()

@@ -73,7 +73,8 @@ class SharingChannel(PipeliningChannel):
 
     def _take(self, _: None) -> None:
         # First of all: what this brings at once comes behind what is held.
-        self._networkProducer.resumeProducing()
+        if not (self.paused or self._waitingForTransport):
+            self._networkProducer.resumeProducing()
         held, self._held, self._turn = self._held, b"", None
         self._receive(held)
 
