@@ -156,23 +156,77 @@ def test_who_has_to_wait_is_not_refused_for_that_when_the_server_ends() -> None:
     assert drained.called
 
 
-@pytest.mark.parametrize("is_ending", [False, True])
-def test_who_waits_for_long_is_not_told_that_he_was_late(is_ending: bool) -> None:
-    """What came in time is answered whenever its turn is; what has not come in the end is late."""
-    server, turns = Server(), Clock()
-    server.site.shares = Shares(turns, TURN_SECONDS)
-    server.site.shares.spend(2 * TURN_SECONDS)
-    connections = [server.connect(), server.connect()]
-    for each, data in zip(connections, (LIVE, LIVE[:10]), strict=True):
-        each.send(data)
-    if is_ending:
-        server.site.drain()
-    server.clock.advance(100)
-    assert statuses(connections) == [[], []]
-    take_a_turn(turns)
-    assert statuses(connections) == [[200], []]
-    server.clock.advance(1)
-    assert statuses(connections) == [[200], [408]]
+def test_what_may_be_read_while_somebody_waits_is_not_read_for_long() -> None:
+    """As Twisted goes on with reading when an answer before has been taken."""
+    server = exhausted()
+    connection = server.connect()
+    connection.send(LIVE[:10])
+    connection.protocol.resumeProducing()
+    assert connection.transport.producerState == "producing"
+    connection.send(LIVE[10:])
+    assert connection.transport.producerState == "paused"
+    take_a_turn(server.clock)
+    assert connection.response().status == 200
+    assert connection.transport.producerState == "producing"
+
+
+class Full(Server):
+    """A server that has no room for anybody until it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.site.shares = Shares(Clock(), TURN_SECONDS)
+        self.site.shares.clock.rightNow = self.clock.rightNow
+        self.site.shares.spend(2 * TURN_SECONDS)
+
+    def pass_time(self, seconds: float) -> None:
+        """Have time pass in which nobody has a turn."""
+        self.clock.advance(seconds)
+        self.site.shares.clock.rightNow += seconds
+
+    def make_room(self) -> None:
+        """Give everybody a turn."""
+        take_a_turn(self.site.shares.clock)
+
+
+@pytest.mark.promise("R27")
+@pytest.mark.parametrize("ends", [False, True], ids=["serves", "ends"])
+@pytest.mark.parametrize(
+    ("first", "status"), [(LIVE, 200), (POST + BODY, 201), (POST + BODY[:-1], 201)]
+)
+def test_nobody_is_refused_because_the_server_has_no_time(
+    first: bytes, status: int, ends: bool
+) -> None:
+    """However long that lasts; who sent all in time is answered, and others have what was left."""
+    server = Full()
+    connection = server.connect()
+    connection.send(first)
+    drained = server.site.drain() if ends else None
+    server.pass_time(3600.0)
+    assert connection.responses() == []
+    server.make_room()
+    server.pass_time(0.9)
+    if first == POST + BODY[:-1]:
+        server.site.shares.spend(2 * TURN_SECONDS)
+        connection.send(BODY[-1:])
+        server.pass_time(3600.0)
+        assert connection.responses() == []
+        server.make_room()
+    assert connection.response().status == status
+    assert connection.is_closed == (drained is not None and drained.called) == ends
+
+
+def test_who_does_not_send_the_rest_of_a_request_has_no_more_time_than_others() -> None:
+    """What it waited for its turn is added, and that is all."""
+    server = Full()
+    connection = server.connect()
+    connection.send(LIVE[:10])
+    server.pass_time(3600.0)
+    server.make_room()
+    server.pass_time(server.site.limits.head_seconds - 1.5)
+    assert connection.responses() == []
+    server.pass_time(2.0)
+    assert connection.response().status == 408
 
 
 def test_a_connection_that_fails_in_its_turn_is_cut() -> None:

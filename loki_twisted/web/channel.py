@@ -16,8 +16,9 @@ closing    refused; told to close          lost                  cut
 =========  ==============================  ====================  ==========================
 
 A client that still takes the end of its answer when its time is over has as much again, and is
-looked at then. When the server ends, what is not answered yet is over a moment later: half of it
-is for the rest of a request, and half for reading why it was refused.
+looked at then. While one waits for its turn its time stands still. When the server ends, what is
+not answered yet is over a moment later: half of it is for the rest of a request, and half for
+reading why it was refused.
 
 Whoever is refused gets to read why: what it still sends is read and dropped for a moment,
 because closing on unread bytes makes the kernel reset the connection.
@@ -81,7 +82,6 @@ class Channel(SharingChannel):
         self._peer: IAddress | None = None
         self._is_secure = self._can_half_close = False
         self._stage = Stage.IDLE
-        self._deadline = self._latest = math.inf  # of this stage, and of all before the answer
         self._began = 0.0
         self._is_last = False
         self._taking: Taking | None = None  # None for who gets no more time
@@ -98,7 +98,7 @@ class Channel(SharingChannel):
 
     def check_deadline(self, now: float) -> None:
         """Act if the time of this stage is over. Called about once a second."""
-        if now < self._deadline or self.has_to_wait:
+        if now < self._deadline or self.is_held:
             return
         if self._is_taking(now):
             self._deadline = now + self.site.limits.idle_seconds

@@ -8,6 +8,7 @@ with a short request, are a tenth of a second in which no stream is given anythi
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -28,32 +29,40 @@ class SharingChannel(PipeliningChannel):
     """
     A connection that waits for its turn with what comes on it.
 
+    What it waits is no fault of its client, so the times of a request stand still meanwhile.
+
     :ivar site: Has ``shares``, those of all its connections, in seconds.
     """
 
     site: Any
     transport: Any
+    _deadline = math.inf  # of what it is doing
+    _latest = math.inf  # of all before the answer
     _held = b""
+    _held_since = 0.0
     _turn: Deferred[None] | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits."""
+        return self._turn is not None
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes, now or in the next turn."""
         if self._turn is not None:
-            self._held += data  # under TLS, say, something may have been on the way
+            # Under TLS something may have been on the way; and whoever lets it be read meanwhile,
+            # as Twisted does when an answer has been taken, knows nothing of turns.
+            self._held += data
+            self._networkProducer.pauseProducing()
         elif self._handlingRequest:
             super().dataReceived(data)  # who waits for an answer waits anyway
         elif self._shares.has_room:
             self._receive(data)
         else:
-            self._held = data
+            self._held, self._held_since = data, self._shares.clock.seconds()
             self._networkProducer.pauseProducing()
             self._turn = self._shares.mine()
             self._turn.addCallback(self._take).addErrback(self._not_taken)
-
-    @property
-    def has_to_wait(self) -> bool:
-        """Whether it is us that something of it waits for, however late it is by now."""
-        return self._turn is not None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
@@ -76,6 +85,9 @@ class SharingChannel(PipeliningChannel):
         if not (self.paused or self._waitingForTransport):
             self._networkProducer.resumeProducing()
         held, self._held, self._turn = self._held, b"", None
+        waited = self._shares.clock.seconds() - self._held_since
+        self._deadline += waited
+        self._latest += waited
         self._receive(held)
 
     def _not_taken(self, failure: Failure) -> None:
