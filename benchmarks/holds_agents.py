@@ -1,5 +1,5 @@
 """
-How long a server's reactor is held by agents, files, and all that has happened before.
+How long a server's reactor is held by agents, clients, files, and all that has happened before.
 
 ``python -m benchmarks.holds_agents`` does it all in a temporary directory (some minutes, 3 GB and
 5,000 processes) and prints what it measures; ``--json FILE`` writes it too, and ``--rst FILE`` for

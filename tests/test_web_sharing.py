@@ -118,7 +118,7 @@ def test_who_waits_for_an_answer_does_not_wait_for_a_turn() -> None:
 
 
 def test_a_request_that_was_begun_waits_with_the_rest_of_it() -> None:
-    """As much of it as is there is kept, and its time goes on."""
+    """As much of it as is there is kept, and it is answered when the rest has had its turn."""
     server = Server()
     connection = server.connect()
     connection.send(POST + BODY[:-1])

@@ -47,6 +47,7 @@ class Shares:
     def spend(self, work: float) -> None:
         """Take note of work that was done in this turn."""
         self._left -= work
+        # What took no time, on a clock that stands for example, wants no new turn.
         if work and self._next is None:
             self._next = self.clock.callLater(0, self._begin)
 
