@@ -249,6 +249,12 @@ class Service(BaseService):
             await self._started
         if self.phase == "stopped":
             return
+        for port in self._sockets.ports:
+            await self._step("closing a socket", maybeDeferred(port.stopListening))
+        # Those whose requests are there already are no new ones, though nobody had time for them.
+        await self._step(
+            "answering who waits", self.site.shares.mine(), self.settings.drain_seconds
+        )
         self.phase = "shutting down"
         await self._close()
 
@@ -259,8 +265,6 @@ class Service(BaseService):
         for check in self._checks:
             if check.running:
                 check.stop()
-        for port in self._sockets.ports:
-            await self._step("closing a socket", maybeDeferred(port.stopListening))
         rooms.heartbeats.stop()
         # The time of all runs at once.
         grace = self.settings.drain_seconds

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 
 from loki_twisted.kernel.shares import Shares
 from loki_twisted.service import Service
 from loki_twisted.settings import Settings
+from loki_twisted.web.sharing import TURN_SECONDS
 from tests.fakes_web import read_responses
 from tests.system import TIMEOUT
 from tests.test_system_certificates import Files, connect
@@ -81,3 +83,36 @@ async def test_everybody_is_answered_who_waits(tmp_path: Path) -> None:
         await shares.mine()
     finally:
         await service.stopService()
+
+
+@pytest.mark.promise("R13")
+@pytest_twisted.ensureDeferred
+async def test_who_waits_when_the_server_ends_is_no_new_client(tmp_path: Path) -> None:
+    """Their requests had come: they are carried out, though nobody had looked at them."""
+    listen = ("tcp:0:interface=127.0.0.1",)
+    service, turns = Service(Settings(loki_dir=str(tmp_path), listen=listen), reactor), Clock()
+    shares = service.site.shares = Shares(turns, TURN_SECONDS)
+    shares.spend(2 * TURN_SECONDS)  # nobody has a turn before that clock goes on
+    service.startService()
+    (address,) = await service.ready
+    port = int(address.rpartition(":")[2])
+    with ExitStack() as opened:
+        clients = await deferToThread(asking, port, opened)
+        for _ in range(10):
+            await deferLater(reactor, 0)  # all that came is seen
+        ended = service.stopService()
+        turns.advance(0)
+        told = await deferToThread(lambda: [read_responses(to_the_end(each)) for each in clients])
+    await ended
+    assert [[each.status for each in one] for one in told] == [[422]] * CLIENTS
+
+
+def asking(port: int, opened: ExitStack) -> list[socket.socket]:
+    """Connect clients that have asked for what is refused, and wait for the answer."""
+    request = b"POST /api/sessions HTTP/1.1\r\n" + HOST + TYPE
+    clients = []
+    for _ in range(CLIENTS):
+        client = opened.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT))
+        client.sendall(request + b'Content-Length: 14\r\n\r\n{"provider":1}')
+        clients.append(client)
+    return clients
